@@ -1,0 +1,1 @@
+"""Regenerates the tables of a knowledge-distillation paper from runs that it trains itself."""

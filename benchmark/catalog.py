@@ -1,0 +1,169 @@
+"""What planning knows of methods and networks without importing torch.
+
+Methods are read from their files' syntax trees, networks from ``models/networks.csv``.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import UserError, unknown
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """The literals of one method's class.
+
+    Attributes:
+        name: the file's stem, the method's name everywhere.
+        title: its name in tables.
+        citation: its source.
+        revision: raised when a change of code changes results.
+        objective: default weights, ``ce`` and ``weight``.
+        variants: short names for sets of options.
+        requires: what the trainer must supply.
+        options: every option with its default.
+        code: SHA-256 of the file's syntax tree without docstrings.
+    """
+
+    name: str
+    title: str
+    citation: str
+    code: str
+    revision: int = 1
+    objective: Mapping[str, float] = field(default_factory=lambda: {"ce": 1.0, "weight": 1.0})
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """One line of ``models/networks.csv``, measured at its standard input size.
+
+    Attributes:
+        name: registry name.
+        family: family name.
+        params: trainable scalars.
+        macs: multiply-accumulates of one image's forward pass.
+        in_size: input side in pixels at which the shapes hold.
+        classes: number of classes at which the counts hold.
+        taps: shapes of the taps as ``CxHxW`` joined by spaces.
+        map: shape of the penultimate map.
+    """
+
+    name: str
+    family: str
+    params: int
+    macs: int
+    in_size: int
+    classes: int
+    taps: str
+    map: str
+
+
+@cache
+def methods() -> dict[str, MethodInfo]:
+    """All methods of ``methods/`` by name."""
+    found = (read_method(path) for path in sorted((ROOT / "methods").glob("*.py")))
+    return {info.name: info for info in found if info is not None}
+
+
+def method(name: str) -> MethodInfo:
+    """One method by name; an unknown one is an error that names its nearest neighbour."""
+    if name not in methods():
+        raise unknown("method", name, ["student", *methods()])
+    return methods()[name]
+
+
+@cache
+def networks() -> dict[str, NetworkInfo]:
+    """All networks that tables name, by name."""
+    with (ROOT / "models" / "networks.csv").open(newline="", encoding="utf-8") as file:
+        return {
+            row["name"]: NetworkInfo(
+                name=row["name"],
+                family=row["family"],
+                params=int(row["params"]),
+                macs=int(row["macs"]),
+                in_size=int(row["in_size"]),
+                classes=int(row["classes"]),
+                taps=row["taps"],
+                map=row["map"],
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def read_method(path: Path) -> MethodInfo | None:
+    """The method that a file defines, or None if it defines none.
+
+    Raises:
+        UserError: the file defines several methods, or a class attribute is no literal.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and _is_method(node)]
+    if not classes:
+        return None
+    if len(classes) > 1:
+        raise UserError(f"{path}: one file holds one method, this one holds {len(classes)}")
+    literals = dict(_literals(path, classes[0]))
+    missing = {"title", "citation"} - set(literals)
+    if missing:
+        raise UserError(f"{path}: the method lacks the class attribute '{min(missing)}'")
+    known = {key: literals[key] for key in literals if key in MethodInfo.__dataclass_fields__}
+    if "requires" in known:
+        known["requires"] = tuple(known["requires"])
+    return MethodInfo(**known, name=path.stem, options=dict(_options(path, classes[0])), code=_code_hash(tree))
+
+
+def _is_method(node: ast.ClassDef) -> bool:
+    return any(isinstance(base, ast.Name) and base.id == "Method" for base in node.bases)
+
+
+def _literals(path: Path, node: ast.ClassDef) -> list[tuple[str, Any]]:
+    pairs = []
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            pairs.append((statement.targets[0].id, _literal(path, statement.value)))
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+            pairs.append((statement.target.id, _literal(path, statement.value)))
+    return pairs
+
+
+def _options(path: Path, node: ast.ClassDef) -> list[tuple[str, Any]]:
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            arguments = statement.args
+            return [
+                (argument.arg, _literal(path, default))
+                for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+                if default is not None
+            ]
+    return []
+
+
+def _literal(path: Path, node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise UserError(
+            f"{path}:{node.lineno}: class attributes and option defaults of a method must be literals"
+        ) from None
+
+
+def _code_hash(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

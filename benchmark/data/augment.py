@@ -1,0 +1,137 @@
+"""Padding, random crop, horizontal flip and normalisation of whole batches, on the device they lie on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from benchmark.errors import UserError, unknown
+
+_WHITE = 255
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to images before a network sees them.
+
+    Attributes:
+        crop_padding: pixels added on every side before a crop of the original size; 0 means no crop.
+        pad_mode: ``zero`` (black pixels) or ``reflect`` (without repeating the border).
+        flip: probability of a horizontal flip.
+        mean: of each channel, for pixels from 0 to 1.
+        std: of each channel, for pixels from 0 to 1.
+
+    Raises:
+        UserError: a value is out of range.
+    """
+
+    crop_padding: int
+    pad_mode: str
+    flip: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.pad_mode not in _PAD_MODES:
+            raise unknown("pad_mode", self.pad_mode, _PAD_MODES)
+        if self.crop_padding < 0:
+            raise UserError(f"crop_padding must be 0 or more, not {self.crop_padding}")
+        if not 0 <= self.flip <= 1:
+            raise UserError(f"flip must be a probability from 0 to 1, not {self.flip}")
+        if len(self.mean) != len(self.std) or min(self.std) <= 0:
+            raise UserError("mean and std must have one number for each channel, those of std positive")
+
+
+def augment(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: Augmentation) -> Tensor:
+    """Pads, crops, flips and normalises a batch.
+
+    Args:
+        images: uint8 (B, H, W, C).
+        offsets: int64 (B, 2), top and left of each crop in its padded image, 0 to 2 * crop_padding.
+        flips: bool (B,), which crops are mirrored.
+        augmentation: what is to be done.
+
+    Returns:
+        float32 (B, C, H, W) in channels-last memory.
+
+    Raises:
+        UserError: reflection of more pixels than the image has.
+    """
+    if augmentation.crop_padding or augmentation.flip:
+        images = crop_and_flip(images, offsets, flips, augmentation)
+    return normalise(images, augmentation.mean, augmentation.std)
+
+
+def crop_and_flip(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: Augmentation) -> Tensor:
+    """The geometric part of `augment`: one gather, without making the padded images.
+
+    Args:
+        images: uint8 (B, H, W, C).
+        offsets: int64 (B, 2).
+        flips: bool (B,).
+        augmentation: padding and how to fill it.
+
+    Returns:
+        uint8 (B, H, W, C).
+
+    Raises:
+        UserError: reflection of more pixels than the image has.
+    """
+    batch, height, width, channels = images.shape
+    origin = offsets - augmentation.crop_padding
+    rows = torch.arange(height, device=images.device) + origin[:, :1]
+    columns = torch.arange(width, device=images.device).expand(batch, width)
+    columns = torch.where(flips[:, None], width - 1 - columns, columns) + origin[:, 1:]
+    pad = _PAD_MODES[augmentation.pad_mode]
+    rows, rows_outside = pad(rows, height, augmentation.crop_padding)
+    columns, columns_outside = pad(columns, width, augmentation.crop_padding)
+    starts = torch.arange(0, batch * height, height, device=images.device)
+    pixels = ((starts[:, None] + rows) * width)[:, :, None] + columns[:, None, :]
+    cropped = images.reshape(-1, channels)[pixels]
+    if rows_outside is None or columns_outside is None:
+        return cropped
+    return cropped.masked_fill_((rows_outside[:, :, None] | columns_outside[:, None, :])[..., None], 0)
+
+
+def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Scales pixels to 0..1, subtracts the mean and divides by the standard deviation of each channel.
+
+    Args:
+        images: uint8 (B, H, W, C).
+        mean: C numbers.
+        std: C numbers.
+
+    Returns:
+        float32 (B, C, H, W) in channels-last memory.
+    """
+    scale, shift = _affine(mean, std, images.device)
+    return (images * scale).add_(shift).permute(0, 3, 1, 2)
+
+
+@cache
+def _affine(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    # Kept on the device, since sending them with every batch would make the host wait. Not as inference tensors,
+    # whatever mode the first caller is in: later callers may want gradients.
+    with torch.inference_mode(mode=False):
+        deviation = torch.tensor(std, dtype=torch.float64)
+        scale, shift = 1 / (_WHITE * deviation), -torch.tensor(mean, dtype=torch.float64) / deviation
+        return scale.to(device, torch.float32), shift.to(device, torch.float32)
+
+
+def _zero(position: Tensor, size: int, _padding: int) -> tuple[Tensor, Tensor | None]:
+    inside = position.clamp(0, size - 1)
+    return inside, inside != position
+
+
+def _reflect(position: Tensor, size: int, padding: int) -> tuple[Tensor, Tensor | None]:
+    if padding >= size:
+        raise UserError(f"crop_padding {padding} cannot be reflected in images of {size} pixels: choose a smaller one")
+    return (size - 1) - ((size - 1) - position.abs()).abs(), None
+
+
+# From a position in the padded image to the pixel it shows, and where it shows black instead.
+_PAD_MODES: dict[str, Callable[[Tensor, int, int], tuple[Tensor, Tensor | None]]] = {"zero": _zero, "reflect": _reflect}

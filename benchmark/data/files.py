@@ -1,0 +1,181 @@
+"""Finding a data set's files in the user's folder: Parquet as Hugging Face writes it, or torchvision's own files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.data.cache import one_line
+from benchmark.data.dataset import Announce, DatasetInfo, Found, Split
+from benchmark.data.parquet import Columns, read_split
+from benchmark.errors import UserError
+
+DATA_VARIABLE = "KD_DATA"
+_SHARD = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """How a data set's files are called.
+
+    Attributes:
+        info: names the data set, its image size and its classes.
+        torchvision_class: class of ``torchvision.datasets``.
+        torchvision_folder: the folder which that class unpacks into its root.
+        label_columns: Parquet columns that may hold the labels, the first found is used.
+        image_columns: Parquet columns that may hold the encoded images, likewise.
+    """
+
+    info: DatasetInfo
+    torchvision_class: str
+    torchvision_folder: str
+    label_columns: tuple[str, ...]
+    image_columns: tuple[str, ...] = ("image", "img")
+
+
+def find(files: ImageFiles, data_dir: Path | None, cache_dir: Path, announce: Announce) -> Found:
+    """Locates the data set: Parquet first, then torchvision's files, else torchvision downloads them.
+
+    Args:
+        files: how they are called.
+        data_dir: where to look and to download to; None means ``$KD_DATA``, else ``cache_dir/downloads``.
+        cache_dir: the benchmark's own folder.
+        announce: called with a line about each longer step.
+
+    Raises:
+        UserError: the data folder does not exist, a split is missing or incomplete, or the download failed.
+    """
+    root = _data_root(data_dir, cache_dir)
+    return _local(files, root, announce) or _downloaded(files, root, announce)
+
+
+def _data_root(data_dir: Path | None, cache_dir: Path) -> Path:
+    named = data_dir or (Path(value) if (value := os.environ.get(DATA_VARIABLE)) else None)
+    if named is None:
+        return cache_dir / "downloads"
+    if not named.is_dir():
+        option = "--data" if data_dir else f"${DATA_VARIABLE}"
+        raise UserError(f"{option} {named}: there is no such folder: name one that holds the data, or create it")
+    return named
+
+
+def _local(files: ImageFiles, root: Path, announce: Announce) -> Found | None:
+    for folder in (root / files.info.name, root):
+        if any(_shards(folder, split) for split in ("train", "test")):
+            return _parquet(files, folder, announce)
+    for folder in (root, root / files.info.name):
+        if (folder / files.torchvision_folder).is_dir():
+            return _torchvision(files, folder, announce)
+    return None
+
+
+def _shards(folder: Path, split: str) -> list[Path]:
+    return sorted(folder.glob(f"{split}[-.]*parquet"))
+
+
+def _parquet(files: ImageFiles, folder: Path, announce: Announce) -> Found:
+    shards = {split: _shards(folder, split) for split in ("train", "test")}
+    for split, paths in shards.items():
+        if not paths:
+            raise UserError(f"{folder}: the {split} split is missing: add {split}-*.parquet")
+        _check_complete(paths)
+    columns = Columns(files.image_columns, files.label_columns)
+
+    def read() -> tuple[Split, Split]:
+        one = partial(read_split, columns=columns, info=files.info, announce=announce)
+        return one(shards["train"]), one(shards["test"])
+
+    return Found(read, _key([path for paths in shards.values() for path in paths]))
+
+
+def _check_complete(paths: Sequence[Path]) -> None:
+    numbered = [match.groups() for path in paths if (match := _SHARD.search(path.name))]
+    if not numbered:
+        return
+    totals = {int(total) for _, total in numbered}
+    present = {int(number) for number, _ in numbered}
+    if len(totals) > 1 or len(numbered) < len(paths):
+        raise UserError(
+            f"{paths[0].parent}: files of several exports are mixed, keep those of one: {paths[0].name}, ..."
+        )
+    missing = set(range(totals.pop())) - present
+    if missing:
+        raise UserError(
+            f"{paths[0].parent}: incomplete beside {paths[0].name}: the file numbered {min(missing)} is missing"
+        )
+
+
+def _torchvision(files: ImageFiles, folder: Path, announce: Announce) -> Found:
+    unpacked = folder / files.torchvision_folder
+
+    def read() -> tuple[Split, Split]:
+        announce(f"{files.info.name}: reading {unpacked}")
+        return _read_torchvision(files, folder, train=True), _read_torchvision(files, folder, train=False)
+
+    return Found(read, _key(sorted(path for path in unpacked.iterdir() if path.is_file())))
+
+
+def _read_torchvision(files: ImageFiles, folder: Path, *, train: bool) -> Split:
+    from torchvision import datasets
+
+    try:
+        # It compares checksums before it unpickles anything.
+        data = getattr(datasets, files.torchvision_class)(folder, train=train, download=False)
+    except (RuntimeError, OSError) as error:
+        unpacked = folder / files.torchvision_folder
+        raise UserError(
+            f"{unpacked}: incomplete or altered ({one_line(error)}): delete the folder and it is downloaded again"
+        ) from error
+    return Split(np.asarray(data.data, dtype=np.uint8), np.asarray(data.targets, dtype=np.int64))
+
+
+def _downloaded(files: ImageFiles, root: Path, announce: Announce) -> Found:
+    from filelock import FileLock
+
+    name = files.info.name
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f".{name}-download.lock"):
+            found = _local(files, root, announce)
+            if found is not None:  # another process has downloaded it in the meantime
+                return found
+            announce(f"{name}: not found in {root}, downloading it there")
+            _download_whole(files, root)
+    except (RuntimeError, OSError, HTTPException) as error:
+        raise UserError(
+            f"cannot download {name} ({one_line(error)}): put train-*.parquet and test-*.parquet into DIR/{name}/, or "
+            f"torchvision's {files.torchvision_folder}/ into DIR, and give DIR as --data DIR or ${DATA_VARIABLE}"
+        ) from error
+    return _torchvision(files, root, announce)
+
+
+def _download_whole(files: ImageFiles, root: Path) -> None:
+    # Unpacked aside and moved, so that nobody ever finds half of it.
+    aside = root / f".{files.info.name}-download"
+    _download(files, aside)
+    (aside / files.torchvision_folder).replace(root / files.torchvision_folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _download(files: ImageFiles, folder: Path) -> None:
+    from torchvision import datasets
+
+    getattr(datasets, files.torchvision_class)(folder, download=True)
+
+
+def _key(paths: Sequence[Path]) -> str:
+    try:
+        states = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    except OSError as error:
+        raise UserError(f"the data cannot be read ({one_line(error)}): mend or fetch that file") from error
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()[:16]

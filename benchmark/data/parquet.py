@@ -1,0 +1,176 @@
+"""Encoded images in Parquet, decoded in parallel."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.data.cache import one_line
+from benchmark.data.dataset import Announce, DatasetInfo, Split
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_BATCH = 5_000  # images read at once
+_CHUNK = 100  # images a task decodes
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names that the columns may have; the first that is there is read.
+
+    Attributes:
+        image: encoded images, plain bytes or a struct with a field ``bytes``.
+        label: integers.
+    """
+
+    image: tuple[str, ...]
+    label: tuple[str, ...]
+
+
+def read_split(paths: Sequence[Path], columns: Columns, info: DatasetInfo, announce: Announce) -> Split:
+    """Reads and decodes all rows of some Parquet files, in file order.
+
+    Args:
+        paths: the files of one split.
+        columns: what their columns are called.
+        info: the size that every image must have, and the number of classes.
+        announce: called with a line of progress now and then.
+
+    Raises:
+        UserError: a file is unreadable, lacks a column, or holds a row that is no image of this data set.
+    """
+    total = sum(_num_rows(path) for path in paths)
+    images = np.empty((total, info.image_size, info.image_size, 3), dtype=np.uint8)
+    labels = np.empty(total, dtype=np.int64)
+    done = 0
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+        for path in paths:
+            for row, cells, part in _batches(path, columns):
+                stop = done + len(part)
+                labels[done:stop] = _checked_labels(path, row, part, info.num_classes)
+                _decode(pool, path, row, cells, images[done:stop])
+                done = stop
+                announce(f"{info.name}: decoded {done:,} of {total:,} images ({path.name})")
+    return Split(images, labels)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({one_line(error)}): fetch it again") from error
+
+
+def _num_rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    with _naming(path):
+        rows = int(pq.read_metadata(path).num_rows)
+    if rows == 0:
+        raise UserError(f"{path}: the file holds no rows: fetch it again")
+    return rows
+
+
+def _batches(path: Path, columns: Columns) -> Iterator[tuple[int, list[bytes | None], npt.NDArray[np.int64]]]:
+    """First row, encoded images and labels of one batch of rows after the other."""
+    import pyarrow.parquet as pq
+
+    row = 0
+    with _naming(path), pq.ParquetFile(path) as file:
+        image, label = _image_column(path, file, columns.image), _label_column(path, file, columns.label)
+        for batch in file.iter_batches(_BATCH, columns=[image, label]):
+            yield row, _encoded(batch.column(image)), _integers(path, row, batch.column(label))
+            row += batch.num_rows
+
+
+def _column(path: Path, file: pq.ParquetFile, names: Sequence[str]) -> pa.Field:
+    schema = file.schema_arrow
+    for name in names:
+        if name in schema.names:
+            return schema.field(name)
+    raise UserError(f"{path}: no column {' or '.join(names)} (there are {', '.join(schema.names)})")
+
+
+def _image_column(path: Path, file: pq.ParquetFile, names: Sequence[str]) -> str:
+    import pyarrow as pa
+
+    field = _column(path, file, names)
+    is_struct = pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
+    kind = field.type.field("bytes").type if is_struct else field.type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise UserError(f"{path}: column {field.name} holds {field.type}, not encoded images")
+    return str(field.name)
+
+
+def _label_column(path: Path, file: pq.ParquetFile, names: Sequence[str]) -> str:
+    import pyarrow as pa
+
+    field = _column(path, file, names)
+    if not pa.types.is_integer(field.type):
+        raise UserError(f"{path}: column {field.name} holds {field.type}, not integer labels")
+    return str(field.name)
+
+
+def _encoded(column: pa.Array) -> list[bytes | None]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells: list[bytes | None]
+    cells = (pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column).to_pylist()
+    return cells
+
+
+def _integers(path: Path, row: int, column: pa.Array) -> npt.NDArray[np.int64]:
+    if column.null_count:
+        empty = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise UserError(f"{path}: row {row + empty} has no label")
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _checked_labels(path: Path, row: int, labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.int64]:
+    wrong = (labels < 0) | (labels >= num_classes)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise UserError(f"{path}: row {row + first} has label {labels[first]}, it must be 0 to {num_classes - 1}")
+    return labels
+
+
+def _decode(
+    pool: ThreadPoolExecutor, path: Path, row: int, cells: list[bytes | None], out: npt.NDArray[np.uint8]
+) -> None:
+    def decode_chunk(start: int) -> None:
+        for position in range(start, min(start + _CHUNK, len(cells))):
+            out[position] = _image(f"{path}: row {row + position}", cells[position], out.shape[1])
+
+    for _ in pool.map(decode_chunk, range(0, len(cells), _CHUNK)):
+        pass  # taking the results raises what a thread raised
+
+
+def _image(where: str, cell: bytes | None, size: int) -> npt.NDArray[Any]:
+    from PIL import Image
+
+    if cell is None:
+        raise UserError(f"{where} holds no image bytes")
+    try:
+        with Image.open(io.BytesIO(cell)) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{where}: the image cannot be decoded ({one_line(error)})") from error
+    if pixels.shape[:2] != (size, size):
+        raise UserError(f"{where}: the image is {pixels.shape[1]}x{pixels.shape[0]}, it must be {size}x{size}")
+    return pixels

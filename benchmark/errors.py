@@ -1,0 +1,24 @@
+"""Errors that a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake or a lack that the user can mend: printed as one line, exit status 2."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """An error that names the nearest known names.
+
+    Args:
+        what: the kind of thing, as in "method".
+        name: what was asked for.
+        known: what there is.
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return UserError(f"unknown {what} '{name}': {hint}known are {', '.join(names)}")

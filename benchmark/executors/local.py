@@ -1,0 +1,223 @@
+"""Cohorts in parallel processes of this machine: workers are reused, replaced when they die, and share work by claims."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
+
+from benchmark import provenance
+from benchmark.errors import UserError
+from benchmark.executors.worker import Settings, Task, serve
+from benchmark.jobs import Job
+from benchmark.planner import Cohort
+from benchmark.store import DONE, FAILED
+
+POLL_SECONDS = 0.5
+STOP_SECONDS = 20.0
+MAX_DEATHS = 2
+
+
+class Observer(Protocol):
+    """Who wants to know how it goes."""
+
+    def started(self, slot: int, cohort: Cohort) -> None:
+        """A worker begins a cohort."""
+
+    def epoch(self, slot: int, event: Mapping[str, Any]) -> None:
+        """A cohort finished an epoch."""
+
+    def ended(self, job: Job, status: str, message: str) -> None:
+        """A run left its record."""
+
+    def idle(self, slot: int) -> None:
+        """A worker has nothing to do."""
+
+
+@dataclass
+class Outcome:
+    """What became of the runs.
+
+    Attributes:
+        done: ids of finished runs.
+        failed: runs that left a failure record, with the reason.
+        blocked: runs that could not start, since their teacher failed.
+    """
+
+    done: set[str] = field(default_factory=set)
+    failed: dict[Job, str] = field(default_factory=dict)
+    blocked: list[Job] = field(default_factory=list)
+
+
+@dataclass
+class _Worker:
+    slot: int
+    process: BaseProcess
+    connection: Connection
+    cohort: Cohort | None = None
+
+
+class LocalExecutor:
+    """Runs cohorts on this machine.
+
+    Args:
+        settings: shared by all workers.
+        devices: one worker for each, as in ``["cpu", "cpu"]`` or ``["cuda:0", "cuda:1"]``.
+        observer: told what happens.
+    """
+
+    def __init__(self, settings: Settings, devices: Sequence[str], observer: Observer) -> None:
+        self._settings = settings
+        self._devices = tuple(devices)
+        self._observer = observer
+        self._context = multiprocessing.get_context("spawn")
+        self._stop = self._context.Event()
+        self._workers: dict[int, _Worker] = {}
+        self._waiting: list[Cohort] = []
+        self._open: dict[str, Job] = {}
+        self._elsewhere: dict[str, Job] = {}
+        self._deaths: dict[str, int] = {}
+        self.outcome = Outcome()
+
+    def run(self, cohorts: Sequence[Cohort]) -> Outcome:
+        """Train cohorts in the given order, each as soon as its teacher is there.
+
+        Raises:
+            UserError: data are missing or a folder cannot be written; finished runs are kept.
+            KeyboardInterrupt: passed on after the workers have stopped.
+        """
+        self._waiting = list(cohorts)
+        self._open = {job.id: job for cohort in cohorts for job in cohort.runs}
+        try:
+            while self._open:
+                self._dispatch()
+                self._listen()
+                self._look_elsewhere()
+        finally:
+            self._shut_down()
+        return self.outcome
+
+    def _dispatch(self) -> None:
+        for slot in range(len(self._devices)):
+            worker = self._workers.get(slot)
+            if worker is not None and worker.cohort is not None:
+                continue
+            cohort = next((cohort for cohort in self._waiting if self._ready(cohort)), None)
+            if cohort is None:
+                continue
+            self._waiting.remove(cohort)
+            worker = worker or self._start(slot)
+            worker.cohort = cohort
+            self._observer.started(slot, cohort)
+            worker.connection.send(Task(cohort.runs, cohort.counted_seconds))
+
+    def _ready(self, cohort: Cohort) -> bool:
+        return cohort.teacher is None or cohort.teacher.id not in self._open
+
+    def _start(self, slot: int) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        arguments = (theirs, self._stop, self._settings, self._devices[slot])
+        process = self._context.Process(target=serve, args=arguments, daemon=True)
+        process.start()
+        theirs.close()
+        self._workers[slot] = _Worker(slot, process, ours)
+        return self._workers[slot]
+
+    def _listen(self) -> None:
+        busy = {worker.connection: worker for worker in self._workers.values() if worker.cohort is not None}
+        if not busy:
+            time.sleep(POLL_SECONDS if self._elsewhere else 0)
+            return
+        for connection in wait(list(busy), timeout=POLL_SECONDS):
+            worker = busy[connection]  # type: ignore[index]
+            try:
+                self._handle(worker, worker.connection.recv())
+            except EOFError:
+                self._bury(worker)
+
+    def _handle(self, worker: _Worker, event: Mapping[str, Any]) -> None:
+        kind = event["event"]
+        if kind in (DONE, FAILED):
+            self._settle(self._open[event["id"]], kind, event["message"])
+        elif kind == "elsewhere":
+            self._elsewhere[event["id"]] = self._open[event["id"]]
+        elif kind == "epoch":
+            self._observer.epoch(worker.slot, event)
+        elif kind == "user_error":
+            raise UserError(event["message"])
+        else:
+            rest = self._release(worker)
+            if kind == "broken":
+                self._try_smaller(rest, event["message"])
+
+    def _release(self, worker: _Worker) -> list[Job]:
+        """Take the cohort from a worker; returns the runs that it did not settle."""
+        cohort, worker.cohort = worker.cohort, None
+        self._observer.idle(worker.slot)
+        runs = cohort.runs if cohort else ()
+        return [job for job in runs if job.id in self._open and job.id not in self._elsewhere]
+
+    def _bury(self, worker: _Worker) -> None:
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        del self._workers[worker.slot]
+        how = f"signal {-code}" if code < 0 else f"exit status {code}"
+        self._try_smaller(self._release(worker), f"its process died ({how}), perhaps for want of memory")
+
+    def _try_smaller(self, runs: list[Job], reason: str) -> None:
+        """Go on from the checkpoints in halves; a run that breaks its process alone and repeatedly has failed."""
+        for job in runs:
+            self._deaths[job.id] = self._deaths.get(job.id, 0) + 1
+        if len(runs) == 1 and self._deaths[runs[0].id] >= MAX_DEATHS:
+            facts = provenance.describe(self._devices[0], self._settings.threads)
+            self._settings.store.write(runs[0], FAILED, facts, failure={"reason": reason})
+            self._settle(runs[0], FAILED, reason)
+            return
+        middle = (len(runs) + 1) // 2
+        self._waiting[:0] = [Cohort(tuple(half)) for half in (runs[:middle], runs[middle:]) if half]
+
+    def _settle(self, job: Job, status: str, message: str) -> None:
+        del self._open[job.id]
+        self._elsewhere.pop(job.id, None)
+        if status == DONE:
+            self.outcome.done.add(job.id)
+        else:
+            self.outcome.failed[job] = message
+            self._block_students(job)
+        self._observer.ended(job, status, message)
+
+    def _block_students(self, teacher: Job) -> None:
+        blocked = [cohort for cohort in self._waiting if cohort.teacher == teacher]
+        self._waiting = [cohort for cohort in self._waiting if cohort.teacher != teacher]
+        for job in (job for cohort in blocked for job in cohort.runs):
+            del self._open[job.id]
+            self.outcome.blocked.append(job)
+
+    def _look_elsewhere(self) -> None:
+        """Take note of what other processes finished, and take over what they left."""
+        store = self._settings.store
+        for job in list(self._elsewhere.values()):
+            if (status := store.settled(job)) is not None:
+                self._settle(job, status, "by another process")
+            elif (lock := store.claim(job)) is not None:
+                lock.release()
+                del self._elsewhere[job.id]
+                self._waiting.append(Cohort((job,)))
+
+    def _shut_down(self) -> None:
+        self._stop.set()
+        for worker in self._workers.values():
+            try:
+                worker.connection.send(None)
+            except OSError:
+                continue
+        deadline = time.monotonic() + STOP_SECONDS
+        for worker in self._workers.values():
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()

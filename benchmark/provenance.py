@@ -1,0 +1,47 @@
+"""Where a record comes from: code revision, library versions, machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from benchmark.catalog import ROOT
+
+_LIBRARIES = ("srrl-bench", "torch", "torchvision", "numpy", "scikit-learn")
+
+
+def describe(device: str, threads: int) -> dict[str, Any]:
+    """Facts about this process that stand in every record it writes."""
+    return {
+        "revision": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "device": device,
+        "threads": threads,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def _git(*arguments: str) -> str | None:
+    """Output of a git command in the project's folder, None where there is no git or no repository."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

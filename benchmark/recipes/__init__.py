@@ -1,0 +1,239 @@
+"""Recipes and profiles as YAML, and how a run's resolved values follow from them.
+
+Layers, later ones win: the methods' own defaults, the recipe, the recipe's overrides for a network, the profile, the
+profile's overrides, ``--set``. Only the resolved values reach a job, never the layers' names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmark import catalog
+from benchmark.errors import UserError, unknown
+from benchmark.jobs import (
+    RECIPE_KEYS,
+    STUDENT,
+    Job,
+    MethodName,
+    Objective,
+    Recipe,
+    Term,
+    checked_options,
+    digest,
+    parse_method,
+    parse_value,
+)
+
+FOLDER = Path(__file__).parent
+_MATCH_KEYS = ("student", "teacher")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A set of changes, for all networks or for those that match.
+
+    Attributes:
+        values: dotted keys and their values.
+        match: patterns for the trained network (``student``) and its ``teacher``.
+    """
+
+    values: Mapping[str, Any]
+    match: Mapping[str, str]
+
+    def fits(self, student: str, teacher: str | None) -> bool:
+        """Whether the layer speaks of this network under this teacher."""
+        names = {"student": student, "teacher": teacher or ""}
+        return all(fnmatchcase(names[key], pattern) for key, pattern in self.match.items())
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The scale at which recipes are run.
+
+    Attributes:
+        name: ``paper``, ``quick`` or ``digits``.
+        title: one line for people.
+        note: printed under its tables.
+        stand_in: whether other data than the paper's are used.
+        threads: a process's threads on a CPU; None for all cores.
+        datasets: data sets that replace the recipe's.
+        layers: changes to recipes.
+    """
+
+    name: str
+    title: str
+    note: str
+    stand_in: bool
+    threads: int | None
+    datasets: Mapping[str, str]
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Book:
+    """Recipes at the scale of one profile, with the user's changes.
+
+    Attributes:
+        profile: the scale.
+        changes: ``--set``, parsed.
+    """
+
+    profile: Profile
+    changes: Mapping[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """Where results of this profile and these changes live."""
+        return f"{self.profile.name}+{digest(self.changes)[:8]}" if self.changes else self.profile.name
+
+    def job(self, recipe: str, network: str, method: MethodName, teacher: str | None, seed: int) -> Job:
+        """The run of a network, resolved; its teacher is the run of seed 0 by the same recipe."""
+        values = self._values(recipe, network, teacher if method.terms else None)
+        wants_teacher = teacher is not None and bool(method.terms)
+        return Job(
+            recipe=_recipe(recipe, values),
+            network=network,
+            objective=_objective(values, method),
+            teacher=self.job(recipe, teacher, parse_method(STUDENT), None, 0) if wants_teacher and teacher else None,
+            seed=seed,
+            method=method.name,
+        )
+
+    def _values(self, recipe: str, student: str, teacher: str | None) -> dict[str, Any]:
+        values: dict[str, Any] = dict(_defaults())
+        for layer in (*load_recipe(recipe), *self.profile.layers, Layer(self.changes, {})):
+            if layer.fits(student, teacher):
+                _apply(values, layer.values)
+        if "dataset" not in self.changes:
+            values["dataset"] = self.profile.datasets.get(values["dataset"], values["dataset"])
+        return values
+
+
+def parse_changes(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read ``--set key=value`` arguments.
+
+    Raises:
+        UserError: no equals sign, or a key that no recipe has.
+    """
+    changes: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--set {pair}: write --set KEY=VALUE, for instance --set epochs=30")
+        _check_key(key)
+        changes[key] = _frozen(parse_value(value))
+    return changes
+
+
+def load_profile(name: str) -> Profile:
+    """Read a profile by name.
+
+    Raises:
+        UserError: there is no such profile.
+    """
+    raw = _load(name, "profile")
+    return Profile(
+        name=name,
+        title=raw["title"],
+        note=raw.get("note", ""),
+        stand_in=raw.get("stand_in", False),
+        threads=raw.get("threads"),
+        datasets=raw.get("datasets", {}),
+        layers=tuple(_layers(name, raw.get("set", {}), raw.get("overrides", []))),
+    )
+
+
+def load_recipe(name: str) -> tuple[Layer, ...]:
+    """Read a recipe by name: its values, then its overrides.
+
+    Raises:
+        UserError: there is no such recipe, or one of its keys is unknown.
+    """
+    raw = dict(_load(name, "recipe"))
+    return tuple(_layers(name, raw, raw.pop("overrides", [])))
+
+
+def names(kind: str) -> list[str]:
+    """All names of a kind: ``recipe`` or ``profile``."""
+    paths = FOLDER.glob("*.yaml") if kind == "recipe" else (FOLDER / "profiles").glob("*.yaml")
+    return sorted(path.stem for path in paths)
+
+
+_loaded: dict[Path, Mapping[str, Any]] = {}
+
+
+def _load(name: str, kind: str) -> Mapping[str, Any]:
+    if name not in names(kind):
+        raise unknown(kind, name, names(kind))
+    path = FOLDER / (f"{name}.yaml" if kind == "recipe" else f"profiles/{name}.yaml")
+    if path not in _loaded:
+        _loaded[path] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return _loaded[path]
+
+
+def _layers(where: str, values: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> Iterator[Layer]:
+    entries = [({}, values), *((entry["match"], entry["set"]) for entry in overrides)]
+    for match, changes in entries:
+        flat = dict(_flatten(changes))
+        for key in flat:
+            _check_key(key)
+        for key in match:
+            if key not in _MATCH_KEYS:
+                raise unknown(f"match key in {where}", key, _MATCH_KEYS)
+        yield Layer(flat, match)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _frozen(value)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _defaults() -> Iterator[tuple[str, Any]]:
+    for info in catalog.methods().values():
+        yield f"objectives.{info.name}.ce", info.objective["ce"]
+        yield f"objectives.{info.name}.weight", info.objective["weight"]
+        for option, value in info.options.items():
+            yield f"objectives.{info.name}.options.{option}", value
+
+
+def _check_key(key: str) -> None:
+    known = [*(key for key in RECIPE_KEYS if key != "name"), *dict(_defaults())]
+    if key not in known:
+        raise unknown("recipe key", key, known if key.startswith("objectives") else known[: len(RECIPE_KEYS) - 1])
+
+
+def _apply(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    before = values.get("epochs")
+    values.update(changes)
+    if "epochs" in changes and "milestones" not in changes and isinstance(before, int):
+        # A shorter schedule keeps its shape: the rate drops after the same share of the training.
+        scaled = (round(milestone * changes["epochs"] / before) for milestone in values["milestones"])
+        values["milestones"] = tuple(sorted({max(1, milestone) for milestone in scaled}))
+
+
+def _recipe(name: str, values: Mapping[str, Any]) -> Recipe:
+    return Recipe(name=name, **{key: values[key] for key in RECIPE_KEYS if key != "name"})
+
+
+def _objective(values: Mapping[str, Any], method: MethodName) -> Objective:
+    terms, ce = [], 1.0
+    for name, asked in method.terms:
+        info = catalog.method(name)
+        prefix = f"objectives.{name}"
+        options = {option: values[f"{prefix}.options.{option}"] for option in info.options} | dict(asked)
+        terms.append(Term(name, values[f"{prefix}.weight"], checked_options(info, options), info.revision))
+        ce = min(ce, values[f"{prefix}.ce"])
+    return Objective(ce, tuple(terms))

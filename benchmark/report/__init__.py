@@ -1,0 +1,95 @@
+"""Reports: records to tables as Markdown, LaTeX, CSV and text for the terminal.
+
+Example::
+
+    report = build(table, records, Context(profile="digits", note="", changes=(), seeds=(0, 1, 2)))
+    report.print(Console())
+    report.write(folder)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
+from rich.console import Console
+
+from benchmark.report import csvfile, latex, markdown, terminal
+from benchmark.report.aggregate import Records, aggregate, mixtures
+from benchmark.report.caption import Context, caption, notes
+from benchmark.report.layout import Grid, layout
+from benchmark.report.metrics import LAST
+from benchmark.tables import Table
+
+__all__ = ["Context", "Records", "Report", "build"]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """One aggregated table, ready for every form.
+
+    Attributes:
+        stem: name of its files without suffix.
+        frame: the cells in long form, see `aggregate`.
+        grid: the table as people see it.
+    """
+
+    stem: str
+    frame: pd.DataFrame
+    grid: Grid
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write all forms into a folder, each file whole or not at all.
+
+        Returns:
+            The files written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_replace(folder / f"{self.stem}{suffix}", render(self)) for suffix, render in _FORMS.items()]
+
+    def print(self, console: Console) -> None:
+        """Print the table to a console."""
+        terminal.show(self.grid, console)
+
+
+def build(table: Table, records: Records, context: Context) -> Report:
+    """Aggregate a table's records once, for all forms.
+
+    Args:
+        table: layout and printed values.
+        records: by a cell's name, one record or None for each wanted seed; teachers have one run.
+        context: how the records came about.
+
+    Raises:
+        UserError: the selection or a metric is unknown.
+    """
+    frame = aggregate(table, records, context.selection)
+    remarks = (*table.notes, *notes(frame), *mixtures(table, records))
+    title = f"{table.title} (profile {context.profile})"
+    grid = layout(table, frame, title, caption(frame, context), remarks, compare=not context.stand_in)
+    # Numbers of the best epoch never replace those of the last.
+    stem = table.name if context.selection == LAST else f"{table.name}-{context.selection}"
+    return Report(stem, frame, grid)
+
+
+_FORMS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
+    {
+        ".md": lambda report: markdown.render(report.grid),
+        ".tex": lambda report: latex.render(report.grid),
+        ".csv": lambda report: csvfile.render(report.frame),
+    }
+)
+
+
+def _replace(path: Path, text: str) -> Path:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

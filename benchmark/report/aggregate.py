@@ -1,0 +1,134 @@
+"""Records of single runs to one row per cell: mean, sample standard deviation, number of seeds, state."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from benchmark.errors import unknown
+from benchmark.report.metrics import LAST, SELECTIONS, Metric, metric
+from benchmark.tables import Cell, Table
+
+Record = Mapping[str, Any]
+Records = Mapping[str, Sequence[Record | None]]
+"""By a cell's name: one record, or None, for each wanted seed."""
+
+DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "missing", "failed", "not_applicable")
+
+
+def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataFrame:
+    """One row per cell of a table, in print order.
+
+    Only records that are ``done`` and hold the cell's metric are averaged.
+
+    Args:
+        table: layout and printed values.
+        records: what was measured.
+        selection: ``last`` or ``best``, the epoch that numbers are taken from.
+
+    Returns:
+        Columns ``table, row, column, metric, mean, std`` (sample, NaN below two values), ``n, paper, difference``
+        (mean minus paper), ``state`` (one of `STATES`), and for layouts ``cell, row_index, column_index, hidden,
+        teacher, student, method, wanted, values, failed`` (number of failed records) and ``reasons``.
+
+    Raises:
+        UserError: the selection or a metric is unknown.
+    """
+    if selection not in SELECTIONS:
+        raise unknown("selection", selection, SELECTIONS)
+    return pd.DataFrame([_line(table, cell, records.get(cell.name, ()), selection) for cell in table.cells()])
+
+
+def mixtures(table: Table, records: Records) -> tuple[str, ...]:
+    """What a reader should know of runs that were not made alike, as sentences for notes."""
+    done = [(cell, record) for cell in table.cells() for record in _of_status(DONE, records.get(cell.name, ()))]
+    facts = [
+        f"This table mixes {what}: {', '.join(values)}."
+        for what, look in _CONDITIONS.items()
+        if len(values := _distinct(look(record) for _, record in done)) > 1
+    ]
+    weights: dict[str, set[str]] = {}
+    for cell, record in done:
+        weights.setdefault(cell.teacher, set()).update(_distinct([_provenance(record, "teacher_weights")]))
+    teachers = [name for name, seen in weights.items() if len(seen) > 1]
+    if teachers:
+        facts.append(f"This table mixes teachers: students learned from different weights of {', '.join(teachers)}.")
+    return tuple(facts)
+
+
+def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection: str) -> dict[str, Any]:
+    kind = metric(cell.metric)
+    values = _values(kind, records, selection)
+    wanted = 1 if kind.of_network else len(records)
+    failed = _of_status(FAILED, records)
+    mean = statistics.fmean(values) if values else math.nan
+    paper = math.nan if cell.paper is None else cell.paper
+    return {
+        "table": table.number,
+        "row": table.rows[cell.row].label,
+        "column": table.columns[cell.column].label,
+        "metric": cell.metric,
+        "mean": mean,
+        "std": statistics.stdev(values) if len(values) > 1 else math.nan,
+        "n": len(values),
+        "paper": paper,
+        "difference": mean - paper,
+        "state": _state(len(values), wanted, records),
+        "cell": cell.name,
+        "row_index": cell.row,
+        "column_index": cell.column,
+        "hidden": table.columns[cell.column].hidden or table.rows[cell.row].hidden,
+        "teacher": cell.teacher,
+        "student": cell.student,
+        "method": cell.method,
+        "wanted": wanted,
+        "values": values,
+        "failed": len(failed),
+        "reasons": _distinct(_reason(record) for record in [*failed, *_of_status(NOT_APPLICABLE, records)]),
+    }
+
+
+def _values(kind: Metric, records: Sequence[Record | None], selection: str) -> list[float]:
+    read = (kind.read(record, selection) for record in _of_status(DONE, records))
+    values = [value for value in read if value is not None]
+    return values[:1] if kind.of_network else values
+
+
+def _state(n: int, wanted: int, records: Sequence[Record | None]) -> str:
+    if n:
+        return DONE if n == wanted else PARTIAL
+    return next((state for state in (FAILED, NOT_APPLICABLE) if _of_status(state, records)), MISSING)
+
+
+def _of_status(status: str, records: Sequence[Record | None]) -> list[Record]:
+    return [record for record in records if record is not None and record.get("status") == status]
+
+
+def _reason(record: Record) -> str | None:
+    return (record.get("failure") or {}).get("reason")
+
+
+def _provenance(record: Record, key: str) -> Any:
+    return (record.get("provenance") or {}).get(key)
+
+
+def _precision(record: Record) -> Any:
+    return ((record.get("spec") or {}).get("recipe") or {}).get("precision")
+
+
+_CONDITIONS: Mapping[str, Callable[[Record], Any]] = MappingProxyType(
+    {
+        "devices": lambda record: _provenance(record, "device"),
+        "numbers of threads": lambda record: _provenance(record, "threads"),
+        "precisions": _precision,
+    }
+)
+
+
+def _distinct(values: Iterable[Any]) -> list[str]:
+    return sorted({str(value) for value in values if value is not None})

@@ -1,0 +1,214 @@
+"""The table that all forms print: texts in their places, without any form's markup."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, PARTIAL
+from benchmark.report.metrics import metric
+from benchmark.tables import TEACHER, Table
+
+MEASURED = (DONE, PARTIAL)
+WORDS: Mapping[str, str] = MappingProxyType({MISSING: "–", FAILED: "failed", NOT_APPLICABLE: "n/a"})
+"""What stands in a cell without a number."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The texts of one cell; what does not apply is empty.
+
+    Attributes:
+        mean: ours, ``97.22``, or the word for a cell without a number.
+        state: of the cell, one of `aggregate.STATES`.
+        spread: ``0.31``, the standard deviation, where all wanted seeds are there and there are several.
+        count: ``2/3`` where seeds are missing.
+        failures: number of failed seeds where others gave a number.
+        paper: the printed value.
+        difference: ours minus the paper's, signed.
+        best: whether it is the best student of its pair.
+    """
+
+    mean: str
+    state: str
+    spread: str = ""
+    count: str = ""
+    failures: int = 0
+    paper: str = ""
+    difference: str = ""
+    best: bool = False
+
+    @property
+    def detail(self) -> str:
+        """What follows the mean: ``± 0.31``, ``(2/3)`` or ``(2/3, 1 failed)``."""
+        if self.spread:
+            return f"± {self.spread}"
+        failed = f", {self.failures} failed" if self.failures else ""
+        return f"({self.count}{failed})" if self.count else ""
+
+    @property
+    def reference(self) -> str:
+        """The paper's side in one text: ``74.52 (+0.70)``."""
+        return f"{self.paper} ({self.difference})" if self.difference else self.paper
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: a text under each head, a cell under each column."""
+
+    stub: tuple[str, ...]
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a row printed with a cell's parts below each other.
+
+    Attributes:
+        stub: text at the left.
+        texts: one per column.
+        ours: whether these are the means, which the best are marked in.
+        quiet: whether it should step back behind the others.
+    """
+
+    stub: str
+    texts: tuple[str, ...]
+    ours: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What the forms print.
+
+    Attributes:
+        name: ``table06``.
+        number: ``Table 6``.
+        title: the caption's first sentence.
+        heads: headers of the stub.
+        columns: headers of the cells.
+        rows: rows in print order.
+        caption: sentences on how to read the table; the word for the best one is left open as ``{best}``.
+        notes: remarks below the table.
+    """
+
+    name: str
+    number: str
+    title: str
+    heads: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    caption: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def legend(self, best: str) -> str:
+        """The caption as one text.
+
+        Args:
+            best: how this form marks the best, as in "Bold".
+        """
+        return " ".join(sentence.replace("{best}", best) for sentence in self.caption)
+
+
+def layout(
+    table: Table, frame: pd.DataFrame, title: str, caption: tuple[str, ...], notes: tuple[str, ...], *, compare: bool
+) -> Grid:
+    """Put aggregated cells into their places.
+
+    Args:
+        table: heads, rows and columns.
+        frame: the cells, from `aggregate`.
+        title: what the table is about.
+        caption: sentences on how to read the table.
+        notes: remarks below the table.
+        compare: whether to show the difference from the paper.
+    """
+    best = best_cells(frame)
+    entries = {
+        (cell["row_index"], cell["column_index"]): entry(cell, best=cell["cell"] in best, compare=compare)
+        for cell in frame[~frame["hidden"]].to_dict("records")
+    }
+    columns = [j for j, axis in enumerate(table.columns) if not axis.hidden]
+    return Grid(
+        name=table.name,
+        number=f"Table {table.number}",
+        title=title,
+        heads=table.heads,
+        columns=tuple(table.columns[j].label for j in columns),
+        rows=tuple(
+            Row(stub_texts(table.heads, axis.label), tuple(entries[i, j] for j in columns))
+            for i, axis in enumerate(table.rows)
+            if not axis.hidden
+        ),
+        caption=caption,
+        notes=notes,
+    )
+
+
+def best_cells(frame: pd.DataFrame) -> set[str]:
+    """Names of the best students of each pair, all that tie as displayed, where there are at least two to compare."""
+    open_to_all = ~frame["hidden"] & (frame["method"] != TEACHER) & frame["state"].isin(MEASURED)
+    best: set[str] = set()
+    for _, group in frame[open_to_all].groupby(["teacher", "student", "metric"]):
+        kind = metric(group["metric"].iloc[0])
+        if kind.higher is None or len(group) < 2:
+            continue
+        shown = group["mean"].map(lambda mean, decimals=kind.decimals: float(f"{mean:.{decimals}f}"))
+        best |= set(group["cell"][shown == (shown.max() if kind.higher else shown.min())])
+    return best
+
+
+def entry(cell: Mapping[Any, Any], *, best: bool, compare: bool) -> Entry:
+    """The texts of one aggregated cell."""
+    decimals = metric(cell["metric"]).decimals
+    paper = "" if math.isnan(cell["paper"]) else f"{cell['paper']:.{decimals}f}"
+    if cell["state"] not in MEASURED:
+        return Entry(WORDS[cell["state"]], cell["state"], paper=paper)
+    complete = cell["state"] == DONE
+    return Entry(
+        mean=f"{cell['mean']:.{decimals}f}",
+        state=cell["state"],
+        spread=f"{cell['std']:.{decimals}f}" if complete and cell["n"] > 1 else "",
+        count="" if complete else f"{cell['n']}/{cell['wanted']}",
+        failures=0 if complete else cell["failed"],
+        paper=paper,
+        difference=signed(cell["difference"], decimals) if paper and compare else "",
+        best=best,
+    )
+
+
+def signed(value: float, decimals: int) -> str:
+    """``+0.70``, ``−0.70`` with a true minus, and ``0.00`` without a sign."""
+    text = f"{value:+.{decimals}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
+
+
+def stub_texts(heads: tuple[str, ...], label: str) -> tuple[str, ...]:
+    """A row's label spread over the heads: ``teacher -> student`` goes under the heads that begin so."""
+    parts = dict(zip(("teacher", "student"), label.split(" -> "), strict=False))
+    texts = tuple(parts.get(head.split(" ")[0].lower(), "") for head in heads)
+    split = len(heads) > 1 and len(parts) == 2 and all(texts)
+    return texts if split else (label, *[""] * (len(heads) - 1))
+
+
+def stacked(row: Row) -> list[Line]:
+    """A row as narrow lines: the stub's texts and a cell's parts each below each other; empty lines are dropped."""
+    first, second, *others = (*row.stub, "")
+    lines = [
+        Line(first, tuple(entry.mean for entry in row.entries), ours=True),
+        Line(second, tuple(_narrow_detail(entry) for entry in row.entries)),
+        *[Line(stub, ("",) * len(row.entries)) for stub in others],
+        Line("", tuple(f"{entry.failures} fail" if entry.failures else "" for entry in row.entries)),
+        Line("paper", tuple(entry.paper for entry in row.entries), quiet=True),
+        Line("difference", tuple(entry.difference for entry in row.entries), quiet=True),
+    ]
+    return [line for line in lines if any(line.texts) or (line.stub and not line.quiet)]
+
+
+def _narrow_detail(entry: Entry) -> str:
+    return f"±{entry.spread}" if entry.spread else entry.count and f"({entry.count})"

@@ -1,0 +1,50 @@
+"""A table as Markdown for GitHub: the paper's value in small print below ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from benchmark.report.layout import Entry, Grid, Row
+
+_SPECIAL = re.compile(r"([\\`*_|<~\[\]])")
+
+
+def render(grid: Grid) -> str:
+    """The whole file: title, table, caption, notes."""
+    titles = [escape(text) for text in (*grid.heads, *grid.columns)]
+    lines = [
+        f"**{grid.number}.** {escape(grid.title)}",
+        "",
+        _line(titles),
+        _line([":--"] * len(titles)),
+        *[_line(_cells(row)) for row in grid.rows],
+        "",
+        escape(grid.legend("Bold")),
+    ]
+    notes = [f"- {escape(note)}" for note in grid.notes]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def escape(text: str) -> str:
+    """Plain text as Markdown that shows it unchanged, in a cell too."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _cells(row: Row) -> list[str]:
+    first, *others = (escape(text) for text in row.stub)
+    label = "paper" if any(entry.paper for entry in row.entries) else ""
+    return [_two_lines(first, label), *others, *(_two_lines(_ours(entry), entry.reference) for entry in row.entries)]
+
+
+def _ours(entry: Entry) -> str:
+    mean = f"**{entry.mean}**" if entry.best else entry.mean
+    return f"{mean} {entry.detail}".rstrip()
+
+
+def _two_lines(text: str, small: str) -> str:
+    return f"{text}<br><sub>{small}</sub>" if small else text
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

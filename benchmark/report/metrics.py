@@ -1,0 +1,59 @@
+"""The numbers that tables show: where they stand in a record and how they are printed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from benchmark.errors import unknown
+
+LAST = "last"
+SELECTIONS: Mapping[str, str] = MappingProxyType({LAST: "last epoch", "best": "best epoch, chosen on the test data"})
+"""Which epoch a table is about, and how its caption says so."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a record.
+
+    Attributes:
+        key: its name in the record.
+        decimals: digits after the point in tables.
+        higher: whether more is better; None where there is no better.
+        scale: factor from the record's unit to the table's.
+        of_network: whether it belongs to the network rather than to an epoch of a run: no seeds, no spread.
+    """
+
+    key: str
+    decimals: int
+    higher: bool | None
+    scale: float = 1.0
+    of_network: bool = False
+
+    def read(self, record: Mapping[str, Any], selection: str) -> float | None:
+        """The number in the table's unit, None if the record lacks it or it is not finite."""
+        metrics = record.get("metrics") or {}
+        value = (metrics if self.of_network else metrics.get(selection) or {}).get(self.key)
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        return float(value * self.scale)
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "top1": Metric("top1", decimals=2, higher=True),
+        "top5": Metric("top5", decimals=2, higher=True),
+        "loss": Metric("loss", decimals=4, higher=False),
+        "params_M": Metric("params", decimals=2, higher=None, scale=1e-6, of_network=True),
+    }
+)
+
+
+def metric(name: str) -> Metric:
+    """One metric by name; an unknown one is an error that names its nearest neighbour."""
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    return METRICS[name]

@@ -1,0 +1,220 @@
+"""Records, weights, checkpoints and logs: found by a job's path, written atomically, claimed by one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from benchmark.errors import UserError
+from benchmark.jobs import Job, digest
+
+SCHEMA = 1
+DONE, FAILED = "done", "failed"
+
+Record = Mapping[str, Any]
+
+
+class SetAsideWarning(UserWarning):
+    """A record that cannot be trusted was moved out of the way."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Two folders: ``results`` for what is measured and kept, ``checkpoints`` for what can be made again.
+
+    Attributes:
+        results: ``RESULTS/PROFILE``, with records, tables and teachers.
+        checkpoints: ``CHECKPOINTS/PROFILE``, with checkpoints, weights, logs and claims.
+    """
+
+    results: Path
+    checkpoints: Path
+
+    def record_path(self, job: Job) -> Path:
+        """Where the job's record lies."""
+        return _below(self.results / "records", job, ".json")
+
+    def checkpoint_path(self, job: Job) -> Path:
+        """Where the state of an unfinished run lies."""
+        return _below(self.checkpoints / "checkpoints", job, ".pt")
+
+    def log_path(self, job: Job) -> Path:
+        """Where the job's log lies."""
+        return _below(self.checkpoints / "logs", job, ".log")
+
+    def read(self, job: Job) -> Record | None:
+        """The job's record, or None where there is none that can be trusted.
+
+        A record that is no JSON, lacks a part or whose id does not follow from its spec is moved to ``set-aside``,
+        with a ``SetAsideWarning`` that names it.
+        """
+        path = self.record_path(job)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            self._set_aside(path, f"it cannot be read ({error})")
+            return None
+        fault, record = _check(text, job)
+        if fault:
+            self._set_aside(path, fault)
+        return record
+
+    def write(self, job: Job, status: str, provenance: Mapping[str, Any], **parts: Any) -> None:
+        """Keep a record, whole or not at all.
+
+        Args:
+            job: what the record is of.
+            status: ``done``, ``failed`` or ``not_applicable``.
+            provenance: code, versions, machine and data.
+            parts: ``metrics``, ``curves``, ``cost``; ``failure`` with a ``reason``.
+        """
+        head = {"schema": SCHEMA, "id": job.id, "kind": job.spec["kind"], "status": status, "metrics": {}}
+        record = head | parts | {"spec": job.spec, "provenance": provenance}
+        text = json.dumps(record, indent=1, allow_nan=False)
+        write_atomically(self.record_path(job), (_compact_lists(text) + "\n").encode())
+
+    def weights(self, job: Job) -> Path | None:
+        """The trained network's weights file, if it is here: among the kept teachers, else among the checkpoints."""
+        places = (self.teacher_path(job), self.weights_path(job))
+        return next((path for path in places if path.is_file()), None)
+
+    def settled(self, job: Job, *, retry: bool = False) -> str | None:
+        """``done`` where record and weights are here, ``failed`` where the run failed and is not to be retried."""
+        record = self.read(job)
+        if record is None:
+            return None
+        if record["status"] == DONE:
+            return DONE if self.weights(job) is not None else None
+        return None if retry else str(record["status"])
+
+    def weights_path(self, job: Job) -> Path:
+        """Where a finished run leaves its weights."""
+        return _below(self.checkpoints / "weights", job, ".safetensors")
+
+    def teacher_path(self, job: Job) -> Path:
+        """Where a teacher's weights are kept beside the results."""
+        return self.results / "teachers" / f"{job.network}-{job.recipe.name}-seed{job.seed}-{job.id[:12]}.safetensors"
+
+    def keep_teacher(self, job: Job) -> Path:
+        """Put a trained network among the teachers and return its weights file."""
+        kept, trained = self.teacher_path(job), self.weights_path(job)
+        if not kept.is_file():
+            write_atomically(kept, trained.read_bytes())
+        return kept
+
+    def claim(self, job: Job) -> FileLock | None:
+        """Become the only process that trains this job, until the lock is released or the process ends."""
+        path = _below(self.checkpoints / "claims", job, ".lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        return lock
+
+    def check_writable(self) -> None:
+        """Find out before training whether results can be kept.
+
+        Raises:
+            UserError: one of the folders cannot be written.
+        """
+        for folder, option in ((self.results, "--results"), (self.checkpoints, "--checkpoints")):
+            with _named(folder, option):
+                folder.mkdir(parents=True, exist_ok=True)
+                probe = folder / f".probe-{os.getpid()}"
+                probe.write_bytes(b"")
+                probe.unlink()
+
+    def disk_use(self) -> int:
+        """Bytes below the checkpoints folder."""
+        return sum(path.stat().st_size for path in _files(self.checkpoints))
+
+    def _set_aside(self, path: Path, fault: str) -> None:
+        place = self.results / "set-aside" / path.relative_to(self.results / "records")
+        place = next(p for n in range(10**6) if not (p := place.with_suffix(f".{n}.json")).exists())
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, place)
+            outcome = f"moved to {place}"
+        except OSError as error:
+            outcome = f"left in place, not used ({error})"
+        warnings.warn(f"record {path}: {fault}; {outcome}", SetAsideWarning, stacklevel=3)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary name beside ``path``, then move it there.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    with _named(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+
+
+@contextmanager
+def _named(folder: Path, option: str = "--results or --checkpoints") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror}): choose a writable folder with {option}"
+        ) from error
+
+
+def _below(root: Path, job: Job, suffix: str) -> Path:
+    return root / f"{job.path}{suffix}"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else iter(())
+
+
+def _check(text: str, job: Job) -> tuple[str | None, Record | None]:
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"it is no complete JSON ({error.msg})", None
+    missing = {"schema", "id", "spec", "status", "metrics", "provenance"} - set(
+        record if isinstance(record, dict) else ()
+    )
+    if missing:
+        return f"it lacks '{min(missing)}'", None
+    if record["schema"] != SCHEMA:
+        return f"its schema is {record['schema']}, not {SCHEMA}", None
+    if digest(record["spec"]) != record["id"]:
+        return "its id does not match its spec", None
+    if record["id"] != job.id:
+        return "it belongs to another run than its path says", None
+    return None, record
+
+
+def _compact_lists(text: str) -> str:
+    """Curves on one line each: a record is for people, too."""
+    lines: list[str] = []
+    inside: list[str] | None = None
+    for line in text.split("\n"):
+        if inside is not None:
+            inside.append(line.strip())
+            if line.strip() in ("]", "],"):
+                lines.append("".join(item if item[-1] != "," else f"{item} " for item in inside).replace(", ]", "]"))
+                inside = None
+        elif line.endswith("["):
+            inside = [line]
+        else:
+            lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,204 @@
+"""The paper's tables as data: layout, printed values, and which run makes each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmark.catalog import ROOT
+from benchmark.errors import UserError, unknown
+from benchmark.jobs import STUDENT, parse_method
+
+TABLES = ROOT / "tables"
+TEACHER = "teacher"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One row or one column: a label and what its cells have in common.
+
+    Attributes:
+        label: as the paper prints it, the CSV's ``row`` or ``column``.
+        pair: ``teacher:student``.
+        method: name of the objective that trains the student.
+        role: ``student``, or ``teacher`` for a cell about the pair's teacher.
+        metric: which number of a record.
+        hidden: written to the CSV only.
+        paper: what the paper prints along a row.
+    """
+
+    label: str
+    pair: str | None = None
+    method: str | None = None
+    role: str | None = None
+    metric: str | None = None
+    hidden: bool = False
+    paper: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table: a metric over the seeds of one run.
+
+    Attributes:
+        row: position of its row.
+        column: position of its column.
+        teacher: network name of the pair's teacher.
+        student: network name of the pair's student.
+        method: the objective's name, ``teacher`` for a cell about the teacher.
+        metric: which number of a record.
+        paper: the printed value.
+        name: ``table06/wrn-40-4:wrn-16-2/kd/top1``.
+    """
+
+    row: int
+    column: int
+    teacher: str
+    student: str
+    method: str
+    metric: str
+    paper: float | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the paper.
+
+    Attributes:
+        name: ``table06``.
+        title: its caption.
+        recipe: name of the recipe of its runs.
+        heads: headers of the stub columns, filled from the row labels.
+        rows: rows in print order.
+        columns: columns in print order.
+        notes: printed under the table.
+        defaults: metric, method, pair where neither row nor column states one.
+    """
+
+    name: str
+    title: str
+    recipe: str
+    heads: tuple[str, ...]
+    rows: tuple[Axis, ...]
+    columns: tuple[Axis, ...]
+    notes: tuple[str, ...]
+    defaults: Axis
+
+    @property
+    def number(self) -> str:
+        """``6`` of ``table06``."""
+        return self.name.removeprefix("table").lstrip("0")
+
+    def cells(self) -> Iterator[Cell]:
+        """All cells, row by row."""
+        for i, row in enumerate(self.rows):
+            for j, column in enumerate(self.columns):
+                yield self._cell(i, j, row, column)
+
+    def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
+        """The part of the table that some methods and pairs make.
+
+        Args:
+            methods: names or wildcards; a name that is no column of the table becomes one.
+            pairs: ``teacher:student`` patterns.
+
+        Raises:
+            UserError: a name is unknown or a pattern matches nothing.
+        """
+        rows = self.rows if pairs is None else _matching_pairs(self.rows, pairs)
+        if methods is None:
+            return replace(self, rows=rows)
+        wanted = _wanted_methods(methods, [*(axis.method for axis in self.columns if axis.method), TEACHER])
+        kept = [j for j, axis in enumerate(self.columns) if _makes(axis) in wanted]
+        have = {_makes(self.columns[j]) for j in kept}
+        added = [Axis(label=name, method=name) for name in wanted if name not in have]
+        # New columns stand among the methods, before the teacher's.
+        place = sum(self.columns[j].role != TEACHER or self.columns[j].hidden for j in kept)
+        columns = _insert([self.columns[j] for j in kept], place, added)
+        rows = tuple(
+            replace(row, paper=_insert([row.paper[j] for j in kept], place, [None] * len(added))) for row in rows
+        )
+        return replace(self, rows=rows, columns=columns)
+
+    def _cell(self, i: int, j: int, row: Axis, column: Axis) -> Cell:
+        def pick(key: str) -> Any:
+            return next((value for axis in (column, row, self.defaults) if (value := getattr(axis, key))), None)
+
+        teacher, student = pick("pair").split(":")
+        role, metric = pick("role"), pick("metric")
+        method = TEACHER if role == TEACHER else (pick("method") or STUDENT)
+        paper = row.paper[j] if j < len(row.paper) else None
+        name = f"{self.name}/{teacher}:{student}/{method}/{metric}"
+        return Cell(i, j, teacher, student, method, metric, paper, name)
+
+
+def _makes(column: Axis) -> str:
+    """The name of the run that makes a column."""
+    return TEACHER if column.role == TEACHER else column.method or STUDENT
+
+
+def _insert(items: Sequence[Any], place: int, added: Sequence[Any]) -> tuple[Any, ...]:
+    return (*items[:place], *added, *items[place:])
+
+
+def _wanted_methods(patterns: Sequence[str], columns: Sequence[str]) -> list[str]:
+    wanted: list[str] = []
+    for pattern in patterns:
+        if "*" in pattern or "?" in pattern:
+            found = [name for name in columns if fnmatchcase(name, pattern)]
+            if not found:
+                raise UserError(f"no method of this table matches '{pattern}': it has {', '.join(columns)}")
+        else:
+            found = [pattern if pattern == TEACHER else parse_method(pattern).name]
+        wanted += [name for name in found if name not in wanted]
+    # Whoever asks for a distilled student wants to see its teacher.
+    return wanted if set(wanted) <= {STUDENT, TEACHER} else list(dict.fromkeys([*wanted, TEACHER]))
+
+
+def _matching_pairs(rows: Sequence[Axis], patterns: Sequence[str]) -> tuple[Axis, ...]:
+    for pattern in patterns:
+        if not any(fnmatchcase(row.pair or "", pattern) for row in rows):
+            known = ", ".join(row.pair or "" for row in rows)
+            raise UserError(f"no pair of this table matches '{pattern}' (TEACHER:STUDENT): it has {known}")
+    return tuple(row for row in rows if any(fnmatchcase(row.pair or "", pattern) for pattern in patterns))
+
+
+def numbers() -> list[str]:
+    """The numbers of all tables there are."""
+    return sorted((path.stem.removeprefix("table").lstrip("0") for path in TABLES.glob("table*.yaml")), key=int)
+
+
+def load(number: str) -> Table:
+    """Read one table by its number.
+
+    Raises:
+        UserError: there is no such table.
+    """
+    if number.lstrip("0") not in numbers():
+        raise unknown("table", number, [*numbers(), "all"])
+    return read(TABLES / f"table{int(number):02d}.yaml")
+
+
+def read(path: Path) -> Table:
+    """Read one table file."""
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return Table(
+        name=path.stem,
+        title=raw["title"],
+        recipe=raw["recipe"],
+        heads=tuple(raw["heads"]),
+        rows=tuple(_axis(row) for row in raw["rows"]),
+        columns=tuple(_axis(column) for column in raw["columns"]),
+        notes=tuple(raw.get("notes", ())),
+        defaults=Axis(label="", **{key: raw[key] for key in ("pair", "method", "metric") if key in raw}),
+    )
+
+
+def _axis(raw: dict[str, Any]) -> Axis:
+    return Axis(**{**raw, "paper": tuple(raw.get("paper", ()))})

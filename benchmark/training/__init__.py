@@ -1,0 +1,1 @@
+"""The cohort loop: one stream of batches, one teacher, many students."""

@@ -1,0 +1,209 @@
+"""The loop: one stream of batches, one teacher, and every student its own forward pass, loss and step.
+
+A batch reaches the members one after another. What they share (images, the teacher's features) is computed once; what
+could couple them (parameters, optimiser, random numbers) is each member's own, so a run ends with the same weights
+alone and in company. A member that fails leaves; the others do not notice.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from benchmark import provenance
+from benchmark.jobs import Job
+from benchmark.store import DONE, FAILED, Store
+from benchmark.training.data import Source
+from benchmark.training.member import DivergedError, Member, Stopwatch
+from benchmark.training.precision import set_matmul_precision
+from benchmark.training.views import Teacher, View
+from benchmark.training.weights import load_weights, new_network
+from methods import Batch, Pair
+
+
+class StoppedError(Exception):
+    """The user asked to stop; checkpoints are in place."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a cohort needs to know beyond its runs.
+
+    Attributes:
+        store: where records, weights and checkpoints go.
+        source: data sets on the device.
+        checkpoint_seconds: time between two checkpoints of a cohort.
+        counted_seconds: the plan's uncorrected estimate, kept beside the measured time.
+        notify: told of every epoch's end and every run's end.
+        stopped: whether to stop.
+    """
+
+    store: Store
+    source: Source
+    checkpoint_seconds: float
+    counted_seconds: float
+    notify: Callable[[dict[str, Any]], None]
+    stopped: Callable[[], bool] = field(default=lambda: False)
+
+
+def train(jobs: Sequence[Job], setting: Setting) -> None:
+    """Train runs that share stream, seed and teacher; each leaves a record.
+
+    Raises:
+        StoppedError: ``setting.stopped`` said so.
+        UserError: data or weights are missing.
+    """
+    _Cohort(jobs, setting).run()
+
+
+class _Cohort:
+    def __init__(self, jobs: Sequence[Job], setting: Setting) -> None:
+        self._setting = setting
+        self._recipe = jobs[0].recipe
+        self._size = len(jobs)
+        self._device = setting.source.device
+        set_matmul_precision(self._recipe.precision)
+        self._stream = setting.source.stream(self._recipe, jobs[0].seed)
+        self._teacher, self._teacher_weights = self._load_teacher(jobs[0].teacher)
+        self._members: list[Member] = []
+        for job in jobs:
+            with self._guarded(job):
+                self._members.append(self._member(job))
+        self._begun = self._saved = time.monotonic()
+
+    def run(self) -> None:
+        for member in [member for member in self._members if member.finished]:
+            self._finish(member)
+        while self._members:
+            # Who resumed from an earlier epoch catches up before the others join again.
+            epoch = min(member.epoch for member in self._members)
+            active = [member for member in self._members if member.epoch == epoch]
+            self._train_epoch(epoch + 1, active)
+            self._save()
+
+    def _train_epoch(self, epoch: int, active: list[Member]) -> None:
+        start, steps = time.monotonic(), len(self._stream)
+        for member in active:
+            member.begin_epoch()
+        for index, sample in enumerate(self._stream.epoch(epoch)):
+            if self._setting.stopped():
+                raise StoppedError
+            batch = Batch(sample.images, sample.targets, sample.indices, progress=0.0, generator=None)
+            view = View(sample.images, self._teacher)
+            for member in [member for member in active if member in self._members]:
+                with self._guarded(member.job), Stopwatch(member):
+                    member.step(batch, view, index / steps)
+        for member in [member for member in active if member in self._members]:
+            with self._guarded(member.job):
+                member.end_epoch()
+                member.evaluate(self._setting.source.test_batches(self._recipe))
+        self._report(epoch, active, time.monotonic() - start)
+        for member in [member for member in active if member in self._members and member.finished]:
+            self._finish(member)
+
+    def _member(self, job: Job) -> Member:
+        source = self._setting.source
+        member = Member(job, source.num_classes(self._recipe), self._device)
+        pair = None
+        if self._teacher is not None and job.teacher is not None:
+            teacher = self._teacher.network
+            pair = Pair(
+                student=member.shapes(),
+                teacher=teacher.shapes(),
+                teacher_network=teacher,
+                num_samples=self._stream.num_samples,
+                num_classes=source.num_classes(self._recipe),
+                labels=self._stream.labels,
+            )
+        member.equip(pair)
+        path = self._setting.store.checkpoint_path(job)
+        if member.resume(path):
+            self._log(job, f"resumed after epoch {member.epoch} from {path}")
+        return member
+
+    def _load_teacher(self, job: Job | None) -> tuple[Teacher | None, str | None]:
+        if job is None:
+            return None, None
+        path = self._setting.store.keep_teacher(job)
+        network = new_network(job, self._setting.source.num_classes(job.recipe))
+        sha = load_weights(network, path)
+        network = network.to(self._device, memory_format=torch.channels_last)
+        return Teacher(network, self._recipe.precision), sha
+
+    @contextmanager
+    def _guarded(self, job: Job) -> Iterator[None]:
+        """A failure inside ends this run alone."""
+        try:
+            yield
+        except StoppedError:
+            raise
+        except DivergedError as error:
+            self._fail(job, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a method raises is its own run's failure
+            self._log(job, traceback.format_exc())
+            self._fail(job, f"{type(error).__name__}: {error}".splitlines()[0])
+
+    def _fail(self, job: Job, reason: str) -> None:
+        self._leave(job, FAILED, reason, failure={"reason": reason})
+
+    def _finish(self, member: Member) -> None:
+        setting, job = self._setting, member.job
+        with self._guarded(job):
+            path = setting.store.weights_path(job)
+            metrics = member.finish(path, setting.source.test_batches(self._recipe))
+            message = f"top-1 {metrics['last']['top1']:.2f}"
+            self._leave(job, DONE, message, metrics=metrics, curves=member.curves.state, cost=self._cost(member))
+
+    def _cost(self, member: Member) -> dict[str, Any]:
+        measured = self._device.type == "cpu"
+        return {
+            "cohort_seconds": round(time.monotonic() - self._begun, 3),
+            "cohort_counted_seconds": round(self._setting.counted_seconds, 3),
+            "cohort_members": self._size,
+            "step_seconds": round(member.seconds, 3) if measured else None,
+            "images": member.epoch * self._stream.num_samples,
+            "extra_parameters": member.extra_parameters,
+        }
+
+    def _leave(self, job: Job, status: str, message: str, **parts: Any) -> None:
+        store = self._setting.store
+        facts = provenance.describe(self._device_name(), torch.get_num_threads())
+        facts |= {"data": self._setting.source.facts(self._recipe), "teacher_weights": self._teacher_weights}
+        store.write(job, status, facts, **parts)
+        store.checkpoint_path(job).unlink(missing_ok=True)
+        self._members = [member for member in self._members if member.job is not job]
+        self._log(job, f"{status}: {message}")
+        self._setting.notify({"event": status, "id": job.id, "message": message})
+
+    def _device_name(self) -> str:
+        return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type
+
+    def _save(self) -> None:
+        if time.monotonic() - self._saved < self._setting.checkpoint_seconds:
+            return
+        for member in self._members:
+            member.save(self._setting.store.checkpoint_path(member.job))
+        self._saved = time.monotonic()
+
+    def _report(self, epoch: int, active: list[Member], seconds: float) -> None:
+        rate = len(active) * self._stream.num_samples / max(seconds, 1e-9)
+        for member in active:
+            best = member.curves.best_top1
+            text = "" if best is None else f", best top-1 {best:.2f}"
+            self._log(member.job, f"epoch {epoch}/{member.job.recipe.epochs}{text}, {rate:.0f} images/s in the cohort")
+        tops = [best for member in active if (best := member.curves.best_top1) is not None]
+        epochs = max(member.job.recipe.epochs for member in active)
+        event = {"event": "epoch", "epoch": epoch, "epochs": epochs, "images_per_second": rate}
+        self._setting.notify({**event, "best": max(tops, default=None), "members": len(self._members)})
+
+    def _log(self, job: Job, text: str) -> None:
+        path = self._setting.store.log_path(job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job}: {text}\n")

@@ -1,0 +1,51 @@
+"""What a run leaves of every epoch: rate, losses, test accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+EVALUATED = ("top1", "top5", "loss")
+
+
+class Curves:
+    """Lists by epoch, as plain numbers that fit into a checkpoint and a record.
+
+    Args:
+        state: from a checkpoint.
+    """
+
+    def __init__(self, state: Mapping[str, Any] | None = None) -> None:
+        self.state: dict[str, Any] = (
+            dict(state) if state else {"epoch": [], "lr": [], "parts": {}, "test": {"epoch": []}}
+        )
+
+    def add_training(self, epoch: int, rate: float, parts: Mapping[str, float]) -> None:
+        """Note an epoch's learning rate and the mean of every part of the loss."""
+        self.state["epoch"].append(epoch)
+        self.state["lr"].append(rate)
+        for name, value in parts.items():
+            self.state["parts"].setdefault(name, []).append(float(f"{value:.6g}"))
+
+    def add_test(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Note an evaluation after an epoch."""
+        test = self.state["test"]
+        test["epoch"].append(epoch)
+        for name in EVALUATED:
+            test.setdefault(name, []).append(round(metrics[name], 6))
+
+    def metrics(self, index: int) -> dict[str, float]:
+        """The evaluation at a position of the test curve, with its epoch."""
+        test = self.state["test"]
+        return {name: test[name][index] for name in ("epoch", *EVALUATED)}
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The evaluation with the highest top-1, the earliest of equals."""
+        top1 = self.state["test"]["top1"]
+        return self.metrics(max(range(len(top1)), key=lambda index: (top1[index], -index)))
+
+    @property
+    def best_top1(self) -> float | None:
+        """The highest top-1 so far."""
+        return max(self.state["test"].get("top1", ()), default=None)

@@ -1,0 +1,170 @@
+"""One run inside a cohort: its network, objective, optimiser, random numbers and place in its schedule."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.jobs import Job
+from benchmark.store import write_atomically
+from benchmark.training import optimizers
+from benchmark.training.checkpoints import pack, unpack
+from benchmark.training.curves import Curves
+from benchmark.training.evaluation import evaluate
+from benchmark.training.objective import ObjectiveLoss
+from benchmark.training.precision import autocast
+from benchmark.training.randomness import derive
+from benchmark.training.views import View
+from benchmark.training.weights import load_weights, new_network, save_weights
+from methods import Batch, Pair
+from models import Network, Shapes
+
+
+class DivergedError(Exception):
+    """A run's loss is no longer finite."""
+
+
+class Member:
+    """A run that trains beside others and is not touched by them.
+
+    Args:
+        job: what it trains.
+        num_classes: of its data.
+        device: where it trains.
+    """
+
+    def __init__(self, job: Job, num_classes: int, device: torch.device) -> None:
+        self.job = job
+        self.device = device
+        self.network: Network = new_network(job, num_classes).to(device, memory_format=torch.channels_last).train()
+        self.epoch = 0
+        self.curves = Curves()
+        self.seconds = 0.0
+        self._generator = torch.Generator(device).manual_seed(derive("draws", job.seed))
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+        self._loss: ObjectiveLoss
+        self._optimizer: torch.optim.Optimizer
+
+    def equip(self, pair: Pair | None) -> None:
+        """Build the objective's modules and the optimiser over both."""
+        self._loss = ObjectiveLoss(self.job.objective, pair, self.job.seed).to(self.device)
+        self._optimizer = optimizers.build(self.job.recipe, [*self.network.parameters(), *self._loss.parameters()])
+
+    def shapes(self) -> Shapes:
+        """Shapes of the student's features."""
+        return self.network.shapes()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is trained."""
+        return self.epoch >= self.job.recipe.epochs
+
+    def begin_epoch(self) -> None:
+        """Set the epoch's learning rate."""
+        optimizers.set_learning_rate(self._optimizer, optimizers.learning_rate(self.job.recipe, self.epoch + 1))
+        self._sums, self._count = {}, 0
+
+    def step(self, batch: Batch, view: View, share: float) -> None:
+        """One optimiser step; nothing here waits for the device.
+
+        Args:
+            batch: the stream's batch.
+            view: its images at every size, and the teacher's features.
+            share: of the epoch that is done, 0 to 1.
+        """
+        progress = (self.epoch + share) / self.job.recipe.epochs
+        own = replace(batch, progress=progress, generator=self._generator)
+        with autocast(self.job.recipe.precision, self.device):
+            features = self.network(view.at(self.network.in_size))
+        parts = self._loss(features.full(), view, own)
+        loss = torch.stack(list(parts.values())).sum()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        self._note(parts, len(batch.targets))
+
+    def end_epoch(self) -> None:
+        """Close the epoch: the one place where the loop waits for the device.
+
+        Raises:
+            DivergedError: a part of the loss was not finite.
+        """
+        values = (torch.stack(list(self._sums.values())) / self._count).tolist()
+        parts = dict(zip(self._sums, values, strict=True))
+        self.epoch += 1
+        broken = [name for name, value in parts.items() if not math.isfinite(value)]
+        if broken:
+            raise DivergedError(f"diverged: the loss ({', '.join(broken)}) is not finite in epoch {self.epoch}")
+        self.curves.add_training(self.epoch, optimizers.learning_rate(self.job.recipe, self.epoch), parts)
+
+    def evaluate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Note the test accuracy after this epoch, where the recipe asks for it."""
+        if self.epoch % self.job.recipe.evaluate_every == 0 and not self.finished:
+            self.curves.add_test(self.epoch, evaluate(self.network, batches, self.job.recipe.precision))
+
+    def finish(self, path: Path, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+        """Save the weights, measure them as saved and return the record's metrics."""
+        save_weights(self.network, path, self.job)
+        load_weights(self.network, path)
+        self.curves.add_test(self.epoch, evaluate(self.network, batches, self.job.recipe.precision))
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        return {"params": parameters, "last": self.curves.metrics(-1), "best": self.curves.best}
+
+    @property
+    def extra_parameters(self) -> int:
+        """Parameters that train beside the student's and are dropped afterwards."""
+        return sum(parameter.numel() for parameter in self._loss.parameters())
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint from which the run goes on bit for bit."""
+        state = {
+            "id": self.job.id,
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "curves": self.curves.state,
+            "network": self.network.state_dict(),
+            "loss": self._loss.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+        }
+        write_atomically(path, pack(state))
+
+    def resume(self, path: Path) -> bool:
+        """Go on from a checkpoint; False where there is none, or none of this run."""
+        state = unpack(path, self.device)
+        if state is None or state["id"] != self.job.id:
+            return False
+        self.network.load_state_dict(state["network"])
+        self._loss.load_state_dict(state["loss"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"].cpu())
+        self.curves = Curves(state["curves"])
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        return True
+
+    def _note(self, parts: dict[str, Tensor], images: int) -> None:
+        self._count += images
+        for name, value in parts.items():
+            share = value.detach().double() * images
+            self._sums[name] = self._sums[name] + share if name in self._sums else share
+
+
+class Stopwatch:
+    """Adds the seconds of a block to a member, on devices where the block's end is the work's end."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._member.seconds += time.perf_counter() - self._start

@@ -1,0 +1,41 @@
+"""An objective as a module: cross-entropy plus weighted terms, each a method that owns its modules."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+import methods
+from benchmark.jobs import Objective
+from benchmark.training.randomness import seeded
+from benchmark.training.views import View
+from methods import Batch, Pair
+from models import Features
+
+
+class ObjectiveLoss(nn.Module):
+    """The loss of one run.
+
+    Args:
+        objective: weights and terms.
+        pair: None where no term needs one.
+        seed: of the terms' initial parameters.
+    """
+
+    def __init__(self, objective: Objective, pair: Pair | None, seed: int) -> None:
+        super().__init__()
+        self._ce = objective.ce
+        self._weights = {term.name: term.weight for term in objective.terms}
+        self.terms = nn.ModuleDict()
+        for term in objective.terms:
+            with seeded("method", term.name, seed):
+                self.terms[term.name] = methods.load(term.name)(pair, **term.options)
+
+    def forward(self, student: Features, view: View, batch: Batch) -> dict[str, Tensor]:
+        """Weighted named parts, scalars that sum to the loss."""
+        parts = {"ce": self._ce * functional.cross_entropy(student.logits, batch.targets)}
+        for name, method in self.terms.items():
+            teacher = view.teacher(train_mode="teacher_in_train_mode" in method.requires)
+            for part, value in method(student, teacher, batch).items():
+                parts[f"{name}.{part}"] = self._weights[name] * value
+        return parts

@@ -1,0 +1,80 @@
+"""What one batch looks like to networks of different input sizes, and to the teacher: computed once, shared by all."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.training.precision import autocast
+from models import Features, Network
+
+
+class Teacher:
+    """A frozen network and, where a method asks for it, its copy that normalises with batch statistics.
+
+    Args:
+        network: the trained teacher, on its device.
+        precision: of its forward pass.
+    """
+
+    def __init__(self, network: Network, precision: str) -> None:
+        self.network = network.eval().requires_grad_(requires_grad=False)
+        self._precision = precision
+        self._train_mode: Network | None = None
+
+    def look(self, images: Tensor, *, train_mode: bool) -> Features:
+        """The teacher's features of a batch, at least float32 and outside any graph."""
+        network = self._with_batch_statistics() if train_mode else self.network
+        with torch.no_grad(), autocast(self._precision, images.device):
+            features = network(images)
+        return features.full()
+
+    def _with_batch_statistics(self) -> Network:
+        if self._train_mode is None:
+            self._train_mode = deepcopy(self.network).train()
+            for module in self._train_mode.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.track_running_stats = False
+                    module.running_mean = module.running_var = module.num_batches_tracked = None
+        return self._train_mode
+
+
+class View:
+    """One batch of images: at every input size asked for, and through the teacher's eyes.
+
+    Args:
+        images: ``(B, 3, S, S)``, normalised.
+        teacher: None where no member has one.
+    """
+
+    def __init__(self, images: Tensor, teacher: Teacher | None = None) -> None:
+        self._images = {images.shape[-1]: images}
+        self._native = images
+        self._teacher = teacher
+        self._features: dict[bool, Features] = {}
+
+    def at(self, size: int) -> Tensor:
+        """The images with sides of ``size`` pixels."""
+        if size not in self._images:
+            self._images[size] = resize(self._native, size)
+        return self._images[size]
+
+    def teacher(self, *, train_mode: bool = False) -> Features:
+        """The teacher's features of this batch."""
+        if self._teacher is None:
+            raise RuntimeError("this cohort has no teacher")
+        if train_mode not in self._features:
+            images = self.at(self._teacher.network.in_size)
+            self._features[train_mode] = self._teacher.look(images, train_mode=train_mode)
+        return self._features[train_mode]
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Bilinear resizing of ``(B, 3, S, S)`` to ``size`` pixels, the same tensor where they have it already."""
+    if images.shape[-1] == size:
+        return images
+    resized = functional.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+    return resized.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,44 @@
+"""Trained networks as files: half-precision safetensors, measured as saved and used as saved."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from benchmark.jobs import Job
+from benchmark.store import write_atomically
+from benchmark.training.randomness import seeded
+from models import Network, create
+
+
+def new_network(job: Job, num_classes: int) -> Network:
+    """The job's network with its initial weights, which depend on network and seed only."""
+    recipe = job.recipe
+    with seeded("weights", job.network, recipe.width, recipe.in_size, num_classes, job.seed):
+        return create(job.network, num_classes, recipe.in_size, recipe.width)
+
+
+def save_weights(network: nn.Module, path: Path, job: Job) -> None:
+    """Write a network's state in half precision, a tensor that would overflow in single."""
+    state = {name: _half(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}
+    recipe = job.recipe
+    about = {"network": job.network, "width": str(recipe.width), "in_size": str(recipe.in_size), "run": job.id}
+    write_atomically(path, save(state, metadata=about))
+
+
+def load_weights(network: nn.Module, path: Path) -> str:
+    """Fill a network from a file and return the file's SHA-256."""
+    content = path.read_bytes()
+    network.load_state_dict(load(content))
+    return hashlib.sha256(content).hexdigest()
+
+
+def _half(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor.contiguous()
+    half = tensor.half()
+    return (half if bool(torch.isfinite(half).all()) else tensor).contiguous()

@@ -1,0 +1,62 @@
+"""Attention transfer: the student looks where the teacher looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+from typing_extensions import override
+
+from methods.alignment import paired_stages, pool_to_smaller
+from methods.base import Batch, Method, Pair
+from models import Features
+
+
+def attention(maps: Tensor) -> Tensor:
+    """Mean square over the channels of ``(B, C, H, W)``, as unit vectors ``(B, H * W)`` (Eq. 1 of the paper)."""
+    return functional.normalize(maps.square().mean(dim=1).flatten(start_dim=1), dim=1)
+
+
+def at_loss(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Mean squared difference of the attentions of student and teacher, summed over the pairs of maps.
+
+    The mean over images and positions follows the authors' code, where the paper writes un-averaged norms (Eq. 2).
+
+    Args:
+        pairs: at least one pair of a student's and a teacher's map ``(B, C, H, W)``; the sizes may differ.
+    """
+    return sum(
+        (
+            functional.mse_loss(attention(student), attention(teacher))
+            for student, teacher in (pool_to_smaller(*pair) for pair in pairs)
+        ),
+        start=pairs[0][0].new_zeros(()),
+    )
+
+
+class AT(Method):
+    """Distance between the attention maps of paired stages.
+
+    Options:
+        last: compare only so many of the last paired stages; 0 compares all.
+    """
+
+    title = "AT"
+    citation = (
+        "Zagoruyko & Komodakis, Paying More Attention to Attention: Improving the Performance of Convolutional Neural "
+        "Networks via Attention Transfer, ICLR 2017"
+    )
+    revision = 1
+    objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1000.0}
+
+    def __init__(self, pair: Pair, *, last: int = 0) -> None:
+        super().__init__(pair)
+        if last < 0:
+            raise ValueError(f"at: last must be 0 (all stages) or a number of stages, not {last}")
+        self.last = last
+
+    @override
+    def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+        return {"at": at_loss(paired_stages(student.taps, teacher.taps)[-self.last :])}

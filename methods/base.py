@@ -1,0 +1,88 @@
+"""The contract of a distillation method: one file, one class, found by its file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from models import Features, Network, Shapes
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A teacher, a student and the data between them, as a method sees them when it builds its modules.
+
+    Attributes:
+        student: shapes of the student's features.
+        teacher: shapes of the teacher's features.
+        teacher_network: the frozen teacher. Use its classifier, ``resume`` and ``preact_norms`` through this pair;
+            never store one of its modules in an attribute of a method, which would register and train it.
+        num_samples: size of the training set, ``N``.
+        num_classes: number of classes, ``K``.
+        labels: ``(N,)`` int64, the training labels by sample index.
+    """
+
+    student: Shapes
+    teacher: Shapes
+    teacher_network: Network
+    num_samples: int
+    num_classes: int
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of the training stream.
+
+    Attributes:
+        images: ``(B, 3, S, S)`` float, augmented and normalised.
+        targets: ``(B,)`` int64 class labels.
+        indices: ``(B,)`` int64 positions in the training set.
+        progress: share of the training that is done, 0 to 1.
+        generator: the run's own random numbers, on the device of the images. Draw from nothing else.
+    """
+
+    images: Tensor
+    targets: Tensor
+    indices: Tensor
+    progress: float
+    generator: torch.Generator | None
+
+
+class Method(nn.Module):
+    """Base of all methods: a term of an objective, with the modules it trains beside the student.
+
+    The class attributes are literals, because planning reads them from the file's syntax tree and never imports torch.
+    Options are the keyword-only parameters of ``__init__``, each with a literal default.
+
+    Attributes:
+        title: the method's name in tables.
+        citation: authors, title, venue and year.
+        revision: raise it when a change of the code changes results; it is part of every id.
+        objective: weight of cross-entropy (``ce``) and of this term (``weight``) where a recipe states none.
+        variants: short names for sets of options, as in ``srrl[sr]``.
+        requires: what the trainer must supply beyond the common: ``teacher_in_train_mode`` (the teacher's features
+            come from a copy that normalises with batch statistics), ``equal_channels`` (not applicable otherwise).
+    """
+
+    title: ClassVar[str]
+    citation: ClassVar[str]
+    revision: ClassVar[int] = 1
+    objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
+    variants: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__()
+        self.pair = pair
+
+    def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+        """Named parts of the loss, scalars; the trainer sums them and multiplies by the term's weight.
+
+        ``teacher`` carries no graph. Both are at least float32.
+        """
+        raise NotImplementedError

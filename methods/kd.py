@@ -1,0 +1,46 @@
+"""Knowledge distillation: the student's softened class probabilities follow the teacher's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+from typing_extensions import override
+
+from methods.base import Batch, Method, Pair
+from models import Features
+
+
+def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """Kullback-Leibler divergence ``temperature^2 / B * sum_bk P ln(P / Q)``.
+
+    ``P`` and ``Q`` are the teacher's and the student's softmax at the temperature; the square keeps the size of the
+    gradient about the same at every temperature (Hinton et al., section 2).
+
+    Args:
+        student_logits: ``(B, K)``.
+        teacher_logits: ``(B, K)``.
+        temperature: divides both logits.
+    """
+    student = functional.log_softmax(student_logits / temperature, dim=1)
+    teacher = functional.log_softmax(teacher_logits / temperature, dim=1)
+    return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+
+
+class KD(Method):
+    """Divergence between the softened outputs of teacher and student."""
+
+    title = "KD"
+    citation = "Hinton, Vinyals & Dean, Distilling the Knowledge in a Neural Network, NIPS Deep Learning Workshop, 2014"
+    revision = 1
+    objective: ClassVar[Mapping[str, float]] = {"ce": 0.1, "weight": 0.9}
+
+    def __init__(self, pair: Pair, *, temperature: float = 4.0) -> None:
+        super().__init__(pair)
+        self.temperature = temperature
+
+    @override
+    def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+        return {"kd": kd_loss(student.logits, teacher.logits, self.temperature)}

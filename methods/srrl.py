@@ -1,0 +1,171 @@
+"""Softmax regression representation learning: the student's features must serve the teacher's classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from methods.alignment import paired_stages
+from methods.base import Batch, Method, Pair
+from methods.connector import Connector
+from methods.kd import kd_loss
+from models import Features, Shapes
+
+
+def fm_loss(connected: Tensor, teacher: Tensor) -> Tensor:
+    """Feature matching, Eq. 3: squared difference of the spatial means, mean over images and channels.
+
+    Args:
+        connected: ``(B, C, H, W)``, the student's map at the teacher's channels.
+        teacher: ``(B, C, h, w)``; the size may differ.
+    """
+    return functional.mse_loss(pooled(connected), pooled(teacher))
+
+
+def pooled(maps: Tensor) -> Tensor:
+    """Spatial means ``(B, C)`` of maps ``(B, C, H, W)``."""
+    return maps.mean(dim=(2, 3))
+
+
+def sr_l2(regressed: Tensor, teacher_logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Eq. 7: squared difference of the logits ``(B, K)``, mean over images and classes."""
+    del targets, temperature
+    return functional.mse_loss(regressed, teacher_logits)
+
+
+def sr_ce(regressed: Tensor, teacher_logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of the regressed logits ``(B, K)`` with the labels ``(B,)`` (appendix of the paper)."""
+    del teacher_logits, temperature
+    return functional.cross_entropy(regressed, targets)
+
+
+def sr_kl(regressed: Tensor, teacher_logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Eq. 4 at a temperature: divergence of the regressed from the teacher's probabilities, as in `kd_loss`."""
+    del targets
+    return kd_loss(regressed, teacher_logits, temperature)
+
+
+FORMS: Mapping[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {"l2": sr_l2, "ce": sr_ce, "kl": sr_kl}
+
+
+def transfer_mean(teacher: Tensor, connected: Tensor) -> Tensor:
+    """The teacher's map ``(B, C, h, w)`` with the spatial means of the student's connected map."""
+    return teacher + (pooled(connected) - pooled(teacher))[:, :, None, None]
+
+
+def transfer_mean_and_deviation(teacher: Tensor, connected: Tensor) -> Tensor:
+    """Adaptive instance normalisation: the teacher's map with the student's spatial means and deviations."""
+    centred = teacher - pooled(teacher)[:, :, None, None]
+    return centred * (_deviation(connected) / _deviation(teacher)) + pooled(connected)[:, :, None, None]
+
+
+def _deviation(maps: Tensor) -> Tensor:
+    # A single position has no unbiased variance, and none to transfer.
+    positions = maps.shape[2] * maps.shape[3]
+    return (maps.var(dim=(2, 3), correction=min(1, positions - 1), keepdim=True) + 1e-5).sqrt()
+
+
+TRANSFERS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "teacher": transfer_mean,
+    "student": transfer_mean_and_deviation,
+}
+
+
+def consumed(features: Features, stage: int) -> Tensor:
+    """The rectified map that the layer after a stage takes; after the last stage (or -1) the penultimate map."""
+    return features.map if _is_last(stage, features.taps) else functional.relu(features.preacts[stage])
+
+
+def _channels(shapes: Shapes, stage: int) -> int:
+    return shapes.embedding if _is_last(stage, shapes.taps) else shapes.taps[stage][0]
+
+
+def _is_last(stage: int, taps: Sequence[object]) -> bool:
+    return stage in {-1, len(taps) - 1}
+
+
+class SRRL(Method):
+    """Feature matching (FM) and regression through the frozen teacher's classifier (SR), with one connector for both.
+
+    At inner layers the regression goes through the rest of the teacher: its own map there, moved to the spatial means
+    of the student's, is fed forward to logits.
+
+    Options:
+        fm: weight of FM; 0 leaves it out.
+        sr: weight of SR; 0 leaves it out.
+        form: distance of SR: "l2", "ce" or "kl".
+        temperature: of the form "kl".
+        layers: where to apply both, joined by "+": "last" is the penultimate map of either network; "conv2", "conv3"
+            ... are the first, second ... stage of both, so "conv4" of two wide ResNets equals "last". The teacher's
+            stages before the last must feed a rectified map to the next.
+        adain_std: whose deviation the teacher's inner map keeps: "teacher" moves means only.
+    """
+
+    title = "SRRL"
+    citation = (
+        "Yang, Martinez, Bulat & Tzimiropoulos, Knowledge Distillation via Softmax Regression Representation Learning, "
+        "ICLR 2021"
+    )
+    revision = 1
+    objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
+    variants: ClassVar[Mapping[str, Mapping[str, object]]] = {"fm": {"sr": 0.0}, "sr": {"fm": 0.0}}
+
+    def __init__(
+        self,
+        pair: Pair,
+        *,
+        fm: float = 1.0,
+        sr: float = 1.0,
+        form: str = "l2",
+        temperature: float = 4.0,
+        layers: str = "last",
+        adain_std: str = "teacher",
+    ) -> None:
+        super().__init__(pair)
+        if not fm and not sr:
+            raise ValueError("srrl: fm and sr are both 0, so nothing is left to train")
+        self.fm = fm
+        self.sr = sr
+        self.temperature = temperature
+        self.form = FORMS[_known("form", form, FORMS)]
+        self.transfer = TRANSFERS[_known("adain_std", adain_std, TRANSFERS)]
+        paired = paired_stages(pair.student.taps, pair.teacher.taps)
+        stages = {"last": -1} | {f"conv{stage + 1}": stage for stage in range(1, len(paired) + 1)}
+        self.stages = {layer: stages[_known("layers", layer, stages)] for layer in layers.split("+")}
+        self.connectors = nn.ModuleDict()
+        for layer, stage in self.stages.items():
+            channels = (_channels(pair.student, stage), _channels(pair.teacher, stage))
+            self.connectors[layer] = Connector(*channels, rectify=True)
+
+    @override
+    def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+        parts: dict[str, list[Tensor]] = {"fm": [], "sr": []}
+        for layer, stage in self.stages.items():
+            connected = self.connectors[layer](consumed(student, stage))
+            target = consumed(teacher, stage)
+            if self.fm:
+                parts["fm"].append(self.fm * fm_loss(connected, target))
+            if self.sr:
+                regressed = self._regress(stage, connected, target)
+                loss = self.form(regressed, teacher.logits, batch.targets, self.temperature)
+                parts["sr"].append(self.sr * loss)
+        return {name: torch.stack(losses).sum() for name, losses in parts.items() if losses}
+
+    def _regress(self, stage: int, connected: Tensor, teacher: Tensor) -> Tensor:
+        """Logits of the frozen teacher from the student's features; the graph runs through its layers."""
+        network = self.pair.teacher_network
+        if not _is_last(stage, self.pair.teacher.taps):
+            return network.resume(stage, self.transfer(teacher, connected))
+        logits: Tensor = network.classifier(pooled(connected))
+        return logits
+
+
+def _known(option: str, value: str, known: Mapping[str, object]) -> str:
+    if value not in known:
+        raise ValueError(f"srrl: {option} must be among {', '.join(known)}, not '{value}'")
+    return value

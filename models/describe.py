@@ -1,0 +1,74 @@
+"""Measures the registered networks: ``python -m models.describe`` rewrites ``models/networks.csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from models.features import Network
+from models.registry import create, names
+
+NETWORKS_CSV = Path(__file__).with_name("networks.csv")
+COLUMNS = ("name", "family", "params", "macs", "in_size", "classes", "taps", "map")
+IN_SIZE, CLASSES = 32, 100
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of parameters, frozen ones included; the running statistics of batch-norms are none."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def macs(network: Network) -> int:
+    """Multiply-accumulates of the convolutions and linear layers in one image's forward pass."""
+    counts: list[int] = []
+
+    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+        counts.append(output.numel() * cast("Tensor", module.weight)[0].numel())
+
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        network.shapes()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(counts)
+
+
+def row(name: str) -> dict[str, str | int]:
+    """One line of ``networks.csv``: the network at width 1, 32x32 pixels and 100 classes."""
+    with torch.device("meta"):
+        network = create(name, CLASSES, IN_SIZE)
+    shapes = network.shapes()
+    return {
+        "name": name,
+        "family": shapes.family,
+        "params": parameters(network),
+        "macs": macs(network),
+        "in_size": IN_SIZE,
+        "classes": CLASSES,
+        "taps": " ".join(_text(shape) for shape in shapes.taps),
+        "map": _text(shapes.map),
+    }
+
+
+def describe() -> str:
+    """The content of ``networks.csv``: all registered networks, measured."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row(name) for name in names())
+    return text.getvalue()
+
+
+def _text(shape: tuple[int, int, int]) -> str:
+    return "x".join(str(size) for size in shape)
+
+
+if __name__ == "__main__":
+    NETWORKS_CSV.write_text(describe(), encoding="utf-8")

@@ -1,0 +1,122 @@
+"""What every network hands to a loss: its maps, recorded in one forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Features:
+    """The outcome of one forward pass over ``B`` images.
+
+    Attributes:
+        logits: ``(B, K)``, the classifier's output.
+        embedding: ``(B, C)``, the spatial mean of ``map``; the paper's ``h``.
+        map: ``(B, C, H, W)``, the last rectified map, the one that is pooled.
+        taps: ``f_0 .. f_k``, each ``(B, c, h, w)``: stem output, then stage outputs.
+        preacts: the same places before their activation, same length as ``taps``.
+    """
+
+    logits: Tensor
+    embedding: Tensor
+    map: Tensor
+    taps: tuple[Tensor, ...]
+    preacts: tuple[Tensor, ...]
+
+    def full(self) -> Features:
+        """The same features in at least float32: the precision in which losses are computed."""
+        return Features(
+            _full(self.logits),
+            _full(self.embedding),
+            _full(self.map),
+            tuple(_full(tap) for tap in self.taps),
+            tuple(_full(tap) for tap in self.preacts),
+        )
+
+    def detach(self) -> Features:
+        """The same features outside any graph."""
+        return replace(
+            self,
+            logits=self.logits.detach(),
+            embedding=self.embedding.detach(),
+            map=self.map.detach(),
+            taps=tuple(tap.detach() for tap in self.taps),
+            preacts=tuple(tap.detach() for tap in self.preacts),
+        )
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Shapes of a network's features without the batch axis; what a method builds its modules from.
+
+    Attributes:
+        name: registry name of the network.
+        family: ``wrn``, ``resnet``, ``mobilenetv2`` ...
+        taps: ``(channels, height, width)`` of every tap, ``f_0`` first.
+        map: ``(channels, height, width)`` of the penultimate map.
+        num_classes: width of the logits.
+    """
+
+    name: str
+    family: str
+    taps: tuple[tuple[int, int, int], ...]
+    map: tuple[int, int, int]
+    num_classes: int
+
+    @property
+    def embedding(self) -> int:
+        """Width of the pooled penultimate vector."""
+        return self.map[0]
+
+
+class Network(nn.Module):
+    """Base of all networks. A family implements the methods below; ``models.create`` sets the attributes.
+
+    Attributes:
+        name: registry name.
+        family: family name, the same for all sizes.
+        in_size: side of the square input in pixels.
+        num_classes: number of classes.
+        classifier: the final Linear layer.
+    """
+
+    family: str
+    name: str
+    in_size: int
+    num_classes: int
+    classifier: nn.Linear
+
+    def forward(self, images: Tensor) -> Features:
+        """Run ``(B, 3, S, S)`` images through the network."""
+        raise NotImplementedError
+
+    def resume(self, stage: int, rectified: Tensor) -> Tensor:
+        """Logits ``(B, K)`` from the rectified map that the layer after stage ``stage`` (1 to k) consumes."""
+        raise NotImplementedError
+
+    def preact_norms(self) -> list[nn.BatchNorm2d]:
+        """The batch-norms right before the stage taps ``f_1 .. f_k``; OFD takes its margins from them."""
+        raise NotImplementedError
+
+    def trunk(self) -> list[nn.Module]:
+        """The modules that first stages train: stem and stages, without final norm, head convolution or classifier."""
+        raise NotImplementedError
+
+    def shapes(self) -> Shapes:
+        """Shapes of this network's features, by one forward pass of zeros in evaluation mode."""
+        training = self.training
+        weight = self.classifier.weight
+        self.eval()
+        with torch.no_grad():
+            features = self(torch.zeros(1, 3, self.in_size, self.in_size, device=weight.device, dtype=weight.dtype))
+        self.train(training)
+        taps = tuple((tap.shape[1], tap.shape[2], tap.shape[3]) for tap in features.taps)
+        channels, height, width = features.map.shape[1:]
+        return Shapes(self.name, self.family, taps, (channels, height, width), self.num_classes)

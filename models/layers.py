@@ -1,0 +1,43 @@
+"""What several families share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from models.features import Features
+
+
+def convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution without bias that keeps the spatial size at stride 1."""
+    return nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+
+
+def init_convolutions(network: nn.Module) -> None:
+    """Draw all convolution weights from N(0, 2 / (k * k * outputs)) (He et al. 2015, fan-out)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def classify(classifier: nn.Linear, rectified: Tensor) -> Tensor:
+    """Logits ``(B, K)`` from the last rectified map ``(B, C, H, W)``."""
+    logits: Tensor = classifier(rectified.mean((2, 3)))
+    return logits
+
+
+def pooled(classifier: nn.Linear, rectified: Tensor, taps: Sequence[Tensor], preacts: Sequence[Tensor]) -> Features:
+    """Pool and classify the last rectified map ``(B, C, H, W)``, and pack all that was recorded on the way."""
+    embedding = rectified.mean((2, 3))
+    return Features(classifier(embedding), embedding, rectified, tuple(taps), tuple(preacts))
+
+
+def check_stage(stage: int, last: int) -> None:
+    """Refuse a stage to resume after that is not 1 to ``last``.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not 1 <= stage <= last:
+        raise ValueError(f"stage is {stage}, the network has stages 1 to {last}")

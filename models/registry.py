@@ -1,0 +1,139 @@
+"""Finds the families of ``models/`` and builds their networks by name.
+
+A family is one file in this folder. It decorates its builder with ``register`` and is found from then on: nothing else
+lists it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+from models.features import Network
+
+SMALLEST_INPUT = 8
+
+
+class UnknownNetworkError(ValueError):
+    """No family knows the name."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a builder is asked for.
+
+    Attributes:
+        name: registry name.
+        num_classes: width of the logits.
+        in_size: side of the square input in pixels.
+        width: factor on every channel width.
+    """
+
+    name: str
+    num_classes: int
+    in_size: int
+    width: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be built for.
+
+        Raises:
+            ValueError: the input is too small, there is no class, or the width factor is not positive and finite.
+        """
+        if self.in_size < SMALLEST_INPUT:
+            raise ValueError(f"{self.name}: in_size is {self.in_size}, the smallest is {SMALLEST_INPUT}")
+        if self.num_classes < 1:
+            raise ValueError(f"{self.name}: num_classes is {self.num_classes}, the smallest is 1")
+        if not 0 < self.width < float("inf"):
+            raise ValueError(f"{self.name}: width is {self.width}, it must be positive and finite")
+
+    def channels(self, base: int, multiple: int = 4) -> int:
+        """``base`` channels times the width factor, rounded to a multiple (halves up) and never below one multiple.
+
+        ``base`` comes back unchanged at width 1, whatever it is.
+        """
+        if self.width == 1:
+            return base
+        return max(1, int(base * self.width / multiple + 0.5)) * multiple
+
+
+Builder = Callable[[Request], Network]
+
+_by_name: dict[str, Builder] = {}
+_by_pattern: dict[str, Builder] = {}
+
+
+def register(*names: str, pattern: str | None = None) -> Callable[[Builder], Builder]:
+    """Decorator that registers a family's builder.
+
+    Args:
+        names: names of the tables that the builder takes; ``models.names`` lists them.
+        pattern: regular expression of further names that it takes, unlisted.
+
+    Raises:
+        ValueError: another builder has one of the names.
+    """
+
+    def add(builder: Builder) -> Builder:
+        taken = _by_name.keys() & set(names)
+        if taken:
+            raise ValueError(f"network '{min(taken)}' is registered twice")
+        _by_name.update(dict.fromkeys(names, builder))
+        if pattern is not None:
+            _by_pattern[pattern] = builder
+        return builder
+
+    return add
+
+
+def names(pattern: str = "*") -> list[str]:
+    """The registered names that match a shell pattern, sorted."""
+    _discover()
+    return sorted(name for name in _by_name if fnmatchcase(name, pattern))
+
+
+def create(name: str, num_classes: int, in_size: int = 32, width: float = 1.0) -> Network:
+    """Build a network with fresh weights, drawn from torch's global generator.
+
+    Args:
+        name: a name out of ``names()``, or any that a family's pattern takes, such as ``wrn-22-3``.
+        num_classes: width of the logits.
+        in_size: side of the square input in pixels, 8 or more.
+        width: factor on every channel width, rounded to what the family can divide.
+
+    Raises:
+        UnknownNetworkError: no family knows the name.
+        ValueError: the family knows the name but cannot build it, or another argument is out of range.
+    """
+    network = _builder(name)(Request(name, num_classes, in_size, width))
+    network.name, network.num_classes, network.in_size = name, num_classes, in_size
+    return network
+
+
+def _builder(name: str) -> Builder:
+    _discover()
+    if name in _by_name:
+        return _by_name[name]
+    for pattern, builder in _by_pattern.items():
+        if re.fullmatch(pattern, name):
+            return builder
+    raise UnknownNetworkError(_unknown(name, names()))
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
+    return f"unknown network '{name}': {hint}"
+
+
+@cache
+def _discover() -> None:
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{__package__}.{module.name}")

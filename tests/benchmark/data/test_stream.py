@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import torch
+
+from benchmark.data.augment import Augmentation, augment, normalise
+from benchmark.data.stream import Stream, evaluation_batches, upload
+from benchmark.errors import UserError
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+CROPS = Augmentation(2, "reflect", 0.5, MEAN, STD)
+PLAIN = Augmentation(0, "zero", 0.0, MEAN, STD)
+
+
+@pytest.fixture
+def split(make_split):
+    return make_split(50, size=8)
+
+
+@pytest.fixture
+def make(split):
+    def make_stream(augmentation=CROPS, batch_size=16, seed=0, data=split, **options):
+        return Stream(data, augmentation, batch_size, seed, "cpu", **options)
+
+    return make_stream
+
+
+def joined(stream, epoch):
+    return [torch.cat(parts) for parts in zip(*stream.epoch(epoch), strict=True)]
+
+
+def same(first, second):
+    return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_epoch_shows_every_sample_once_in_batches(make):
+    stream = make()
+    batches = list(stream.epoch(1))
+    assert [len(batch.targets) for batch in batches] == [16, 16, 16, 2]
+    assert len(stream) == 4
+    assert sorted(torch.cat([batch.indices for batch in batches]).tolist()) == list(range(50))
+    assert batches[0].images.shape == (16, 3, 8, 8)
+    assert batches[0].images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_images_and_targets_are_those_of_the_indices(make, split):
+    images, targets, indices = joined(make(PLAIN), 1)
+    assert torch.equal(targets, torch.from_numpy(split.labels)[indices])
+    assert torch.equal(images, normalise(torch.from_numpy(split.images)[indices], MEAN, STD))
+
+
+def test_images_are_the_augmented_ones_of_the_draws(make, split):
+    stream = make()
+    draws = stream._draw(3)
+    expected = augment(torch.from_numpy(split.images)[draws.permutation], draws.offsets, draws.flips, CROPS)
+    assert torch.equal(joined(stream, 3)[0], expected)
+
+
+def test_stream_is_a_function_of_seed_and_epoch(make):
+    first = joined(make(seed=1), 2)
+    torch.manual_seed(99)
+    stream = make(seed=1)
+    joined(stream, 1)
+    assert same(joined(stream, 2), first)
+    for other in (joined(stream, 3), joined(make(seed=2), 2)):
+        assert not torch.equal(other[2], first[2])
+    assert same(joined(make(seed=1, batch_size=7), 2), first)
+
+
+def test_stream_is_the_one_that_results_were_measured_with(make):
+    # A change here changes every result: the engine's numerics version must be raised with it.
+    draws = make(seed=0)._draw(1)
+    assert draws.permutation[:8].tolist() == [4, 26, 39, 7, 38, 3, 49, 47]
+    assert draws.offsets[:4].tolist() == [[3, 1], [2, 0], [2, 3], [3, 4]]
+    assert draws.flips[:8].int().tolist() == [1, 0, 0, 1, 0, 1, 1, 1]
+
+
+def test_global_random_state_is_left_alone(make):
+    before = torch.get_rng_state()
+    joined(make(), 1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_offsets_and_flips_are_evenly_drawn(make_split):
+    stream = Stream(make_split(20_000, size=1), Augmentation(4, "zero", 0.3, MEAN, STD), 128, 0, "cpu")
+    draws = stream._draw(1)
+    for side in draws.offsets.T:
+        counts = np.bincount(side.numpy(), minlength=9)
+        assert len(counts) == 9
+        assert np.abs(counts - 20_000 / 9).max() < 5 * np.sqrt(20_000 / 9)
+    correlation = np.corrcoef([*draws.offsets.T.numpy(), draws.flips.numpy(), draws.permutation.numpy()])
+    assert np.abs(correlation - np.eye(4)).max() < 0.04
+    assert abs(draws.flips.float().mean() - 0.3) < 0.02
+
+
+def test_train_limit_keeps_the_first_rows(make):
+    stream = make(train_limit=20)
+    assert (stream.num_samples, len(stream)) == (20, 2)
+    assert sorted(joined(stream, 1)[2].tolist()) == list(range(20))
+
+
+@pytest.mark.parametrize("limit", [0, -1, 51])
+def test_train_limit_out_of_range_is_an_error(make, limit):
+    with pytest.raises(UserError, match="train_limit must be from 1 to 50"):
+        make(train_limit=limit)
+
+
+def test_batch_size_of_nothing_is_an_error(make):
+    with pytest.raises(UserError, match="batch_size"):
+        make(batch_size=0)
+
+
+def test_streams_share_one_upload(make, split):
+    data = upload(split, "cpu")
+    first, second = make(data=data), make(data=data, seed=1, train_limit=10)
+    assert first._data.images.data_ptr() == second._data.images.data_ptr() == data.images.data_ptr()
+    assert same(joined(first, 1), joined(make(), 1))
+
+
+def test_upload_takes_read_only_memory_maps(tmp_path, split, recwarn):
+    np.save(tmp_path / "images.npy", split.images)
+    mapped = type(split)(np.load(tmp_path / "images.npy", mmap_mode="r"), split.labels)
+    assert torch.equal(upload(mapped, "cpu").images, torch.from_numpy(split.images))
+    assert not recwarn.list
+
+
+def test_evaluation_is_in_order_and_normalised_only(split):
+    data = upload(split, "cpu")
+    batches = list(evaluation_batches(data, CROPS, 16))
+    assert [len(targets) for _, targets in batches] == [16, 16, 16, 2]
+    assert torch.equal(torch.cat([targets for _, targets in batches]), data.labels)
+    assert torch.equal(torch.cat([images for images, _ in batches]), normalise(data.images, MEAN, STD))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: its batches are not compared with the CPU's")
+@pytest.mark.parametrize("mode", ["zero", "reflect"])
+def test_cuda_makes_the_same_batches_without_waiting(make, split, mode):
+    augmentation = Augmentation(2, mode, 0.5, MEAN, STD)
+    stream = Stream(split, augmentation, 16, 0, "cuda")
+    next(stream.epoch(1))  # the constants of the normalisation are sent once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batches = list(stream.epoch(2))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    images, targets, indices = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
+    expected = joined(make(augmentation), 2)
+    assert torch.equal(targets, expected[1])
+    assert torch.equal(indices, expected[2])
+    torch.testing.assert_close(images, expected[0], rtol=0, atol=1e-6)

@@ -1,0 +1,92 @@
+import math
+
+import numpy as np
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.report.aggregate import aggregate, mixtures
+
+
+def cell(frame, method):
+    return frame[frame["method"] == method].iloc[0]
+
+
+def test_statistics_agree_with_numpy(small_table, named, record):
+    values = [96.4, 97.9, 97.25]
+    found = cell(aggregate(small_table(), named({"kd": [record(value) for value in values]})), "kd")
+    assert found["mean"] == pytest.approx(np.mean(values))
+    assert found["std"] == pytest.approx(np.std(values, ddof=1))
+    assert found["difference"] == pytest.approx(np.mean(values) - 71.0)
+    assert (found["n"], found["wanted"], found["state"], found["values"]) == (3, 3, "done", values)
+
+
+def test_one_run_has_no_standard_deviation(small_table, named, record):
+    found = cell(aggregate(small_table(), named({"teacher": [record(99.0)]})), "teacher")
+    assert (found["n"], found["state"]) == (1, "done")
+    assert math.isnan(found["std"])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state", "n"),
+    [
+        (["done", "done"], "done", 2),
+        (["done", None], "partial", 1),
+        (["done", "failed"], "partial", 1),
+        (["failed", None], "failed", 0),
+        (["failed", "not_applicable"], "failed", 0),
+        (["not_applicable", "not_applicable"], "not_applicable", 0),
+        ([None, None], "missing", 0),
+        ([], "missing", 0),
+    ],
+)
+def test_states(small_table, named, record, statuses, state, n):
+    found = cell(
+        aggregate(small_table(), named({"kd": [status and record(90.0, status) for status in statuses]})), "kd"
+    )
+    assert (found["state"], found["n"]) == (state, n)
+    assert math.isnan(found["mean"]) == (n == 0)
+
+
+@pytest.mark.parametrize("status", ["failed", "not_applicable"])
+def test_only_done_records_are_averaged(small_table, named, record, status):
+    found = cell(aggregate(small_table(), named({"kd": [record(90.0), record(10.0, status, "because")]})), "kd")
+    assert (found["mean"], found["values"], found["reasons"]) == (90.0, [90.0], ["because"])
+
+
+def test_a_metric_that_no_record_holds_is_missing(small_table, named, record):
+    found = cell(aggregate(small_table(), named({"kd": [record(None), record(None)]})), "kd")
+    assert (found["state"], found["n"]) == ("missing", 0)
+
+
+def test_best_epoch_only_where_asked_for(small_table, named, record):
+    records = named({"kd": [record(90.0)]})
+    assert cell(aggregate(small_table(), records), "kd")["mean"] == 90.0
+    assert cell(aggregate(small_table(), records, "best"), "kd")["mean"] == 91.0
+    with pytest.raises(UserError, match="unknown selection"):
+        aggregate(small_table(), records, "bets")
+
+
+def test_a_property_of_the_network_needs_one_run(table6, record):
+    name = "table06/wrn-40-4:wrn-16-2/student/params_M"
+    frame = aggregate(table6, {name: [None, record(), record()]})
+    found = frame[frame["cell"] == name].iloc[0]
+    assert found["mean"] == pytest.approx(0.703284)
+    assert (found["n"], found["wanted"], found["state"]) == (1, 1, "done")
+    assert math.isnan(found["std"])
+
+
+def test_mixed_conditions_are_told(small_table, named, record):
+    table = small_table()
+    assert mixtures(table, named({"kd": [record(), record()], "teacher": [record(teacher_weights=None)]})) == ()
+    facts = mixtures(
+        table, named({"kd": [record(), record(device="cuda")], "at": [record(threads=2, teacher_weights="cd34")]})
+    )
+    assert facts == (
+        "This table mixes devices: cpu, cuda.",
+        "This table mixes numbers of threads: 1, 2.",
+        "This table mixes teachers: students learned from different weights of big.",
+    )
+
+
+def test_conditions_of_failed_runs_do_not_count(small_table, named, record):
+    assert mixtures(small_table(), named({"kd": [record(), record(None, "failed", device="cuda")]})) == ()

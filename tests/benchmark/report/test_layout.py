@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import pytest
+
+from benchmark.report import build
+from benchmark.report.layout import signed, stacked, stub_texts
+
+
+@pytest.fixture
+def entries(small_table, named, context):
+    def make(by_method, **changes):
+        table = small_table(**changes)
+        return dict(zip([*table.columns], build(table, named(by_method), context).grid.rows[0].entries, strict=True))
+
+    return lambda by_method, **changes: {
+        axis.method or axis.role: entry for axis, entry in make(by_method, **changes).items()
+    }
+
+
+def test_texts_of_each_state(entries, record):
+    failed, refused = record(None, "failed"), record(None, "not_applicable")
+    found = entries(
+        {
+            "student": [record(97.0), record(97.2)],
+            "kd": [record(97.2189), None],
+            "at": [record(97.0), failed, None],
+            "ofd": [failed],
+            "rkd": [refused],
+        },
+        columns=("student", "kd", "at", "ofd", "rkd", "crd"),
+    )
+    texts = {method: f"{entry.mean} {entry.detail}".strip() for method, entry in found.items()}
+    assert texts == {
+        "student": "97.10 ± 0.14",
+        "kd": "97.22 (1/2)",
+        "at": "97.00 (1/3, 1 failed)",
+        "ofd": "failed",
+        "rkd": "n/a",
+        "crd": "–",
+    }
+    assert [entry.paper for entry in found.values()] == [f"{value}.00" for value in range(70, 76)]
+
+
+def test_all_that_tie_as_displayed_are_best_and_the_teacher_is_not(entries, record):
+    found = entries(
+        {"student": [record(97.301)], "kd": [record(97.299)], "at": [record(97.29)], "teacher": [record(99.0)]}
+    )
+    assert [method for method, entry in found.items() if entry.best] == ["student", "kd"]
+
+
+def test_an_incomplete_cell_can_be_best(entries, record):
+    found = entries({"student": [record(97.0), record(97.0)], "kd": [record(98.0), None]})
+    assert [method for method, entry in found.items() if entry.best] == ["kd"]
+
+
+def test_nothing_is_best_where_there_is_nothing_to_compare(entries, record):
+    found = entries({"kd": [record(98.0)], "at": [record(None, "failed")], "teacher": [record(99.0)]})
+    assert not any(entry.best for entry in found.values())
+
+
+def test_hidden_columns_do_not_compete(small_table, named, record, context):
+    table = small_table()
+    columns = (*table.columns[:2], replace(table.columns[2], hidden=True))
+    records = named({"student": [record(96.0)], "kd": [record(97.0)], "at": [record(98.0)]})
+    grid = build(replace(table, columns=columns), records, context).grid
+    assert [entry.best for entry in grid.rows[0].entries] == [False, True]
+
+
+def test_difference_is_shown_unless_the_data_are_a_stand_in(small_table, named, record, context):
+    table, records = small_table(), named({"kd": [record(71.5)]})
+    real = type(context)(profile="paper", note="", changes=(), seeds=(0,))
+    assert build(table, records, real).grid.rows[0].entries[1].reference == "71.00 (+0.50)"
+    assert build(table, records, context).grid.rows[0].entries[1].reference == "71.00"
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.704, "+0.70"), (-22.7, "−22.70"), (0.004, "0.00"), (-0.004, "0.00")])
+def test_signed(value, text):
+    assert signed(value, 2) == text
+
+
+def test_labels_are_split_under_their_heads(table6, full_records, context):
+    assert stub_texts(("Student (Params)", "Teacher (Params)"), "T (9M) -> S (1M)") == ("S (1M)", "T (9M)")
+    assert stub_texts(("Teacher", "Student"), "T -> S") == ("T", "S")
+    assert stub_texts(("Method",), "T -> S") == ("T -> S",)
+    assert stub_texts(("Student", "Teacher"), "no pair") == ("no pair", "")
+    grid = build(table6, full_records, context).grid
+    assert grid.rows[0].stub == ("WRN-16-2 (0.70M)", "WRN-40-4 (8.97M)")
+
+
+def test_hidden_columns_are_dropped(table6, full_records, context):
+    grid = build(table6, full_records, context).grid
+    assert grid.columns == ("Student", "KD", "AT", "OFD", "RKD", "CRD", "Ours", "Teacher")
+    assert {len(row.entries) for row in grid.rows} == {8}
+
+
+def test_stacked_drops_empty_lines(small_table, named, record, context):
+    one = build(small_table(heads=("Pair",)), named({"kd": [record(97.0)]}), context).grid.rows[0]
+    assert [line.stub for line in stacked(one)] == ["Big -> Small", "paper"]
+    several = build(small_table(), named({"kd": [record(97.0), record(96.0)]}), context).grid.rows[0]
+    assert [line.texts[1] for line in stacked(several)] == ["96.50", "±0.71", "71.00"]

@@ -1,0 +1,51 @@
+import re
+
+import pytest
+
+from benchmark.report import build
+from benchmark.report.markdown import render
+
+
+def cells(line):
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def test_parses_as_one_table(table6, full_records, context):
+    lines = [line for line in render(build(table6, full_records, context).grid).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(table6.rows)
+    assert {len(cells(line)) for line in lines} == {10}
+    assert set(cells(lines[1])) == {":--"}
+
+
+def test_cells_read_as_meant(table6, full_records, context):
+    text = render(build(table6, full_records, context).grid)
+    row = next(line for line in text.splitlines() if line.startswith("| WRN-16-2"))
+    small = "<br><sub>{}</sub>".format
+    assert cells(row) == [
+        "WRN-16-2 (0.70M)" + small("paper"),
+        "WRN-40-4 (8.97M)",
+        "95.21 ± 0.01" + small("72.70"),
+        "**96.25** (2/3)" + small("74.52"),
+        "failed" + small("74.33"),
+        "–" + small("75.57"),
+        "n/a" + small("74.23"),
+        "**96.25** (2/3, 1 failed)" + small("75.27"),
+        "95.11 ± 0.01" + small("75.96"),
+        "95.20" + small("79.50"),
+    ]
+
+
+@pytest.mark.parametrize("label", ["a|b", "*x*", "<b>", "`code`", "l_1", "back\\slash", "[link](url)"])
+def test_labels_cannot_break_the_table(small_table, context, label):
+    text = render(build(small_table(columns=(label, "kd")), {}, context).grid)
+    header, rule = (line for line in text.splitlines()[2:4])
+    assert len(cells(header)) == len(cells(rule)) == 4
+    assert re.sub(r"\\(.)", r"\1", cells(header)[2]) == label.upper()
+    assert not re.search(r"(?<!\\)[*<`\[]", cells(header)[2])
+
+
+def test_title_caption_and_notes(table6, full_records, context):
+    text = render(build(table6, full_records, context).grid)
+    assert text.startswith("**Table 6.** Top-1 accuracy (%) of various")
+    assert "(profile digits)\n\n|" in text
+    assert "Changed: epochs=1, lr=0.1.\n\n- The paper prints two accuracies" in text

@@ -1,0 +1,67 @@
+"""Closed-form inputs with known losses, and small pairs of networks."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+import models
+from methods import Batch, Pair
+
+SAMPLES, CLASSES = 40, 5
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Losses of the `wave` inputs, computed in float64 by implementations other than this one."""
+    return json.loads((Path(__file__).parent / "golden_values.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def wave():
+    """``wave.s`` and ``wave.t`` fill a shape row by row with a sine and a cosine of the position (float64)."""
+
+    def positions(shape: tuple[int, ...], off: int) -> Tensor:
+        return torch.arange(torch.Size(shape).numel(), dtype=torch.float64).reshape(shape) + off
+
+    def sine(*shape: int, off: int = 0) -> Tensor:
+        return torch.sin(0.9 * positions(shape, off) + 0.1)
+
+    def cosine(*shape: int, off: int = 0) -> Tensor:
+        return torch.cos(1.1 * positions(shape, off) + 0.4)
+
+    return SimpleNamespace(s=sine, t=cosine)
+
+
+@pytest.fixture(scope="session")
+def make_bench():
+    """Factory of a student, a frozen teacher and batches: ``make_bench("wrn-10-1", "wrn-16-1", sizes=(16, 16))``."""
+
+    def make(student: str, teacher: str, *, sizes: tuple[int, int] = (16, 16)) -> SimpleNamespace:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            learner = models.create(student, CLASSES, in_size=sizes[0], width=0.25)
+            expert = (
+                models.create(teacher, CLASSES, in_size=sizes[1], width=0.25).eval().requires_grad_(requires_grad=False)
+            )
+        labels = torch.arange(SAMPLES) % CLASSES
+        pair = Pair(learner.shapes(), expert.shapes(), expert, SAMPLES, CLASSES, labels)
+
+        def batch(size: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> SimpleNamespace:
+            """One batch with the features of both networks."""
+            generator = torch.Generator().manual_seed(seed)
+            indices = torch.randperm(SAMPLES, generator=generator)[:size]
+            images = torch.randn(size, 3, *[max(sizes)] * 2, generator=generator).to(dtype)
+            data = Batch(images, labels[indices], indices, 0.5, generator)
+            with torch.no_grad():
+                seen = expert.to(dtype)(images[:, :, : sizes[1], : sizes[1]])
+            return SimpleNamespace(
+                data=data, student=learner.to(dtype)(images[:, :, : sizes[0], : sizes[0]]).full(), teacher=seen.full()
+            )
+
+        return SimpleNamespace(pair=pair, student=learner, teacher=expert, batch=batch)
+
+    return make

@@ -1,0 +1,59 @@
+"""AT against known values and the formula."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from methods import load
+from methods.at import at_loss
+
+
+def naive_attention(maps):
+    batch, channels, height, width = maps.shape
+    rows = []
+    for image in range(batch):
+        row = [
+            sum(maps[image, c, y, x] ** 2 for c in range(channels)) / channels
+            for y in range(height)
+            for x in range(width)
+        ]
+        length = math.sqrt(sum(value**2 for value in row))
+        rows.append([value / length for value in row])
+    return np.array(rows)
+
+
+def halved(maps):
+    return (maps[:, :, ::2, ::2] + maps[:, :, 1::2, ::2] + maps[:, :, ::2, 1::2] + maps[:, :, 1::2, 1::2]) / 4
+
+
+def test_golden(golden, wave):
+    assert at_loss([(wave.s(4, 3, 4, 4), wave.t(4, 5, 2, 2))]).item() == pytest.approx(golden["AT"], abs=1e-9)
+    assert at_loss([(wave.s(4, 3, 4, 4), wave.t(4, 3, 4, 4))]).item() == pytest.approx(golden["AT_same"], abs=1e-9)
+
+
+def test_formula_sums_over_pairs_of_any_size():
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(3, 4, 6, 6), (3, 7, 3, 3), (3, 2, 2, 2), (3, 5, 4, 4)]
+    a, b, c, d = (torch.randn(*shape, dtype=torch.float64, generator=generator) for shape in shapes)
+    expected = sum(
+        np.mean((naive_attention(mine) - naive_attention(theirs)) ** 2)
+        for mine, theirs in ((halved(a.numpy()), b.numpy()), (c.numpy(), halved(d.numpy())))
+    )
+    assert at_loss([(a, b), (c, d)]).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_zero_for_scaled_copies(wave):
+    assert at_loss([(wave.s(4, 3, 4, 4), 7 * wave.s(4, 3, 4, 4))]).item() == pytest.approx(0, abs=1e-15)
+
+
+def test_last_counts_after_pairing(make_bench):
+    bench = make_bench("wrn-10-1", "resnet10-narrow")
+    seen = bench.batch()
+    both = [(mine, theirs) for mine, theirs in zip(seen.student.taps, seen.teacher.taps, strict=False)]
+    for last, pairs in ((0, both[1:]), (2, both[2:4]), (1, both[3:4]), (9, both[1:])):
+        loss = load("at")(bench.pair, last=last)(seen.student, seen.teacher, seen.data)["at"]
+        assert loss.item() == pytest.approx(at_loss(pairs).item())
+    with pytest.raises(ValueError, match="last"):
+        load("at")(bench.pair, last=-1)

@@ -1,0 +1,143 @@
+"""CRD against known values and the formula, and its negatives against what they promise."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from methods import load
+from methods.crd import contrast, crd_loss, distinct_negatives, normaliser, remembered, repeated_negatives
+
+LABELS = torch.tensor([0] * 5 + [1] * 10 + [2] * 25)[torch.randperm(40, generator=torch.Generator().manual_seed(1))]
+UNSET = torch.zeros((), dtype=torch.float64)
+
+
+def naive_scores(embedding, bank, indices, temperature):
+    return np.array(
+        [
+            [math.exp(float(np.dot(bank[column], row)) / temperature) for column in columns]
+            for row, columns in zip(embedding, indices, strict=True)
+        ]
+    )
+
+
+def naive_loss(probabilities, samples):
+    noise = (probabilities.shape[1] - 1) / samples
+    total = 0.0
+    for own, *others in probabilities:
+        total -= math.log(own / (own + noise + 1e-7)) + sum(math.log(noise / (p + noise + 1e-7)) for p in others)
+    return total / len(probabilities)
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_golden(golden, wave):
+    indices = torch.tensor([[2, 0, 1, 3], [5, 6, 8, 0], [7, 1, 2, 4], [9, 3, 5, 6]])
+    student, teacher = functional.normalize(wave.s(4, 6)), functional.normalize(wave.t(4, 6))
+    bank_student, bank_teacher = 0.3 * wave.s(10, 6, off=3), 0.3 * wave.t(10, 6, off=3)
+    total = 0.0
+    for side, embedding, bank in (("s", student, bank_teacher), ("t", teacher, bank_student)):
+        scores = contrast(embedding, bank, indices, 0.07)
+        constant = normaliser(UNSET, scores, 10)
+        assert constant.item() == pytest.approx(golden[f"CRD_Z{side}"], abs=1e-8)
+        loss = crd_loss(scores / constant, 10).item()
+        assert loss == pytest.approx(golden[f"CRD_{side}"], abs=1e-9)
+        total += loss
+    assert total == pytest.approx(golden["CRD"], abs=1e-9)
+    rows = remembered(bank_student, indices[:, 0], student, 0.5)
+    assert rows[0, 0].item() == pytest.approx(golden["CRD_mem_s[2,0]"], abs=1e-9)
+
+
+def test_two_batches_of_the_method_follow_the_formula(make_bench):
+    bench = make_bench("wrn-10-1", "resnet10-narrow")
+    method = load("crd")(bench.pair, dim=3, negatives=4, temperature=0.5, momentum=0.25).double()
+    banks = {side: method.get_buffer(f"bank_{side}").numpy().copy() for side in ("student", "teacher")}
+    constants = {}
+    for seed in (0, 1):
+        seen = bench.batch(3, seed, torch.float64)
+        negatives = torch.randint(40, (3, 4), generator=torch.Generator().manual_seed(seed))
+        method.draw = lambda *_, drawn=negatives: drawn
+        indices = torch.cat([seen.data.indices[:, None], negatives], dim=1).numpy()
+        parts = method(seen.student, seen.teacher, seen.data)
+        with torch.no_grad():
+            embeddings = {
+                "student": unit(method.head_student(seen.student.embedding).numpy()),
+                "teacher": unit(method.head_teacher(seen.teacher.embedding).numpy()),
+            }
+        for side, other in (("student", "teacher"), ("teacher", "student")):
+            scores = naive_scores(embeddings[side], banks[other], indices, 0.5)
+            constants.setdefault(side, scores.mean() * 40)
+            assert parts[side].item() == pytest.approx(naive_loss(scores / constants[side], 40), abs=1e-9)
+        for side, bank in banks.items():
+            rows = indices[:, 0]
+            bank[rows] = unit(0.25 * bank[rows] + 0.75 * embeddings[side])
+            assert np.allclose(method.get_buffer(f"bank_{side}").numpy(), bank, atol=1e-12)
+
+
+def test_product_with_the_whole_bank_equals_gathered_rows(wave):
+    bank = wave.t(40, 8)
+    indices = torch.randint(40, (4, 9), generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for whole in (True, False):
+        embedding = wave.s(4, 8).requires_grad_()
+        gathered = torch.exp(torch.bmm(bank[indices], embedding[:, :, None]).squeeze(2) / 0.7)
+        scores = contrast(embedding, bank, indices, 0.7) if whole else gathered
+        gradients.append(torch.autograd.grad(crd_loss(scores / 100, 40), embedding)[0])
+        assert torch.allclose(scores, gathered, atol=1e-12)
+    assert torch.allclose(*gradients, atol=1e-12)
+
+
+def test_first_loss_is_that_of_chance(make_bench):
+    bench = make_bench("wrn-10-1", "wrn-10-1")
+    # At a high temperature; at a low one, the spread of the random scores adds to it.
+    method, seen = load("crd")(bench.pair, negatives=30, temperature=5.0), bench.batch(16)
+    loss = sum(method(seen.student, seen.teacher, seen.data).values()).item()
+    assert loss == pytest.approx(2 * (math.log(1 + 30) + 1), rel=0.01)
+
+
+@pytest.mark.parametrize(("draw", "count"), [(distinct_negatives, 15), (repeated_negatives, 60)])
+def test_negatives_are_uniform_over_other_classes(draw, count):
+    own = torch.arange(3).repeat(1000)
+    drawn = draw(LABELS, own, count, torch.Generator().manual_seed(0))
+    assert drawn.shape == (3000, count)
+    for label in range(3):
+        frequency = torch.bincount(drawn[own == label].flatten(), minlength=40) / (1000 * count)
+        others = label != LABELS
+        expected = 1 / others.sum()
+        assert (frequency[~others] == 0).all()
+        assert (frequency[others] - expected).abs().max() < 6 * (expected / (1000 * count)) ** 0.5
+
+
+@pytest.mark.parametrize("draw", [distinct_negatives, repeated_negatives])
+def test_negatives_depend_on_the_generator_alone(draw):
+    own = LABELS[:8]
+    first, again = (draw(LABELS, own, 15, torch.Generator().manual_seed(3)) for _ in range(2))
+    generator = torch.Generator().manual_seed(3)
+    assert torch.equal(first, again)
+    assert torch.equal(first, draw(LABELS, own, 15, generator))
+    assert not torch.equal(first, draw(LABELS, own, 15, generator))
+
+
+def test_distinct_negatives_never_repeat_even_where_all_others_are_needed():
+    drawn = distinct_negatives(LABELS, LABELS, 15, torch.Generator().manual_seed(0))
+    assert all(len(set(row)) == 15 for row in drawn.tolist())
+    largest = (LABELS == 2).nonzero()[:1, 0]
+    everyone = distinct_negatives(LABELS, LABELS[largest], 15, torch.Generator().manual_seed(0))
+    assert sorted(everyone[0].tolist()) == (LABELS != 2).nonzero()[:, 0].tolist()
+
+
+def test_negatives_repeat_only_where_others_are_too_few(make_bench):
+    pair = make_bench("wrn-10-1", "wrn-10-1").pair
+    assert load("crd")(pair, negatives=32).draw is distinct_negatives
+    assert load("crd")(pair, negatives=33).draw is repeated_negatives
+
+
+def test_normaliser_is_set_once_and_carries_no_gradient(wave):
+    scores = wave.s(4, 6).exp().requires_grad_()
+    first = normaliser(UNSET, scores, 10)
+    assert not first.requires_grad
+    assert normaliser(first, 2 * scores, 10) == first

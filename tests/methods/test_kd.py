@@ -1,0 +1,39 @@
+"""KD against known values and the formula."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from methods.kd import kd_loss
+
+
+def naive(student, teacher, temperature):
+    total = 0.0
+    for z_student, z_teacher in zip(student, teacher, strict=True):
+        p = [math.exp(z / temperature) for z in z_teacher]
+        q = [math.exp(z / temperature) for z in z_student]
+        for a, b in zip(p, q, strict=True):
+            total += a / sum(p) * math.log((a / sum(p)) / (b / sum(q)))
+    return temperature**2 * total / len(student)
+
+
+def test_golden(golden, wave):
+    student, teacher = 3 * wave.s(4, 5), 3 * wave.t(4, 5)
+    loss = kd_loss(student, teacher, 4.0)
+    assert loss.item() == pytest.approx(golden["KL_T4"], abs=1e-9)
+    ce = functional.cross_entropy(student, torch.arange(4))
+    assert (0.1 * ce + 0.9 * loss).item() == pytest.approx(golden["KD_0.1_0.9_T4"], abs=1e-9)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_formula(temperature):
+    student, teacher = torch.randn(2, 7, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = naive(student.tolist(), teacher.tolist(), temperature)
+    assert kd_loss(student, teacher, temperature).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_equal_logits_cost_nothing_and_huge_ones_are_finite(wave):
+    assert kd_loss(wave.s(4, 5), wave.s(4, 5), 4.0).item() == pytest.approx(0, abs=1e-15)
+    assert torch.isfinite(kd_loss(1e4 * wave.s(4, 5).float(), -1e4 * wave.t(4, 5).float(), 4.0))

@@ -1,0 +1,95 @@
+"""Wide residual networks against their definition."""
+
+import math
+import random
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import models
+from models.describe import parameters
+
+
+def expected_parameters(depth, factor, num_classes):
+    inputs, total = 16, 432
+    for base in (16, 32, 64):
+        for block in range((depth - 4) // 6):
+            i, o = (inputs if block == 0 else base * factor), base * factor
+            total += 2 * i + 9 * i * o + 2 * o + 9 * o * o + (i * o if i != o else 0)
+        inputs = base * factor
+    return total + 2 * inputs + inputs * num_classes + num_classes
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_depth_and_factor_has_the_parameters_of_the_formula(seed):
+    draw = random.Random(seed)
+    depth, factor, num_classes = 6 * draw.randint(1, 9) + 4, draw.randint(1, 12), draw.randint(1, 200)
+    with torch.device("meta"):
+        network = models.create(f"wrn-{depth}-{factor}", num_classes)
+    assert parameters(network) == expected_parameters(depth, factor, num_classes)
+
+
+@pytest.mark.parametrize("name", ["wrn-4-2", "wrn-17-2", "wrn-1-1"])
+def test_other_depths_are_refused(name):
+    with pytest.raises(ValueError, match="6n \\+ 4"):
+        models.create(name, num_classes=10)
+
+
+def norm(state, key, x):
+    return F.batch_norm(x, *(state[f"{key}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
+
+
+def by_hand(state, x, blocks):
+    """The definition in plain functions, on a network's weights: logits, and the input of every group's first ReLU."""
+    x, firsts = F.conv2d(x, state["conv1.weight"], padding=1), []
+    for group, stride in ((1, 1), (2, 2), (3, 2)):
+        for block in range(blocks):
+            key = f"group{group}." + ("first" if block == 0 else f"rest.{block - 1}")
+            s = stride if block == 0 else 1
+            normed = norm(state, f"{key}.norm1", x)
+            firsts += [normed] if block == 0 else []
+            activated = normed.relu()
+            z = F.conv2d(activated, state[f"{key}.conv1.weight"], stride=s, padding=1)
+            z = F.conv2d(norm(state, f"{key}.norm2", z).relu(), state[f"{key}.conv2.weight"], padding=1)
+            shortcut = state.get(f"{key}.shortcut.weight")
+            x = z + (x if shortcut is None else F.conv2d(activated, shortcut, stride=s))
+    last = norm(state, "norm", x)
+    logits = F.linear(last.relu().mean((2, 3)), state["classifier.weight"], state["classifier.bias"])
+    return logits, [*firsts[1:], last]
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("wrn-10-1", 1), ("wrn-16-2", 2)])
+def test_outputs_are_those_of_the_definition(trained, images, name, blocks):
+    network = trained(name, width=1.0)
+    with torch.no_grad():
+        features = network(images())
+        logits, preacts = by_hand(network.state_dict(), images(), blocks)
+    torch.testing.assert_close(features.logits, logits, rtol=1e-4, atol=1e-5)
+    for actual, expected in zip(features.preacts[1:], preacts, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_only_a_change_of_shape_is_projected():
+    narrow, wide = models.create("wrn-10-1", 10), models.create("wrn-16-2", 10)
+    assert narrow.group1.first.shortcut is None
+    assert [wide.get_submodule(f"group{group}.first").shortcut is not None for group in (1, 2, 3)] == [True] * 3
+    assert all(wide.get_submodule(f"group{group}.rest.0").shortcut is None for group in (1, 2, 3))
+
+
+def test_taps_are_raw_and_their_norms_are_the_consumers(trained, images):
+    network = trained("wrn-16-2")
+    with torch.no_grad():
+        features = network(images())
+        normed = [norm(tap) for norm, tap in zip(network.preact_norms(), features.taps[1:], strict=True)]
+    assert all(tap.min() < 0 for tap in features.taps)
+    for actual, expected in zip(features.preacts[1:], normed, strict=True):
+        torch.testing.assert_close(actual, expected)
+    assert torch.equal(features.preacts[-1].relu(), features.map)
+
+
+def test_initial_weights_have_the_deviation_of_the_paper():
+    network = models.create("wrn-16-10", num_classes=10)
+    deviation = network.group3.rest[0].conv1.weight.std().item()
+    assert deviation == pytest.approx(math.sqrt(2 / (9 * 640)), rel=0.01)
+    assert network.classifier.bias.abs().max() == 0
