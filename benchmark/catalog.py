@@ -17,6 +17,7 @@ from typing import Any
 from benchmark.errors import UserError, unknown
 
 ROOT = Path(__file__).resolve().parents[1]
+_DECLARED = ("title", "citation", "revision", "objective", "variants", "choices", "requires")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class MethodInfo:
         revision: raised when a change of code changes results.
         objective: default weights, ``ce`` and ``weight``.
         variants: short names for sets of options.
+        choices: what an option may be, where that is a few words.
         requires: what the trainer must supply.
         options: every option with its default.
         code: SHA-256 of the file's syntax tree without docstrings.
@@ -42,6 +44,7 @@ class MethodInfo:
     revision: int = 1
     objective: Mapping[str, float] = field(default_factory=lambda: {"ce": 1.0, "weight": 1.0})
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -120,14 +123,14 @@ def read_method(path: Path) -> MethodInfo | None:
     missing = {"title", "citation"} - set(literals)
     if missing:
         raise UserError(f"{path}: the method lacks the class attribute '{min(missing)}'")
-    known = {key: literals[key] for key in literals if key in MethodInfo.__dataclass_fields__}
+    known = {key: literals[key] for key in _DECLARED if key in literals}
     if "requires" in known:
         known["requires"] = tuple(known["requires"])
     return MethodInfo(**known, name=path.stem, options=dict(_options(path, classes[0])), code=_code_hash(tree))
 
 
 def _is_method(node: ast.ClassDef) -> bool:
-    return any(isinstance(base, ast.Name) and base.id == "Method" for base in node.bases)
+    return any(ast.unparse(base).rpartition(".")[2] == "Method" for base in node.bases)
 
 
 def _literals(path: Path, node: ast.ClassDef) -> list[tuple[str, Any]]:
@@ -162,8 +165,20 @@ def _literal(path: Path, node: ast.expr) -> Any:
 
 
 def _code_hash(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(repr(_code(tree)).encode()).hexdigest()
+
+
+def _code(node: Any) -> Any:
+    """A syntax tree as nested tuples: no docstrings, no positions, nothing that differs between Python versions."""
+    if isinstance(node, list):
+        return tuple(_code(item) for item in node)
+    if not isinstance(node, ast.AST):
+        return node
+    parts = dict(ast.iter_fields(node))
+    if (
+        isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and ast.get_docstring(node, clean=False) is not None
+    ):
+        parts["body"] = node.body[1:]
+    kept = ((name, _code(part)) for name, part in parts.items() if part is not None and part != [])
+    return type(node).__name__, *kept

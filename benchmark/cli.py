@@ -4,38 +4,44 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from benchmark import catalog, costs, devices, recipes, tables
+from benchmark import costs, devices, recipes, tables
+from benchmark.arguments import USAGE_ERROR, parser, split
 from benchmark.errors import UserError
+from benchmark.listing import LISTS
 from benchmark.planner import CACHED, Plan, make_plan
 from benchmark.store import FAILED, Store
 
-FORCE_SECONDS = 6 * 3600
-"""A plan for the paper's scale that takes longer than this on a CPU asks for ``--force``."""
+if TYPE_CHECKING:
+    from benchmark.report import Report
 
-USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+FAILURE, INTERRUPTED = 1, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1 after failed runs, 2 for a user's error, 130 if interrupted."""
-    options = _parser().parse_args(arguments)
-    warnings.showwarning = _print_warning
+    options = parser().parse_args(arguments)
     try:
-        return _Command(options).run()
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning  # type: ignore[assignment]
+            return _Command(options).run()
     except UserError as error:
         if options.debug:
             raise
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         return FAILURE
 
@@ -50,15 +56,20 @@ class _Command:
             return self._list()
         if options.status:
             return self._status()
+        if options.json and not options.plan:
+            raise UserError("--json is a form of the plan: add --plan")
         if not options.table:
             raise UserError("nothing to do: name a table, for instance --table 6, or see --help")
         self._say(self._profile_line())
-        plan = self._plan
+        plan = self._plan(self._tables)
         for remark in plan.remarks:
             self._say(remark)
         if options.plan:
-            return self._print_plan()
-        return self._train() if plan.missing and not options.render else self._render(plan, self._cached_line())
+            return self._print_plan(plan)
+        if plan.missing and not options.render:
+            return self._train(plan)
+        self._say(self._cached_line(plan))
+        return self._render(plan)
 
     # What the arguments mean.
 
@@ -80,20 +91,24 @@ class _Command:
         return Store(self.options.results / self._book.folder, self.options.checkpoints / self._book.folder)
 
     @cached_property
+    def _whole_tables(self) -> list[tables.Table]:
+        wanted = tables.numbers() if self.options.table in ("all", None) else [self.options.table]
+        return [tables.load(number).extended(split(self.options.methods)) for number in wanted]
+
+    @cached_property
     def _tables(self) -> list[tables.Table]:
-        wanted = tables.numbers() if self.options.table == "all" else [self.options.table]
-        methods, pairs = _split(self.options.methods), _split(self.options.pairs)
-        return [tables.load(number).select(methods, pairs) for number in wanted]
+        methods, pairs = split(self.options.methods), split(self.options.pairs)
+        return [table.select(methods, pairs) for table in self._whole_tables]
 
     @cached_property
     def _workers(self) -> tuple[list[str], int]:
-        return devices.workers(self.options.device, self.options.jobs, self._book.profile.threads)
+        profile = self._book.profile
+        return devices.workers(self.options.device or profile.device, self.options.jobs, profile.threads)
 
-    @cached_property
-    def _plan(self) -> Plan:
+    def _plan(self, chosen: Sequence[tables.Table]) -> Plan:
         speed = costs.SPEEDS[self._workers[0][0].partition(":")[0]]
         retry = self.options.retry_failed
-        return make_plan(self._tables, self._book, self.options.seeds, self._store, speed, retry=retry)
+        return make_plan(chosen, self._book, self.options.seeds, self._store, speed, retry=retry)
 
     # What is said.
 
@@ -116,8 +131,7 @@ class _Command:
     def _changes(self) -> tuple[str, ...]:
         return tuple(f"{key}={json.dumps(value)}" for key, value in sorted(self._book.changes.items()))
 
-    def _cached_line(self) -> str:
-        plan = self._plan
+    def _cached_line(self, plan: Plan) -> str:
         found = sum(state == CACHED for state in plan.states.values())
         rest = (
             "nothing to train" if not plan.missing else f"{plan.missing} are missing; without --render they are trained"
@@ -126,12 +140,12 @@ class _Command:
 
     # What is done.
 
-    def _train(self) -> int:
+    def _train(self, plan: Plan) -> int:
         from benchmark.executors.local import LocalExecutor
         from benchmark.executors.worker import Settings
         from benchmark.progress import Progress
 
-        plan, options = self._plan, self.options
+        options = self.options
         names, threads = self._workers
         self._check_patience(plan, names)
         self._store.check_writable()
@@ -145,6 +159,7 @@ class _Command:
         settings = Settings(
             self._store, options.data, cache_dir, threads, options.checkpoint_seconds, options.retry_failed
         )
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with Progress(self._console, plan, len(names)) as progress:
             executor = LocalExecutor(settings, names, progress)
             try:
@@ -160,8 +175,7 @@ class _Command:
         return self._conclude(outcome.failed, len(outcome.blocked))
 
     def _conclude(self, failed: dict[Any, str], blocked: int) -> int:
-        del self.__dict__["_plan"]
-        self._render(self._plan, None)
+        self._render(self._plan(self._tables))
         for job, reason in failed.items():
             self._say(f"failed: {job}: {reason} (log: {self._store.log_path(job)})")
         if blocked:
@@ -172,14 +186,24 @@ class _Command:
 
     def _check_patience(self, plan: Plan, names: Sequence[str]) -> None:
         alone = self._book.profile.name == "paper" and names[0] == "cpu"
-        if alone and plan.seconds > FORCE_SECONDS * 0 and not self.options.force:
+        if alone and not self.options.force:
             time = costs.spoken(plan.seconds / len(names))
             raise UserError(
                 f"profile paper on a CPU would take about {time} for {plan.missing} runs: add --force to do it all the "
                 "same, or use --profile digits"
             )
 
-    def _render(self, plan: Plan, line: str | None) -> int:
+    def _render(self, plan: Plan) -> int:
+        """Print what was asked for and write the whole tables, so that their files never depend on a selection."""
+        selected = self.options.methods or self.options.pairs
+        whole = self._plan(self._whole_tables) if selected else plan
+        for shown, written in zip(plan.tables, whole.tables, strict=True):
+            report = self._report(shown, plan)
+            report.print(self._console)
+            self._write(self._report(written, whole) if selected else report)
+        return 0
+
+    def _report(self, table: tables.Table, plan: Plan) -> Report:
         from benchmark import report
 
         profile = self._book.profile
@@ -191,28 +215,18 @@ class _Command:
             selection=self.options.selection,
             stand_in=profile.stand_in,
         )
-        if line:
-            self._say(line)
-        for table in plan.tables:
-            records = {cell.name: [plan.records.get(job.id) for job in plan.cells[cell.name]] for cell in table.cells()}
-            made = report.build(table, records, context)
-            made.print(self._console)
-            self._write(made)
-        return 0
+        records = {cell.name: [plan.records.get(job.id) for job in plan.cells[cell.name]] for cell in table.cells()}
+        return report.build(table, records, context)
 
-    def _write(self, made: Any) -> None:
+    def _write(self, report: Report) -> None:
         folder = self._store.results / "tables"
-        if self.options.methods or self.options.pairs:
-            self._say(f"a selection is shown, not written: {folder} holds whole tables")
-            return
         try:
-            paths = made.write(folder)
+            paths = report.write(folder)
         except OSError as error:
             raise UserError(f"cannot write to {folder} ({error.strerror}): choose a folder with --results") from error
-        self._say(f"written: {', '.join(str(path) for path in paths)}")
+        self._say(f"written: {', '.join(_short(path) for path in paths)}")
 
-    def _print_plan(self) -> int:
-        plan = self._plan
+    def _print_plan(self, plan: Plan) -> int:
         if self.options.json:
             print(json.dumps(plan.to_json(), indent=1))  # noqa: T201
             return 0
@@ -223,142 +237,37 @@ class _Command:
         states = list(plan.states.values())
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         names, _ = self._workers
-        self._say(
-            f"{len(plan.cells)} cells, {len(plan.jobs)} runs ({counts}); {plan.missing} to train in {len(plan.cohorts)} "
-            f"cohorts, about {costs.spoken(plan.seconds / len(names))} on {len(names)} x {names[0]}; "
-            f"{self._store.disk_use() / 2**20:.0f} MiB in {self._store.checkpoints}"
-        )
+        time = costs.spoken(plan.seconds / len(names))
+        self._say(f"{len(plan.cells)} cells, {len(plan.jobs)} runs: {counts}")
+        self._say(f"{plan.missing} to train in {len(plan.cohorts)} cohorts, about {time} on {len(names)} x {names[0]}")
+        self._say(self._disk_line())
         return 0
 
     def _status(self) -> int:
-        self.options.table = self.options.table or "all"
         self._say(self._profile_line())
-        for number in [table.number for table in self._tables]:
-            plan = _Command(argparse.Namespace(**{**vars(self.options), "table": number}))._plan
+        for table in self._tables:
+            plan = self._plan([table])
             states = list(plan.states.values())
+            done, failed = states.count(CACHED), states.count(FAILED)
             self._say(
-                f"table {number}: {states.count(CACHED)} of {len(states)} runs done, {states.count(FAILED)} failed, "
-                f"{plan.missing} to train"
+                f"table {table.number}: {done} of {len(states)} runs done, {failed} failed, {plan.missing} to train"
             )
-        self._say(f"{self._store.disk_use() / 2**20:.0f} MiB in {self._store.checkpoints}")
+        self._say(self._disk_line())
         return 0
 
+    def _disk_line(self) -> str:
+        return f"{self._store.disk_use() / 2**20:.0f} MiB in {self._store.checkpoints}"
+
     def _list(self) -> int:
-        for name, about in _LISTS[self.options.list]():
+        for name, about in LISTS[self.options.list]():
             self._say(f"{name:22} {about}")
         return 0
 
 
-def _list_methods() -> Iterator[tuple[str, str]]:
-    yield "student", "cross-entropy alone"
-    for info in catalog.methods().values():
-        options = ", ".join(f"{key}={value!r}" for key, value in info.options.items())
-        yield info.name, f"{info.title}: {info.citation}" + (f" [{options}]" if options else "")
-
-
-def _list_networks() -> Iterator[tuple[str, str]]:
-    for info in catalog.networks().values():
-        yield info.name, f"{info.params:,} parameters, {info.macs / 1e6:,.1f} M MACs"
-
-
-def _list_tables() -> Iterator[tuple[str, str]]:
-    for number in tables.numbers():
-        yield number, tables.load(number).title
-
-
-def _list_recipes() -> Iterator[tuple[str, str]]:
-    for name in recipes.names("recipe"):
-        yield name, ", ".join(f"{key}={value}" for key, value in recipes.load_recipe(name)[0].values.items())
-
-
-def _list_profiles() -> Iterator[tuple[str, str]]:
-    for name in recipes.names("profile"):
-        yield name, recipes.load_profile(name).title
-
-
-_LISTS = {
-    "methods": _list_methods,
-    "networks": _list_networks,
-    "tables": _list_tables,
-    "recipes": _list_recipes,
-    "profiles": _list_profiles,
-}
-
-
-def _split(text: str | None) -> list[str] | None:
-    """Items between commas, those inside brackets left alone."""
-    if text is None:
-        return None
-    items, depth = [""], 0
-    for letter in text:
-        depth += (letter == "[") - (letter == "]")
-        if letter == "," and depth == 0:
-            items.append("")
-        else:
-            items[-1] += letter
-    return [item.strip() for item in items if item.strip()]
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    """``3`` means 0, 1, 2; ``0,2`` means itself."""
-    try:
-        numbers = [int(item) for item in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is neither a number of seeds nor a list like 0,2") from None
-    seeds = tuple(dict.fromkeys(numbers)) if len(numbers) > 1 else tuple(range(numbers[0]))
-    if not seeds or min(seeds) < 0:
-        raise argparse.ArgumentTypeError("at least one seed is needed, from 0")
-    return seeds
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number above 0")
-    return int(text)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        """One line, as for every other error of a user."""
-        self.exit(USAGE_ERROR, f"error: {message}; see {self.prog} --help\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="run_all.py", description=__doc__, allow_abbrev=False)
-    what = parser.add_argument_group("what")
-    what.add_argument("--table", metavar="N", help="a table's number, or all")
-    what.add_argument(
-        "--profile", metavar="NAME", help="paper, quick or digits (default: paper with CUDA, else digits)"
-    )
-    what.add_argument("--methods", metavar="LIST", help="trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'")
-    what.add_argument("--pairs", metavar="LIST", help="TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'")
-    what.add_argument("--seeds", type=_seeds, default=(0, 1, 2), metavar="N", help="number of seeds, or a list 0,2")
-    what.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe's value")
-    what.add_argument("--selection", choices=("last", "best"), default="last", help="the epoch that tables show")
-    how = parser.add_argument_group("instead of training")
-    how.add_argument("--render", action="store_true", help="print and write tables from the records alone")
-    how.add_argument("--plan", action="store_true", help="say what would be trained, and how long it would take")
-    how.add_argument("--json", action="store_true", help="the plan for machines")
-    how.add_argument("--status", action="store_true", help="count what is done, table by table")
-    how.add_argument("--list", choices=sorted(_LISTS), help="what there is")
-    where = parser.add_argument_group("where")
-    where.add_argument("--data", type=Path, metavar="DIR", help="data sets (default: $KD_DATA, else a download)")
-    where.add_argument(
-        "--results", type=Path, default=catalog.ROOT / "results", metavar="DIR", help="records and tables"
-    )
-    where.add_argument(
-        "--checkpoints", type=Path, default=catalog.ROOT / ".cache", metavar="DIR", help="checkpoints, weights and logs"
-    )
-    where.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N")
-    where.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time")
-    where.add_argument(
-        "--checkpoint-seconds", type=float, default=30.0, metavar="S", help="time between checkpoints (default: 30)"
-    )
-    other = parser.add_argument_group("other")
-    other.add_argument("--retry-failed", action="store_true", help="train failed runs again")
-    other.add_argument("--force", action="store_true", help="profile paper on a CPU, however long it takes")
-    other.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser
+def _short(path: Path) -> str:
+    """A path as a person would type it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _print_warning(message: Warning | str, *_: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from benchmark import catalog
@@ -22,18 +22,21 @@ class Speed:
     Attributes:
         macs: multiply-accumulates a second of one process.
         launch: seconds a network's forward and backward pass takes however small it is.
-        start: seconds until a process trains.
+        cpu: whether it is a CPU's.
         correction: measured over counted seconds, from records.
     """
 
     macs: float
     launch: float
-    start: float
+    cpu: bool
     correction: float = 1.0
 
 
-SPEEDS = {"cpu": Speed(macs=6e9, launch=0.012, start=5.0), "cuda": Speed(macs=5e12, launch=0.006, start=10.0)}
-"""Before anything is measured: one CPU core in float32, one data-centre GPU in bf16."""
+SPEEDS = {
+    "cpu": Speed(macs=6e9, launch=0.012, cpu=True),
+    "cuda": Speed(macs=5e12, launch=0.006, cpu=False),
+}
+"""Before anything is measured: two recent CPU cores in bf16, one data-centre GPU in bf16."""
 
 
 def calibrated(speed: Speed, measured: Iterable[tuple[Job, Record]]) -> Speed:
@@ -41,9 +44,10 @@ def calibrated(speed: Speed, measured: Iterable[tuple[Job, Record]]) -> Speed:
     ratios = [
         record["cost"]["cohort_seconds"] / record["cost"]["cohort_counted_seconds"]
         for _, record in measured
-        if record.get("cost", {}).get("cohort_counted_seconds")
+        if (record.get("cost") or {}).get("cohort_counted_seconds")
+        and (record["provenance"].get("device") == "cpu") == speed.cpu
     ]
-    return Speed(speed.macs, speed.launch, speed.start, median(ratios)) if ratios else speed
+    return replace(speed, correction=median(ratios)) if ratios else speed
 
 
 def steps(job: Job) -> int:

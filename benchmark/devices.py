@@ -43,7 +43,7 @@ def workers(device: str | None, jobs: int | None, threads: int | None) -> tuple[
         count = jobs or (cores() // threads if threads else 1)
         return ["cpu"] * max(1, count), threads or max(1, cores() // max(1, count))
     kind, _, index = device.partition(":")
-    if kind != "cuda" or (index and not index.isdigit()):
+    if kind != "cuda" or (index and not index.isdecimal()):
         raise UserError(f"--device {device}: use cpu, cuda, or cuda:N")
     if cuda_devices() <= int(index or 0):
         raise UserError(f"--device {device}: this machine shows {cuda_devices()} CUDA devices; use --device cpu")

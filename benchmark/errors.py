@@ -19,6 +19,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
         known: what there is.
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
+    folded = {item.casefold(): item for item in names}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    hint = f"did you mean '{folded[near[0]]}'? " if near else ""
     return UserError(f"unknown {what} '{name}': {hint}known are {', '.join(names)}")

@@ -2,172 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from benchmark import catalog
-from benchmark.errors import UserError, unknown
+from benchmark.canonical import digest
+from benchmark.errors import UserError
+from benchmark.objectives import STUDENT, Objective
 
 NUMERICS = 1
 """Version of the engine's arithmetic: raise it when the loop, the stream or the initial weights change results."""
-
-STUDENT = "student"
-"""Name of the objective without terms: cross-entropy alone."""
-
-
-def canonical_json(value: object) -> str:
-    """One text for one value: keys sorted, no spaces, 1 and 1.0 alike."""
-    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(value: object) -> str:
-    """SHA-256 of the canonical JSON, in hexadecimal."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
-
-
-def _canonical(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-@dataclass(frozen=True)
-class MethodName:
-    """What ``--methods`` and tables call an objective: ``student``, ``kd``, ``srrl[sr]``, ``kd+srrl``.
-
-    Attributes:
-        terms: ``(method, options)`` by method name; empty for the plain student.
-    """
-
-    terms: tuple[tuple[str, Mapping[str, Any]], ...]
-
-    @property
-    def name(self) -> str:
-        """The canonical spelling: terms sorted, default options dropped, variants by their short name."""
-        return "+".join(_term_name(name, options) for name, options in self.terms) or STUDENT
-
-
-_TERM = re.compile(r"(?P<name>[^\[\]+]+)(?:\[(?P<options>[^\]]*)\])?")
-
-
-def parse_method(text: str) -> MethodName:
-    """Read a method's name.
-
-    Raises:
-        UserError: the spelling is wrong, or a method, a variant, an option or a value is unknown.
-    """
-    if text == STUDENT:
-        return MethodName(())
-    parts = re.split(r"\+(?![^\[]*\])", text)
-    terms = dict(_parse_term(text, part) for part in parts)
-    if len(terms) < len(parts):
-        raise UserError(f"method '{text}' names a term twice")
-    return MethodName(tuple(sorted(terms.items())))
-
-
-def _parse_term(text: str, part: str) -> tuple[str, Mapping[str, Any]]:
-    match = _TERM.fullmatch(part.strip())
-    if match is None:
-        raise UserError(f"cannot read method '{text}': write NAME, NAME[variant], NAME[option=value] or NAME+NAME")
-    info = catalog.method(match["name"])
-    options: dict[str, Any] = {}
-    for word in filter(None, (match["options"] or "").split(",")):
-        key, equals, value = word.partition("=")
-        if equals:
-            options[key] = parse_value(value)
-        elif key in info.variants:
-            options |= info.variants[key]
-        else:
-            raise unknown(f"variant of {info.name}", key, [*info.variants, *(f"{name}=..." for name in info.options)])
-    return info.name, checked_options(info, options)
-
-
-def checked_options(info: catalog.MethodInfo, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that differ from a method's defaults.
-
-    Raises:
-        UserError: an option is unknown or its value is of another kind than its default.
-    """
-    for key, value in options.items():
-        if key not in info.options:
-            raise unknown(f"option of {info.name}", key, info.options)
-        default = info.options[key]
-        number = isinstance(default, int | float) and not isinstance(default, bool)
-        fits = isinstance(value, int | float) if number else isinstance(value, type(default))
-        if not fits or (isinstance(default, int) and isinstance(value, float) and not value.is_integer()):
-            raise UserError(
-                f"option {key} of {info.name} is a {type(default).__name__} like {default!r}, not {value!r}"
-            )
-    return {key: value for key, value in sorted(options.items()) if value != info.options[key]}
-
-
-def parse_value(text: str) -> Any:
-    """A value as typed on the command line: JSON where it is JSON, else the text itself."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _term_name(name: str, options: Mapping[str, Any]) -> str:
-    if not options:
-        return name
-    for variant, meant in catalog.method(name).variants.items():
-        if dict(meant) == dict(options):
-            return f"{name}[{variant}]"
-    return f"{name}[{','.join(f'{key}={_canonical(value)}' for key, value in sorted(options.items()))}]"
-
-
-@dataclass(frozen=True)
-class Term:
-    """One weighted loss of an objective.
-
-    Attributes:
-        name: the method.
-        weight: its factor.
-        options: the options that differ from the method's defaults.
-        revision: of the method's code.
-    """
-
-    name: str
-    weight: float
-    options: Mapping[str, Any]
-    revision: int
-
-
-@dataclass(frozen=True)
-class Objective:
-    """``ce`` times cross-entropy plus weighted terms.
-
-    Attributes:
-        ce: weight of cross-entropy.
-        terms: the methods' losses, by name.
-    """
-
-    ce: float
-    terms: tuple[Term, ...] = ()
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """The objective as it stands in a record."""
-        terms = {
-            term.name: {"weight": term.weight, "options": dict(term.options), "revision": term.revision}
-            for term in self.terms
-        }
-        return {"ce": self.ce, "terms": terms}
-
-    @property
-    def folder(self) -> str:
-        """A readable name that follows from the terms and their options."""
-        return "+".join(_term_name(term.name, term.options) for term in self.terms) or STUDENT
 
 
 def _positive(value: float) -> bool:
@@ -186,6 +32,10 @@ def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
     return (lambda value: value in names), f"one of {', '.join(names)}"
 
 
+def _numbers(value: tuple[Any, ...]) -> bool:
+    return len(value) == 3 and all(type(item) in _NUMBER for item in value)
+
+
 _NUMBER = (int, float)
 _CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = MappingProxyType(
     {
@@ -197,7 +47,7 @@ _CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = Map
         "lr": (_NUMBER, _positive, "a number above 0"),
         "milestones": (
             (tuple,),
-            lambda value: all(isinstance(item, int) and item > 0 for item in value) and list(value) == sorted(value),
+            lambda value: all(type(item) is int and item > 0 for item in value) and list(value) == sorted({*value}),
             "a rising list of epochs, like [100,150]",
         ),
         "lr_decay": (_NUMBER, _positive, "a number above 0"),
@@ -207,8 +57,8 @@ _CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = Map
         "crop_padding": ((int,), _not_negative, "a whole number from 0"),
         "pad_mode": ((str,), *_one_of("zero", "reflect")),
         "flip": (_NUMBER, _share, "a probability from 0 to 1"),
-        "mean": ((tuple,), lambda value: len(value) == 3, "three numbers, like [0.5,0.5,0.5]"),
-        "std": ((tuple,), lambda value: len(value) == 3 and min(value) > 0, "three numbers above 0"),
+        "mean": ((tuple,), _numbers, "three numbers, like [0.5,0.5,0.5]"),
+        "std": ((tuple,), lambda value: _numbers(value) and min(value) > 0, "three numbers above 0"),
         "train_limit": ((int, type(None)), lambda value: value is None or value > 1, "a whole number above 1, or null"),
         "precision": ((str,), *_one_of("bf16", "tf32", "fp32")),
         "evaluate_every": ((int,), _positive, "a whole number above 0"),
@@ -216,6 +66,19 @@ _CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = Map
         "width": (_NUMBER, _positive, "a factor above 0"),
     }
 )
+_WEIGHT = (_NUMBER, _not_negative, "a number from 0")
+
+
+def check_value(key: str, value: Any) -> None:
+    """See that a recipe's value, or an objective's weight, makes sense.
+
+    Raises:
+        UserError: it does not.
+    """
+    kinds, valid, meaning = _CHECKS.get(key, _WEIGHT)
+    boolean = isinstance(value, bool) and bool not in kinds
+    if boolean or not isinstance(value, kinds) or not valid(value):
+        raise UserError(f"recipe value {key}={value!r}: it must be {meaning}")
 
 
 @dataclass(frozen=True)
@@ -269,11 +132,8 @@ class Recipe:
     width: float
 
     def __post_init__(self) -> None:
-        for key, (kinds, valid, meaning) in _CHECKS.items():
-            value = getattr(self, key)
-            boolean = isinstance(value, bool) and bool not in kinds
-            if boolean or not isinstance(value, kinds) or not valid(value):
-                raise UserError(f"recipe value {key}={value!r}: it must be {meaning}")
+        for key in _CHECKS:
+            check_value(key, getattr(self, key))
 
     @property
     def stream(self) -> tuple[Any, ...]:

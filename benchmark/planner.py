@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark import costs
-from benchmark.jobs import STUDENT, Job, parse_method
+from benchmark.jobs import Job
+from benchmark.objectives import STUDENT, parse_method
 from benchmark.recipes import Book
 from benchmark.store import FAILED, Record, Store
 from benchmark.tables import TEACHER, Cell, Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,8 +14,8 @@ from rich.text import Text
 
 from benchmark.costs import spoken
 from benchmark.jobs import Job
-from benchmark.planner import Cohort, Plan
-from benchmark.store import DONE
+from benchmark.planner import CACHED, Cohort, Plan
+from benchmark.store import DONE, FAILED
 
 LINE_SECONDS = 5.0
 
@@ -45,8 +45,7 @@ class Progress:
     def __init__(self, console: Console, plan: Plan, slots: int) -> None:
         self._console = console
         self._slots = slots
-        self._cached = sum(state == "cached" for state in plan.states.values())
-        self._cached -= sum(plan.states[job.id] == "cached" for cohort in plan.cohorts for job in cohort.runs)
+        self._cached = sum(state == CACHED for state in plan.states.values())
         self._seconds = {job.id: cohort.seconds / len(cohort.runs) for cohort in plan.cohorts for job in cohort.runs}
         self._total = sum(self._seconds.values())
         self._left = dict(self._seconds)
@@ -56,7 +55,7 @@ class Progress:
         self._printed = 0.0
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
         return self
@@ -82,7 +81,7 @@ class Progress:
         """A run left its record."""
         self._left.pop(job.id, None)
         self._done += status == DONE
-        self._failed += status != DONE
+        self._failed += status == FAILED
         self._show(f"{status} {job}: {message}")
 
     def idle(self, slot: int) -> None:
@@ -93,7 +92,7 @@ class Progress:
     def _show(self, line: str | None) -> None:
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
-            if line is not None and line.startswith("failed"):
+            if line is not None and line.startswith(("failed", "blocked")):
                 self._live.console.print(Text(line, style="red"))
         elif line is not None:
             self._printed = time.monotonic()

@@ -16,9 +16,10 @@ _LIBRARIES = ("srrl-bench", "torch", "torchvision", "numpy", "scikit-learn")
 
 def describe(device: str, threads: int) -> dict[str, Any]:
     """Facts about this process that stand in every record it writes."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
     return {
         "revision": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")),
+        "dirty": None if changed is None else bool(changed),
         "versions": {"python": platform.python_version(), **_versions()},
         "device": device,
         "threads": threads,

@@ -14,11 +14,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from benchmark.canonical import digest
 from benchmark.errors import UserError
-from benchmark.jobs import Job, digest
+from benchmark.jobs import Job
 
 SCHEMA = 1
-DONE, FAILED = "done", "failed"
+DONE, FAILED, NOT_APPLICABLE = "done", "failed", "not_applicable"
+_PARTS = {"schema": int, "id": str, "spec": dict, "status": str, "metrics": dict, "provenance": dict}
 
 Record = Mapping[str, Any]
 
@@ -60,7 +62,7 @@ class Store:
         path = self.record_path(job)
         try:
             text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
             self._set_aside(path, f"it cannot be read ({error})")
@@ -90,13 +92,17 @@ class Store:
         return next((path for path in places if path.is_file()), None)
 
     def settled(self, job: Job, *, retry: bool = False) -> str | None:
-        """``done`` where record and weights are here, ``failed`` where the run failed and is not to be retried."""
+        """What became of the job: its record's status, or None where it is (again) to be trained.
+
+        That is where there is no record, where the weights of a finished run are gone, and where a failed run is to be
+        retried.
+        """
         record = self.read(job)
         if record is None:
             return None
         if record["status"] == DONE:
             return DONE if self.weights(job) is not None else None
-        return None if retry else str(record["status"])
+        return None if retry and record["status"] == FAILED else str(record["status"])
 
     def weights_path(self, job: Job) -> Path:
         """Where a finished run leaves its weights."""
@@ -107,21 +113,28 @@ class Store:
         return self.results / "teachers" / f"{job.network}-{job.recipe.name}-seed{job.seed}-{job.id[:12]}.safetensors"
 
     def keep_teacher(self, job: Job) -> Path:
-        """Put a trained network among the teachers and return its weights file."""
-        kept, trained = self.teacher_path(job), self.weights_path(job)
-        if not kept.is_file():
-            write_atomically(kept, trained.read_bytes())
+        """Put a trained network's weights among the teachers and return the file there."""
+        kept = self.teacher_path(job)
+        write_atomically(kept, self.weights_path(job).read_bytes())
         return kept
 
     def claim(self, job: Job) -> FileLock | None:
-        """Become the only process that trains this job, until the lock is released or the process ends."""
+        """Become the only process that trains this job, until the lock is released or the process ends.
+
+        Returns:
+            The lock, or None where somebody else holds it.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
         path = _below(self.checkpoints / "claims", job, ".lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return None
+        with _named(path.parent, "--checkpoints"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                return None
         return lock
 
     def check_writable(self) -> None:
@@ -139,7 +152,7 @@ class Store:
 
     def disk_use(self) -> int:
         """Bytes below the checkpoints folder."""
-        return sum(path.stat().st_size for path in _files(self.checkpoints))
+        return sum(_size(Path(folder, name)) for folder, _, names in os.walk(self.checkpoints) for name in names)
 
     def _set_aside(self, path: Path, fault: str) -> None:
         place = self.results / "set-aside" / path.relative_to(self.results / "records")
@@ -162,8 +175,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     with _named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -180,27 +196,35 @@ def _below(root: Path, job: Job, suffix: str) -> Path:
     return root / f"{job.path}{suffix}"
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else iter(())
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # another process has just removed it
+        return 0
 
 
 def _check(text: str, job: Job) -> tuple[str | None, Record | None]:
+    """What is wrong with a record's text, or the record."""
     try:
         record = json.loads(text)
-    except json.JSONDecodeError as error:
-        return f"it is no complete JSON ({error.msg})", None
-    missing = {"schema", "id", "spec", "status", "metrics", "provenance"} - set(
-        record if isinstance(record, dict) else ()
-    )
+        fault = _fault(record, job)
+    except ValueError as error:  # also where its spec holds a number that is not finite
+        return f"it is no complete JSON ({error})", None
+    return fault, None if fault else record
+
+
+def _fault(record: Any, job: Job) -> str | None:
+    parts = record if isinstance(record, dict) else {}
+    missing = [name for name, kind in _PARTS.items() if not isinstance(parts.get(name), kind)]
     if missing:
-        return f"it lacks '{min(missing)}'", None
-    if record["schema"] != SCHEMA:
-        return f"its schema is {record['schema']}, not {SCHEMA}", None
-    if digest(record["spec"]) != record["id"]:
-        return "its id does not match its spec", None
-    if record["id"] != job.id:
-        return "it belongs to another run than its path says", None
-    return None, record
+        return f"it lacks '{missing[0]}'"
+    if parts["schema"] != SCHEMA:
+        return f"its schema is {parts['schema']}, not {SCHEMA}"
+    if parts["status"] not in (DONE, FAILED, NOT_APPLICABLE):
+        return f"its status '{parts['status']}' is unknown"
+    if digest(parts["spec"]) != parts["id"]:
+        return "its id does not match its spec"
+    return None if parts["id"] == job.id else "it belongs to another run than its path says"
 
 
 def _compact_lists(text: str) -> str:
@@ -211,7 +235,7 @@ def _compact_lists(text: str) -> str:
         if inside is not None:
             inside.append(line.strip())
             if line.strip() in ("]", "],"):
-                lines.append("".join(item if item[-1] != "," else f"{item} " for item in inside).replace(", ]", "]"))
+                lines.append("".join(f"{item} " if item.endswith(",") else item for item in inside).rstrip())
                 inside = None
         elif line.endswith("["):
             inside = [line]

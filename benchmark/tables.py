@@ -12,7 +12,7 @@ import yaml
 
 from benchmark.catalog import ROOT
 from benchmark.errors import UserError, unknown
-from benchmark.jobs import STUDENT, parse_method
+from benchmark.objectives import STUDENT, parse_method
 
 TABLES = ROOT / "tables"
 TEACHER = "teacher"
@@ -101,6 +101,18 @@ class Table:
             for j, column in enumerate(self.columns):
                 yield self._cell(i, j, row, column)
 
+    def extended(self, methods: Sequence[str] | None) -> Table:
+        """The table with a column for every named method that it lacks, before the teacher's.
+
+        Raises:
+            UserError: a method is unknown.
+        """
+        have = {_makes(axis) for axis in self.columns} | {TEACHER}
+        added = [Axis(label=name, method=name) for name in self._wanted(methods) if name not in have]
+        place = sum(axis.role != TEACHER or axis.hidden for axis in self.columns)
+        rows = tuple(replace(row, paper=_insert(row.paper, place, [None] * len(added))) for row in self.rows)
+        return replace(self, rows=rows, columns=_insert(self.columns, place, added))
+
     def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
         """The part of the table that some methods and pairs make.
 
@@ -109,22 +121,26 @@ class Table:
             pairs: ``teacher:student`` patterns.
 
         Raises:
-            UserError: a name is unknown or a pattern matches nothing.
+            UserError: a name is unknown, a pattern matches nothing or there is none.
         """
+        for option, patterns in (("--methods", methods), ("--pairs", pairs)):
+            if patterns is not None and not patterns:
+                raise UserError(f"{option} is empty: leave it out to take all of them")
         rows = self.rows if pairs is None else _matching_pairs(self.rows, pairs)
         if methods is None:
             return replace(self, rows=rows)
-        wanted = _wanted_methods(methods, [*(axis.method for axis in self.columns if axis.method), TEACHER])
-        kept = [j for j, axis in enumerate(self.columns) if _makes(axis) in wanted]
-        have = {_makes(self.columns[j]) for j in kept}
-        added = [Axis(label=name, method=name) for name in wanted if name not in have]
-        # New columns stand among the methods, before the teacher's.
-        place = sum(self.columns[j].role != TEACHER or self.columns[j].hidden for j in kept)
-        columns = _insert([self.columns[j] for j in kept], place, added)
-        rows = tuple(
-            replace(row, paper=_insert([row.paper[j] for j in kept], place, [None] * len(added))) for row in rows
-        )
-        return replace(self, rows=rows, columns=columns)
+        whole = replace(self, rows=rows).extended(methods)
+        wanted = self._wanted(methods)
+        # Whoever asks for a distilled student wants to see its teacher.
+        shown = {*wanted} if {*wanted} <= {STUDENT, TEACHER} else {*wanted, TEACHER}
+        kept = [j for j, axis in enumerate(whole.columns) if _makes(axis) in shown]
+        rows = tuple(replace(row, paper=tuple(row.paper[j] for j in kept)) for row in whole.rows)
+        return replace(whole, rows=rows, columns=tuple(whole.columns[j] for j in kept))
+
+    def _wanted(self, patterns: Sequence[str] | None) -> list[str]:
+        columns = list(dict.fromkeys(_makes(axis) for axis in self.columns))
+        found = (name for pattern in patterns or () for name in _matching_methods(pattern, columns))
+        return list(dict.fromkeys(found))
 
     def _cell(self, i: int, j: int, row: Axis, column: Axis) -> Cell:
         def pick(key: str) -> Any:
@@ -133,9 +149,8 @@ class Table:
         teacher, student = pick("pair").split(":")
         role, metric = pick("role"), pick("metric")
         method = TEACHER if role == TEACHER else (pick("method") or STUDENT)
-        paper = row.paper[j] if j < len(row.paper) else None
         name = f"{self.name}/{teacher}:{student}/{method}/{metric}"
-        return Cell(i, j, teacher, student, method, metric, paper, name)
+        return Cell(i, j, teacher, student, method, metric, row.paper[j], name)
 
 
 def _makes(column: Axis) -> str:
@@ -147,18 +162,13 @@ def _insert(items: Sequence[Any], place: int, added: Sequence[Any]) -> tuple[Any
     return (*items[:place], *added, *items[place:])
 
 
-def _wanted_methods(patterns: Sequence[str], columns: Sequence[str]) -> list[str]:
-    wanted: list[str] = []
-    for pattern in patterns:
-        if "*" in pattern or "?" in pattern:
-            found = [name for name in columns if fnmatchcase(name, pattern)]
-            if not found:
-                raise UserError(f"no method of this table matches '{pattern}': it has {', '.join(columns)}")
-        else:
-            found = [pattern if pattern == TEACHER else parse_method(pattern).name]
-        wanted += [name for name in found if name not in wanted]
-    # Whoever asks for a distilled student wants to see its teacher.
-    return wanted if set(wanted) <= {STUDENT, TEACHER} else list(dict.fromkeys([*wanted, TEACHER]))
+def _matching_methods(pattern: str, columns: Sequence[str]) -> list[str]:
+    if "*" not in pattern and "?" not in pattern:
+        return [pattern if pattern == TEACHER else parse_method(pattern).name]
+    found = [name for name in columns if fnmatchcase(name, pattern)]
+    if not found:
+        raise UserError(f"no method of this table matches '{pattern}': it has {', '.join(columns)}")
+    return found
 
 
 def _matching_pairs(rows: Sequence[Axis], patterns: Sequence[str]) -> tuple[Axis, ...]:
@@ -188,17 +198,20 @@ def load(number: str) -> Table:
 def read(path: Path) -> Table:
     """Read one table file."""
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    width = len(raw["columns"])
     return Table(
         name=path.stem,
         title=raw["title"],
         recipe=raw["recipe"],
         heads=tuple(raw["heads"]),
-        rows=tuple(_axis(row) for row in raw["rows"]),
+        rows=tuple(_axis(row, width) for row in raw["rows"]),
         columns=tuple(_axis(column) for column in raw["columns"]),
         notes=tuple(raw.get("notes", ())),
         defaults=Axis(label="", **{key: raw[key] for key in ("pair", "method", "metric") if key in raw}),
     )
 
 
-def _axis(raw: dict[str, Any]) -> Axis:
-    return Axis(**{**raw, "paper": tuple(raw.get("paper", ()))})
+def _axis(raw: dict[str, Any], width: int = 0) -> Axis:
+    """An axis; what a row does not print is None."""
+    printed = raw.get("paper", [])
+    return Axis(**{**raw, "paper": (*printed, *[None] * (width - len(printed)))})

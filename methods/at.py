@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from torch import Tensor
 from torch.nn import functional
-from typing_extensions import override
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method, Pair
@@ -57,6 +56,5 @@ class AT(Method):
             raise ValueError(f"at: last must be 0 (all stages) or a number of stages, not {last}")
         self.last = last
 
-    @override
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         return {"at": at_loss(paired_stages(student.taps, teacher.taps)[-self.last :])}

@@ -65,6 +65,7 @@ class Method(nn.Module):
         revision: raise it when a change of the code changes results; it is part of every id.
         objective: weight of cross-entropy (``ce``) and of this term (``weight``) where a recipe states none.
         variants: short names for sets of options, as in ``srrl[sr]``.
+        choices: what an option may be, where that is a few words; others are refused before anything is trained.
         requires: what the trainer must supply beyond the common: ``teacher_in_train_mode`` (the teacher's features
             come from a copy that normalises with batch statistics), ``equal_channels`` (not applicable otherwise).
     """
@@ -74,6 +75,7 @@ class Method(nn.Module):
     revision: ClassVar[int] = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
     variants: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     requires: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, pair: Pair) -> None:

@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from typing_extensions import override
 
 from methods.base import Batch, Method, Pair
 from models import Features
@@ -133,7 +132,6 @@ class CRD(Method):
         enough = negatives <= fewest_others and pair.num_samples <= MOST_KEYS
         self.draw = distinct_negatives if enough else repeated_negatives
 
-    @override
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         others = self.draw(self.labels, self.labels[batch.indices], self.negatives, batch.generator)
         indices = torch.cat([batch.indices[:, None], others], dim=1)

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from torch import Tensor
 from torch.nn import functional
-from typing_extensions import override
 
 from methods.base import Batch, Method, Pair
 from models import Features
@@ -41,6 +40,5 @@ class KD(Method):
         super().__init__(pair)
         self.temperature = temperature
 
-    @override
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         return {"kd": kd_loss(student.logits, teacher.logits, self.temperature)}

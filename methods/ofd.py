@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import override
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method, Pair
@@ -80,7 +79,6 @@ class OFD(Method):
             margin = margins(norm.weight.detach().cpu().double(), norm.bias.detach().cpu().double()).to(norm.weight)
             self.register_buffer(f"margin{stage}", margin, persistent=False)
 
-    @override
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         layers = [
             (connector(mine), theirs, self.get_buffer(f"margin{stage}"))

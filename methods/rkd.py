@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.nn import functional
-from typing_extensions import override
 
 from methods.base import Batch, Method, Pair
 from models import Features
@@ -66,7 +65,6 @@ class RKD(Method):
         self.distance = distance
         self.angle = angle
 
-    @override
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         return {
             "distance": self.distance * distance_loss(student.embedding, teacher.embedding),

@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from typing_extensions import override
 
 from methods.alignment import paired_stages
 from methods.base import Batch, Method, Pair
@@ -114,6 +113,10 @@ class SRRL(Method):
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
     variants: ClassVar[Mapping[str, Mapping[str, object]]] = {"fm": {"sr": 0.0}, "sr": {"fm": 0.0}}
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "form": ("l2", "ce", "kl"),
+        "adain_std": ("teacher", "student"),
+    }
 
     def __init__(
         self,
@@ -142,7 +145,6 @@ class SRRL(Method):
             channels = (_channels(pair.student, stage), _channels(pair.teacher, stage))
             self.connectors[layer] = Connector(*channels, rectify=True)
 
-    @override
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         parts: dict[str, list[Tensor]] = {"fm": [], "sr": []}
         for layer, stage in self.stages.items():

@@ -1,18 +1,22 @@
-"""Cohorts in parallel processes of this machine: workers are reused, replaced when they die, and share work by claims."""
+"""Cohorts in parallel processes of this machine; workers are reused, and replaced when they die."""
 
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from benchmark import provenance
 from benchmark.errors import UserError
-from benchmark.executors.worker import Settings, Task, serve
+from benchmark.executors.worker import Settings, Task, log, serve
 from benchmark.jobs import Job
 from benchmark.planner import Cohort
 from benchmark.store import DONE, FAILED
@@ -20,6 +24,7 @@ from benchmark.store import DONE, FAILED
 POLL_SECONDS = 0.5
 STOP_SECONDS = 20.0
 MAX_DEATHS = 2
+BLOCKED = "blocked"
 
 
 class Observer(Protocol):
@@ -32,7 +37,7 @@ class Observer(Protocol):
         """A cohort finished an epoch."""
 
     def ended(self, job: Job, status: str, message: str) -> None:
-        """A run left its record."""
+        """A run left its record, or never will: ``done``, ``failed`` or ``blocked``."""
 
     def idle(self, slot: int) -> None:
         """A worker has nothing to do."""
@@ -75,7 +80,6 @@ class LocalExecutor:
         self._devices = tuple(devices)
         self._observer = observer
         self._context = multiprocessing.get_context("spawn")
-        self._stop = self._context.Event()
         self._workers: dict[int, _Worker] = {}
         self._waiting: list[Cohort] = []
         self._open: dict[str, Job] = {}
@@ -113,16 +117,20 @@ class LocalExecutor:
             worker = worker or self._start(slot)
             worker.cohort = cohort
             self._observer.started(slot, cohort)
-            worker.connection.send(Task(cohort.runs, cohort.counted_seconds))
+            try:
+                worker.connection.send(Task(cohort.runs, cohort.counted_seconds))
+            except OSError:  # it died while it had nothing to do
+                self._bury(worker)
 
     def _ready(self, cohort: Cohort) -> bool:
         return cohort.teacher is None or cohort.teacher.id not in self._open
 
     def _start(self, slot: int) -> _Worker:
         ours, theirs = self._context.Pipe()
-        arguments = (theirs, self._stop, self._settings, self._devices[slot])
+        arguments = (theirs, self._settings, self._devices[slot])
         process = self._context.Process(target=serve, args=arguments, daemon=True)
-        process.start()
+        with _interrupts_held():
+            process.start()
         theirs.close()
         self._workers[slot] = _Worker(slot, process, ours)
         return self._workers[slot]
@@ -135,9 +143,11 @@ class LocalExecutor:
         for connection in wait(list(busy), timeout=POLL_SECONDS):
             worker = busy[connection]  # type: ignore[index]
             try:
-                self._handle(worker, worker.connection.recv())
-            except EOFError:
+                event = worker.connection.recv()
+            except (EOFError, OSError):  # closed, in the midst of a message, or with one unread
                 self._bury(worker)
+            else:
+                self._handle(worker, event)
 
     def _handle(self, worker: _Worker, event: Mapping[str, Any]) -> None:
         kind = event["event"]
@@ -147,12 +157,12 @@ class LocalExecutor:
             self._elsewhere[event["id"]] = self._open[event["id"]]
         elif kind == "epoch":
             self._observer.epoch(worker.slot, event)
+        elif kind == "warning":
+            warnings.warn(event["message"], stacklevel=2)
         elif kind == "user_error":
             raise UserError(event["message"])
         else:
-            rest = self._release(worker)
-            if kind == "broken":
-                self._try_smaller(rest, event["message"])
+            self._try_smaller(self._release(worker), event.get("message", "it ended without a record"))
 
     def _release(self, worker: _Worker) -> list[Job]:
         """Take the cohort from a worker; returns the runs that it did not settle."""
@@ -175,6 +185,7 @@ class LocalExecutor:
         if len(runs) == 1 and self._deaths[runs[0].id] >= MAX_DEATHS:
             facts = provenance.describe(self._devices[0], self._settings.threads)
             self._settings.store.write(runs[0], FAILED, facts, failure={"reason": reason})
+            log(self._settings.store, runs[0], f"{FAILED}: {reason}")
             self._settle(runs[0], FAILED, reason)
             return
         middle = (len(runs) + 1) // 2
@@ -196,28 +207,40 @@ class LocalExecutor:
         for job in (job for cohort in blocked for job in cohort.runs):
             del self._open[job.id]
             self.outcome.blocked.append(job)
+            self._observer.ended(job, BLOCKED, f"teacher {teacher.network} failed")
 
     def _look_elsewhere(self) -> None:
         """Take note of what other processes finished, and take over what they left."""
         store = self._settings.store
         for job in list(self._elsewhere.values()):
+            # Whoever holds the claim still trains, whatever a record of an earlier attempt says.
+            if (lock := store.claim(job)) is None:
+                continue
+            lock.release()
             if (status := store.settled(job)) is not None:
                 self._settle(job, status, "by another process")
-            elif (lock := store.claim(job)) is not None:
-                lock.release()
+            else:
                 del self._elsewhere[job.id]
                 self._waiting.append(Cohort((job,)))
 
     def _shut_down(self) -> None:
-        self._stop.set()
         for worker in self._workers.values():
-            try:
+            with suppress(OSError):
                 worker.connection.send(None)
-            except OSError:
-                continue
         deadline = time.monotonic() + STOP_SECONDS
         for worker in self._workers.values():
             worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C, which reaches all processes of a terminal, from one that starts now: it is told when to stop."""
+    resource_tracker.ensure_running()  # its own start, at the first process, would end the hold
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

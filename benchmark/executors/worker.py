@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -55,25 +57,38 @@ class Task:
     counted_seconds: float
 
 
-def serve(connection: Connection, stop: Event, settings: Settings, device: str) -> None:
-    """Train tasks from the connection until it says None; events go back over it."""
+def serve(connection: Connection, settings: Settings, device: str) -> None:
+    """Train tasks from the connection until it says None or its other end is gone; events go back over it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(settings.threads)))
-    trainer: Callable[[Task], None] | None = None
-    while (task := connection.recv()) is not None:
-        try:
-            trainer = trainer or _trainer(connection, stop, settings, device)
-            trainer(task)
-            connection.send({"event": "idle"})
-        except UserError as error:
-            connection.send({"event": "user_error", "message": str(error)})
-        except Exception as error:  # noqa: BLE001 - reported to the parent, which decides what becomes of the runs
-            for job in task.runs:
-                _log(settings.store, job, traceback.format_exc())
-            connection.send({"event": "broken", "message": f"{type(error).__name__}: {error}".splitlines()[0]})
+
+    def warn(message: Warning | str, *_: Any) -> None:
+        connection.send({"event": "warning", "message": " ".join(str(message).split())})
+
+    @cache
+    def trainer() -> Callable[[Task], None]:
+        return _trainer(connection, settings, device)
+
+    with warnings.catch_warnings(), suppress(EOFError, OSError):  # without a parent there is nobody left to tell
+        warnings.showwarning = warn  # type: ignore[assignment]
+        while (task := connection.recv()) is not None:
+            connection.send(_attempt(trainer, task, settings.store))
 
 
-def _trainer(connection: Connection, stop: Event, settings: Settings, device: str) -> Callable[[Task], None]:
+def _attempt(trainer: Callable[[], Callable[[Task], None]], task: Task, store: Store) -> dict[str, str]:
+    """Train a task; returns the event that ends it."""
+    try:
+        trainer()(task)
+    except UserError as error:
+        return {"event": "user_error", "message": str(error)}
+    except Exception as error:  # noqa: BLE001 - reported to the parent, which decides what becomes of the runs
+        for job in task.runs:
+            log(store, job, traceback.format_exc())
+        return {"event": "broken", "message": f"{type(error).__name__}: {error}".splitlines()[0]}
+    return {"event": "idle"}
+
+
+def _trainer(connection: Connection, settings: Settings, device: str) -> Callable[[Task], None]:
     """Import torch, which takes seconds, once a process and only when there is work."""
     import torch
 
@@ -83,16 +98,28 @@ def _trainer(connection: Connection, stop: Event, settings: Settings, device: st
     torch.set_num_threads(settings.threads)
     source = Source(torch.device(device), settings.data_dir, settings.cache_dir)
 
+    def notify(event: Mapping[str, Any]) -> None:
+        try:
+            connection.send(event)
+        except OSError as error:  # the parent is gone
+            raise StoppedError from error
+
     def run(task: Task) -> None:
-        setting = Setting(
-            settings.store, source, settings.checkpoint_seconds, task.counted_seconds, connection.send, stop.is_set
-        )
-        locks = _claim(task.runs, settings, connection.send)
+        # A busy worker is sent nothing but the word to stop, and a parent that is gone counts as that word. No event
+        # of multiprocessing: a process that is killed while it looks at one leaves it locked for all others.
+        stopped = connection.poll
+        setting = Setting(settings.store, source, settings.checkpoint_seconds, task.counted_seconds, notify, stopped)
+        locks = _claim(task.runs, settings, notify)
         try:
             if locks:
                 train(list(locks), setting)
         except StoppedError:
             pass
+        except torch.AcceleratorError as error:
+            # Nothing works on that device any more in this process: the runs go on in a new one.
+            for job in locks:
+                log(settings.store, job, traceback.format_exc())
+            raise SystemExit(1) from error
         finally:
             for lock in locks.values():
                 lock.release()
@@ -115,7 +142,8 @@ def _claim(runs: Sequence[Job], settings: Settings, notify: Callable[[Mapping[st
     return locks
 
 
-def _log(store: Store, job: Job, text: str) -> None:
+def log(store: Store, job: Job, text: str) -> None:
+    """Add to a job's log."""
     path = store.log_path(job)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:

@@ -15,23 +15,14 @@ from typing import Any
 import yaml
 
 from benchmark import catalog
+from benchmark.canonical import digest, parse_value
 from benchmark.errors import UserError, unknown
-from benchmark.jobs import (
-    RECIPE_KEYS,
-    STUDENT,
-    Job,
-    MethodName,
-    Objective,
-    Recipe,
-    Term,
-    checked_options,
-    digest,
-    parse_method,
-    parse_value,
-)
+from benchmark.jobs import RECIPE_KEYS, Job, Recipe, check_value
+from benchmark.objectives import STUDENT, MethodName, Objective, Term, checked_options, parse_method
 
 FOLDER = Path(__file__).parent
 _MATCH_KEYS = ("student", "teacher")
+_PROFILE_KEYS = ("title", "note", "stand_in", "device", "threads", "datasets", "set", "overrides")
 
 
 @dataclass(frozen=True)
@@ -61,6 +52,7 @@ class Profile:
         title: one line for people.
         note: printed under its tables.
         stand_in: whether other data than the paper's are used.
+        device: where it trains unless told; None for the best there is.
         threads: a process's threads on a CPU; None for all cores.
         datasets: data sets that replace the recipe's.
         layers: changes to recipes.
@@ -70,6 +62,7 @@ class Profile:
     title: str
     note: str
     stand_in: bool
+    device: str | None
     threads: int | None
     datasets: Mapping[str, str]
     layers: tuple[Layer, ...]
@@ -107,9 +100,13 @@ class Book:
 
     def _values(self, recipe: str, student: str, teacher: str | None) -> dict[str, Any]:
         values: dict[str, Any] = dict(_defaults())
+        planned: int | None = None
         for layer in (*load_recipe(recipe), *self.profile.layers, Layer(self.changes, {})):
             if layer.fits(student, teacher):
-                _apply(values, layer.values)
+                values.update(layer.values)
+                planned = values["epochs"] if "milestones" in layer.values else planned
+        if planned is not None:
+            values["milestones"] = _scaled(values["milestones"], values["epochs"], planned)
         if "dataset" not in self.changes:
             values["dataset"] = self.profile.datasets.get(values["dataset"], values["dataset"])
         return values
@@ -119,15 +116,14 @@ def parse_changes(pairs: Sequence[str]) -> dict[str, Any]:
     """Read ``--set key=value`` arguments.
 
     Raises:
-        UserError: no equals sign, or a key that no recipe has.
+        UserError: no equals sign, a key that no recipe has, or a value that it cannot have.
     """
     changes: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set {pair}: write --set KEY=VALUE, for instance --set epochs=30")
-        _check_key(key)
-        changes[key] = _frozen(parse_value(value))
+        changes[key] = _checked(key, _frozen(parse_value(value)))
     return changes
 
 
@@ -138,11 +134,15 @@ def load_profile(name: str) -> Profile:
         UserError: there is no such profile.
     """
     raw = _load(name, "profile")
+    for key in raw:
+        if key not in _PROFILE_KEYS:
+            raise unknown(f"key in {name}", key, _PROFILE_KEYS)
     return Profile(
         name=name,
         title=raw["title"],
         note=raw.get("note", ""),
         stand_in=raw.get("stand_in", False),
+        device=raw.get("device"),
         threads=raw.get("threads"),
         datasets=raw.get("datasets", {}),
         layers=tuple(_layers(name, raw.get("set", {}), raw.get("overrides", []))),
@@ -180,9 +180,7 @@ def _load(name: str, kind: str) -> Mapping[str, Any]:
 def _layers(where: str, values: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> Iterator[Layer]:
     entries = [({}, values), *((entry["match"], entry["set"]) for entry in overrides)]
     for match, changes in entries:
-        flat = dict(_flatten(changes))
-        for key in flat:
-            _check_key(key)
+        flat = {key: _checked(key, value) for key, value in _flatten(changes)}
         for key in match:
             if key not in _MATCH_KEYS:
                 raise unknown(f"match key in {where}", key, _MATCH_KEYS)
@@ -209,22 +207,26 @@ def _defaults() -> Iterator[tuple[str, Any]]:
             yield f"objectives.{info.name}.options.{option}", value
 
 
-def _check_key(key: str) -> None:
-    known = [*(key for key in RECIPE_KEYS if key != "name"), *dict(_defaults())]
+def _checked(key: str, value: Any) -> Any:
+    known = list(dict(_defaults())) if key.startswith("objectives") else [key for key in RECIPE_KEYS if key != "name"]
     if key not in known:
-        raise unknown("recipe key", key, known if key.startswith("objectives") else known[: len(RECIPE_KEYS) - 1])
+        raise unknown("recipe key", key, known)
+    method, _, option = key.removeprefix("objectives.").partition(".options.")
+    if option:
+        return checked_options(catalog.method(method), {option: value})[option]
+    check_value(key, value)
+    return value
 
 
-def _apply(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    before = values.get("epochs")
-    values.update(changes)
-    if "epochs" in changes and "milestones" not in changes and isinstance(before, int):
-        # A shorter schedule keeps its shape: the rate drops after the same share of the training.
-        scaled = (round(milestone * changes["epochs"] / before) for milestone in values["milestones"])
-        values["milestones"] = tuple(sorted({max(1, milestone) for milestone in scaled}))
+def _scaled(milestones: Sequence[int], epochs: int, planned: int) -> tuple[int, ...]:
+    """A shorter schedule keeps its shape: the rate drops after the same share of the training."""
+    return tuple(sorted({max(1, round(milestone * epochs / planned)) for milestone in milestones}))
 
 
 def _recipe(name: str, values: Mapping[str, Any]) -> Recipe:
+    for key in RECIPE_KEYS:
+        if key not in values and key != "name":
+            raise UserError(f"recipe {name} states no '{key}'")
     return Recipe(name=name, **{key: values[key] for key in RECIPE_KEYS if key != "name"})
 
 
@@ -234,6 +236,7 @@ def _objective(values: Mapping[str, Any], method: MethodName) -> Objective:
         info = catalog.method(name)
         prefix = f"objectives.{name}"
         options = {option: values[f"{prefix}.options.{option}"] for option in info.options} | dict(asked)
-        terms.append(Term(name, values[f"{prefix}.weight"], checked_options(info, options), info.revision))
+        unusual = {option: value for option, value in options.items() if value != info.options[option]}
+        terms.append(Term(name, values[f"{prefix}.weight"], unusual, info.revision))
         ce = min(ce, values[f"{prefix}.ce"])
     return Objective(ce, tuple(terms))

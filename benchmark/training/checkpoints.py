@@ -1,9 +1,9 @@
-"""Checkpoints as bytes: written whole, read without running code."""
+"""Checkpoints as bytes: written whole, checked whole, read without running code."""
 
 from __future__ import annotations
 
+import hashlib
 import io
-import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,21 +11,33 @@ from typing import Any
 
 import torch
 
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
 
 def pack(state: Mapping[str, Any]) -> bytes:
-    """Tensors and plain values as bytes."""
+    """Tensors and plain values as bytes, after the SHA-256 of them all."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    return hashlib.sha256(content).digest() + content
 
 
 def unpack(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The state in a file, or None where there is no readable one; an unreadable one is named in a warning."""
-    if not path.is_file():
-        return None
+    """The state in a file, or None where there is no intact one; a damaged one is named in a warning."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError) as error:
-        warnings.warn(f"checkpoint {path} cannot be read ({error}): the run starts anew", stacklevel=2)
+        raw = path.read_bytes()
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        _warn(path, f"cannot be read ({error.strerror})")
+        return None
+    # Without the digest, more than half of all single wrong bytes would go unnoticed into the weights.
+    if hashlib.sha256(raw[_DIGEST_BYTES:]).digest() != raw[:_DIGEST_BYTES]:
+        _warn(path, "is damaged")
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(raw[_DIGEST_BYTES:]), map_location=device, weights_only=True)
     return state
+
+
+def _warn(path: Path, fault: str) -> None:
+    warnings.warn(f"checkpoint {path} {fault}: the run starts anew", stacklevel=3)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 
 from benchmark import provenance
+from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import DONE, FAILED, Store
 from benchmark.training.data import Source
@@ -48,7 +50,7 @@ class Setting:
     source: Source
     checkpoint_seconds: float
     counted_seconds: float
-    notify: Callable[[dict[str, Any]], None]
+    notify: Callable[[Mapping[str, Any]], None]
     stopped: Callable[[], bool] = field(default=lambda: False)
 
 
@@ -83,8 +85,7 @@ class _Cohort:
         while self._members:
             # Who resumed from an earlier epoch catches up before the others join again.
             epoch = min(member.epoch for member in self._members)
-            active = [member for member in self._members if member.epoch == epoch]
-            self._train_epoch(epoch + 1, active)
+            self._train_epoch(epoch + 1, [member for member in self._members if member.epoch == epoch])
             self._save()
 
     def _train_epoch(self, epoch: int, active: list[Member]) -> None:
@@ -96,18 +97,38 @@ class _Cohort:
                 raise StoppedError
             batch = Batch(sample.images, sample.targets, sample.indices, progress=0.0, generator=None)
             view = View(sample.images, self._teacher)
-            for member in [member for member in active if member in self._members]:
+            for train_mode in {mode for member in active for mode in member.teacher_modes}:
+                view.teacher(train_mode=train_mode)  # ahead of the members, so that none is charged for it
+            for member in active:
                 with self._guarded(member.job), Stopwatch(member):
                     member.step(batch, view, index / steps)
-        for member in [member for member in active if member in self._members]:
+            active = self._still_here(active)
+        for member in active:
             with self._guarded(member.job):
                 member.end_epoch()
                 member.evaluate(self._setting.source.test_batches(self._recipe))
+        active = self._still_here(active)
         self._report(epoch, active, time.monotonic() - start)
-        for member in [member for member in active if member in self._members and member.finished]:
-            self._finish(member)
+        for member in active:
+            if member.finished:
+                self._finish(member)
+
+    def _still_here(self, active: list[Member]) -> list[Member]:
+        return [member for member in active if member in self._members]
 
     def _member(self, job: Job) -> Member:
+        member = self._new_member(job)
+        path = self._setting.store.checkpoint_path(job)
+        try:
+            resumed = member.resume(path)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            warnings.warn(f"checkpoint {path} does not fit ({type(error).__name__}): the run starts anew", stacklevel=2)
+            return self._new_member(job)
+        if resumed:
+            self._log(job, f"resumed after epoch {member.epoch} from {path}")
+        return member
+
+    def _new_member(self, job: Job) -> Member:
         source = self._setting.source
         member = Member(job, source.num_classes(self._recipe), self._device)
         pair = None
@@ -121,19 +142,22 @@ class _Cohort:
                 num_classes=source.num_classes(self._recipe),
                 labels=self._stream.labels,
             )
-        member.equip(pair)
-        path = self._setting.store.checkpoint_path(job)
-        if member.resume(path):
-            self._log(job, f"resumed after epoch {member.epoch} from {path}")
+        try:
+            member.equip(pair)
+        except ValueError as error:
+            raise UserError(f"{job.method}: {error}") from error
         return member
 
     def _load_teacher(self, job: Job | None) -> tuple[Teacher | None, str | None]:
         if job is None:
             return None, None
-        path = self._setting.store.keep_teacher(job)
-        network = new_network(job, self._setting.source.num_classes(job.recipe))
+        path = self._setting.store.weights(job)
+        if path is None:
+            raise UserError(f"the weights of teacher {job.network} ({job.id[:12]}) are gone: run the command again")
+        if path == self._setting.store.weights_path(job):
+            path = self._setting.store.keep_teacher(job)
+        network = new_network(job, self._setting.source.num_classes(job.recipe), self._device)
         sha = load_weights(network, path)
-        network = network.to(self._device, memory_format=torch.channels_last)
         return Teacher(network, self._recipe.precision), sha
 
     @contextmanager
@@ -141,7 +165,7 @@ class _Cohort:
         """A failure inside ends this run alone."""
         try:
             yield
-        except StoppedError:
+        except (StoppedError, UserError, torch.AcceleratorError):  # the last one breaks the device for every run
             raise
         except DivergedError as error:
             self._fail(job, str(error))
@@ -157,6 +181,8 @@ class _Cohort:
         with self._guarded(job):
             path = setting.store.weights_path(job)
             metrics = member.finish(path, setting.source.test_batches(self._recipe))
+            if setting.store.teacher_path(job).is_file():
+                setting.store.keep_teacher(job)
             message = f"top-1 {metrics['last']['top1']:.2f}"
             self._leave(job, DONE, message, metrics=metrics, curves=member.curves.state, cost=self._cost(member))
 
@@ -192,6 +218,8 @@ class _Cohort:
         self._saved = time.monotonic()
 
     def _report(self, epoch: int, active: list[Member], seconds: float) -> None:
+        if not active:
+            return
         rate = len(active) * self._stream.num_samples / max(seconds, 1e-9)
         for member in active:
             best = member.curves.best_top1

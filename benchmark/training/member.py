@@ -43,12 +43,13 @@ class Member:
     def __init__(self, job: Job, num_classes: int, device: torch.device) -> None:
         self.job = job
         self.device = device
-        self.network: Network = new_network(job, num_classes).to(device, memory_format=torch.channels_last).train()
+        self.network: Network = new_network(job, num_classes, device).train()
         self.epoch = 0
         self.curves = Curves()
         self.seconds = 0.0
         self._generator = torch.Generator(device).manual_seed(derive("draws", job.seed))
-        self._sums: dict[str, Tensor] = {}
+        self._parts: list[str] = []
+        self._sums = torch.zeros((), dtype=torch.float64, device=device)
         self._count = 0
         self._loss: ObjectiveLoss
         self._optimizer: torch.optim.Optimizer
@@ -63,6 +64,11 @@ class Member:
         return self.network.shapes()
 
     @property
+    def teacher_modes(self) -> frozenset[bool]:
+        """Whether its terms look at the teacher in train mode (True), in evaluation mode (False), or both."""
+        return self._loss.teacher_modes
+
+    @property
     def finished(self) -> bool:
         """Whether the last epoch is trained."""
         return self.epoch >= self.job.recipe.epochs
@@ -70,7 +76,8 @@ class Member:
     def begin_epoch(self) -> None:
         """Set the epoch's learning rate."""
         optimizers.set_learning_rate(self._optimizer, optimizers.learning_rate(self.job.recipe, self.epoch + 1))
-        self._sums, self._count = {}, 0
+        self._sums = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._count = 0
 
     def step(self, batch: Batch, view: View, share: float) -> None:
         """One optimiser step; nothing here waits for the device.
@@ -85,11 +92,11 @@ class Member:
         with autocast(self.job.recipe.precision, self.device):
             features = self.network(view.at(self.network.in_size))
         parts = self._loss(features.full(), view, own)
-        loss = torch.stack(list(parts.values())).sum()
+        values = torch.stack(list(parts.values()))
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        values.sum().backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        self._note(parts, len(batch.targets))
+        self._note(list(parts), values.detach(), len(batch.targets))
 
     def end_epoch(self) -> None:
         """Close the epoch: the one place where the loop waits for the device.
@@ -97,8 +104,7 @@ class Member:
         Raises:
             DivergedError: a part of the loss was not finite.
         """
-        values = (torch.stack(list(self._sums.values())) / self._count).tolist()
-        parts = dict(zip(self._sums, values, strict=True))
+        parts = dict(zip(self._parts, (self._sums / self._count).tolist(), strict=True))
         self.epoch += 1
         broken = [name for name, value in parts.items() if not math.isfinite(value)]
         if broken:
@@ -106,15 +112,23 @@ class Member:
         self.curves.add_training(self.epoch, optimizers.learning_rate(self.job.recipe, self.epoch), parts)
 
     def evaluate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Note the test accuracy after this epoch, where the recipe asks for it."""
+        """Note the test accuracy after this epoch, where the recipe asks for it.
+
+        Raises:
+            DivergedError: the outputs are not finite.
+        """
         if self.epoch % self.job.recipe.evaluate_every == 0 and not self.finished:
-            self.curves.add_test(self.epoch, evaluate(self.network, batches, self.job.recipe.precision))
+            self._measure(batches)
 
     def finish(self, path: Path, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-        """Save the weights, measure them as saved and return the record's metrics."""
+        """Save the weights, measure them as saved and return the record's metrics.
+
+        Raises:
+            DivergedError: the outputs are not finite.
+        """
         save_weights(self.network, path, self.job)
         load_weights(self.network, path)
-        self.curves.add_test(self.epoch, evaluate(self.network, batches, self.job.recipe.precision))
+        self._measure(batches)
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         return {"params": parameters, "last": self.curves.metrics(-1), "best": self.curves.best}
 
@@ -138,7 +152,11 @@ class Member:
         write_atomically(path, pack(state))
 
     def resume(self, path: Path) -> bool:
-        """Go on from a checkpoint; False where there is none, or none of this run."""
+        """Go on from a checkpoint; False where there is none, or none of this run.
+
+        Raises:
+            KeyError, RuntimeError, TypeError, ValueError: the checkpoint is of other code, and may be loaded in part.
+        """
         state = unpack(path, self.device)
         if state is None or state["id"] != self.job.id:
             return False
@@ -150,11 +168,17 @@ class Member:
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         return True
 
-    def _note(self, parts: dict[str, Tensor], images: int) -> None:
+    def _measure(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        metrics = evaluate(self.network, batches, self.job.recipe.precision)
+        # The last step of an epoch can break weights whose losses were all finite.
+        if not math.isfinite(metrics["loss"]):
+            raise DivergedError(f"diverged: the outputs on test images are not finite after epoch {self.epoch}")
+        self.curves.add_test(self.epoch, metrics)
+
+    def _note(self, names: list[str], values: Tensor, images: int) -> None:
+        self._parts = names
         self._count += images
-        for name, value in parts.items():
-            share = value.detach().double() * images
-            self._sums[name] = self._sums[name] + share if name in self._sums else share
+        self._sums = self._sums + values.double() * images
 
 
 class Stopwatch:

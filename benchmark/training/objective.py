@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import methods
-from benchmark.jobs import Objective
+from benchmark.objectives import Objective
 from benchmark.training.randomness import seeded
 from benchmark.training.views import View
-from methods import Batch, Pair
+from methods import Batch, Method, Pair
 from models import Features
 
 
@@ -26,16 +26,32 @@ class ObjectiveLoss(nn.Module):
         super().__init__()
         self._ce = objective.ce
         self._weights = {term.name: term.weight for term in objective.terms}
-        self.terms = nn.ModuleDict()
-        for term in objective.terms:
-            with seeded("method", term.name, seed):
-                self.terms[term.name] = methods.load(term.name)(pair, **term.options)
+        modules = _modules(objective, pair, seed)
+        self._train_mode = {name: "teacher_in_train_mode" in module.requires for name, module in modules.items()}
+        self.terms = nn.ModuleDict(modules)
+
+    @property
+    def teacher_modes(self) -> frozenset[bool]:
+        """The modes in which the terms look at the teacher, True for train mode."""
+        return frozenset(self._train_mode.values())
 
     def forward(self, student: Features, view: View, batch: Batch) -> dict[str, Tensor]:
         """Weighted named parts, scalars that sum to the loss."""
         parts = {"ce": self._ce * functional.cross_entropy(student.logits, batch.targets)}
         for name, method in self.terms.items():
-            teacher = view.teacher(train_mode="teacher_in_train_mode" in method.requires)
+            teacher = view.teacher(train_mode=self._train_mode[name])
             for part, value in method(student, teacher, batch).items():
                 parts[f"{name}.{part}"] = self._weights[name] * value
         return parts
+
+
+def _modules(objective: Objective, pair: Pair | None, seed: int) -> dict[str, Method]:
+    if not objective.terms:
+        return {}
+    if pair is None:
+        raise ValueError(f"the objective {objective.folder} needs a teacher")
+    modules = {}
+    for term in objective.terms:
+        with seeded("method", term.name, seed):
+            modules[term.name] = methods.load(term.name)(pair, **term.options)
+    return modules

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from benchmark.canonical import canonical_json
+
 
 def derive(*parts: object) -> int:
-    """A seed of 63 bits from a purpose, as in ``derive("weights", "wrn-16-2", 0)``."""
-    text = json.dumps(parts, separators=(",", ":"))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    """A seed of 63 bits from a purpose, as in ``derive("weights", "wrn-16-2", 0)``; 1 and 1.0 alike, as in ids."""
+    return int.from_bytes(hashlib.sha256(canonical_json(parts).encode()).digest()[:8], "big") >> 1
 
 
 @contextmanager

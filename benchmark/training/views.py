@@ -29,7 +29,7 @@ class Teacher:
         """The teacher's features of a batch, at least float32 and outside any graph."""
         network = self._with_batch_statistics() if train_mode else self.network
         with torch.no_grad(), autocast(self._precision, images.device):
-            features = network(images)
+            features: Features = network(images)
         return features.full()
 
     def _with_batch_statistics(self) -> Network:

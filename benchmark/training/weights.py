@@ -9,25 +9,28 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from benchmark.canonical import canonical_json
 from benchmark.jobs import Job
 from benchmark.store import write_atomically
 from benchmark.training.randomness import seeded
 from models import Network, create
 
 
-def new_network(job: Job, num_classes: int) -> Network:
-    """The job's network with its initial weights, which depend on network and seed only."""
+def new_network(job: Job, num_classes: int, device: torch.device) -> Network:
+    """The job's network on a device, in channels-last memory; its initial weights depend on network and seed only."""
     recipe = job.recipe
     with seeded("weights", job.network, recipe.width, recipe.in_size, num_classes, job.seed):
-        return create(job.network, num_classes, recipe.in_size, recipe.width)
+        network = create(job.network, num_classes, recipe.in_size, recipe.width)
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def save_weights(network: nn.Module, path: Path, job: Job) -> None:
     """Write a network's state in half precision, a tensor that would overflow in single."""
     state = {name: _half(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}
     recipe = job.recipe
-    about = {"network": job.network, "width": str(recipe.width), "in_size": str(recipe.in_size), "run": job.id}
-    write_atomically(path, save(state, metadata=about))
+    about = {"network": job.network, "width": recipe.width, "in_size": recipe.in_size, "run": job.id}
+    # One entry, since safetensors writes several in random order: equal weights would be files of unequal SHA-256.
+    write_atomically(path, save(state, metadata={"about": canonical_json(about)}))
 
 
 def load_weights(network: nn.Module, path: Path) -> str:

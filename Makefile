@@ -1,0 +1,37 @@
+# Everything runs in a virtual environment of the project's own; python3.11 or newer and make are all it needs.
+PYTHON ?= python3
+VENV ?= .venv
+TABLE ?= 6
+RUN = $(VENV)/bin/python run_all.py
+
+.PHONY: demo test table check clean
+
+demo: $(VENV)/installed  ## train one seed of Table 6 on the digits from nothing, and print it
+	rm -rf demo
+	$(RUN) --table 6 --profile digits --seeds 1 --results demo/results --checkpoints demo/checkpoints
+
+table: $(VENV)/installed  ## print a table, training what is missing: make table TABLE=6
+	$(RUN) --table $(TABLE)
+
+test: $(VENV)/installed-test  ## install what tests need and run them
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/installed-dev  ## what every commit has to pass
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+clean:  ## remove the environment, the demo and the checkpoints
+	rm -rf $(VENV) demo .cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml
+	$(VENV)/bin/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-%: $(VENV)/installed pyproject.toml
+	$(VENV)/bin/python -m pip install --quiet --editable '.[$*]'
+	touch $@

@@ -1,0 +1,84 @@
+"""The command's arguments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from benchmark.catalog import ROOT
+from benchmark.listing import LISTS
+
+DESCRIPTION = "Regenerate tables of the paper: plan, train what is missing, aggregate, print and write."
+USAGE_ERROR = 2
+
+
+def split(text: str | None) -> list[str] | None:
+    """Items between commas, those inside brackets left alone."""
+    if text is None:
+        return None
+    items, depth = [""], 0
+    for letter in text:
+        depth += (letter == "[") - (letter == "]")
+        if letter == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += letter
+    return [item.strip() for item in items if item.strip()]
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """``3`` means 0, 1, 2; ``0,2`` means itself."""
+    try:
+        numbers = [int(item) for item in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number of seeds nor a list like 0,2") from None
+    seeds = tuple(dict.fromkeys(numbers)) if len(numbers) > 1 else tuple(range(numbers[0]))
+    if not seeds or min(seeds) < 0:
+        raise argparse.ArgumentTypeError("at least one seed is needed, from 0")
+    return seeds
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number above 0")
+    return int(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        """One line, as for every other error of a user."""
+        self.exit(USAGE_ERROR, f"error: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's parser; its ``--help`` is the reference of all options."""
+    parser = _Parser(prog="run_all.py", description=DESCRIPTION, allow_abbrev=False)
+    what = parser.add_argument_group("what")
+    what.add_argument("--table", metavar="N", help="a table's number, or all")
+    what.add_argument("--profile", metavar="NAME", help="paper, quick, digits (default: paper with CUDA, else digits)")
+    what.add_argument("--methods", metavar="LIST", help="trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'")
+    what.add_argument("--pairs", metavar="LIST", help="TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'")
+    what.add_argument("--seeds", type=_seeds, default=(0, 1, 2), metavar="N", help="number of seeds, or a list 0,2")
+    what.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe's value")
+    what.add_argument("--selection", choices=("last", "best"), default="last", help="the epoch that tables show")
+    how = parser.add_argument_group("instead of training")
+    how.add_argument("--render", action="store_true", help="print and write tables from the records alone")
+    how.add_argument("--plan", action="store_true", help="say what would be trained, and how long it would take")
+    how.add_argument("--json", action="store_true", help="the plan for machines")
+    how.add_argument("--status", action="store_true", help="count what is done, table by table")
+    how.add_argument("--list", choices=sorted(LISTS), help="what there is")
+    where = parser.add_argument_group("where")
+    where.add_argument("--data", type=Path, metavar="DIR", help="data sets (default: $KD_DATA, else a download)")
+    where.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="records and tables")
+    where.add_argument("--checkpoints", type=Path, default=ROOT / ".cache", metavar="DIR", help="checkpoints, logs")
+    where.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N")
+    where.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time")
+    where.add_argument(
+        "--checkpoint-seconds", type=float, default=30.0, metavar="S", help="time between checkpoints (default: 30)"
+    )
+    other = parser.add_argument_group("other")
+    other.add_argument("--retry-failed", action="store_true", help="train failed runs again")
+    other.add_argument("--force", action="store_true", help="profile paper on a CPU, however long it takes")
+    other.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser

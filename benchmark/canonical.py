@@ -1,0 +1,36 @@
+"""One text for one value, and what follows from it: digests, and values as people type them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def canonical_json(value: object) -> str:
+    """One text for one value: keys sorted, no spaces, 1 and 1.0 alike."""
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """SHA-256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def _canonical(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def parse_value(text: str) -> Any:
+    """A value as typed on the command line: JSON where it is JSON of finite numbers, else the text itself."""
+    try:
+        value = json.loads(text)
+        canonical_json(value)
+    except ValueError:
+        return text
+    return value

@@ -1,0 +1,47 @@
+"""What there is: methods, networks, tables, recipes and profiles, each with a line about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from benchmark import catalog, recipes, tables
+from benchmark.objectives import STUDENT
+
+
+def _list_methods() -> Iterator[tuple[str, str]]:
+    yield STUDENT, "cross-entropy alone"
+    for info in catalog.methods().values():
+        options = ", ".join(f"{key}={value!r}" for key, value in info.options.items())
+        yield info.name, f"{info.title}: {info.citation}" + (f" [{options}]" if options else "")
+
+
+def _list_networks() -> Iterator[tuple[str, str]]:
+    for info in catalog.networks().values():
+        yield info.name, f"{info.params:,} parameters, {info.macs / 1e6:,.1f} M MACs"
+
+
+def _list_tables() -> Iterator[tuple[str, str]]:
+    for number in tables.numbers():
+        yield number, tables.load(number).title
+
+
+def _list_recipes() -> Iterator[tuple[str, str]]:
+    for name in recipes.names("recipe"):
+        yield name, ", ".join(f"{key}={value}" for key, value in recipes.load_recipe(name)[0].values.items())
+
+
+def _list_profiles() -> Iterator[tuple[str, str]]:
+    for name in recipes.names("profile"):
+        yield name, recipes.load_profile(name).title
+
+
+LISTS: Mapping[str, Callable[[], Iterator[tuple[str, str]]]] = MappingProxyType(
+    {
+        "methods": _list_methods,
+        "networks": _list_networks,
+        "tables": _list_tables,
+        "recipes": _list_recipes,
+        "profiles": _list_profiles,
+    }
+)

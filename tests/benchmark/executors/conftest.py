@@ -1,0 +1,108 @@
+"""Tiny runs, folders for them, and an observer that can act on what it is told."""
+
+import json
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from benchmark import recipes
+from benchmark.executors.local import LocalExecutor
+from benchmark.executors.worker import Settings
+from benchmark.objectives import parse_method
+from benchmark.planner import Cohort
+from benchmark.store import Store
+from benchmark.training.cohort import Setting, train
+from benchmark.training.data import Source
+
+SMALL = {"epochs": 6, "train_limit": 64, "batch_size": 32, "evaluate_every": 10, "in_size": 8, "width": 0.25}
+
+
+@pytest.fixture
+def make_job():
+    """Factory of runs of the smallest network, told apart by their learning rates."""
+    book = recipes.Book(recipes.load_profile("digits"), SMALL)
+
+    def make(lr: float = 0.05, method: str = "student", teacher: str | None = None):
+        job = book.job("C100", "wrn-10-1", parse_method(method), teacher, 0)
+        return replace(job, recipe=replace(job.recipe, lr=lr))
+
+    return make
+
+
+class Recorder:
+    """An observer that remembers, and calls back."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.then: dict[str, Any] = defaultdict(lambda: lambda *_: None)
+
+    def _note(self, *call: Any) -> None:
+        self.calls.append(call)
+        self.then[call[0]](*call[1:])
+
+    def started(self, slot: int, cohort: Cohort) -> None:
+        self._note("started", slot, cohort)
+
+    def epoch(self, slot: int, event: dict[str, Any]) -> None:
+        self._note("epoch", slot, event)
+
+    def ended(self, job: Any, status: str, message: str) -> None:
+        self._note("ended", job, status, message)
+
+    def idle(self, slot: int) -> None:
+        self._note("idle", slot)
+
+    def endings(self) -> dict[str, tuple[str, str]]:
+        """Status and message by run."""
+        return {call[1].id: call[2:] for call in self.calls if call[0] == "ended"}
+
+
+@pytest.fixture
+def recorder():
+    return Recorder()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results", tmp_path / "checkpoints")
+
+
+@pytest.fixture
+def settings(store, tmp_path):
+    return Settings(store, None, tmp_path, threads=1, checkpoint_seconds=0.0, retry=False)
+
+
+@pytest.fixture
+def make_executor(settings, recorder):
+    def make(workers: int = 1, **changes: Any) -> LocalExecutor:
+        return LocalExecutor(replace(settings, **changes), ["cpu"] * workers, recorder)
+
+    return make
+
+
+@pytest.fixture
+def train_here(tmp_path):
+    """Trains runs in this process into a store."""
+    source = Source(torch.device("cpu"), None, tmp_path)
+
+    def run(store: Store, *jobs: Any) -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        train(jobs, Setting(store, source, 1e9, 1.0, lambda _: None))
+        torch.set_num_threads(before)
+
+    return run
+
+
+@pytest.fixture
+def outcome():
+    """What a run has come to: status, metrics and weights."""
+
+    def read(store: Store, job: Any) -> tuple[Any, ...]:
+        record = json.loads(store.record_path(job).read_text(encoding="utf-8"))
+        return record["status"], record["metrics"], store.weights_path(job).read_bytes()
+
+    return read

@@ -1,0 +1,140 @@
+"""Real processes, and what becomes of runs when these die."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from benchmark.planner import Cohort
+from benchmark.store import Store
+
+
+def _kill(executor, slot):
+    process = executor._workers[slot].process
+    process.kill()
+    process.join()
+
+
+def test_killed_worker_costs_no_run(make_executor, recorder, make_job, store, train_here, outcome, tmp_path):
+    jobs = [make_job(lr) for lr in (0.05, 0.04, 0.03)]
+    # The third one runs in a process of its own, which begins by finding a damaged checkpoint.
+    damaged = store.checkpoint_path(jobs[2])
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"damaged")
+    executor = make_executor(workers=2)
+    killed = []
+
+    def kill_once(slot, event):
+        if event["members"] == 2 and event["epoch"] == 3 and not killed:
+            killed.append(executor._workers[slot].process.pid)
+            _kill(executor, slot)
+
+    recorder.then["epoch"] = kill_once
+    with pytest.warns(UserWarning, match="seed0-.*is damaged: the run starts anew"):
+        result = executor.run([Cohort(tuple(jobs[:2])), Cohort((jobs[2],))])
+    assert len(killed) == 1
+    assert result.done == {job.id for job in jobs}
+    assert not result.failed
+    undisturbed = Store(tmp_path / "other", tmp_path / "other")
+    train_here(undisturbed, *jobs)
+    for job in jobs:
+        assert outcome(store, job) == outcome(undisturbed, job)
+    logs = [store.log_path(job).read_text(encoding="utf-8") for job in jobs]
+    assert ["resumed after epoch" in log for log in logs] == [True, True, False]
+    assert all(log.count("done: ") == 1 for log in logs)
+
+
+def test_run_that_always_kills_its_process_fails_alone(make_executor, recorder, make_job, store):
+    good, bad = make_job(0.05), make_job(0.04)
+    executor = make_executor()
+
+    def kill_with_bad_run(slot, cohort):
+        if bad in cohort.runs:
+            _kill(executor, slot)
+
+    recorder.then["started"] = kill_with_bad_run
+    result = executor.run([Cohort((good, bad))])
+    reason = "its process died (signal 9), perhaps for want of memory"
+    assert result.done == {good.id}
+    assert result.failed == {bad: reason}
+    assert recorder.endings()[bad.id] == ("failed", reason)
+    assert store.read(bad)["failure"] == {"reason": reason}
+    assert reason in store.log_path(bad).read_text(encoding="utf-8")
+
+
+def test_students_of_a_failed_teacher_are_blocked(make_executor, recorder, make_job):
+    student = make_job(method="kd", teacher="wrn-16-2")
+    executor = make_executor()
+    recorder.then["started"] = lambda slot, _: _kill(executor, slot)
+    result = executor.run([Cohort((student.teacher,)), Cohort((student,))])
+    assert list(result.failed) == [student.teacher]
+    assert result.blocked == [student]
+    assert recorder.endings()[student.id] == ("blocked", "teacher wrn-16-2 failed")
+    assert not [call for call in recorder.calls if call[0] == "started" and student in call[2].runs]
+
+
+def test_worker_that_dies_with_an_unread_task(make_executor, recorder, make_job):
+    executor, timers = make_executor(), []
+
+    def freeze_then_kill(slot, _):
+        process = executor._workers[slot].process
+        os.kill(process.pid, signal.SIGSTOP)  # so that it cannot read the task that comes now
+        timers.append(threading.Timer(0.2, process.kill))
+        timers[-1].start()
+
+    recorder.then["started"] = freeze_then_kill
+    result = executor.run([Cohort((make_job(),))])
+    assert len(result.failed) == 1
+    assert len(timers) == 2
+
+
+def test_runs_of_other_processes_are_awaited_or_taken_over(make_executor, recorder, make_job, store, train_here):
+    theirs, left = make_job(0.05), make_job(0.04)
+    locks = [store.claim(job) for job in (theirs, left)]
+    executor = make_executor()
+
+    def other_process_ends(_slot):
+        recorder.then.pop("idle")
+        train_here(store, theirs)
+        for lock in locks:
+            lock.release()
+
+    recorder.then["idle"] = other_process_ends
+    result = executor.run([Cohort((theirs, left))])
+    assert result.done == {theirs.id, left.id}
+    assert recorder.endings()[theirs.id] == ("done", "by another process")
+    assert recorder.endings()[left.id][1].startswith("top-1 ")
+    for job in (theirs, left):
+        assert store.log_path(job).read_text(encoding="utf-8").count("done: ") == 1
+
+
+def test_old_failure_of_a_run_that_is_being_retried_elsewhere_is_no_news(make_executor, make_job, store, train_here):
+    job = make_job()
+    store.write(job, "failed", {}, failure={"reason": "long ago"})
+    lock = store.claim(job)
+    executor = make_executor(retry=True)
+    executor._open = {job.id: job}
+    executor._elsewhere = {job.id: job}
+    executor._look_elsewhere()
+    assert not executor.outcome.failed
+    train_here(store, job)
+    lock.release()
+    executor._look_elsewhere()
+    assert executor.outcome.done == {job.id}
+
+
+def test_interrupt_stops_the_workers(make_executor, recorder, make_job):
+    executor = make_executor()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    recorder.then["started"] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        executor.run([Cohort((make_job(),))])
+    assert [worker.process.exitcode for worker in executor._workers.values()] == [0]
+
+
+def test_nothing_to_do(make_executor):
+    assert make_executor().run([]).done == set()

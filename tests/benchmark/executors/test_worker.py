@@ -1,0 +1,79 @@
+"""A worker's side of the connection, without a process."""
+
+import multiprocessing
+
+import pytest
+import torch
+
+from benchmark.errors import UserError
+from benchmark.executors.worker import Task, _attempt, _claim, _trainer
+from benchmark.training import cohort
+
+
+@pytest.fixture
+def ends():
+    ours, theirs = multiprocessing.Pipe()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_claims_only_what_is_neither_claimed_nor_settled(make_job, store, settings):
+    free, taken, failed, done, lost = (make_job(lr) for lr in (0.05, 0.04, 0.03, 0.02, 0.01))
+    store.write(failed, "failed", {}, failure={"reason": "diverged"})
+    for job in (done, lost):
+        store.write(job, "done", {}, metrics={})
+    store.weights_path(done).parent.mkdir(parents=True)
+    store.weights_path(done).write_bytes(b"weights")
+    elsewhere, events = store.claim(taken), []
+    locks = _claim((free, taken, failed, done, lost), settings, events.append)
+    assert list(locks) == [free, lost]
+    assert [(event["event"], event["id"]) for event in events] == [
+        ("elsewhere", taken.id),
+        ("failed", failed.id),
+        ("done", done.id),
+    ]
+    assert store.claim(free) is None
+    assert store.claim(failed) is not None
+    elsewhere.release()
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (UserError("no data"), {"event": "user_error", "message": "no data"}),
+        (ImportError("libtorch\nis gone"), {"event": "broken", "message": "ImportError: libtorch"}),
+    ],
+)
+def test_errors_become_events(error, event, make_job, store):
+    def raise_it(_):
+        raise error
+
+    job = make_job()
+    assert _attempt(lambda: raise_it, Task((job,), 1.0), store) == event
+    assert store.log_path(job).is_file() == (event["event"] == "broken")
+
+
+def test_word_to_stop_reaches_a_busy_worker(ends, make_job, settings):
+    ours, theirs = ends
+    ours.send(None)
+    _trainer(theirs, settings, "cpu")(Task((make_job(),), 1.0))
+    assert not settings.store.record_path(make_job()).exists()
+    assert settings.store.claim(make_job()) is not None
+
+
+def test_parent_that_is_gone_stops_a_worker(ends, make_job, settings):
+    ends[0].close()
+    _trainer(ends[1], settings, "cpu")(Task((make_job(),), 1.0))
+    assert not settings.store.record_path(make_job()).exists()
+
+
+def test_lost_device_ends_the_process(ends, make_job, settings, monkeypatch):
+    def lose(*_):
+        raise torch.AcceleratorError("illegal memory access")
+
+    monkeypatch.setattr(cohort, "train", lose)
+    with pytest.raises(SystemExit):
+        _attempt(lambda: _trainer(ends[1], settings, "cpu"), Task((make_job(),), 1.0), settings.store)
+    assert "illegal memory access" in settings.store.log_path(make_job()).read_text(encoding="utf-8")
+    assert settings.store.claim(make_job()) is not None

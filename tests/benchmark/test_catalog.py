@@ -1,0 +1,92 @@
+import ast
+
+import pytest
+
+from benchmark import catalog
+from benchmark.errors import UserError
+
+METHOD = '''
+"""A file."""
+from methods import base
+from methods.base import Method
+
+class Example(Method):
+    """A method."""
+
+    title = "Example"
+    citation = "Nobody"
+    {body}
+
+    def __init__(self, pair, *, needed, size: int = 3, form="l2"):
+        """Set up."""
+
+    def forward(self, student, teacher, batch):
+        return {{"example": student.logits.sum()}}
+'''
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(body="", old="", new=""):
+        path = tmp_path / "example.py"
+        path.write_text(METHOD.format(body=body).replace(old, new) if old else METHOD.format(body=body))
+        return path
+
+    return make
+
+
+def test_method_is_read_from_its_literals(write):
+    info = catalog.read_method(write('revision = 2; requires = ["equal_channels"]; name = "no option of the catalog"'))
+    assert (info.name, info.title, info.citation, info.revision) == ("example", "Example", "Nobody", 2)
+    assert info.objective == {"ce": 1.0, "weight": 1.0}
+    assert info.requires == ("equal_channels",)
+    assert info.options == {"size": 3, "form": "l2"}
+
+
+def test_method_is_found_however_its_base_is_written(write):
+    assert catalog.read_method(write(old="Example(Method)", new="Example(base.Method)")) is not None
+    assert catalog.read_method(write(old="Example(Method)", new="Example")) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"Nobody"', "CITATION", "must be literals"),
+        ("size: int = 3", "size: int = SIZE", "must be literals"),
+        ('citation = "Nobody"', "", "lacks the class attribute 'citation'"),
+        ("from methods import base", "class Other(Method): pass", "one file holds one method"),
+    ],
+)
+def test_what_cannot_be_read_is_named(write, old, new, says):
+    with pytest.raises(UserError, match=says) as caught:
+        catalog.read_method(write(old=old, new=new))
+    assert "example.py" in str(caught.value)
+
+
+def test_code_hash_sees_code_and_no_words():
+    def code(text):
+        return catalog._code_hash(ast.parse(text))
+
+    plain = code("class A:\n    def f(x):\n        return x + 1")
+    assert (
+        code(
+            '"""Words."""\nclass A:\n    """Words."""\n\n    def f(x):  # words\n        "Words."\n        return x + 1'
+        )
+        == plain
+    )
+    assert code("class A:\n    def f(x):\n        return x + 2") != plain
+
+
+def test_unknown_method_names_student_too():
+    with pytest.raises(UserError, match=r"did you mean 'student'.*known are at, .*student"):
+        catalog.method("studnet")
+
+
+@pytest.mark.parametrize(
+    ("network", "params"),
+    [("wrn-16-2", 703_284), ("wrn-40-4", 8_972_340), ("resnet34-wide", 21_328_292), ("mobilenetv2-cifar", 2_369_380)],
+)
+def test_networks_have_the_papers_sizes(network, params):
+    info = catalog.networks()[network]
+    assert (info.params, info.in_size, info.classes) == (params, 32, 100)
+    assert info.macs > info.params

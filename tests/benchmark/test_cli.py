@@ -1,0 +1,313 @@
+"""The command without training: what it says, writes, refuses and returns."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmark import cli, costs, recipes, tables
+from benchmark.planner import make_plan
+from benchmark.store import Store
+
+ROOT = Path(__file__).parents[2]
+ONE_PAIR = ("--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd,srrl", "--seeds", "1")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
+
+
+@pytest.fixture
+def command(folders, capsys):
+    """Runs the command in this process on empty folders, in profile digits; gives status and output."""
+
+    def run(*arguments, profile="digits"):
+        where = ["--profile", profile] if profile else []
+        status = cli.main([*arguments, *where, *folders])
+        printed = capsys.readouterr()
+        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
+
+    return run
+
+
+@pytest.fixture
+def process(folders):
+    """The same as a process of its own, with whatever Python code in place of the command."""
+
+    def run(*arguments, code=None):
+        program = ["-c", code] if code else [str(ROOT / "run_all.py")]
+        return subprocess.run(
+            [sys.executable, *program, *arguments, *folders], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """The plan of one pair, and the store that the command would use."""
+    store = Store(tmp_path / "results" / "digits", tmp_path / "checkpoints" / "digits")
+    table = tables.load("6").select(["kd", "srrl"], ["wrn-40-4:wrn-16-2"])
+    book = recipes.Book(recipes.load_profile("digits"), {})
+    made = make_plan([table], book, [0], store, costs.SPEEDS["cpu"])
+    return SimpleNamespace(jobs=made.jobs, store=store)
+
+
+@pytest.fixture
+def fill(plan):
+    """Writes records as if runs had been trained: the first ``count`` of teacher, KD and Ours."""
+
+    def write(count=3, status="done"):
+        for number, job in enumerate(plan.jobs[:count]):
+            last = {"epoch": 6, "top1": 90.0 + number, "top5": 99.0, "loss": 0.3}
+            metrics = {"params": 1000, "last": last, "best": last}
+            parts = {"metrics": metrics} if status == "done" else {"failure": {"reason": "diverged"}}
+            plan.store.write(job, status, {"device": "cpu", "threads": 1, "data": {"official": True}}, **parts)
+            plan.store.weights_path(job).parent.mkdir(parents=True, exist_ok=True)
+            plan.store.weights_path(job).write_bytes(b"weights")
+
+    return write
+
+
+def test_plan_for_machines(command, plan, fill):
+    before = json.loads(command("--table", "6", *ONE_PAIR, "--plan", "--json").out)
+    assert set(before) == {"runs", "cohorts"}
+    assert [run["state"] for run in before["runs"]] == ["missing"] * 3
+    keys = {"id", "table_cells", "dataset", "teacher", "student", "method", "seed", "state"}
+    assert all(set(run) == keys for run in before["runs"])
+    student = next(run for run in before["runs"] if run["method"] == "kd")
+    assert "table06/wrn-40-4:wrn-16-2/kd/top1" in student["table_cells"]
+    assert (student["dataset"], student["teacher"], student["student"]) == ("digits", "wrn-40-4", "wrn-16-2")
+    assert [set(cohort) for cohort in before["cohorts"]] == [{"runs", "teacher", "estimated_seconds"}] * 2
+    assert [cohort["teacher"] for cohort in before["cohorts"]] == [None, "wrn-40-4"]
+    fill(2)
+    after = json.loads(command("--table", "6", *ONE_PAIR, "--plan", "--json").out)
+    assert sorted(run["state"] for run in after["runs"]) == ["cached", "cached", "missing"]
+    assert [cohort["runs"] for cohort in after["cohorts"]] == [[plan.jobs[2].id]]
+
+
+def test_plan_for_people(command):
+    shown = command("--table", "6", "--seeds", "1", "--plan")
+    assert shown.status == 0
+    assert "cohort 1: no teacher ->" in shown.out
+    assert "to train in" in shown.out
+    assert "MiB in" in shown.out
+
+
+def test_planning_writes_nothing(command, tmp_path):
+    command("--table", "6", "--plan")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_render_of_an_empty_cache(command, tmp_path):
+    shown = command("--table", "6", *ONE_PAIR, "--render")
+    assert shown.status == 0
+    assert "0 of 3 runs are in" in shown.out
+    assert (tmp_path / "results/digits/tables/table06.csv").is_file()
+
+
+def test_render_of_a_partial_cache(command, fill, tmp_path):
+    fill(2)
+    shown = command("--table", "6", *ONE_PAIR, "--render")
+    assert shown.status == 0
+    assert "1 are missing; without --render they are trained" in shown.out
+    assert "91.00" in shown.out
+    assert "92.00" not in shown.out
+    for suffix in ("md", "tex", "csv"):
+        assert (tmp_path / f"results/digits/tables/table06.{suffix}").is_file()
+
+
+def test_complete_cache_renders_without_being_asked(command, fill):
+    fill()
+    shown = command("--table", "6", *ONE_PAIR)
+    assert shown.status == 0
+    assert "3 of 3 runs are in" in shown.out
+    assert "nothing to train" in shown.out
+    assert "92.00" in shown.out
+
+
+def test_rendering_is_quick_and_knows_no_torch(process, fill):
+    fill(2)
+    code = "import sys; from benchmark.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    arguments = ("--table", "6", "--profile", "digits", "--render")
+    process(*arguments, code=code)  # compiles, and fills the system's caches
+    start = time.monotonic()
+    done = process(*arguments, code=code)
+    assert done.stdout.splitlines()[-1] == "0 False", done.stderr
+    # The promise is 1.5 s; what is tested leaves room for a busy machine, but not for an import of torch.
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--table", "99"], "unknown table '99'"),
+        (["--table", "six"], "unknown table 'six'"),
+        (["--table", "6", "--methods", "kdd"], "did you mean 'kd'?"),
+        (["--table", "6", "--methods", "srrl[xx]"], "variant"),
+        (["--table", "6", "--methods", "kd[temprature=2]"], "did you mean 'temperature'?"),
+        (["--table", "6", "--methods", "q*"], "matches 'q*'"),
+        (["--table", "6", "--pairs", "wrn-99-9:*"], "wrn-99-9:*"),
+        (["--table", "6", "--profile", "digit"], "did you mean 'digits'?"),
+        (["--table", "6", "--set", "epoch=3"], "did you mean 'epochs'?"),
+        (["--table", "6", "--set", "epochs"], "KEY=VALUE"),
+        (["--table", "6", "--set", "epochs=-1"], "whole number above 0"),
+        (["--table", "6", "--set", "epochs=many"], "whole number above 0"),
+        (["--table", "6", "--set", "precision=fp8"], "one of bf16, tf32, fp32"),
+        (["--table", "6", "--set", "dataset=mnist"], "data set"),
+        (["--table", "6", "--seeds", "0"], "seed"),
+        (["--table", "6", "--seeds", "many"], "seeds"),
+        (["--table", "6", "--jobs", "0"], "above 0"),
+        (["--table", "6", "--device", "tpu"], "use cpu, cuda, or cuda:N"),
+        (["--tabel", "6"], "--help"),
+        ([], "name a table"),
+    ],
+)
+def test_errors_of_a_user_are_one_line(arguments, hint, folders, capsys):
+    status = None
+    try:
+        status = cli.main([*arguments, *folders])
+    except SystemExit as exit_:
+        status = exit_.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert hint in error
+
+
+def test_the_real_command_reports_errors_likewise(process):
+    done = process("--table", "6", "--methods", "kdd")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: unknown method 'kdd'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(process):
+    done = process("--table", "6", "--methods", "kdd", "--debug")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--results", "--checkpoints"])
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_file_in_place_of_a_folder(option, below, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    folders = {"--results": f"{tmp_path}/results", "--checkpoints": f"{tmp_path}/checkpoints"}
+    folders[option] = f"{tmp_path}/file{below}"
+    arguments = ["--table", "6", *ONE_PAIR, "--profile", "digits"]
+    status = cli.main(arguments + [word for pair in folders.items() for word in pair])
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.startswith("error: cannot write to")
+    assert error.count("\n") == 1
+    assert option in error
+
+
+def test_tables_that_cannot_be_written(command, fill, tmp_path):
+    fill()
+    (tmp_path / "results/digits/tables").write_text("")
+    shown = command("--table", "6", *ONE_PAIR)
+    assert shown.status == 2
+    assert shown.err.startswith("error: cannot write to")
+    assert shown.err.count("\n") == 1
+
+
+def test_paper_on_a_cpu_asks_for_force(folders, capsys):
+    status = cli.main(["--table", "6", "--profile", "paper", "--device", "cpu", *folders])
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.count("\n") == 1
+    assert "days" in error
+    assert "--force" in error
+
+
+def test_a_small_piece_of_paper_names_its_hours_or_minutes(folders, capsys):
+    small = ["--set", "epochs=20", "--set", "train_limit=2048"]
+    assert cli.main(["--table", "6", "--profile", "paper", "--device", "cpu", *ONE_PAIR, *small, *folders]) == 2
+    error = capsys.readouterr().err
+    assert any(f" {unit} for 3 runs" in error for unit in ("s", "min", "h"))
+
+
+@pytest.mark.parametrize("what", ["methods", "networks", "tables", "recipes", "profiles"])
+def test_lists(what, command):
+    known = {"methods": "srrl", "networks": "wrn-16-2", "tables": "6", "recipes": "C100", "profiles": "digits"}
+    shown = command("--list", what)
+    assert shown.status == 0
+    assert known[what] in [line.split()[0] for line in shown.out.splitlines() if line.strip()]
+
+
+def test_status_counts(command, fill):
+    fill(2)
+    shown = command("--status", *ONE_PAIR)
+    assert "table 6: 2 of 3 runs done, 0 failed, 1 to train" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lambda text: text[: len(text) // 2], "it is no complete JSON"),
+        (lambda text: text.replace('"lr": 0.05', '"lr": 0.06'), "its id does not match its spec"),
+        (lambda _: "[]", "it lacks 'schema'"),
+    ],
+)
+def test_damaged_record_is_named_and_set_aside(damage, fault, command, plan, fill):
+    fill()
+    path = plan.store.record_path(plan.jobs[1])
+    text = damage(path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
+    shown = command("--table", "6", *ONE_PAIR, "--render")
+    assert shown.status == 0
+    assert shown.err.startswith(f"warning: record {path}: {fault}")
+    assert shown.err.count("\n") == 1
+    assert "1 are missing" in shown.out
+    assert not path.exists()
+    aside = list((plan.store.results / "set-aside").rglob("*.json"))
+    assert [file.read_text(encoding="utf-8") for file in aside] == [text]
+
+
+def test_failed_runs_are_shown_and_only_retried_when_asked(command, fill):
+    fill(3, status="failed")
+    fill(1)
+    shown = command("--table", "6", *ONE_PAIR)
+    assert shown.status == 0
+    assert "nothing to train" in shown.out
+    retry = json.loads(command("--table", "6", *ONE_PAIR, "--plan", "--json", "--retry-failed").out)
+    assert [len(cohort["runs"]) for cohort in retry["cohorts"]] == [2]
+
+
+def test_changes_live_apart_and_are_named(command, tmp_path):
+    shown = command("--table", "6", *ONE_PAIR, "--render", "--set", "epochs=2", "--set", "lr=0.1")
+    assert "changed: epochs=2, lr=0.1" in shown.out
+    (folder,) = (tmp_path / "results").iterdir()
+    assert folder.name.startswith("digits+")
+
+
+def test_profile_and_its_reason_come_first(command, monkeypatch):
+    assert command("--table", "6", "--plan").out.startswith("profile digits (")
+    for count, name in ((0, "digits"), (1, "paper")):
+        monkeypatch.setattr(cli.devices, "cuda_devices", lambda count=count: count)
+        line = command("--table", "6", "--render", profile=None).out.splitlines()[0]
+        assert line.startswith(f"profile {name} (")
+        assert "CUDA device" in line
+
+
+def test_machines_get_nothing_but_json(command):
+    shown = command("--table", "6", *ONE_PAIR, "--plan", "--json")
+    json.loads(shown.out)
+    assert "profile digits" in shown.err
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("3", (0, 1, 2)), ("0,2", (0, 2)), ("1", (0,)), ("2,2,5", (2, 5))])
+def test_seeds(text, seeds):
+    assert cli._seeds(text) == seeds
+
+
+def test_commas_inside_brackets_do_not_split():
+    assert cli._split("kd, srrl[fm=0,sr=1] ,at") == ["kd", "srrl[fm=0,sr=1]", "at"]
+    assert cli._split(None) is None

@@ -1,0 +1,61 @@
+import pytest
+
+from benchmark import devices
+from benchmark.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    """Eight cores and as many GPUs as asked for, none at first."""
+
+    def have(gpus):
+        monkeypatch.setattr(devices, "cuda_devices", lambda: gpus)
+
+    monkeypatch.setattr(devices, "cores", lambda: 8)
+    have(0)
+    return have
+
+
+@pytest.mark.parametrize(
+    ("jobs", "threads", "expected"),
+    [
+        (None, 1, (["cpu"] * 8, 1)),
+        (None, None, (["cpu"], 8)),
+        (None, 16, (["cpu"], 16)),
+        (3, None, (["cpu"] * 3, 2)),
+        (20, None, (["cpu"] * 20, 1)),
+        (2, 1, (["cpu"] * 2, 1)),
+    ],
+)
+def test_cpu_workers_share_the_cores(jobs, threads, expected):
+    assert devices.workers("cpu", jobs, threads) == devices.workers(None, jobs, threads) == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "jobs", "places"),
+    [
+        (None, None, ["cuda:0", "cuda:1"]),
+        ("cuda", 3, ["cuda:0", "cuda:1", "cuda:0"]),
+        ("cuda:1", None, ["cuda:1"]),
+        ("cuda:1", 2, ["cuda:1", "cuda:1"]),
+    ],
+)
+def test_gpu_workers_are_spread_over_the_gpus(device, jobs, places, machine):
+    machine(2)
+    assert devices.workers(device, jobs, None)[0] == places
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu:0", "cuda:x", "cuda:-1", "cuda:²", "mps"])
+def test_unknown_devices(device, machine):
+    machine(2)
+    with pytest.raises(UserError, match="use cpu, cuda, or cuda:N"):
+        devices.workers(device, None, None)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_absent_devices(device, machine):
+    with pytest.raises(UserError, match="shows 0 CUDA devices; use --device cpu"):
+        devices.workers(device, None, None)
+    machine(1)
+    with pytest.raises(UserError, match="shows 1 CUDA devices"):
+        devices.workers("cuda:1", None, None)

@@ -1,0 +1,276 @@
+"""Runs that train together: equal to themselves alone, whatever happens to their neighbours."""
+
+import hashlib
+from dataclasses import replace
+from importlib.metadata import version
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import methods.kd
+import methods.rkd
+from benchmark.canonical import digest
+from benchmark.errors import UserError
+from benchmark.training.checkpoints import pack, unpack
+from benchmark.training.cohort import StoppedError, _Cohort
+
+STEPS = 3  # batches of an epoch
+
+
+@pytest.mark.parametrize("name", ["kd", "srrl", "kd+srrl", "crd", "ofd", "at", "rkd", "short"])
+def test_run_alone_equals_run_in_company(name, lab, company, undisturbed):
+    lab.train(company[name])
+    assert lab.outcome(company[name]) == undisturbed.outcome(company[name])
+
+
+def test_order_of_members_does_not_matter(lab, company, undisturbed):
+    lab.train(company["ofd"], company["crd"], company["kd"])
+    for name in ("kd", "crd", "ofd"):
+        assert lab.outcome(company[name]) == undisturbed.outcome(company[name])
+
+
+def test_runs_are_not_all_alike(company, undisturbed):
+    assert len({undisturbed.store.weights_path(job).read_bytes() for job in company.values()}) == len(company)
+
+
+def test_without_a_teacher_alone_equals_together(lab, make_job):
+    alone, together = make_job("student"), make_job("student", epochs=2)
+    lab.train(alone, together)
+    first = lab.outcome(alone)
+    lab.store.record_path(alone).unlink()
+    lab.train(alone)
+    assert lab.outcome(alone) == first
+
+
+@pytest.mark.parametrize("batches", [1, STEPS + 2, 2 * STEPS + 1])
+def test_stopped_amid_an_epoch_and_resumed(batches, lab, company, undisturbed, stop_after):
+    jobs = [company[name] for name in ("crd", "ofd", "rkd", "kd+srrl", "short")]
+    with pytest.raises(StoppedError):
+        lab.train(*jobs, stopped=stop_after(batches), checkpoint_seconds=0.0)
+    assert not any(lab.store.record_path(job).is_file() for job in jobs if job.recipe.epochs == 3)
+    unfinished = [job for job in jobs if not lab.store.record_path(job).is_file()]
+    lab.train(*unfinished, checkpoint_seconds=0.0)
+    for job in jobs:
+        assert lab.outcome(job) == undisturbed.outcome(job)
+
+
+def test_resumes_after_the_last_checkpoint(lab, company, stop_after):
+    job = company["kd"]
+    with pytest.raises(StoppedError):
+        lab.train(job, stopped=stop_after(2 * STEPS + 1), checkpoint_seconds=0.0)
+    lab.events.clear()
+    lab.train(job)
+    assert [event["epoch"] for event in lab.events if event["event"] == "epoch"] == [3]
+    assert "resumed after epoch 2" in lab.store.log_path(job).read_text(encoding="utf-8")
+    assert not lab.store.checkpoint_path(job).exists()
+
+
+def test_members_with_unequal_checkpoints_catch_up(lab, company, undisturbed, stop_after):
+    for name, epochs in (("crd", 2), ("ofd", 1)):
+        with pytest.raises(StoppedError):
+            lab.train(company[name], stopped=stop_after(epochs * STEPS), checkpoint_seconds=0.0)
+    lab.events.clear()
+    lab.train(company["crd"], company["ofd"], company["srrl"])
+    for name in ("crd", "ofd", "srrl"):
+        assert lab.outcome(company[name]) == undisturbed.outcome(company[name])
+    assert [event["epoch"] for event in lab.events if event["event"] == "epoch"] == [1, 2, 3]
+
+
+def test_checkpoints_are_kept_only_as_often_as_asked(lab, company, stop_after):
+    with pytest.raises(StoppedError):
+        lab.train(company["kd"], stopped=stop_after(2 * STEPS), checkpoint_seconds=1e9)
+    assert not lab.store.checkpoint_path(company["kd"]).exists()
+
+
+def test_damaged_checkpoint_is_named_and_the_run_starts_anew(lab, company, undisturbed, stop_after):
+    job = company["srrl"]
+    with pytest.raises(StoppedError):
+        lab.train(job, stopped=stop_after(STEPS), checkpoint_seconds=0.0)
+    path = lab.store.checkpoint_path(job)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.warns(UserWarning, match=f"checkpoint {path} is damaged"):
+        lab.train(job)
+    assert lab.outcome(job) == undisturbed.outcome(job)
+
+
+def test_checkpoint_of_other_code_is_named_and_the_run_starts_anew(lab, company, undisturbed, stop_after, source):
+    job = company["kd"]
+    with pytest.raises(StoppedError):
+        lab.train(job, stopped=stop_after(STEPS), checkpoint_seconds=0.0)
+    path = lab.store.checkpoint_path(job)
+    state = unpack(path, source.device)
+    path.write_bytes(pack({**state, "optimizer": {"state": {}, "param_groups": []}}))
+    with pytest.warns(UserWarning, match="does not fit"):
+        lab.train(job)
+    assert lab.outcome(job) == undisturbed.outcome(job)
+
+
+def test_diverging_run_ends_alone(lab, company, undisturbed, make_job):
+    wild = make_job("srrl", lr=1e30)
+    lab.train(company["crd"], wild, company["kd"])
+    record = lab.record(wild)
+    assert record["status"] == "failed"
+    assert record["failure"]["reason"].startswith("diverged: the loss (")
+    assert record["metrics"] == {}
+    assert lab.store.settled(wild) == "failed"
+    for name in ("crd", "kd"):
+        assert lab.outcome(company[name]) == undisturbed.outcome(company[name])
+
+
+def test_weights_broken_by_the_last_step_are_no_result(lab, make_job):
+    wild = make_job("student", lr=1e30, epochs=1, train_limit=32)
+    lab.train(wild)
+    assert lab.record(wild)["failure"]["reason"] == "diverged: the outputs on test images are not finite after epoch 1"
+
+
+def test_raising_method_ends_its_run_alone(lab, company, undisturbed, monkeypatch):
+    forward, calls = methods.rkd.RKD.forward, []
+
+    def break_later(*arguments):
+        calls.append(1)
+        if len(calls) > STEPS + 1:
+            raise MemoryError("no room\nfor this")
+        return forward(*arguments)
+
+    monkeypatch.setattr(methods.rkd.RKD, "forward", break_later)
+    lab.train(company["rkd"], company["crd"], checkpoint_seconds=0.0)
+    assert lab.record(company["rkd"])["failure"] == {"reason": "MemoryError: no room"}
+    assert "Traceback" in lab.store.log_path(company["rkd"]).read_text(encoding="utf-8")
+    assert len(calls) == STEPS + 2
+    assert not lab.store.checkpoint_path(company["rkd"]).exists()
+    assert lab.outcome(company["crd"]) == undisturbed.outcome(company["crd"])
+
+
+def test_cohort_ends_when_every_run_has_failed(lab, company, monkeypatch):
+    monkeypatch.setattr(methods.kd.KD, "forward", lambda *_: {"kd": torch.tensor(float("nan"), requires_grad=True)})
+    lab.train(company["kd"], company["short"])
+    assert [event["event"] for event in lab.events] == ["failed", "failed"]
+    assert "kd.kd" in lab.record(company["kd"])["failure"]["reason"]
+
+
+@pytest.mark.parametrize("error", [UserError("the disk is full"), torch.AcceleratorError("device lost")])
+def test_what_concerns_all_runs_is_passed_on(error, lab, company, monkeypatch):
+    def raise_it(*_):
+        raise error
+
+    monkeypatch.setattr(methods.kd.KD, "forward", raise_it)
+    with pytest.raises(type(error)):
+        lab.train(company["srrl"], company["kd"])
+    assert not lab.store.record_path(company["kd"]).exists()
+    assert not lab.store.record_path(company["srrl"]).exists()
+
+
+def test_method_that_refuses_its_pair_is_the_users_error(lab, company, monkeypatch):
+    def refuse(*_):
+        raise ValueError("unequal channels")
+
+    monkeypatch.setattr(methods.kd.KD, "__init__", refuse)
+    with pytest.raises(UserError, match="kd: unequal channels"):
+        lab.train(company["kd"])
+
+
+def test_missing_teacher_is_the_users_error(lab, company, teacher_job):
+    lab.store.weights_path(teacher_job).unlink()
+    with pytest.raises(UserError, match="weights of teacher wrn-16-2"):
+        lab.train(company["kd"])
+
+
+def test_teacher_is_used_as_saved(lab, company, teacher_job):
+    cohort = _Cohort([company["kd"]], lab.setting())
+    path = lab.store.teacher_path(teacher_job)
+    saved = load_file(path)
+    used = cohort._teacher.network.state_dict()
+    assert {tensor.dtype for name, tensor in saved.items() if "num_batches" not in name} == {torch.float16}
+    assert all(torch.equal(used[name], tensor.to(used[name].dtype)) for name, tensor in saved.items())
+    assert path.read_bytes() == lab.store.weights_path(teacher_job).read_bytes()
+    cohort.run()
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert lab.record(company["kd"])["provenance"]["teacher_weights"] == sha
+
+
+def test_kept_teacher_serves_without_the_checkpoints(lab, company, undisturbed, teacher_job):
+    lab.store.keep_teacher(teacher_job)
+    lab.store.weights_path(teacher_job).unlink()
+    lab.train(company["kd"])
+    assert lab.outcome(company["kd"]) == undisturbed.outcome(company["kd"])
+
+
+def test_training_leaves_the_teacher_as_it_was(lab, company):
+    cohort = _Cohort([company["ofd"], company["srrl"]], lab.setting())
+    teacher = cohort._teacher.network
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    cohort.run()
+    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
+    assert not teacher.training
+    assert all(not parameter.requires_grad and parameter.grad is None for parameter in teacher.parameters())
+
+
+def test_record_says_what_was_trained_and_how(company, undisturbed, teacher_job):
+    job = company["crd"]
+    record = undisturbed.record(job)
+    assert record["id"] == job.id == digest(record["spec"])
+    assert record["spec"]["teacher"] == {"network": "wrn-16-2", "id": teacher_job.id}
+    assert record["status"] == "done"
+    assert set(record["metrics"]) == {"params", "last", "best"}
+    assert record["metrics"]["last"] == {name: values[-1] for name, values in {**record["curves"]["test"]}.items()}
+    assert record["metrics"]["best"]["top1"] == max(record["curves"]["test"]["top1"])
+    assert record["curves"]["epoch"] == record["curves"]["test"]["epoch"] == [1, 2, 3]
+    assert record["curves"]["lr"] == pytest.approx([0.05, 0.05, 0.005])
+    assert set(record["curves"]["parts"]) == {"ce", "crd.student", "crd.teacher"}
+    assert record["cost"]["images"] == 3 * 96
+    assert record["cost"]["cohort_members"] == len(company)
+    assert record["cost"]["extra_parameters"] > 0
+    assert 0 < record["cost"]["step_seconds"] < record["cost"]["cohort_seconds"]
+
+
+def test_record_says_where_it_comes_from(company, undisturbed):
+    provenance = undisturbed.record(company["kd"])["provenance"]
+    assert provenance["data"]["name"] == "digits"
+    assert provenance["data"]["official"] is True
+    assert len(provenance["data"]["fingerprint"]) == 64
+    assert provenance["threads"] == 1
+    assert provenance["device"] == "cpu"
+    assert provenance["versions"]["torch"] == version("torch")
+
+
+def test_epochs_between_evaluations(lab, make_job):
+    job = make_job("student", evaluate_every=2)
+    lab.train(job)
+    assert lab.record(job)["curves"]["test"]["epoch"] == [2, 3]
+
+
+def test_events_tell_how_it_goes(lab, company):
+    lab.train(company["kd"], company["short"])
+    assert [event["event"] for event in lab.events] == ["epoch", "epoch", "done", "epoch", "done"]
+    first = lab.events[0]
+    assert (first["epoch"], first["epochs"], first["members"]) == (1, 3, 2)
+    assert first["images_per_second"] > 0
+    assert 0 <= first["best"] <= 100
+
+
+def test_training_draws_nothing_from_the_global_generator(lab, company):
+    before = torch.get_rng_state()
+    lab.train(company["crd"], company["rkd"])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_global_generator_does_not_matter(lab, company, undisturbed):
+    with torch.random.fork_rng():
+        torch.manual_seed(4711)
+        lab.train(company["crd"])
+    assert lab.outcome(company["crd"]) == undisturbed.outcome(company["crd"])
+
+
+def test_seed_changes_the_run(lab, company, undisturbed):
+    other = replace(company["kd"], seed=1)
+    lab.train(other)
+    assert lab.outcome(other) != undisturbed.outcome(company["kd"])
+
+
+def test_retrained_teacher_replaces_the_kept_one(lab, teacher_job):
+    kept = lab.store.keep_teacher(teacher_job)
+    kept.write_bytes(b"of another training")
+    lab.store.record_path(teacher_job).unlink()
+    lab.train(teacher_job)
+    assert kept.read_bytes() == lab.store.weights_path(teacher_job).read_bytes()

@@ -1,0 +1,36 @@
+import json
+
+from benchmark.training.curves import Curves
+
+
+def _tested(*top1):
+    curves = Curves()
+    for epoch, value in enumerate(top1, 1):
+        curves.add_test(epoch, {"top1": value, "top5": 99.0, "loss": 1.0})
+    return curves
+
+
+def test_empty():
+    assert Curves().best_top1 is None
+
+
+def test_last_and_best():
+    curves = _tested(10.0, 30.0, 30.0, 20.0)
+    assert curves.best == {"epoch": 2, "top1": 30.0, "top5": 99.0, "loss": 1.0}
+    assert curves.metrics(-1)["top1"] == 20.0
+    assert curves.best_top1 == 30.0
+
+
+def test_training_is_noted_by_epoch():
+    curves = Curves()
+    curves.add_training(1, 0.1, {"ce": 2.0000001, "kd.kd": 1e-9})
+    curves.add_training(2, 0.01, {"ce": 1.5, "kd.kd": 0.0})
+    assert curves.state["lr"] == [0.1, 0.01]
+    assert curves.state["parts"] == {"ce": [2.0, 1.5], "kd.kd": [1e-9, 0.0]}
+
+
+def test_goes_on_from_its_state_as_json():
+    whole, first = _tested(10.0, 30.0, 40.0), _tested(10.0, 30.0)
+    second = Curves(json.loads(json.dumps(first.state)))
+    second.add_test(3, {"top1": 40.0, "top5": 99.0, "loss": 1.0})
+    assert second.state == whole.state

@@ -1,0 +1,93 @@
+"""What `test_cohort` does not see from outside."""
+
+import pytest
+import torch
+
+from benchmark.training.member import DivergedError, Member
+from benchmark.training.views import View
+from methods import Batch
+
+
+@pytest.fixture
+def member(make_job, source):
+    made = Member(make_job("student", epochs=4), 10, source.device)
+    made.equip(None)
+    return made
+
+
+@pytest.fixture
+def batch(source, make_job):
+    sample = next(iter(source.stream(make_job("student").recipe, 0).epoch(1)))
+    return Batch(sample.images, sample.targets, sample.indices, 0.0, None)
+
+
+def test_terms_see_progress_and_the_runs_own_generator(member, batch, monkeypatch):
+    seen = []
+    loss = member._loss.forward
+    monkeypatch.setattr(member._loss, "forward", lambda *given: (seen.append(given[2]), loss(*given))[1])
+    member.epoch = 2
+    member.begin_epoch()
+    member.step(batch, View(batch.images), 0.5)
+    assert seen[0].progress == 0.625
+    assert seen[0].generator is member._generator
+
+
+@pytest.fixture
+def fixed_parts(member, monkeypatch):
+    """Sets the parts of the loss that the next steps will see."""
+
+    def fix(**parts):
+        def forward(features, *_):
+            return {name: value + 0 * features.logits.sum() for name, value in parts.items()}
+
+        monkeypatch.setattr(member._loss, "forward", forward)
+
+    return fix
+
+
+def test_loss_curve_is_the_mean_over_images(member, batch, fixed_parts):
+    member.begin_epoch()
+    for size in (32, 8):
+        fixed_parts(ce=size, other=1.5)
+        part = Batch(batch.images[:size], batch.targets[:size], batch.indices[:size], 0.0, None)
+        member.step(part, View(part.images), 0.0)
+    member.end_epoch()
+    assert member.curves.state["parts"] == {"ce": [(32 * 32 + 8 * 8) / 40], "other": [1.5]}
+
+
+def test_every_epoch_starts_a_new_mean(member, batch, fixed_parts):
+    for value in (1.0, 3.0):
+        member.begin_epoch()
+        fixed_parts(ce=value)
+        member.step(batch, View(batch.images), 0.0)
+        member.end_epoch()
+    assert member.curves.state["parts"] == {"ce": [1.0, 3.0]}
+
+
+def test_loss_that_is_not_finite_is_named(member, batch, fixed_parts):
+    member.begin_epoch()
+    for value in (float("inf"), 1.0):
+        fixed_parts(ce=1.0, other=value)
+        member.step(batch, View(batch.images), 0.0)
+    with pytest.raises(DivergedError, match=r"the loss \(other\) is not finite in epoch 1"):
+        member.end_epoch()
+
+
+def test_losses_are_full_precision_under_autocast(make_job, source, batch, monkeypatch):
+    member = Member(make_job("student", precision="bf16"), 10, source.device)
+    member.equip(None)
+    kinds = []
+    loss = member._loss.forward
+    monkeypatch.setattr(member._loss, "forward", lambda *given: (kinds.append(given[0].logits.dtype), loss(*given))[1])
+    member.begin_epoch()
+    member.step(batch, View(batch.images), 0.0)
+    assert kinds == [torch.float32]
+    assert {parameter.dtype for parameter in member.network.parameters()} == {torch.float32}
+
+
+def test_checkpoint_of_another_run_is_not_taken(member, make_job, source, tmp_path):
+    member.save(tmp_path / "run.pt")
+    other = Member(make_job("student", seed=1), 10, source.device)
+    other.equip(None)
+    assert not other.resume(tmp_path / "run.pt")
+    assert member.resume(tmp_path / "run.pt")

@@ -1,0 +1,72 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from benchmark.training.objective import ObjectiveLoss
+from benchmark.training.views import Teacher, View
+from benchmark.training.weights import new_network
+from methods import Batch, Pair
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def bench(make_job, teacher_job):
+    """Factory of an objective's loss and of what it is called with."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(40) % 10
+    indices = torch.randperm(40, generator=generator)[:8]
+    images = torch.randn(8, 3, 8, 8, generator=generator)
+    teacher = Teacher(new_network(teacher_job, 10, CPU), "fp32")
+    student = new_network(make_job("student"), 10, CPU)
+    pair = Pair(student.shapes(), teacher.network.shapes(), teacher.network, 40, 10, labels)
+
+    def make(method, seed=0):
+        loss = ObjectiveLoss(make_job(method).objective, pair, seed)
+        batch = Batch(images, labels[indices], indices, 0.0, torch.Generator().manual_seed(0))
+        return loss, (student(images), View(images, teacher), batch)
+
+    return make
+
+
+def test_cross_entropy_alone(bench):
+    loss, (student, view, batch) = bench("student")
+    parts = loss(student, view, batch)
+    assert set(parts) == {"ce"}
+    assert torch.equal(parts["ce"], functional.cross_entropy(student.logits, batch.targets))
+    assert loss.teacher_modes == frozenset()
+
+
+def test_parts_are_weighted_and_named_by_term(bench):
+    loss, inputs = bench("kd+srrl")
+    parts = loss(*inputs)
+    assert set(parts) == {"ce", "kd.kd", "srrl.fm", "srrl.sr"}
+    cross_entropy = functional.cross_entropy(inputs[0].logits, inputs[2].targets)
+    torch.testing.assert_close(parts["ce"], 0.1 * cross_entropy)
+    alone = loss.terms["kd"](inputs[0], inputs[1].teacher(), inputs[2])["kd"]
+    torch.testing.assert_close(parts["kd.kd"], 0.9 * alone)
+
+
+def test_a_term_starts_the_same_in_every_sum(bench):
+    alone, joined, other = (bench(*arguments)[0] for arguments in (("srrl",), ("kd+srrl",), ("srrl", 1)))
+    first = dict(alone.terms["srrl"].named_parameters())
+    assert first
+    assert all(torch.equal(first[name], value) for name, value in joined.terms["srrl"].named_parameters())
+    assert not all(torch.equal(first[name], value) for name, value in other.terms["srrl"].named_parameters())
+
+
+@pytest.mark.parametrize(("method", "modes"), [("kd", {False}), ("ofd", {True}), ("kd+ofd", {False, True})])
+def test_terms_say_how_they_look_at_the_teacher(method, modes, bench):
+    assert bench(method)[0].teacher_modes == modes
+
+
+def test_teacher_is_no_part_of_the_loss(bench, teacher_job):
+    teacher = sum(parameter.numel() for parameter in new_network(teacher_job, 10, CPU).parameters())
+    for method in ("kd", "srrl", "ofd", "crd", "at", "rkd"):
+        assert sum(parameter.numel() for parameter in bench(method)[0].parameters()) < teacher
+    assert not list(bench("kd")[0].parameters())
+
+
+def test_distillation_needs_a_teacher(make_job):
+    with pytest.raises(ValueError, match="kd needs a teacher"):
+        ObjectiveLoss(make_job("kd").objective, None, 0)

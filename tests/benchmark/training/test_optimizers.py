@@ -1,0 +1,48 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmark.training import optimizers
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"), [(1, 0.1), (100, 0.1), (101, 0.01), (150, 0.01), (151, 0.001), (200, 0.001)]
+)
+def test_rate_drops_after_the_milestones(epoch, rate):
+    recipe = SimpleNamespace(lr=0.1, lr_decay=0.1, milestones=(100, 150))
+    assert optimizers.learning_rate(recipe, epoch) == pytest.approx(rate, rel=1e-12)
+
+
+def test_rate_reaches_every_group():
+    optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)], lr=1.0)
+    optimizers.set_learning_rate(optimizer, 0.25)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_is_what_the_papers_mean_by_it(nesterov, make_job):
+    recipe = make_job("student", nesterov=nesterov, momentum=0.9, weight_decay=0.01, lr=0.5).recipe
+    start = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    # Channels-last, as the networks are: an optimiser that mixes up memory layouts would be seen here.
+    parameter = torch.nn.Parameter(start.clone().contiguous(memory_format=torch.channels_last))
+    optimizer = optimizers.build(recipe, [parameter])
+    expected, velocity = start.clone().double(), torch.zeros(4, 3, 3, 3, dtype=torch.float64)
+    for step in range(3):
+        rate = 0.5 / (step + 1)
+        target = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(1 + step))
+        optimizer.zero_grad(set_to_none=True)
+        ((parameter - target).square().sum() / 2).backward()
+        optimizers.set_learning_rate(optimizer, rate)
+        optimizer.step()
+        gradient = expected - target + 0.01 * expected
+        velocity = gradient if step == 0 else 0.9 * velocity + gradient
+        expected = expected - rate * (gradient + 0.9 * velocity if nesterov else velocity)
+    torch.testing.assert_close(parameter.detach().double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_norms_and_biases_decay_too(make_job):
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    optimizer = optimizers.build(make_job("student", weight_decay=0.125).recipe, network.parameters())
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.125]
+    assert len(optimizer.param_groups[0]["params"]) == 4

@@ -1,0 +1,72 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from benchmark.training.views import Teacher, View, resize
+from benchmark.training.weights import new_network
+
+
+@pytest.fixture
+def images():
+    return torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def teacher(teacher_job):
+    network = new_network(teacher_job, 10, torch.device("cpu"))
+    for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        norm.running_mean.fill_(0.3)
+    return Teacher(network, "fp32")
+
+
+def test_resize_is_bilinear(images):
+    larger = resize(images, 16)
+    assert larger.shape == (6, 3, 16, 16)
+    assert torch.equal(larger, functional.interpolate(images, scale_factor=2, mode="bilinear"))
+    assert larger.is_contiguous(memory_format=torch.channels_last)
+    assert resize(images, 8) is images
+
+
+def test_resize_interpolates_between_pixels():
+    ramp = torch.arange(4.0).expand(1, 3, 4, 4)
+    assert resize(ramp, 8)[0, 0, 0].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
+
+
+def test_every_size_is_made_once(images):
+    view = View(images)
+    assert view.at(8) is images
+    assert view.at(16) is view.at(16)
+
+
+def test_teacher_looks_once_in_each_mode(images, teacher):
+    view = View(images, teacher)
+    assert view.teacher() is view.teacher()
+    assert view.teacher(train_mode=True) is view.teacher(train_mode=True)
+    assert not torch.equal(view.teacher().logits, view.teacher(train_mode=True).logits)
+
+
+def test_train_mode_normalises_with_the_batch_and_touches_nothing(images, teacher):
+    before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
+    seen = teacher.look(images, train_mode=True)
+    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.network.state_dict().items())
+    assert torch.equal(seen.logits, teacher.look(images, train_mode=True).logits)
+    expected = teacher.network.train()(images)
+    torch.testing.assert_close(seen.preacts[-1], expected.preacts[-1].detach())
+
+
+def test_no_graph_reaches_the_teacher(images, teacher):
+    for train_mode in (False, True):
+        seen = teacher.look(images.requires_grad_(), train_mode=train_mode)
+        assert not seen.logits.requires_grad
+        assert not any(tap.requires_grad for tap in (*seen.taps, *seen.preacts, seen.map, seen.embedding))
+    assert not any(parameter.requires_grad for parameter in teacher.network.parameters())
+
+
+def test_features_are_full_precision(images, teacher):
+    seen = Teacher(teacher.network, "bf16").look(images, train_mode=False)
+    assert {tap.dtype for tap in (seen.logits, *seen.taps)} == {torch.float32}
+
+
+def test_without_a_teacher_there_is_nothing_to_see(images):
+    with pytest.raises(RuntimeError, match="no teacher"):
+        View(images).teacher()

@@ -1,0 +1,67 @@
+import hashlib
+
+import pytest
+import torch
+
+from benchmark.training.weights import load_weights, new_network, save_weights
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def job(make_job):
+    return make_job("student")
+
+
+def test_round_trip_is_half_precision(job, tmp_path):
+    network, other = new_network(job, 10, CPU), new_network(job, 10, CPU)
+    sha = (save_weights(network, tmp_path / "w", job), load_weights(other, tmp_path / "w"))[1]
+    assert sha == hashlib.sha256((tmp_path / "w").read_bytes()).hexdigest()
+    for name, tensor in network.state_dict().items():
+        loaded = other.state_dict()[name]
+        assert loaded.dtype == tensor.dtype
+        assert torch.equal(loaded, tensor.half().to(tensor.dtype) if tensor.is_floating_point() else tensor)
+    assert other.classifier.weight.dtype == torch.float32
+
+
+def test_what_is_saved_once_stays_the_same_file(job, tmp_path):
+    network = new_network(job, 10, CPU)
+    for name in ("a", "b", "c"):
+        save_weights(network, tmp_path / name, job)
+        load_weights(network, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
+
+
+def test_tensor_too_large_for_half_is_kept_in_single(job, tmp_path):
+    network, other = new_network(job, 10, CPU), new_network(job, 10, CPU)
+    with torch.no_grad():
+        network.classifier.weight[0, 0] = 1e5
+        network.classifier.weight[0, 1] = 1 / 3
+    save_weights(network, tmp_path / "w", job)
+    load_weights(other, tmp_path / "w")
+    assert torch.equal(other.classifier.weight, network.classifier.weight)
+    assert torch.equal(other.classifier.bias, network.classifier.bias.half().float())
+
+
+def test_initial_weights_follow_from_network_and_seed(make_job):
+    def first(job, num_classes=10):
+        return next(new_network(job, num_classes, CPU).parameters())
+
+    base = first(make_job("student"))
+    same = [make_job("kd"), make_job("srrl", epochs=7, lr=0.5, batch_size=16), make_job("student", width=0.25)]
+    assert all(torch.equal(first(job), base) for job in same)
+    others = [make_job("student", seed=1), make_job("student", "wrn-16-2"), make_job("student", in_size=16)]
+    assert not any(torch.equal(first(job), base) for job in others)
+    assert not torch.equal(first(make_job("student"), 9), base)
+
+
+def test_equal_ids_mean_equal_initial_weights(make_job):
+    whole, decimal = make_job("student", width=1), make_job("student", width=1.0)
+    assert whole.id == decimal.id
+    weights = [next(new_network(job, 10, CPU).parameters()) for job in (whole, decimal)]
+    assert torch.equal(*weights)
+
+
+def test_networks_are_channels_last(job):
+    weight = next(parameter for parameter in new_network(job, 10, CPU).parameters() if parameter.dim() == 4)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
