@@ -179,7 +179,7 @@ def test_interrupted_then_killed_then_finished(place, first_call):
     assert process.returncode == INTERRUPTED
     assert out.splitlines()[-1] == "stopped: 1 runs finished and kept, 2 left. The same command goes on."
     assert err == ""
-    assert _alive(process.pid) == []
+    _wait_for(lambda: not _alive(process.pid), "what multiprocessing tidies up with")
     assert place.store.record_path(teacher).is_file()
     assert not place.store.record_path(students[0]).exists()
 

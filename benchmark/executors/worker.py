@@ -63,7 +63,8 @@ def serve(connection: Connection, settings: Settings, device: str) -> None:
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(settings.threads)))
 
     def warn(message: Warning | str, *_: Any) -> None:
-        connection.send({"event": "warning", "message": " ".join(str(message).split())})
+        with suppress(OSError):  # a parent that is gone is no fault of the run that warns
+            connection.send({"event": "warning", "message": " ".join(str(message).split())})
 
     @cache
     def trainer() -> Callable[[Task], None]:

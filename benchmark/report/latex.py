@@ -45,6 +45,7 @@ def render(grid: Grid) -> str:
         r"\begin{table}",
         r"\centering",
         r"\setlength{\tabcolsep}{3pt}",
+        r"\setlength{\belowcaptionskip}{6pt}",
         rf"\caption{{{escape(f'{grid.title}. {grid.legend(_BEST)}')}}}",
         rf"\label{{tab:{grid.name}}}",
         r"\footnotesize",

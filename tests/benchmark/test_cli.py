@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark import cli, costs, recipes, tables
+from benchmark.arguments import parser, split
 from benchmark.planner import make_plan
 from benchmark.store import Store
 
@@ -305,9 +306,9 @@ def test_machines_get_nothing_but_json(command):
 
 @pytest.mark.parametrize(("text", "seeds"), [("3", (0, 1, 2)), ("0,2", (0, 2)), ("1", (0,)), ("2,2,5", (2, 5))])
 def test_seeds(text, seeds):
-    assert cli._seeds(text) == seeds
+    assert parser().parse_args(["--seeds", text]).seeds == seeds
 
 
 def test_commas_inside_brackets_do_not_split():
-    assert cli._split("kd, srrl[fm=0,sr=1] ,at") == ["kd", "srrl[fm=0,sr=1]", "at"]
-    assert cli._split(None) is None
+    assert split("kd, srrl[fm=0,sr=1] ,at") == ["kd", "srrl[fm=0,sr=1]", "at"]
+    assert split(None) is None
