@@ -33,7 +33,7 @@ class Speed:
 
 
 SPEEDS = {
-    "cpu": Speed(macs=6e9, launch=0.012, cpu=True),
+    "cpu": Speed(macs=2e11, launch=0.020, cpu=True),
     "cuda": Speed(macs=5e12, launch=0.006, cpu=False),
 }
 """Before anything is measured: two recent CPU cores in bf16, one data-centre GPU in bf16."""
@@ -56,10 +56,16 @@ def steps(job: Job) -> int:
 
 
 def seconds(runs: Sequence[Job], speed: Speed) -> float:
-    """Counted seconds of a cohort: each member's passes, and the longest member's passes of the teacher."""
-    own = sum(steps(job) * (1 + BACKWARD) * _forward(job, job, speed) for job in runs)
+    """Counted seconds of a cohort: each member's training and test passes, and the teacher's for the longest."""
+    own = sum((steps(job) * (1 + BACKWARD) + _test_steps(job)) * _forward(job, job, speed) for job in runs)
     shared = [steps(job) * _forward(job, job.teacher, speed) for job in runs if job.teacher]
     return own + max(shared, default=0.0)
+
+
+def _test_steps(job: Job) -> float:
+    """Forward passes of a training batch's size that all test evaluations take."""
+    evaluations = -(-job.recipe.epochs // job.recipe.evaluate_every)
+    return evaluations * describe(job.recipe.dataset).num_test / job.recipe.batch_size
 
 
 def _forward(job: Job, network: Job, speed: Speed) -> float:

@@ -89,6 +89,10 @@ class Progress:
         self._rows.pop(slot, None)
         self._show(None)
 
+    def note(self, message: str) -> None:
+        """A worker says what takes time."""
+        self._console.print(Text(message), soft_wrap=True)
+
     def _show(self, line: str | None) -> None:
         if self._live is not None:
             self._live.update(self._table(), refresh=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -136,6 +137,13 @@ class Store:
             except Timeout:
                 return None
         return lock
+
+    def log(self, job: Job, text: str) -> None:
+        """Add to the job's log."""
+        path = self.log_path(job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job}: {text.rstrip()}\n")
 
     def check_writable(self) -> None:
         """Find out before training whether results can be kept.

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from benchmark import provenance
 from benchmark.errors import UserError
-from benchmark.executors.worker import Settings, Task, log, serve
+from benchmark.executors.worker import Settings, Task, serve
 from benchmark.jobs import Job
 from benchmark.planner import Cohort
 from benchmark.store import DONE, FAILED
@@ -41,6 +41,9 @@ class Observer(Protocol):
 
     def idle(self, slot: int) -> None:
         """A worker has nothing to do."""
+
+    def note(self, message: str) -> None:
+        """A worker says what takes time."""
 
 
 @dataclass
@@ -157,6 +160,8 @@ class LocalExecutor:
             self._elsewhere[event["id"]] = self._open[event["id"]]
         elif kind == "epoch":
             self._observer.epoch(worker.slot, event)
+        elif kind == "note":
+            self._observer.note(event["message"])
         elif kind == "warning":
             warnings.warn(event["message"], stacklevel=2)
         elif kind == "user_error":
@@ -185,7 +190,7 @@ class LocalExecutor:
         if len(runs) == 1 and self._deaths[runs[0].id] >= MAX_DEATHS:
             facts = provenance.describe(self._devices[0], self._settings.threads)
             self._settings.store.write(runs[0], FAILED, facts, failure={"reason": reason})
-            log(self._settings.store, runs[0], f"{FAILED}: {reason}")
+            self._settings.store.log(runs[0], f"{FAILED}: {reason}")
             self._settle(runs[0], FAILED, reason)
             return
         middle = (len(runs) + 1) // 2

@@ -84,7 +84,7 @@ def _attempt(trainer: Callable[[], Callable[[Task], None]], task: Task, store: S
         return {"event": "user_error", "message": str(error)}
     except Exception as error:  # noqa: BLE001 - reported to the parent, which decides what becomes of the runs
         for job in task.runs:
-            log(store, job, traceback.format_exc())
+            store.log(job, traceback.format_exc())
         return {"event": "broken", "message": f"{type(error).__name__}: {error}".splitlines()[0]}
     return {"event": "idle"}
 
@@ -97,13 +97,17 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
     from benchmark.training.data import Source
 
     torch.set_num_threads(settings.threads)
-    source = Source(torch.device(device), settings.data_dir, settings.cache_dir)
 
     def notify(event: Mapping[str, Any]) -> None:
         try:
             connection.send(event)
         except OSError as error:  # the parent is gone
             raise StoppedError from error
+
+    def announce(text: str) -> None:
+        notify({"event": "note", "message": text})
+
+    source = Source(torch.device(device), settings.data_dir, settings.cache_dir, announce)
 
     def run(task: Task) -> None:
         # A busy worker is sent nothing but the word to stop, and a parent that is gone counts as that word. No event
@@ -119,7 +123,7 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
         except torch.AcceleratorError as error:
             # Nothing works on that device any more in this process: the runs go on in a new one.
             for job in locks:
-                log(settings.store, job, traceback.format_exc())
+                settings.store.log(job, traceback.format_exc())
             raise SystemExit(1) from error
         finally:
             for lock in locks.values():
@@ -141,11 +145,3 @@ def _claim(runs: Sequence[Job], settings: Settings, notify: Callable[[Mapping[st
         else:
             locks[job] = lock
     return locks
-
-
-def log(store: Store, job: Job, text: str) -> None:
-    """Add to a job's log."""
-    path = store.log_path(job)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"{text}\n")

@@ -125,7 +125,7 @@ class _Cohort:
             warnings.warn(f"checkpoint {path} does not fit ({type(error).__name__}): the run starts anew", stacklevel=2)
             return self._new_member(job)
         if resumed:
-            self._log(job, f"resumed after epoch {member.epoch} from {path}")
+            self._setting.store.log(job, f"resumed after epoch {member.epoch} from {path}")
         return member
 
     def _new_member(self, job: Job) -> Member:
@@ -170,7 +170,7 @@ class _Cohort:
         except DivergedError as error:
             self._fail(job, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a method raises is its own run's failure
-            self._log(job, traceback.format_exc())
+            self._setting.store.log(job, traceback.format_exc())
             self._fail(job, f"{type(error).__name__}: {error}".splitlines()[0])
 
     def _fail(self, job: Job, reason: str) -> None:
@@ -204,7 +204,7 @@ class _Cohort:
         store.write(job, status, facts, **parts)
         store.checkpoint_path(job).unlink(missing_ok=True)
         self._members = [member for member in self._members if member.job is not job]
-        self._log(job, f"{status}: {message}")
+        self._setting.store.log(job, f"{status}: {message}")
         self._setting.notify({"event": status, "id": job.id, "message": message})
 
     def _device_name(self) -> str:
@@ -224,14 +224,9 @@ class _Cohort:
         for member in active:
             best = member.curves.best_top1
             text = "" if best is None else f", best top-1 {best:.2f}"
-            self._log(member.job, f"epoch {epoch}/{member.job.recipe.epochs}{text}, {rate:.0f} images/s in the cohort")
+            text = f"epoch {epoch}/{member.job.recipe.epochs}{text}, {rate:.0f} images/s in the cohort"
+            self._setting.store.log(member.job, text)
         tops = [best for member in active if (best := member.curves.best_top1) is not None]
         epochs = max(member.job.recipe.epochs for member in active)
         event = {"event": "epoch", "epoch": epoch, "epochs": epochs, "images_per_second": rate}
         self._setting.notify({**event, "best": max(tops, default=None), "members": len(self._members)})
-
-    def _log(self, job: Job, text: str) -> None:
-        path = self._setting.store.log_path(job)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job}: {text}\n")

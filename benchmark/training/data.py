@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmark.data.stream import DeviceSplit, Stream, evaluation_batches, uploa
 from benchmark.jobs import Recipe
 
 EVALUATION_BATCH = 500
+_log = logging.getLogger(__name__)
 
 
 class Source:
@@ -24,12 +26,20 @@ class Source:
         device: where they are made.
         data_dir: where data sets lie; None for ``$KD_DATA`` or a download.
         cache_dir: where decoded data are kept.
+        announce: told what takes time, such as decoding a data set for the first time.
     """
 
-    def __init__(self, device: torch.device, data_dir: Path | None, cache_dir: Path) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        data_dir: Path | None,
+        cache_dir: Path,
+        announce: Callable[[str], None] = _log.info,
+    ) -> None:
         self.device = device
         self._data_dir = data_dir
         self._cache_dir = cache_dir
+        self._announce = announce
         self._datasets: dict[str, Dataset] = {}
         self._splits: dict[tuple[str, str], DeviceSplit] = {}
 
@@ -53,7 +63,7 @@ class Source:
 
     def _dataset(self, name: str) -> Dataset:
         if name not in self._datasets:
-            self._datasets[name] = load(name, self._data_dir, self._cache_dir)
+            self._datasets[name] = load(name, self._data_dir, self._cache_dir, self._announce)
         return self._datasets[name]
 
     def _split(self, name: str, part: str) -> DeviceSplit:
