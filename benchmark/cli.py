@@ -91,14 +91,27 @@ class _Command:
         return Store(self.options.results / self._book.folder, self.options.checkpoints / self._book.folder)
 
     @cached_property
-    def _whole_tables(self) -> list[tables.Table]:
+    def _chosen(self) -> list[tuple[tables.Table, tables.Table]]:
+        """Each wanted table, whole and as selected; of several, those that the selection speaks of."""
         wanted = tables.numbers() if self.options.table in ("all", None) else [self.options.table]
-        return [tables.load(number).extended(split(self.options.methods)) for number in wanted]
-
-    @cached_property
-    def _tables(self) -> list[tables.Table]:
         methods, pairs = split(self.options.methods), split(self.options.pairs)
-        return [table.select(methods, pairs) for table in self._whole_tables]
+        chosen, errors = [], []
+        for table in map(tables.load, wanted):
+            try:
+                chosen.append((table.extended(methods), table.select(methods, pairs)))
+            except UserError as error:
+                errors.append(error)
+        if not chosen:
+            raise errors[0]
+        return chosen
+
+    @property
+    def _whole_tables(self) -> list[tables.Table]:
+        return [whole for whole, _ in self._chosen]
+
+    @property
+    def _tables(self) -> list[tables.Table]:
+        return [selected for _, selected in self._chosen]
 
     @cached_property
     def _workers(self) -> tuple[list[str], int]:

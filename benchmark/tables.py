@@ -29,7 +29,6 @@ class Axis:
         role: ``student``, or ``teacher`` for a cell about the pair's teacher.
         metric: which number of a record.
         hidden: written to the CSV only.
-        paper: what the paper prints along a row.
     """
 
     label: str
@@ -38,7 +37,6 @@ class Axis:
     role: str | None = None
     metric: str | None = None
     hidden: bool = False
-    paper: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,7 @@ class Table:
         heads: headers of the stub columns, filled from the row labels.
         rows: rows in print order.
         columns: columns in print order.
+        paper: what the paper prints, by row and column; None where it prints nothing.
         notes: printed under the table.
         defaults: metric, method, pair where neither row nor column states one.
     """
@@ -87,6 +86,7 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[Axis, ...]
     columns: tuple[Axis, ...]
+    paper: tuple[tuple[float | None, ...], ...]
     notes: tuple[str, ...]
     defaults: Axis
 
@@ -101,17 +101,24 @@ class Table:
             for j, column in enumerate(self.columns):
                 yield self._cell(i, j, row, column)
 
+    def transposed(self) -> Table:
+        """The same table with rows for columns; its cells keep their names."""
+        paper = tuple(zip(*self.paper, strict=True))
+        return replace(self, rows=self.columns, columns=self.rows, paper=paper)
+
     def extended(self, methods: Sequence[str] | None) -> Table:
-        """The table with a column for every named method that it lacks, before the teacher's.
+        """The table with a column (or row) for every named method that it lacks, before the teacher's at its end.
 
         Raises:
             UserError: a method is unknown.
         """
+        if _name_runs(self.rows):
+            return self.transposed().extended(methods).transposed()
         have = {_makes(axis) for axis in self.columns} | {TEACHER}
-        added = [Axis(label=name, method=name) for name in self._wanted(methods) if name not in have]
-        place = sum(axis.role != TEACHER or axis.hidden for axis in self.columns)
-        rows = tuple(replace(row, paper=_insert(row.paper, place, [None] * len(added))) for row in self.rows)
-        return replace(self, rows=rows, columns=_insert(self.columns, place, added))
+        added = [Axis(label=name, method=name) for name in _wanted(self.columns, methods or []) if name not in have]
+        place = 1 + max(j for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden)
+        paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
+        return replace(self, columns=_insert(self.columns, place, added), paper=paper)
 
     def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
         """The part of the table that some methods and pairs make.
@@ -126,21 +133,16 @@ class Table:
         for option, patterns in (("--methods", methods), ("--pairs", pairs)):
             if patterns is not None and not patterns:
                 raise UserError(f"{option} is empty: leave it out to take all of them")
-        rows = self.rows if pairs is None else _matching_pairs(self.rows, pairs)
-        if methods is None:
-            return replace(self, rows=rows)
-        whole = replace(self, rows=rows).extended(methods)
-        wanted = self._wanted(methods)
-        # Whoever asks for a distilled student wants to see its teacher.
-        shown = {*wanted} if {*wanted} <= {STUDENT, TEACHER} else {*wanted, TEACHER}
-        kept = [j for j, axis in enumerate(whole.columns) if _makes(axis) in shown]
-        rows = tuple(replace(row, paper=tuple(row.paper[j] for j in kept)) for row in whole.rows)
-        return replace(whole, rows=rows, columns=tuple(whole.columns[j] for j in kept))
-
-    def _wanted(self, patterns: Sequence[str] | None) -> list[str]:
-        columns = list(dict.fromkeys(_makes(axis) for axis in self.columns))
-        found = (name for pattern in patterns or () for name in _matching_methods(pattern, columns))
-        return list(dict.fromkeys(found))
+        if _name_runs(self.rows):
+            return self.transposed().select(methods, pairs).transposed()
+        whole = self.extended(methods)
+        kept = _matching_rows(whole, pairs or ["*"]), _matching_columns(whole, methods or ["*"])
+        return replace(
+            whole,
+            rows=tuple(whole.rows[i] for i in kept[0]),
+            columns=tuple(whole.columns[j] for j in kept[1]),
+            paper=tuple(tuple(whole.paper[i][j] for j in kept[1]) for i in kept[0]),
+        )
 
     def _cell(self, i: int, j: int, row: Axis, column: Axis) -> Cell:
         def pick(key: str) -> Any:
@@ -150,7 +152,12 @@ class Table:
         role, metric = pick("role"), pick("metric")
         method = TEACHER if role == TEACHER else (pick("method") or STUDENT)
         name = f"{self.name}/{teacher}:{student}/{method}/{metric}"
-        return Cell(i, j, teacher, student, method, metric, row.paper[j], name)
+        return Cell(i, j, teacher, student, method, metric, self.paper[i][j], name)
+
+
+def _name_runs(axes: Sequence[Axis]) -> bool:
+    """Whether it is these rows or columns that tell the methods apart."""
+    return any(axis.method or axis.role for axis in axes)
 
 
 def _makes(column: Axis) -> str:
@@ -162,6 +169,28 @@ def _insert(items: Sequence[Any], place: int, added: Sequence[Any]) -> tuple[Any
     return (*items[:place], *added, *items[place:])
 
 
+def _matching_rows(table: Table, patterns: Sequence[str]) -> list[int]:
+    pairs = [row.pair or table.defaults.pair or "" for row in table.rows]
+    for pattern in patterns:
+        if not any(fnmatchcase(pair, pattern) for pair in pairs):
+            known = ", ".join(dict.fromkeys(pairs))
+            raise UserError(f"no pair of this table matches '{pattern}' (TEACHER:STUDENT): it has {known}")
+    return [i for i, pair in enumerate(pairs) if any(fnmatchcase(pair, pattern) for pattern in patterns)]
+
+
+def _matching_columns(table: Table, patterns: Sequence[str]) -> list[int]:
+    wanted = set(_wanted(table.columns, patterns))
+    # Whoever asks for a distilled student wants to see its teacher.
+    shown = wanted if wanted <= {STUDENT, TEACHER} else {*wanted, TEACHER}
+    return [j for j, axis in enumerate(table.columns) if _makes(axis) in shown]
+
+
+def _wanted(axes: Sequence[Axis], patterns: Sequence[str]) -> list[str]:
+    known = list(dict.fromkeys(_makes(axis) for axis in axes))
+    found = (name for pattern in patterns for name in _matching_methods(pattern, known))
+    return list(dict.fromkeys(found))
+
+
 def _matching_methods(pattern: str, columns: Sequence[str]) -> list[str]:
     if "*" not in pattern and "?" not in pattern:
         return [pattern if pattern == TEACHER else parse_method(pattern).name]
@@ -169,14 +198,6 @@ def _matching_methods(pattern: str, columns: Sequence[str]) -> list[str]:
     if not found:
         raise UserError(f"no method of this table matches '{pattern}': it has {', '.join(columns)}")
     return found
-
-
-def _matching_pairs(rows: Sequence[Axis], patterns: Sequence[str]) -> tuple[Axis, ...]:
-    for pattern in patterns:
-        if not any(fnmatchcase(row.pair or "", pattern) for row in rows):
-            known = ", ".join(row.pair or "" for row in rows)
-            raise UserError(f"no pair of this table matches '{pattern}' (TEACHER:STUDENT): it has {known}")
-    return tuple(row for row in rows if any(fnmatchcase(row.pair or "", pattern) for pattern in patterns))
 
 
 def numbers() -> list[str]:
@@ -199,19 +220,15 @@ def read(path: Path) -> Table:
     """Read one table file."""
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     width = len(raw["columns"])
+    printed = [row.pop("paper", []) for row in raw["rows"]]
     return Table(
         name=path.stem,
         title=raw["title"],
         recipe=raw["recipe"],
         heads=tuple(raw["heads"]),
-        rows=tuple(_axis(row, width) for row in raw["rows"]),
-        columns=tuple(_axis(column) for column in raw["columns"]),
+        rows=tuple(Axis(**row) for row in raw["rows"]),
+        columns=tuple(Axis(**column) for column in raw["columns"]),
+        paper=tuple((*values, *[None] * (width - len(values))) for values in printed),
         notes=tuple(raw.get("notes", ())),
         defaults=Axis(label="", **{key: raw[key] for key in ("pair", "method", "metric") if key in raw}),
     )
-
-
-def _axis(raw: dict[str, Any], width: int = 0) -> Axis:
-    """An axis; what a row does not print is None."""
-    printed = raw.get("paper", [])
-    return Axis(**{**raw, "paper": (*printed, *[None] * (width - len(printed)))})

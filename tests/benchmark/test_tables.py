@@ -5,9 +5,10 @@ import pytest
 
 from benchmark import catalog, tables
 from benchmark.errors import UserError
+from benchmark.objectives import parse_method
 from benchmark.recipes import load_recipe
 
-PRINTED = Path(__file__).with_name("paper_values_table06.csv")
+PRINTED = Path(__file__).with_name("paper_values.csv")
 
 
 @pytest.fixture
@@ -23,19 +24,28 @@ def pairs(table):
     return [row.pair for row in table.rows]
 
 
-def test_table_6_holds_every_printed_value(table6):
+@pytest.mark.parametrize("number", tables.numbers())
+def test_holds_every_printed_value(number):
     with PRINTED.open(newline="", encoding="utf-8") as file:
-        printed = [(row["row"], row["column"], row["metric"], float(row["value"])) for row in csv.DictReader(file)]
-    rows, columns = table6.rows, table6.columns
-    ours = [(rows[cell.row].label, columns[cell.column].label, cell.metric, cell.paper) for cell in table6.cells()]
-    assert len(printed) == 90
-    assert ours == printed
+        lines = [row for row in csv.DictReader(file) if row["table"] == number]
+    printed = {(row["row"], row["column"], row["metric"]): float(row["value"]) for row in lines}
+    table = tables.load(number)
+    labels = ((table.rows[cell.row].label, table.columns[cell.column].label, cell.metric) for cell in table.cells())
+    assert dict(zip(labels, (cell.paper for cell in table.cells()), strict=True)) == printed
+    assert len(printed) == len(lines)
+
+
+@pytest.mark.parametrize("number", tables.numbers())
+def test_method_names_are_canonical(number):
+    table = tables.load(number)
+    methods = [axis.method for axis in (*table.rows, *table.columns) if axis.method]
+    assert methods == [parse_method(name).name for name in methods]
 
 
 def test_table_6_names_networks_that_fit_their_labels(table6):
     assert load_recipe(table6.recipe)
-    for row in table6.rows:
-        for network, size in zip(row.pair.split(":"), (row.paper[1], row.paper[0]), strict=True):
+    for row, paper in zip(table6.rows, table6.paper, strict=True):
+        for network, size in zip(row.pair.split(":"), (paper[1], paper[0]), strict=True):
             params = catalog.networks()[network].params / 1e6
             assert params == pytest.approx(size, abs=0.06 if size == 17.2 else 0.006)
             assert f"({size}" in row.label
@@ -155,3 +165,18 @@ def test_what_a_row_does_not_print_is_none(tmp_path):
     )
     assert [cell.paper for cell in tables.read(path).cells()] == [1, None, None, None]
     assert [cell.paper for cell in tables.read(path).select(["at"], None).cells()] == [None, None]
+
+
+def test_methods_may_be_rows():
+    table = tables.load("1")
+    assert [row.method or row.role for row in table.select(["srrl[sr]", "srrl"], None).rows] == [
+        "teacher",
+        "srrl[sr]",
+        "srrl",
+    ]
+    longer = table.select(["kd", "srrl"], ["wrn-40-4:*"])
+    assert [row.label for row in longer.rows] == ["Teacher (WRN-40-4)", "L_FM+L_SR @ conv4", "kd"]
+    assert longer.paper == ((79.50, 94.57), (79.58, 95.21), (None, None))
+    assert table.transposed().transposed() == table
+    with pytest.raises(UserError, match=r"it has wrn-40-4:wrn-16-4$"):
+        table.select(None, ["vgg*"])

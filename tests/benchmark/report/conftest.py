@@ -40,7 +40,7 @@ def small_table() -> Callable[..., Table]:
             Axis(label=name.upper(), role="teacher") if name == "teacher" else Axis(label=name.upper(), method=name)
             for name in columns
         )
-        row = Axis(label=label, pair="big:small", paper=tuple(70.0 + i for i in range(len(columns))))
+        row = Axis(label=label, pair="big:small")
         parts = {
             "name": "table06",
             "title": "Accuracy",
@@ -51,6 +51,7 @@ def small_table() -> Callable[..., Table]:
             "notes": (),
             "defaults": Axis(label="", metric="top1"),
         }
+        parts["paper"] = (tuple(70.0 + i for i in range(len(columns))),)
         return Table(**(parts | changes))
 
     return make
