@@ -6,8 +6,8 @@ import methods
 
 
 def test_every_name_loads_one_method_and_helpers_are_none():
-    assert {"kd", "at", "ofd", "rkd", "crd", "srrl"} <= set(methods.names())
-    assert not {"base", "alignment", "connector"} & set(methods.names())
+    assert {"kd", "at", "ofd", "rkd", "crd", "srrl", "fitnet", "sp", "cc", "vid", "pkt", "nst"} <= set(methods.names())
+    assert not {"base", "alignment", "connector", "regressor"} & set(methods.names())
     for name in methods.names():
         found = methods.load(name)
         assert issubclass(found, methods.Method)

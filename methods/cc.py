@@ -1,0 +1,47 @@
+"""Correlation congruence: what separates student from teacher on one image must not recur on the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from methods.base import Batch, Method, Pair
+from models import Features
+
+
+def cc_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Product of the absolute differences of neighbouring images, summed over ``C``, mean over the ``B - 1`` pairs.
+
+    This is what the CRD authors' code has from the method's author. The paper compares matrices of correlations by a
+    Gaussian kernel instead.
+
+    Args:
+        student: ``(B, C)``.
+        teacher: ``(B, C)``.
+    """
+    difference = (student - teacher).abs()
+    # A single image has no neighbour, and costs nothing.
+    return (difference[:-1] * difference[1:]).sum() / max(1, len(difference) - 1)
+
+
+class CC(Method):
+    """Congruence of linear heads on both embeddings; both heads are trained, the teacher's too.
+
+    Options:
+        dim: width of the heads.
+    """
+
+    title = "CC"
+    citation = "Peng, Jin, Liu, Li, Wu, Liu, Zhou & Zhang, Correlation Congruence for Knowledge Distillation, ICCV 2019"
+    revision = 1
+    objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 0.02}
+
+    def __init__(self, pair: Pair, *, dim: int = 128) -> None:
+        super().__init__(pair)
+        self.head_student = nn.Linear(pair.student.embedding, dim)
+        self.head_teacher = nn.Linear(pair.teacher.embedding, dim)
+
+    def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+        return {"cc": cc_loss(self.head_student(student.embedding), self.head_teacher(teacher.embedding))}

@@ -1,0 +1,92 @@
+"""NST against the known value and its definition."""
+
+import numpy as np
+import pytest
+import torch
+
+from methods import load
+from methods.nst import nst_loss
+
+# Channels and sides of student and teacher: many positions, few positions, and both on the edge (2^2 positions, 16).
+SHAPES = {"wide": (3, 5, 4), "deep": (9, 7, 2), "edge": (4, 4, 2), "point": (3, 5, 1)}
+
+
+def naive_kernel(first, second):
+    """The mean over images and pairs of channels of the squared product, from the table of all products."""
+    unit = [maps.reshape(*maps.shape[:2], -1) for maps in (first, second)]
+    unit = [maps / np.sqrt((maps**2).sum(axis=2, keepdims=True)) for maps in unit]
+    products = unit[0][:, :, None, :] * unit[1][:, None, :, :]
+    return np.mean(products.sum(axis=3) ** 2)
+
+
+def naive(student, teacher):
+    return naive_kernel(teacher, teacher) + naive_kernel(student, student) - 2 * naive_kernel(student, teacher)
+
+
+def halved(maps):
+    return (maps[:, :, ::2, ::2] + maps[:, :, 1::2, ::2] + maps[:, :, ::2, 1::2] + maps[:, :, 1::2, 1::2]) / 4
+
+
+def draw(*shapes):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(*shape, dtype=torch.float64, generator=generator) for shape in shapes]
+
+
+def test_golden(golden, wave):
+    assert nst_loss([(wave.s(4, 3, 4, 4), wave.t(4, 5, 2, 2))]).item() == pytest.approx(golden["NST"], abs=1e-9)
+
+
+@pytest.mark.parametrize(("mine", "theirs", "side"), SHAPES.values(), ids=SHAPES)
+def test_matrix_products_equal_the_definition(mine, theirs, side):
+    student, teacher = draw((3, mine, side, side), (3, theirs, side, side))
+    expected = naive(student.numpy(), teacher.numpy())
+    assert nst_loss([(student, teacher)]).item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("channels", "side", "most"), [(64, 2, 64 * 4), (4, 16, 4 * 256)])
+def test_no_table_is_larger_than_the_maps_where_channels_and_positions_differ(channels, side, most):
+    sizes = []
+
+    def saved(tensor):
+        sizes.append(tensor.numel())
+        return tensor
+
+    student, teacher = draw((1, channels, side, side), (1, channels, side, side))
+    with torch.autograd.graph.saved_tensors_hooks(saved, lambda tensor: tensor):
+        nst_loss([(student.requires_grad_(), teacher)])
+    assert max(sizes) <= most
+
+
+def test_sums_over_pairs_of_any_size():
+    a, b, c, d = draw((3, 4, 6, 6), (3, 7, 3, 3), (3, 9, 2, 2), (3, 5, 4, 4))
+    expected = naive(halved(a.numpy()), b.numpy()) + naive(c.numpy(), halved(d.numpy()))
+    assert nst_loss([(a, b), (c, d)]).item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 4, 4), (4, 9, 2, 2)])
+def test_zero_for_scaled_copies(shape, wave):
+    assert nst_loss([(wave.s(*shape), 7 * wave.s(*shape))]).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2, 2), (2, 9, 2, 2)])
+def test_gradient_agrees_with_differences(shape, wave):
+    assert torch.autograd.gradcheck(
+        lambda maps: nst_loss([(maps, wave.t(2, 3, 2, 2))]), wave.s(*shape).requires_grad_()
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2, 2), (2, 9, 2, 2)])
+def test_silent_channels_have_value_and_no_gradient(shape, wave):
+    student = torch.zeros(shape, requires_grad=True)
+    loss = nst_loss([(student, wave.t(2, 3, 2, 2).float())])
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.equal(student.grad, torch.zeros(shape))
+
+
+def test_method_compares_paired_stages(make_bench):
+    bench = make_bench("wrn-10-1", "resnet10-narrow")
+    seen = bench.batch()
+    loss = load("nst")(bench.pair)(seen.student, seen.teacher, seen.data)["nst"]
+    pairs = list(zip(seen.student.taps[1:4], seen.teacher.taps[1:4], strict=True))
+    assert loss.item() == pytest.approx(nst_loss(pairs).item())
