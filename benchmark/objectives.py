@@ -30,6 +30,12 @@ class MethodName:
         """The canonical spelling: terms and options sorted, variants by their short name."""
         return "+".join(_term_name(name, options) for name, options in self.terms) or STUDENT
 
+    @property
+    def title(self) -> str:
+        """The same with the methods' titles, for tables: ``KD+SRRL[sr]``."""
+        terms = (_term_name(name, options).replace(name, catalog.method(name).title, 1) for name, options in self.terms)
+        return "+".join(terms) or STUDENT.capitalize()
+
 
 _TERM = re.compile(r"(?P<name>[^\[\]+]+)(?:\[(?P<options>[^\]]*)\])?")
 

@@ -115,7 +115,8 @@ class Table:
         if _name_runs(self.rows):
             return self.transposed().extended(methods).transposed()
         have = {_makes(axis) for axis in self.columns} | {TEACHER}
-        added = [Axis(label=name, method=name) for name in _wanted(self.columns, methods or []) if name not in have]
+        lacking = [parse_method(name) for name in _wanted(self.columns, methods or []) if name not in have]
+        added = [Axis(label=method.title, method=method.name) for method in lacking]
         place = 1 + max(j for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden)
         paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
         return replace(self, columns=_insert(self.columns, place, added), paper=paper)

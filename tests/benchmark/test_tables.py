@@ -175,7 +175,7 @@ def test_methods_may_be_rows():
         "srrl",
     ]
     longer = table.select(["kd", "srrl"], ["wrn-40-4:*"])
-    assert [row.label for row in longer.rows] == ["Teacher (WRN-40-4)", "L_FM+L_SR @ conv4", "kd"]
+    assert [row.label for row in longer.rows] == ["Teacher (WRN-40-4)", "L_FM+L_SR @ conv4", "KD"]
     assert longer.paper == ((79.50, 94.57), (79.58, 95.21), (None, None))
     assert table.transposed().transposed() == table
     with pytest.raises(UserError, match=r"it has wrn-40-4:wrn-16-4$"):
