@@ -1,6 +1,17 @@
 """The networks of the paper's tables: ``create`` builds one by its registry name."""
 
 from models.features import Features, Network, Shapes
-from models.registry import Request, UnknownNetworkError, create, names, register
+from models.registry import Images, Request, UnknownNetworkError, create, made_for, names, register
 
-__all__ = ["Features", "Network", "Request", "Shapes", "UnknownNetworkError", "create", "names", "register"]
+__all__ = [
+    "Features",
+    "Images",
+    "Network",
+    "Request",
+    "Shapes",
+    "UnknownNetworkError",
+    "create",
+    "made_for",
+    "names",
+    "register",
+]

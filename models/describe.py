@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from models.features import Network
-from models.registry import create, names
+from models.registry import create, made_for, names
 
 NETWORKS_CSV = Path(__file__).with_name("networks.csv")
 COLUMNS = ("name", "family", "params", "macs", "in_size", "classes", "taps", "map")
-IN_SIZE, CLASSES = 32, 100
 
 
 def parameters(network: nn.Module) -> int:
@@ -41,17 +40,18 @@ def macs(network: Network) -> int:
 
 
 def row(name: str) -> dict[str, str | int]:
-    """One line of ``networks.csv``: the network at width 1, 32x32 pixels and 100 classes."""
+    """One line of ``networks.csv``: the network at width 1, for the images that it is made for."""
+    images = made_for(name)
     with torch.device("meta"):
-        network = create(name, CLASSES, IN_SIZE)
+        network = create(name, images.num_classes, images.in_size)
     shapes = network.shapes()
     return {
         "name": name,
         "family": shapes.family,
         "params": parameters(network),
         "macs": macs(network),
-        "in_size": IN_SIZE,
-        "classes": CLASSES,
+        "in_size": images.in_size,
+        "classes": images.num_classes,
         "taps": " ".join(_text(shape) for shape in shapes.taps),
         "map": _text(shapes.map),
     }

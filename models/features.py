@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -34,17 +34,6 @@ class Features:
             _full(self.map),
             tuple(_full(tap) for tap in self.taps),
             tuple(_full(tap) for tap in self.preacts),
-        )
-
-    def detach(self) -> Features:
-        """The same features outside any graph."""
-        return replace(
-            self,
-            logits=self.logits.detach(),
-            embedding=self.embedding.detach(),
-            map=self.map.detach(),
-            taps=tuple(tap.detach() for tap in self.taps),
-            preacts=tuple(tap.detach() for tap in self.preacts),
         )
 
 
@@ -98,11 +87,18 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def resume(self, stage: int, rectified: Tensor) -> Tensor:
-        """Logits ``(B, K)`` from the rectified map that the layer after stage ``stage`` (1 to k) consumes."""
+        """Logits ``(B, K)`` from the rectified map that the layer after stage ``stage`` (1 to k) consumes.
+
+        Where that layer consumes the tap itself, linear or raw, it is the tap.
+        """
         raise NotImplementedError
 
     def preact_norms(self) -> list[nn.BatchNorm2d]:
-        """The batch-norms right before the stage taps ``f_1 .. f_k``; OFD takes its margins from them."""
+        """The batch-norms right before the stage taps ``f_1 .. f_k``; OFD takes its margins from them.
+
+        Raises:
+            NotImplementedError: the family's taps do not come out of one batch-norm each.
+        """
         raise NotImplementedError
 
     def trunk(self) -> list[nn.Module]:

@@ -1,40 +1,58 @@
-"""MobileNetV2 (Sandler et al., 2018) for small images, in the form that has the paper's 2.37 million parameters.
+"""MobileNetV2 (Sandler et al., 2018) for small images, in the two forms that the tables use.
 
-Its quirks are those of the public definition with that count: every convolution has a bias although a batch-norm
-follows, and the 1x1 stem is padded, which makes the first maps two pixels wider than the input.
+The quirks of ``mobilenetv2-cifar`` are those of the public definition with the paper's 2.37 million parameters: every
+convolution has a bias although a batch-norm follows, and the 1x1 stem is padded, which makes the first maps two pixels
+wider than the input. ``mobilenetv2-half`` is the one of contrastive representation distillation (Tian et al., 2020);
+its head is not halved.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from models.features import Features, Network
-from models.layers import check_stage, classify, pooled
+from models.layers import activated, init_as_vgg
 from models.registry import Request, register
+from models.staged import Stage, StagedNetwork, Unit
 
-STEM, HEAD = 32, 1280
-
-# Expansion, channels, blocks and stride of each stage.
-STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 1), (6, 320, 1, 1))
-
-# The last stage at each resolution.
-TAPPED = (1, 2, 3, 7)
+HEAD = 1280
 
 
-class InvertedResidual(nn.Module):
+@dataclass(frozen=True)
+class Plan:
+    """What tells one form from the other.
+
+    Attributes:
+        stem: channels, kernel size and stride of the stem.
+        stages: expansion, channels, blocks and stride of each stage.
+        tapped: numbers of the stages that are tapped.
+        bias: whether convolutions have one.
+        activation: what follows all convolutions but the projecting ones.
+    """
+
+    stem: tuple[int, int, int]
+    stages: tuple[tuple[int, int, int, int], ...]
+    tapped: tuple[int, ...]
+    bias: bool
+    activation: type[nn.Module]
+
+
+class InvertedResidual(Unit):
     """Expand, filter each channel, project without activation; the input is added where the shape allows it."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, plan: Plan) -> None:
         super().__init__()
-        middle = inputs * expansion
-        self.expand = nn.Sequential(nn.Conv2d(inputs, middle, 1), nn.BatchNorm2d(middle), nn.ReLU6())
-        depthwise = nn.Conv2d(middle, middle, 3, stride, 1, groups=middle)
-        self.filter = nn.Sequential(depthwise, nn.BatchNorm2d(middle), nn.ReLU6())
-        self.project = nn.Conv2d(middle, outputs, 1)
+        middle, bias, activation = inputs * expansion, plan.bias, plan.activation
+        self.expand = activated(inputs, middle, 1, bias=bias, activation=activation)
+        self.filter = activated(middle, middle, 3, stride, groups=middle, bias=bias, activation=activation)
+        self.project = nn.Conv2d(middle, outputs, 1, bias=bias)
         self.norm = nn.BatchNorm2d(outputs)
         self.adds = stride == 1 and inputs == outputs
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        return self.norm
 
     def forward(self, linear: Tensor) -> Tensor:
         """The linear output of the block."""
@@ -42,66 +60,68 @@ class InvertedResidual(nn.Module):
         return linear + out if self.adds else out
 
 
-class Stage(nn.Sequential):
-    """The blocks of one width; only the first one strides."""
+class LinearStage(Stage):
+    """Blocks without an activation after them."""
 
-    def __init__(self, inputs: int, outputs: int, blocks: int, stride: int, expansion: int) -> None:
-        first = InvertedResidual(inputs, outputs, stride, expansion)
-        super().__init__(first, *(InvertedResidual(outputs, outputs, 1, expansion) for _ in range(blocks - 1)))
-
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        """The batch-norm that makes the stage's last residual."""
-        return cast("InvertedResidual", self[-1]).norm
+    def activate(self, preact: Tensor) -> Tensor:
+        return preact
 
 
-class MobileNetV2(Network):
+class MobileNetV2(StagedNetwork):
     """Taps are the rectified stem and the linear outputs of the tapped stages, so pre-activations equal the taps."""
 
     family = "mobilenetv2"
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, plan: Plan, request: Request) -> None:
         super().__init__()
-        channels = request.channels(STEM)
-        self.stem = nn.Sequential(nn.Conv2d(3, channels, 1, padding=1), nn.BatchNorm2d(channels), nn.ReLU6())
+        self.tapped = plan.tapped
+        stem, size, stride = plan.stem
+        channels = request.channels(stem)
+        convolution = nn.Conv2d(3, channels, size, stride, padding=1, bias=plan.bias)
+        self.stem = nn.Sequential(convolution, nn.BatchNorm2d(channels), plan.activation())
         self.stages = nn.ModuleList()
-        for expansion, width, blocks, stride in STAGES:
-            outputs = request.channels(width)
-            self.stages.append(Stage(channels, outputs, blocks, stride, expansion))
-            channels = outputs
+        for expansion, width, blocks, first_stride in plan.stages:
+            outputs, units = request.channels(width), list[InvertedResidual]()
+            for number in range(blocks):
+                stride = first_stride if number == 0 else 1
+                units.append(InvertedResidual(channels, outputs, stride, expansion, plan))
+                channels = outputs
+            self.stages.append(LinearStage(*units))
         head = request.channels(HEAD)
-        self.head = nn.Sequential(nn.Conv2d(channels, head, 1), nn.BatchNorm2d(head), nn.ReLU6())
+        self.head = activated(channels, head, 1, bias=plan.bias, activation=plan.activation)
         self.classifier = nn.Linear(head, request.num_classes)
 
-    def forward(self, images: Tensor) -> Features:
-        """Run ``(B, 3, S, S)`` images through the network."""
-        linear = self.stem(images)
-        taps = [linear]
-        for number, stage in enumerate(self.stages, start=1):
-            linear = stage(linear)
-            if number in TAPPED:
-                taps.append(linear)
-        return pooled(self.classifier, self.head(linear), taps, taps)
+    def last_map(self, tap: Tensor) -> Tensor:
+        rectified: Tensor = self.head(tap)
+        return rectified
 
-    def resume(self, stage: int, rectified: Tensor) -> Tensor:
-        """Logits from tap ``stage``, or after the last tap from the penultimate map, so that 4 means ``map``."""
-        check_stage(stage, len(TAPPED))
-        if stage == len(TAPPED):
-            return classify(self.classifier, rectified)
-        for later in list(self.stages)[TAPPED[stage - 1] :]:
-            rectified = later(rectified)
-        return classify(self.classifier, self.head(rectified))
 
-    def preact_norms(self) -> list[nn.BatchNorm2d]:
-        """The last batch-norm of each tapped stage."""
-        return [cast("Stage", self.stages[number - 1]).last_norm for number in TAPPED]
+CIFAR = Plan(
+    stem=(32, 1, 1),
+    stages=((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 1), (6, 320, 1, 1)),
+    tapped=(1, 2, 3, 7),
+    bias=True,
+    activation=nn.ReLU6,
+)
 
-    def trunk(self) -> list[nn.Module]:
-        """The stem and all stages."""
-        return [self.stem, *self.stages]
+HALF = Plan(
+    stem=(16, 3, 2),
+    stages=((1, 8, 1, 1), (6, 12, 2, 1), (6, 16, 3, 2), (6, 32, 4, 2), (6, 48, 3, 1), (6, 80, 3, 2), (6, 160, 1, 1)),
+    tapped=(2, 3, 5, 7),
+    bias=False,
+    activation=nn.ReLU,
+)
 
 
 @register("mobilenetv2-cifar")
 def build(request: Request) -> MobileNetV2:
-    """Build the one size that the tables name."""
-    return MobileNetV2(request)
+    """Build the form with 2.37 million parameters."""
+    return MobileNetV2(CIFAR, request)
+
+
+@register("mobilenetv2-half")
+def build_half(request: Request) -> MobileNetV2:
+    """Build the form with half the channels."""
+    network = MobileNetV2(HALF, request)
+    init_as_vgg(network)
+    return network

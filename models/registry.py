@@ -18,11 +18,28 @@ from pathlib import Path
 
 from models.features import Network
 
-SMALLEST_INPUT = 8
-
 
 class UnknownNetworkError(ValueError):
     """No family knows the name."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that a network is made for.
+
+    Attributes:
+        in_size: their usual side in pixels.
+        num_classes: their usual number of classes.
+        smallest: the least side in pixels at which the network makes sense.
+    """
+
+    in_size: int
+    num_classes: int
+    smallest: int
+
+
+SMALL = Images(in_size=32, num_classes=100, smallest=8)
+IMAGENET = Images(in_size=224, num_classes=1000, smallest=32)
 
 
 @dataclass(frozen=True)
@@ -45,10 +62,8 @@ class Request:
         """Refuse what no network can be built for.
 
         Raises:
-            ValueError: the input is too small, there is no class, or the width factor is not positive and finite.
+            ValueError: there is no class, or the width factor is not positive and finite.
         """
-        if self.in_size < SMALLEST_INPUT:
-            raise ValueError(f"{self.name}: in_size is {self.in_size}, the smallest is {SMALLEST_INPUT}")
         if self.num_classes < 1:
             raise ValueError(f"{self.name}: num_classes is {self.num_classes}, the smallest is 1")
         if not 0 < self.width < float("inf"):
@@ -66,16 +81,26 @@ class Request:
 
 Builder = Callable[[Request], Network]
 
-_by_name: dict[str, Builder] = {}
-_by_pattern: dict[str, Builder] = {}
+
+@dataclass(frozen=True)
+class Entry:
+    """A builder and the images that what it builds is made for."""
+
+    build: Builder
+    images: Images
 
 
-def register(*names: str, pattern: str | None = None) -> Callable[[Builder], Builder]:
+_by_name: dict[str, Entry] = {}
+_by_pattern: dict[str, Entry] = {}
+
+
+def register(*names: str, pattern: str | None = None, images: Images = SMALL) -> Callable[[Builder], Builder]:
     """Decorator that registers a family's builder.
 
     Args:
         names: names of the tables that the builder takes; ``models.names`` lists them.
         pattern: regular expression of further names that it takes, unlisted.
+        images: what all these networks are made for.
 
     Raises:
         ValueError: another builder has one of the names.
@@ -85,9 +110,10 @@ def register(*names: str, pattern: str | None = None) -> Callable[[Builder], Bui
         taken = _by_name.keys() & set(names)
         if taken:
             raise ValueError(f"network '{min(taken)}' is registered twice")
-        _by_name.update(dict.fromkeys(names, builder))
+        entry = Entry(builder, images)
+        _by_name.update(dict.fromkeys(names, entry))
         if pattern is not None:
-            _by_pattern[pattern] = builder
+            _by_pattern[pattern] = entry
         return builder
 
     return add
@@ -99,31 +125,43 @@ def names(pattern: str = "*") -> list[str]:
     return sorted(name for name in _by_name if fnmatchcase(name, pattern))
 
 
+def made_for(name: str) -> Images:
+    """The images that a network is made for.
+
+    Raises:
+        UnknownNetworkError: no family knows the name.
+    """
+    return _entry(name).images
+
+
 def create(name: str, num_classes: int, in_size: int = 32, width: float = 1.0) -> Network:
     """Build a network with fresh weights, drawn from torch's global generator.
 
     Args:
         name: a name out of ``names()``, or any that a family's pattern takes, such as ``wrn-22-3``.
         num_classes: width of the logits.
-        in_size: side of the square input in pixels, 8 or more.
+        in_size: side of the square input in pixels, at least ``made_for(name).smallest``.
         width: factor on every channel width, rounded to what the family can divide.
 
     Raises:
         UnknownNetworkError: no family knows the name.
         ValueError: the family knows the name but cannot build it, or another argument is out of range.
     """
-    network = _builder(name)(Request(name, num_classes, in_size, width))
+    entry = _entry(name)
+    if in_size < entry.images.smallest:
+        raise ValueError(f"{name}: in_size is {in_size}, the smallest is {entry.images.smallest}")
+    network = entry.build(Request(name, num_classes, in_size, width))
     network.name, network.num_classes, network.in_size = name, num_classes, in_size
     return network
 
 
-def _builder(name: str) -> Builder:
+def _entry(name: str) -> Entry:
     _discover()
     if name in _by_name:
         return _by_name[name]
-    for pattern, builder in _by_pattern.items():
+    for pattern, entry in _by_pattern.items():
         if re.fullmatch(pattern, name):
-            return builder
+            return entry
     raise UnknownNetworkError(_unknown(name, names()))
 
 

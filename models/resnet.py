@@ -1,4 +1,4 @@
-"""Post-activation residual networks (He et al., 2016), with torchvision's parameter names.
+"""Post-activation residual networks (He et al., 2016), with torchvision's parameter names but for the classifier's.
 
 The narrow ones are inferred from the parameter counts that the paper prints; it does not define them. Their ResNet-50
 has 24 basic blocks and no bottlenecks.
@@ -6,66 +6,108 @@ has 24 basic blocks and no bottlenecks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.features import Features, Network
-from models.layers import check_stage, classify, convolution, init_convolutions, pooled
-from models.registry import Request, register
+from models.layers import convolution, init_convolutions
+from models.registry import IMAGENET, Request, register
+from models.staged import Stage, StagedNetwork, Unit
 
 
-class Basic(nn.Module):
-    """Two 3x3 convolutions and a shortcut, projected where stride or width changes (option B)."""
+class Padding(nn.Module):
+    """Shortcut without parameters (option A): every second pixel, with channels of zeros before and after."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = convolution(inputs, outputs, 3, stride)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = convolution(outputs, outputs, 3)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = projection(inputs, outputs, stride)
-
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        """The main path's batch-norm before the residual sum."""
-        return self.bn2
+        self.stride = stride
+        self.before = (outputs - inputs) // 2
+        self.after = outputs - inputs - self.before
 
     def forward(self, rectified: Tensor) -> Tensor:
-        """The residual sum; its ReLU is the stage's, which has to record both."""
-        shortcut = rectified if self.downsample is None else self.downsample(rectified)
-        total: Tensor = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(rectified))))) + shortcut
-        return total
+        """The map of ``outputs`` channels."""
+        return F.pad(rectified[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
 
 
-def projection(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
-    """The 1x1 convolution and batch-norm of a shortcut that changes shape, or None for one that does not."""
-    if stride == 1 and inputs == outputs:
-        return None
+def projection(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """Shortcut of a 1x1 convolution and a batch-norm (option B)."""
     return nn.Sequential(convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
 
-class Stage(nn.Sequential):
-    """The blocks of one width; only the first one strides."""
+Shortcut = Callable[[int, int, int], nn.Module]
 
-    def __init__(self, block: type[Basic], inputs: int, outputs: int, blocks: int, stride: int) -> None:
-        first = block(inputs, outputs, stride)
-        super().__init__(first, *(block(outputs, outputs, 1) for _ in range(blocks - 1)))
+
+class Block(Unit):
+    """A residual block: what its main path gives, plus a shortcut, which changes shape where the block does.
+
+    Attributes:
+        expansion: channels of the output per channel of the middle.
+    """
+
+    expansion: ClassVar[int] = 1
+
+    def __init__(self, inputs: int, middle: int, stride: int, shortcut: Shortcut) -> None:
+        super().__init__()
+        outputs = middle * self.expansion
+        self.build(inputs, middle, stride)
+        changes = stride != 1 or inputs != outputs
+        self.downsample = shortcut(inputs, outputs, stride) if changes else None
+
+    def build(self, inputs: int, middle: int, stride: int) -> None:
+        """Add the modules of the main path."""
+        raise NotImplementedError
+
+    def main(self, rectified: Tensor) -> Tensor:
+        """The main path."""
+        raise NotImplementedError
+
+    def forward(self, rectified: Tensor) -> Tensor:
+        """The residual sum."""
+        return self.main(rectified) + (rectified if self.downsample is None else self.downsample(rectified))
+
+
+class Basic(Block):
+    """Two 3x3 convolutions."""
+
+    def build(self, inputs: int, middle: int, stride: int) -> None:
+        self.conv1 = convolution(inputs, middle, 3, stride)
+        self.bn1 = nn.BatchNorm2d(middle)
+        self.conv2 = convolution(middle, middle, 3)
+        self.bn2 = nn.BatchNorm2d(middle)
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
-        """The batch-norm before the last residual sum, without the shortcut's."""
-        return cast("Basic", self[-1]).last_norm
+        return self.bn2
 
-    def forward(self, rectified: Tensor) -> tuple[Tensor, Tensor]:
-        """The stage's output after and before its last ReLU."""
-        for block in self:
-            total = block(rectified)
-            rectified = F.relu(total)
-        return rectified, total
+    def main(self, rectified: Tensor) -> Tensor:
+        out: Tensor = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(rectified)))))
+        return out
+
+
+class Bottleneck(Block):
+    """A 3x3 convolution between a 1x1 one that narrows and a 1x1 one that widens; the 3x3 one strides."""
+
+    expansion = 4
+
+    def build(self, inputs: int, middle: int, stride: int) -> None:
+        self.conv1 = convolution(inputs, middle, 1)
+        self.bn1 = nn.BatchNorm2d(middle)
+        self.conv2 = convolution(middle, middle, 3, stride)
+        self.bn2 = nn.BatchNorm2d(middle)
+        self.conv3 = convolution(middle, middle * self.expansion, 1)
+        self.bn3 = nn.BatchNorm2d(middle * self.expansion)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        return self.bn3
+
+    def main(self, rectified: Tensor) -> Tensor:
+        narrow = F.relu(self.bn1(self.conv1(rectified)))
+        out: Tensor = self.bn3(self.conv3(F.relu(self.bn2(self.conv2(narrow)))))
+        return out
 
 
 @dataclass(frozen=True)
@@ -73,64 +115,47 @@ class Plan:
     """What tells one size from another.
 
     Attributes:
-        stem: channels of the 3x3 stem.
-        widths: channels of each stage; all stages but the first halve the map.
+        stem: channels of the stem.
+        widths: channels of each stage, of a bottleneck's middle; all stages but the first halve the map.
         blocks: blocks of each stage.
         block: their type.
+        shortcut: what changes shape beside a block that does.
     """
 
     stem: int
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
-    block: type[Basic] = Basic
+    block: type[Block] = Basic
+    shortcut: Shortcut = projection
 
 
-class ResNet(Network):
+class ResNet(StagedNetwork):
     """A residual network whose taps are the rectified stage outputs; their pre-activations are the residual sums."""
 
     family = "resnet"
 
-    def __init__(self, plan: Plan, request: Request) -> None:
+    def __init__(self, plan: Plan, request: Request, stem_size: int, stem_stride: int, pool: nn.Module) -> None:
         super().__init__()
         channels = request.channels(plan.stem)
-        self.conv1 = convolution(3, channels, 3)
+        self.conv1 = convolution(3, channels, stem_size, stem_stride)
         self.bn1 = nn.BatchNorm2d(channels)
+        self.relu, self.maxpool = nn.ReLU(), pool
         self.depth = len(plan.widths)
-        for index, (width, blocks) in enumerate(zip(plan.widths, plan.blocks, strict=True), start=1):
-            outputs = request.channels(width)
-            self.add_module(f"layer{index}", Stage(plan.block, channels, outputs, blocks, 1 if index == 1 else 2))
-            channels = outputs
+        for index, (width, count) in enumerate(zip(plan.widths, plan.blocks, strict=True), start=1):
+            middle, blocks = request.channels(width), list[Block]()
+            for number in range(count):
+                stride = 2 if index > 1 and number == 0 else 1
+                blocks.append(plan.block(channels, middle, stride, plan.shortcut))
+                channels = middle * plan.block.expansion
+            self.add_module(f"layer{index}", Stage(*blocks))
         self.classifier = nn.Linear(channels, request.num_classes)
         init_convolutions(self)
 
-    def stages(self, after: int = 0) -> Iterator[Stage]:
-        """The stages after stage ``after``, in order."""
-        return (getattr(self, f"layer{index}") for index in range(after + 1, self.depth + 1))
+    def stem_modules(self) -> list[nn.Module]:
+        return [self.conv1, self.bn1, self.relu, self.maxpool]
 
-    def forward(self, images: Tensor) -> Features:
-        """Run ``(B, 3, S, S)`` images through the network."""
-        rectified = F.relu(self.bn1(self.conv1(images)))
-        taps, preacts = [rectified], [rectified]
-        for stage in self.stages():
-            rectified, total = stage(rectified)
-            taps.append(rectified)
-            preacts.append(total)
-        return pooled(self.classifier, rectified, taps, preacts)
-
-    def resume(self, stage: int, rectified: Tensor) -> Tensor:
-        """Logits from the tap of stage ``stage``."""
-        check_stage(stage, self.depth)
-        for later in self.stages(after=stage):
-            rectified, _ = later(rectified)
-        return classify(self.classifier, rectified)
-
-    def preact_norms(self) -> list[nn.BatchNorm2d]:
-        """The last batch-norm on the main path of each stage."""
-        return [stage.last_norm for stage in self.stages()]
-
-    def trunk(self) -> list[nn.Module]:
-        """The stem and the stages."""
-        return [self.conv1, self.bn1, *self.stages()]
+    def stage_modules(self) -> list[Stage]:
+        return [getattr(self, f"layer{index}") for index in range(1, self.depth + 1)]
 
 
 NARROW = (32, 32, 64, 128)
@@ -143,10 +168,32 @@ PLANS = {
     "resnet50-narrow": Plan(32, NARROW, (3, 4, 14, 3)),
     "resnet10-wide": Plan(64, WIDE, (1, 1, 1, 1)),
     "resnet34-wide": Plan(64, WIDE, (3, 4, 6, 3)),
+    "resnet50-crd": Plan(64, WIDE, (3, 4, 6, 3), Bottleneck),
+    "resnet8-A": Plan(16, (16, 32, 64), (1, 1, 1), shortcut=Padding),
+    "resnet14-A": Plan(16, (16, 32, 64), (2, 2, 2), shortcut=Padding),
+    "resnet26-A": Plan(16, (16, 32, 64), (4, 4, 4), shortcut=Padding),
+    "resnet20": Plan(16, (16, 32, 64), (3, 3, 3)),
+    "resnet32": Plan(16, (16, 32, 64), (5, 5, 5)),
+    "resnet56": Plan(16, (16, 32, 64), (9, 9, 9)),
+    "resnet110": Plan(16, (16, 32, 64), (18, 18, 18)),
+    "resnet8x4": Plan(32, (64, 128, 256), (1, 1, 1)),
+    "resnet32x4": Plan(32, (64, 128, 256), (5, 5, 5)),
+}
+
+IMAGENET_PLANS = {
+    "resnet18-imagenet": Plan(64, WIDE, (2, 2, 2, 2)),
+    "resnet34-imagenet": Plan(64, WIDE, (3, 4, 6, 3)),
+    "resnet50-imagenet": Plan(64, WIDE, (3, 4, 6, 3), Bottleneck),
 }
 
 
 @register(*PLANS)
 def build(request: Request) -> ResNet:
-    """Build one of the planned sizes."""
-    return ResNet(PLANS[request.name], request)
+    """Build one of the planned sizes, with a stem for small images."""
+    return ResNet(PLANS[request.name], request, 3, 1, nn.Identity())
+
+
+@register(*IMAGENET_PLANS, images=IMAGENET)
+def build_imagenet(request: Request) -> ResNet:
+    """Build one of torchvision's sizes, with their stem for large images."""
+    return ResNet(IMAGENET_PLANS[request.name], request, 7, 2, nn.MaxPool2d(3, 2, 1))

@@ -12,12 +12,12 @@ from models import Network
 
 @pytest.fixture
 def build() -> Callable[..., Network]:
-    """Builds a narrow network whose weights depend on the seed alone."""
+    """Builds a narrow network for small inputs, whose weights depend on the seed alone."""
 
-    def _build(name: str, in_size: int = 16, width: float = 0.25, seed: int = 0) -> Network:
+    def _build(name: str, in_size: int | None = None, width: float = 0.25, seed: int = 0) -> Network:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return models.create(name, num_classes=5, in_size=in_size, width=width)
+            return models.create(name, 5, in_size or 2 * models.made_for(name).smallest, width)
 
     return _build
 

@@ -9,7 +9,7 @@ import models
 from models.describe import NETWORKS_CSV, describe, macs, parameters
 
 # Trainable scalars and millions of multiply-accumulates at 100 classes and 32x32 pixels.
-SIZES = {
+OF_HUNDRED = {
     "wrn-16-2": (703284, 101.118),
     "wrn-16-4": (2772020, 392.635),
     "wrn-10-10": (7493044, 996.654),
@@ -23,19 +23,52 @@ SIZES = {
     "resnet50-narrow": (1985348, 154.776),
     "resnet10-wide": (4949412, 253.479),
     "resnet34-wide": (21328292, 1159.449),
+    "resnet50-crd": (23705252, 1298.014),
+    "resnet20": (278324, 40.819),
+    "resnet32": (472756, 69.130),
+    "resnet56": (861620, 125.754),
+    "resnet110": (1736564, 253.156),
+    "resnet8x4": (1233540, 177.071),
+    "resnet32x4": (7433860, 1083.041),
     "mobilenetv2-cifar": (2369380, 64.947),
+    "mobilenetv2-half": (812836, 6.524),
+    "vgg8": (3965028, 96.193),
+    "vgg13": (9462180, 284.936),
+    "shufflenetv1": (949258, 38.691),
+    "shufflenetv2": (1355528, 44.504),
+    "resnet34-xnorpp-binary": (21345356, 1159.449),
+    "resnet34-xnorpp-binary-real-shortcut": (21344404, 1159.449),
+    "resnet34-xnorpp-real": (21335972, 1159.449),
 }
 
 # The same at 10 classes.
-SIZES_OF_TEN = {
+OF_TEN = {
     "wrn-16-1": (175066, 26.657),
     "wrn-16-2": (691674, 101.107),
     "wrn-40-2": (2243546, 327.599),
+    "resnet8-A": (75290, 12.239),
+    "resnet14-A": (172506, 26.395),
+    "resnet26-A": (366938, 54.707),
     "resnet18-narrow": (734826, 65.111),
     "resnet34-narrow": (1381866, 117.016),
 }
 
-CASES = [(name, 100, *size) for name, size in SIZES.items()] + [(n, 10, *size) for n, size in SIZES_OF_TEN.items()]
+# The same at 1000 classes and 224x224 pixels.
+OF_THOUSAND = {
+    "resnet18-imagenet": (11689512, 1814.073),
+    "resnet34-imagenet": (21797672, 3663.761),
+    "resnet50-imagenet": (25557032, 4089.184),
+    "mobilenet-imagenet": (4231976, 568.740),
+    "resnet18-xnorpp-binary": (11699154, 1814.073),
+    "resnet18-xnorpp-binary-real-shortcut": (11698160, 1814.073),
+    "resnet18-xnorpp-real": (11693480, 1814.073),
+}
+
+CASES = [
+    (name, num_classes, *size)
+    for num_classes, sizes in ((100, OF_HUNDRED), (10, OF_TEN), (1000, OF_THOUSAND))
+    for name, size in sizes.items()
+]
 
 ROWS = list(csv.DictReader(NETWORKS_CSV.read_text(encoding="utf-8").splitlines()))
 
@@ -43,9 +76,13 @@ ROWS = list(csv.DictReader(NETWORKS_CSV.read_text(encoding="utf-8").splitlines()
 @pytest.mark.parametrize(("name", "num_classes", "count", "cost"), CASES)
 def test_sizes_are_those_of_the_paper(name, num_classes, count, cost):
     with torch.device("meta"):
-        network = models.create(name, num_classes)
+        network = models.create(name, num_classes, models.made_for(name).in_size)
     assert parameters(network) == count
     assert macs(network) / 1e6 == pytest.approx(cost, abs=1e-3)
+
+
+def test_every_registered_network_is_checked():
+    assert {name for name, *_ in CASES} == set(models.names())
 
 
 def test_counting_leaves_no_hook_behind():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import models
-from models import Request
+from models import Images, Request
 from models.registry import register
 
 
@@ -37,7 +37,7 @@ def test_an_unknown_name_is_answered_with_its_neighbours_in_one_line(name):
 
 
 def test_a_name_like_no_other_is_answered_with_all_names():
-    with pytest.raises(ValueError, match="known are mobilenetv2-cifar, "):
+    with pytest.raises(ValueError, match="known are mobilenet-imagenet, "):
         models.create("???", num_classes=10)
 
 
@@ -59,6 +59,13 @@ def test_the_nearest_name_comes_first():
 def test_what_cannot_be_built_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         models.create("wrn-10-1", **({"num_classes": 10} | changes))
+
+
+def test_a_network_for_large_images_is_refused_small_ones():
+    assert models.made_for("resnet18-imagenet") == Images(in_size=224, num_classes=1000, smallest=32)
+    assert models.made_for("wrn-22-3") == Images(in_size=32, num_classes=100, smallest=8)
+    with pytest.raises(ValueError, match="in_size is 31, the smallest is 32"):
+        models.create("resnet18-imagenet", num_classes=10, in_size=31)
 
 
 def test_channels_round_to_multiples_halves_up_and_never_to_none():

@@ -1,0 +1,88 @@
+"""Residual networks whose blocks begin with a batch-norm: how their maps are recorded, written once for all."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.features import Features, Network
+from models.layers import pooled
+
+
+class Block(nn.Module):
+    """A residual block that normalises its input; only the shortcut sees it raw.
+
+    Attributes:
+        norm1: the first batch-norm.
+    """
+
+    norm1: nn.BatchNorm2d
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """The residual sum, neither normalised nor rectified."""
+        return self.finish(raw, self.norm1(raw))
+
+    def finish(self, raw: Tensor, normed: Tensor) -> Tensor:
+        """The residual sum, where ``normed`` is the block's input ``raw`` after its first batch-norm."""
+        raise NotImplementedError
+
+
+class Group(nn.Module):
+    """The blocks of one width."""
+
+    def __init__(self, first: Block, *rest: Block) -> None:
+        super().__init__()
+        self.first = first
+        self.rest = nn.Sequential(*rest)
+
+    def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """The raw output, and the input after the first norm: the pre-activation of the previous group's tap."""
+        normed = self.first.norm1(raw)
+        return self.finish(raw, normed), normed
+
+    def finish(self, raw: Tensor, normed: Tensor) -> Tensor:
+        """The raw output, where ``normed`` is the input ``raw`` after the first norm."""
+        total: Tensor = self.rest(self.first.finish(raw, normed))
+        return total
+
+
+class PreactivationNetwork(Network):
+    """A stem, groups, a final batch-norm and ReLU, and the classifier.
+
+    Taps ``f_1 .. f_k`` are the raw residual sums; their pre-activations come from the batch-norm that consumes them.
+
+    Attributes:
+        norm: the final batch-norm.
+    """
+
+    norm: nn.BatchNorm2d
+
+    def stem_module(self) -> nn.Module:
+        """What makes the first tap out of images."""
+        raise NotImplementedError
+
+    def groups(self) -> list[Group]:
+        """The groups, in order."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Features:
+        """Run ``(B, 3, S, S)`` images through the network."""
+        raw = self.stem_module()(images)
+        taps, preacts = [raw], [raw]
+        first, *later = self.groups()
+        raw, _ = first(raw)
+        taps.append(raw)
+        for group in later:
+            raw, normed = group(raw)
+            taps.append(raw)
+            preacts.append(normed)
+        preacts.append(self.norm(raw))
+        return pooled(self.classifier, F.relu(preacts[-1]), taps, preacts)
+
+    def preact_norms(self) -> list[nn.BatchNorm2d]:
+        """The batch-norms that consume the raw outputs of the groups."""
+        return [*(group.first.norm1 for group in self.groups()[1:]), self.norm]
+
+    def trunk(self) -> list[nn.Module]:
+        """The stem and the groups."""
+        return [self.stem_module(), *self.groups()]

@@ -1,0 +1,155 @@
+"""ShuffleNets for small images: version 1 with three groups (Zhang et al., 2018) and version 2 (Ma et al., 2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.layers import activated, convolution
+from models.registry import Request, register
+from models.staged import Stage, StagedNetwork, Unit
+
+STEM = 24
+
+# Units of each stage; the first one halves the map.
+UNITS = (4, 8, 4)
+
+
+def shuffle(channels: Tensor, groups: int) -> Tensor:
+    """``(B, C, H, W)`` with the channels of the groups interleaved."""
+    batch, count, height, width = channels.shape
+    return channels.reshape(batch, groups, count // groups, height, width).transpose(1, 2).flatten(1, 2)
+
+
+class Grouped(Unit):
+    """Narrow in groups, shuffle, filter each channel, widen in groups; add the input, or append it where it strides."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, groups: tuple[int, int]) -> None:
+        super().__init__()
+        branch = outputs if stride == 1 else outputs - inputs
+        middle = branch // 4
+        self.groups = groups[0]
+        self.narrow = activated(inputs, middle, 1, groups=groups[0])
+        self.filter = activated(middle, middle, 3, stride, groups=middle)
+        self.widen = nn.Conv2d(middle, branch, 1, groups=groups[1], bias=False)
+        self.norm = nn.BatchNorm2d(branch)
+        self.pool = None if stride == 1 else nn.AvgPool2d(3, stride, 1)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        return self.norm
+
+    def forward(self, rectified: Tensor) -> Tensor:
+        """The sum or the concatenation."""
+        branch: Tensor = self.norm(self.widen(self.filter(shuffle(self.narrow(rectified), self.groups))))
+        return branch + rectified if self.pool is None else torch.cat([branch, self.pool(rectified)], 1)
+
+
+class ShuffleNetV1(StagedNetwork):
+    """Taps are the rectified stage outputs."""
+
+    family = "shufflenetv1"
+    groups = 3
+
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        # A quarter of every branch has to fall into three groups, and stages have to be wider than the stem.
+        channels, outputs = request.channels(STEM, multiple=12), request.channels(240, multiple=24)
+        self.stem = activated(3, channels, 1)
+        self.stages = nn.ModuleList()
+        for count in UNITS:
+            first = Grouped(channels, outputs, 2, (self.groups if self.stages else 1, self.groups))
+            rest = (Grouped(outputs, outputs, 1, (self.groups, self.groups)) for _ in range(count - 1))
+            self.stages.append(Stage(first, *rest))
+            channels, outputs = outputs, 2 * outputs
+        self.classifier = nn.Linear(channels, request.num_classes)
+
+
+class Branch(nn.Sequential):
+    """Mix channels (left out in the branch of a shortcut), filter each, mix again; the last ReLU is the stage's."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, *, mixes: bool) -> None:
+        middle = outputs if mixes else inputs
+        super().__init__(
+            activated(inputs, middle, 1) if mixes else nn.Identity(),
+            nn.Conv2d(middle, middle, 3, stride, 1, groups=middle, bias=False),
+            nn.BatchNorm2d(middle),
+            convolution(middle, outputs, 1),
+            nn.BatchNorm2d(outputs),
+        )
+
+
+class Split(Unit):
+    """Half of the channels go through a branch, the others around it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.branch = Branch(channels // 2, channels // 2, 1, mixes=True)
+
+    def forward(self, rectified: Tensor) -> Tensor:
+        """The untouched half, then the normed one."""
+        around, through = rectified.chunk(2, 1)
+        return torch.cat([around, self.branch(through)], 1)
+
+
+class Down(Unit):
+    """All channels go through both of two branches that halve the map."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.left = Branch(inputs, outputs // 2, 2, mixes=False)
+        self.right = Branch(inputs, outputs // 2, 2, mixes=True)
+
+    def forward(self, rectified: Tensor) -> Tensor:
+        """The normed maps of both branches."""
+        return torch.cat([self.left(rectified), self.right(rectified)], 1)
+
+
+class ShuffledStage(Stage):
+    """Units whose halves are interleaved after the ReLU, which leaves the untouched half as it is."""
+
+    def activate(self, preact: Tensor) -> Tensor:
+        return shuffle(F.relu(preact), 2)
+
+
+class ShuffleNetV2(StagedNetwork):
+    """Taps are the rectified and shuffled stage outputs; their pre-activations are not shuffled."""
+
+    family = "shufflenetv2"
+
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        channels, head = request.channels(STEM), request.channels(1024)
+        self.stem = activated(3, channels, 1)
+        self.stages = nn.ModuleList()
+        for count, width in zip(UNITS, (116, 232, 464), strict=True):
+            outputs = request.channels(width)
+            self.stages.append(ShuffledStage(Down(channels, outputs), *(Split(outputs) for _ in range(count - 1))))
+            channels = outputs
+        self.head = activated(channels, head, 1)
+        self.classifier = nn.Linear(head, request.num_classes)
+
+    def last_map(self, tap: Tensor) -> Tensor:
+        rectified: Tensor = self.head(tap)
+        return rectified
+
+    def preact_norms(self) -> list[nn.BatchNorm2d]:
+        """None: the untouched half of a tap comes out of no batch-norm.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(f"{self.name}: its taps do not come out of one batch-norm each")
+
+
+@register("shufflenetv1")
+def build_v1(request: Request) -> ShuffleNetV1:
+    """Build version 1."""
+    return ShuffleNetV1(request)
+
+
+@register("shufflenetv2")
+def build_v2(request: Request) -> ShuffleNetV2:
+    """Build version 2."""
+    return ShuffleNetV2(request)

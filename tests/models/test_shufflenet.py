@@ -1,0 +1,90 @@
+"""ShuffleNets against their definition and torchvision's units."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchvision.models.shufflenetv2 import InvertedResidual
+
+from models.shufflenet import shuffle
+
+
+def test_shuffling_interleaves_the_groups():
+    channels = torch.arange(6.0).view(1, 6, 1, 1).expand(2, 6, 3, 3)
+    assert shuffle(channels, 2)[0, :, 0, 0].tolist() == [0, 3, 1, 4, 2, 5]
+    assert shuffle(channels, 3)[1, :, 2, 2].tolist() == [0, 2, 4, 1, 3, 5]
+    assert torch.equal(shuffle(channels, 1), channels)
+
+
+def norm(state, key, x):
+    return F.batch_norm(x, *(state[f"{key}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
+
+
+def version1(state, x):
+    """The definition in plain functions, on a network's weights: the stem, then each stage before its last ReLU."""
+    x = norm(state, "stem.1", F.conv2d(x, state["stem.0.weight"])).relu()
+    maps = [x]
+    for stage, units in enumerate((4, 8, 4)):
+        for unit in range(units):
+            key, stride = f"stages.{stage}.{unit}", 2 if unit == 0 else 1
+            groups = 1 if stage == unit == 0 else 3
+            out = F.conv2d(x, state[f"{key}.narrow.0.weight"], groups=groups)
+            out = norm(state, f"{key}.narrow.1", out).relu()
+            batch, width, *size = out.shape
+            out = out.view(batch, groups, width // groups, *size).transpose(1, 2).reshape(batch, width, *size)
+            weight = state[f"{key}.filter.0.weight"]
+            out = norm(state, f"{key}.filter.1", F.conv2d(out, weight, stride=stride, padding=1, groups=width)).relu()
+            out = norm(state, f"{key}.norm", F.conv2d(out, state[f"{key}.widen.weight"], groups=3))
+            total = out + x if unit else torch.cat([out, F.avg_pool2d(F.pad(x, (1, 1, 1, 1)), 3, 2)], 1)
+            x = total.relu()
+        maps.append(total)
+    return maps
+
+
+@pytest.mark.parametrize("width", [0.25, 1.0])
+def test_version_1_is_its_definition(trained, images, width):
+    network = trained("shufflenetv1", width=width)
+    with torch.no_grad():
+        features, expected = network(images()), version1(network.state_dict(), images())
+    for actual, wanted in zip(features.preacts, expected, strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(tap, preact.relu()) for tap, preact in zip(features.taps, features.preacts, strict=True))
+    assert features.map is features.taps[-1]
+
+
+def version2(network):
+    """torchvision's units with a network's weights: the stages alone."""
+    stages = nn.Sequential()
+    for inputs, outputs, units in ((24, 116, 4), (116, 232, 8), (232, 464, 4)):
+        rest = (InvertedResidual(outputs, outputs, 1) for _ in range(units - 1))
+        stages.append(nn.Sequential(InvertedResidual(inputs, outputs, 2), *rest))
+    state = network.stages.state_dict().values()
+    stages.load_state_dict(dict(zip(stages.state_dict(), state, strict=True)))
+    return stages.eval()
+
+
+def test_version_2_is_made_of_torchvision_s_units(trained, images):
+    network = trained("shufflenetv2", width=1.0)
+    with torch.no_grad():
+        features = network(images())
+        x = features.taps[0]
+        for stage, tap in zip(version2(network), features.taps[1:], strict=True):
+            x = stage(x)
+            torch.testing.assert_close(tap, x, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(features.map, network.head(x), rtol=1e-4, atol=1e-4)
+
+
+def test_pre_activations_of_version_2_are_not_shuffled(trained, images):
+    with torch.no_grad():
+        features = trained("shufflenetv2")(images())
+    for tap, preact in zip(features.taps[1:], features.preacts[1:], strict=True):
+        around, through = preact.chunk(2, 1)
+        assert around.min() == 0
+        assert through.min() < 0
+        assert torch.equal(tap[:, 0::2], around)
+        assert torch.equal(tap[:, 1::2], through.relu())
+
+
+def test_version_2_has_no_margins(build):
+    with pytest.raises(NotImplementedError, match="shufflenetv2: its taps"):
+        build("shufflenetv2").preact_norms()
