@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from benchmark.listing import LISTS
 
 DESCRIPTION = "Regenerate tables of the paper: plan, train what is missing, aggregate, print and write."
 USAGE_ERROR = 2
+DEFAULT_SEEDS = (0, 1, 2)
 
 
 def split(text: str | None) -> list[str] | None:
@@ -28,12 +30,12 @@ def split(text: str | None) -> list[str] | None:
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    """``3`` means 0, 1, 2; ``0,2`` means itself."""
+    """``3`` means 0, 1, 2; ``0,2`` means itself, ``2,`` the one seed 2."""
     try:
-        numbers = [int(item) for item in text.split(",")]
+        numbers = [int(item) for item in text.split(",") if item]
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is neither a number of seeds nor a list like 0,2") from None
-    seeds = tuple(dict.fromkeys(numbers)) if len(numbers) > 1 else tuple(range(numbers[0]))
+    seeds = tuple(dict.fromkeys(numbers)) if "," in text else tuple(range(numbers[0]))
     if not seeds or min(seeds) < 0:
         raise argparse.ArgumentTypeError("at least one seed is needed, from 0")
     return seeds
@@ -45,6 +47,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds")
+    return seconds
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         """One line, as for every other error of a user."""
@@ -53,13 +65,13 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The command's parser; its ``--help`` is the reference of all options."""
-    parser = _Parser(prog="run_all.py", description=DESCRIPTION, allow_abbrev=False)
+    parser = _Parser(prog=Path(sys.argv[0]).name, description=DESCRIPTION, allow_abbrev=False)
     what = parser.add_argument_group("what")
     what.add_argument("--table", metavar="N", help="a table's number, or all")
     what.add_argument("--profile", metavar="NAME", help="paper, quick, digits (default: paper with CUDA, else digits)")
     what.add_argument("--methods", metavar="LIST", help="trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'")
     what.add_argument("--pairs", metavar="LIST", help="TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'")
-    what.add_argument("--seeds", type=_seeds, default=(0, 1, 2), metavar="N", help="number of seeds, or a list 0,2")
+    what.add_argument("--seeds", type=_seeds, default=DEFAULT_SEEDS, metavar="N", help="number of seeds, or a list 0,2")
     what.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe's value")
     what.add_argument("--selection", choices=("last", "best"), default="last", help="the epoch that tables show")
     how = parser.add_argument_group("instead of training")
@@ -75,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N")
     where.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time")
     where.add_argument(
-        "--checkpoint-seconds", type=float, default=30.0, metavar="S", help="time between checkpoints (default: 30)"
+        "--checkpoint-seconds", type=_seconds, default=30.0, metavar="S", help="time between checkpoints (default: 30)"
     )
     other = parser.add_argument_group("other")
     other.add_argument("--retry-failed", action="store_true", help="train failed runs again")

@@ -28,9 +28,11 @@ def _canonical(value: object) -> object:
 
 def parse_value(text: str) -> Any:
     """A value as typed on the command line: JSON where it is JSON of finite numbers, else the text itself."""
-    try:
-        value = json.loads(text)
-        canonical_json(value)
-    except ValueError:
-        return text
-    return value
+    for read in (json.loads, float):
+        try:
+            value = read(text)
+            canonical_json(value)
+        except ValueError:
+            continue
+        return value
+    return text

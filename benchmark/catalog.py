@@ -17,6 +17,9 @@ from typing import Any
 from benchmark.errors import UserError, unknown
 
 ROOT = Path(__file__).resolve().parents[1]
+REQUIREMENTS = ("teacher_in_train_mode",)
+"""What a method may ask of the trainer beyond the common."""
+
 _DECLARED = ("title", "citation", "revision", "objective", "variants", "choices", "requires")
 
 
@@ -113,7 +116,7 @@ def read_method(path: Path) -> MethodInfo | None:
     Raises:
         UserError: the file defines several methods, or a class attribute is no literal.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    tree = _parsed(path)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and _is_method(node)]
     if not classes:
         return None
@@ -126,7 +129,25 @@ def read_method(path: Path) -> MethodInfo | None:
     known = {key: literals[key] for key in _DECLARED if key in literals}
     if "requires" in known:
         known["requires"] = tuple(known["requires"])
+    _check_literals(path, known)
     return MethodInfo(**known, name=path.stem, options=dict(_options(path, classes[0])), code=_code_hash(tree))
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: this is no Python that can be read ({error})") from None
+
+
+def _check_literals(path: Path, known: Mapping[str, Any]) -> None:
+    for requirement in known.get("requires", ()):
+        if requirement not in REQUIREMENTS:
+            raise unknown(f"requirement in {path}", requirement, REQUIREMENTS)
+    weights = known.get("objective", {"ce": 1.0, "weight": 1.0})
+    numbers = isinstance(weights, dict) and all(isinstance(value, int | float) for value in weights.values())
+    if not numbers or set(weights) != {"ce", "weight"}:
+        raise UserError(f"{path}: objective must be two numbers, like {{'ce': 1.0, 'weight': 1.0}}, not {weights!r}")
 
 
 def _is_method(node: ast.ClassDef) -> bool:
@@ -147,6 +168,8 @@ def _options(path: Path, node: ast.ClassDef) -> list[tuple[str, Any]]:
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
             arguments = statement.args
+            if len(arguments.args) + len(arguments.posonlyargs) > 2:
+                raise UserError(f"{path}:{statement.lineno}: options of a method come after a *, each with a default")
             return [
                 (argument.arg, _literal(path, default))
                 for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)

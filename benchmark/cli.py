@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import signal
 import sys
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmark import costs, devices, recipes, tables
-from benchmark.arguments import USAGE_ERROR, parser, split
+from benchmark.arguments import DEFAULT_SEEDS, USAGE_ERROR, parser, split
 from benchmark.errors import UserError
 from benchmark.listing import LISTS
 from benchmark.planner import CACHED, Plan, make_plan
@@ -31,6 +32,9 @@ FAILURE, INTERRUPTED = 1, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1 after failed runs, 2 for a user's error, 130 if interrupted."""
     options = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows another, not a traceback
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning  # type: ignore[assignment]
@@ -52,6 +56,8 @@ class _Command:
 
     def run(self) -> int:
         options = self.options
+        if not tables.TABLES.is_dir():
+            raise UserError("the tables are not here: run from a clone of the project, installed with pip install -e .")
         if options.list:
             return self._list()
         if options.status:
@@ -69,7 +75,8 @@ class _Command:
         if plan.missing and not options.render:
             return self._train(plan)
         self._say(self._cached_line(plan))
-        return self._render(plan)
+        self._render(plan)
+        return FAILURE if FAILED in plan.states.values() and not options.render else 0
 
     # What the arguments mean.
 
@@ -98,7 +105,7 @@ class _Command:
         chosen, errors = [], []
         for table in map(tables.load, wanted):
             try:
-                chosen.append((table.extended(methods), table.select(methods, pairs)))
+                chosen.append((table, table.select(methods, pairs)))
             except UserError as error:
                 errors.append(error)
         if not chosen:
@@ -106,22 +113,25 @@ class _Command:
         return chosen
 
     @property
-    def _whole_tables(self) -> list[tables.Table]:
-        return [whole for whole, _ in self._chosen]
-
-    @property
     def _tables(self) -> list[tables.Table]:
         return [selected for _, selected in self._chosen]
+
+    @property
+    def _whole_tables(self) -> list[tables.Table]:
+        """The paper's tables, and beside them those with added methods."""
+        wholes = [whole for whole, _ in self._chosen]
+        longer = (whole.extended(split(self.options.methods)) for whole in wholes)
+        return [*wholes, *(table for table in longer if table.added)]
 
     @cached_property
     def _workers(self) -> tuple[list[str], int]:
         profile = self._book.profile
         return devices.workers(self.options.device or profile.device, self.options.jobs, profile.threads)
 
-    def _plan(self, chosen: Sequence[tables.Table]) -> Plan:
+    def _plan(self, chosen: Sequence[tables.Table], seeds: Sequence[int] | None = None) -> Plan:
         speed = costs.SPEEDS[self._workers[0][0].partition(":")[0]]
         retry = self.options.retry_failed
-        return make_plan(chosen, self._book, self.options.seeds, self._store, speed, retry=retry)
+        return make_plan(chosen, self._book, seeds or self.options.seeds, self._store, speed, retry=retry)
 
     # What is said.
 
@@ -145,11 +155,14 @@ class _Command:
         return tuple(f"{key}={json.dumps(value)}" for key, value in sorted(self._book.changes.items()))
 
     def _cached_line(self, plan: Plan) -> str:
-        found = sum(state == CACHED for state in plan.states.values())
-        rest = (
-            "nothing to train" if not plan.missing else f"{plan.missing} are missing; without --render they are trained"
-        )
-        return f"{found} of {len(plan.jobs)} runs are in {self._store.results}: {rest}"
+        states = list(plan.states.values())
+        rest = f"{plan.missing} are missing; without --render they are trained" if plan.missing else "nothing to train"
+        where = f"{states.count(CACHED)} of {len(states)} runs are in {self._store.results}"
+        return f"{where}: {rest}{self._failures(plan)}"
+
+    def _failures(self, plan: Plan) -> str:
+        failed = list(plan.states.values()).count(FAILED)
+        return f"; {failed} failed, --retry-failed trains them again" if failed else ""
 
     # What is done.
 
@@ -206,17 +219,23 @@ class _Command:
                 "same, or use --profile digits"
             )
 
-    def _render(self, plan: Plan) -> int:
-        """Print what was asked for and write the whole tables, so that their files never depend on a selection."""
-        selected = self.options.methods or self.options.pairs
-        whole = self._plan(self._whole_tables) if selected else plan
-        for shown, written in zip(plan.tables, whole.tables, strict=True):
-            report = self._report(shown, plan)
-            report.print(self._console)
-            self._write(self._report(written, whole) if selected else report)
-        return 0
+    def _render(self, plan: Plan) -> None:
+        """Print what was asked for, and write whole tables: their files never depend on what is shown."""
+        for table in plan.tables:
+            self._report(table, plan, self.options.seeds).print(self._console)
+        whole, seeds = self._all_there_is()
+        for table in whole.tables:
+            self._write(self._report(table, whole, seeds))
 
-    def _report(self, table: tables.Table, plan: Plan) -> Report:
+    def _all_there_is(self) -> tuple[Plan, Sequence[int]]:
+        """Whole tables over the wanted seeds and those of the default that there are records of."""
+        asked = self.options.seeds
+        plan = self._plan(self._whole_tables, sorted({*asked, *DEFAULT_SEEDS}))
+        found = {job.seed for job in plan.jobs if job.teacher and job.id in plan.records}
+        seeds = sorted({*asked, *found})
+        return self._plan(self._whole_tables, seeds), seeds
+
+    def _report(self, table: tables.Table, plan: Plan, seeds: Sequence[int]) -> Report:
         from benchmark import report
 
         profile = self._book.profile
@@ -224,7 +243,7 @@ class _Command:
             profile=profile.name,
             note=profile.note,
             changes=self._changes,
-            seeds=tuple(self.options.seeds),
+            seeds=tuple(seeds),
             selection=self.options.selection,
             stand_in=profile.stand_in,
         )
@@ -247,11 +266,11 @@ class _Command:
             self._say(f"{plan.states[job.id]:8} {job}  {job.id[:12]}")
         for number, cohort in enumerate(plan.cohorts, 1):
             self._say(f"cohort {number}: {cohort}, about {costs.spoken(cohort.seconds)}")
-        states = list(plan.states.values())
-        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         names, _ = self._workers
         time = costs.spoken(plan.seconds / len(names))
-        self._say(f"{len(plan.cells)} cells, {len(plan.jobs)} runs: {counts}")
+        states = list(plan.states.values())
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        self._say(f"{len(plan.cells)} cells, {len(plan.jobs)} runs: {counts}{self._failures(plan)}")
         self._say(f"{plan.missing} to train in {len(plan.cohorts)} cohorts, about {time} on {len(names)} x {names[0]}")
         self._say(self._disk_line())
         return 0

@@ -230,9 +230,17 @@ def _fault(record: Any, job: Job) -> str | None:
         return f"its schema is {parts['schema']}, not {SCHEMA}"
     if parts["status"] not in (DONE, FAILED, NOT_APPLICABLE):
         return f"its status '{parts['status']}' is unknown"
+    if parts["status"] == DONE and not _measured(parts["metrics"]):
+        return "its metrics are not numbers"
     if digest(parts["spec"]) != parts["id"]:
         return "its id does not match its spec"
     return None if parts["id"] == job.id else "it belongs to another run than its path says"
+
+
+def _measured(metrics: Mapping[str, Any]) -> bool:
+    """Whether the last epoch's metrics are numbers, and the best one's if they are there."""
+    epochs = (metrics.get("last"), metrics.get("best", {}))
+    return all(isinstance(epoch, dict) and {*map(type, epoch.values())} <= {int, float} for epoch in epochs)
 
 
 def _compact_lists(text: str) -> str:

@@ -78,6 +78,7 @@ class Table:
         paper: what the paper prints, by row and column; None where it prints nothing.
         notes: printed under the table.
         defaults: metric, method, pair where neither row nor column states one.
+        added: methods that the paper's table does not have.
     """
 
     name: str
@@ -89,6 +90,12 @@ class Table:
     paper: tuple[tuple[float | None, ...], ...]
     notes: tuple[str, ...]
     defaults: Axis
+    added: tuple[str, ...] = ()
+
+    @property
+    def stem(self) -> str:
+        """Name of its files: with added methods it is another table than the paper's."""
+        return "+".join((self.name, *self.added))
 
     @property
     def number(self) -> str:
@@ -119,7 +126,8 @@ class Table:
         added = [Axis(label=method.title, method=method.name) for method in lacking]
         place = 1 + max(j for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden)
         paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
-        return replace(self, columns=_insert(self.columns, place, added), paper=paper)
+        columns = _insert(self.columns, place, added)
+        return replace(self, columns=columns, paper=paper, added=tuple(method.name for method in lacking))
 
     def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
         """The part of the table that some methods and pairs make.

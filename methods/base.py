@@ -67,7 +67,7 @@ class Method(nn.Module):
         variants: short names for sets of options, as in ``srrl[sr]``.
         choices: what an option may be, where that is a few words; others are refused before anything is trained.
         requires: what the trainer must supply beyond the common: ``teacher_in_train_mode`` (the teacher's features
-            come from a copy that normalises with batch statistics), ``equal_channels`` (not applicable otherwise).
+            come from a copy that normalises with batch statistics).
     """
 
     title: ClassVar[str]

@@ -231,12 +231,12 @@ def _recipe(name: str, values: Mapping[str, Any]) -> Recipe:
 
 
 def _objective(values: Mapping[str, Any], method: MethodName) -> Objective:
-    terms, ce = [], 1.0
+    terms = []
     for name, asked in method.terms:
         info = catalog.method(name)
         prefix = f"objectives.{name}"
         options = {option: values[f"{prefix}.options.{option}"] for option in info.options} | dict(asked)
         unusual = {option: value for option, value in options.items() if value != info.options[option]}
         terms.append(Term(name, values[f"{prefix}.weight"], unusual, info.revision))
-        ce = min(ce, values[f"{prefix}.ce"])
+    ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)
     return Objective(ce, tuple(terms))

@@ -72,7 +72,7 @@ def build(table: Table, records: Records, context: Context) -> Report:
     title = f"{table.title} (profile {context.profile})"
     grid = layout(table, frame, title, caption(frame, context), remarks, compare=not context.stand_in)
     # Numbers of the best epoch never replace those of the last.
-    stem = table.name if context.selection == LAST else f"{table.name}-{context.selection}"
+    stem = table.stem if context.selection == LAST else f"{table.stem}-{context.selection}"
     return Report(stem, frame, grid)
 
 

@@ -52,6 +52,8 @@ def mixtures(table: Table, records: Records) -> tuple[str, ...]:
         for what, look in _CONDITIONS.items()
         if len(values := _distinct(look(record) for _, record in done)) > 1
     ]
+    if any((_provenance(record, "data") or {}).get("official") is False for _, record in done):
+        facts.append("Some runs saw other data than the official ones: their records name the fingerprint.")
     weights: dict[str, set[str]] = {}
     for cell, record in done:
         weights.setdefault(cell.teacher, set()).update(_distinct([_provenance(record, "teacher_weights")]))
@@ -126,6 +128,7 @@ _CONDITIONS: Mapping[str, Callable[[Record], Any]] = MappingProxyType(
         "devices": lambda record: _provenance(record, "device"),
         "numbers of threads": lambda record: _provenance(record, "threads"),
         "precisions": _precision,
+        "versions of the data": lambda record: (_provenance(record, "data") or {}).get("fingerprint"),
     }
 )
 

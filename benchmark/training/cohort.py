@@ -142,10 +142,7 @@ class _Cohort:
                 num_classes=source.num_classes(self._recipe),
                 labels=self._stream.labels,
             )
-        try:
-            member.equip(pair)
-        except ValueError as error:
-            raise UserError(f"{job.method}: {error}") from error
+        member.equip(pair)
         return member
 
     def _load_teacher(self, job: Job | None) -> tuple[Teacher | None, str | None]:
@@ -157,7 +154,7 @@ class _Cohort:
         if path == self._setting.store.weights_path(job):
             path = self._setting.store.keep_teacher(job)
         network = new_network(job, self._setting.source.num_classes(job.recipe), self._device)
-        sha = load_weights(network, path)
+        sha = load_weights(network, path, job)
         return Teacher(network, self._recipe.precision), sha
 
     @contextmanager

@@ -127,7 +127,7 @@ class Member:
             DivergedError: the outputs are not finite.
         """
         save_weights(self.network, path, self.job)
-        load_weights(self.network, path)
+        load_weights(self.network, path, self.job)
         self._measure(batches)
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         return {"params": parameters, "last": self.curves.metrics(-1), "best": self.curves.best}

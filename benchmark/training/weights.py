@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from benchmark.canonical import canonical_json
+from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import write_atomically
 from benchmark.training.randomness import seeded
@@ -33,10 +36,23 @@ def save_weights(network: nn.Module, path: Path, job: Job) -> None:
     write_atomically(path, save(state, metadata={"about": canonical_json(about)}))
 
 
-def load_weights(network: nn.Module, path: Path) -> str:
-    """Fill a network from a file and return the file's SHA-256."""
-    content = path.read_bytes()
-    network.load_state_dict(load(content))
+def load_weights(network: nn.Module, path: Path, job: Job) -> str:
+    """Fill a network with what a run left and return the file's SHA-256.
+
+    Raises:
+        UserError: the file cannot be read, or holds the weights of another run.
+    """
+    advice = "remove it, and the run is trained again"
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+        content = path.read_bytes()
+        state = load(content)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"weights {path} cannot be read ({error}): {advice}") from error
+    if about.get("run") != job.id:
+        raise UserError(f"weights {path} are those of another run than {job.id[:12]}: {advice}")
+    network.load_state_dict(state)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -36,10 +36,12 @@ def write(tmp_path):
 
 
 def test_method_is_read_from_its_literals(write):
-    info = catalog.read_method(write('revision = 2; requires = ["equal_channels"]; name = "no option of the catalog"'))
+    info = catalog.read_method(
+        write('revision = 2; requires = ["teacher_in_train_mode"]; name = "no option of the catalog"')
+    )
     assert (info.name, info.title, info.citation, info.revision) == ("example", "Example", "Nobody", 2)
     assert info.objective == {"ce": 1.0, "weight": 1.0}
-    assert info.requires == ("equal_channels",)
+    assert info.requires == ("teacher_in_train_mode",)
     assert info.options == {"size": 3, "form": "l2"}
 
 
@@ -55,6 +57,10 @@ def test_method_is_found_however_its_base_is_written(write):
         ("size: int = 3", "size: int = SIZE", "must be literals"),
         ('citation = "Nobody"', "", "lacks the class attribute 'citation'"),
         ("from methods import base", "class Other(Method): pass", "one file holds one method"),
+        ("from methods import base", "from methods import", "no Python that can be read"),
+        ('"Nobody"', '"Nobody"; requires = ("teacher_in_trainmode",)', "did you mean 'teacher_in_train_mode'"),
+        ('"Nobody"', '"Nobody"; objective = {"weight": 2.0}', "objective must be two numbers"),
+        ("self, pair, *,", "self, pair, other=1, *,", "come after a \\*"),
     ],
 )
 def test_what_cannot_be_read_is_named(write, old, new, says):

@@ -276,7 +276,8 @@ def test_failed_runs_are_shown_and_only_retried_when_asked(command, fill):
     fill(3, status="failed")
     fill(1)
     shown = command("--table", "6", *ONE_PAIR)
-    assert shown.status == 0
+    assert shown.status == 1
+    assert "failed, --retry-failed trains them again" in shown.out
     assert "nothing to train" in shown.out
     retry = json.loads(command("--table", "6", *ONE_PAIR, "--plan", "--json", "--retry-failed").out)
     assert [len(cohort["runs"]) for cohort in retry["cohorts"]] == [2]

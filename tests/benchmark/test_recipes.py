@@ -258,3 +258,10 @@ def test_an_incomplete_recipe_names_what_it_lacks(tmp_path, monkeypatch, book):
     monkeypatch.setattr(recipes, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="recipe short states no 'batch_size'"):
         layered.job("short", "wrn-16-2", parse_method("student"), None, 0)
+
+
+def test_weight_of_cross_entropy_may_be_above_one(book):
+    method = parse_method("kd")
+    assert (
+        book("digits", **{"objectives.kd.ce": 2.0}).job("C100", "wrn-16-2", method, "wrn-40-4", 0).objective.ce == 2.0
+    )

@@ -180,3 +180,8 @@ def test_methods_may_be_rows():
     assert table.transposed().transposed() == table
     with pytest.raises(UserError, match=r"it has wrn-40-4:wrn-16-4$"):
         table.select(None, ["vgg*"])
+
+
+def test_added_methods_make_another_file(table6):
+    assert table6.extended(["kd", "r*"]).stem == "table06"
+    assert table6.extended(["kd+srrl", "kd", "srrl[sr]"]).stem == "table06+kd+srrl+srrl[sr]"

@@ -22,7 +22,7 @@ def test_claims_only_what_is_neither_claimed_nor_settled(make_job, store, settin
     free, taken, failed, done, lost = (make_job(lr) for lr in (0.05, 0.04, 0.03, 0.02, 0.01))
     store.write(failed, "failed", {}, failure={"reason": "diverged"})
     for job in (done, lost):
-        store.write(job, "done", {}, metrics={})
+        store.write(job, "done", {}, metrics={"last": {"top1": 97.0}})
     store.weights_path(done).parent.mkdir(parents=True)
     store.weights_path(done).write_bytes(b"weights")
     elsewhere, events = store.claim(taken), []

@@ -161,13 +161,14 @@ def test_what_concerns_all_runs_is_passed_on(error, lab, company, monkeypatch):
     assert not lab.store.record_path(company["srrl"]).exists()
 
 
-def test_method_that_refuses_its_pair_is_the_users_error(lab, company, monkeypatch):
+def test_method_that_refuses_its_pair_fails_alone(lab, company, monkeypatch):
     def refuse(*_):
         raise ValueError("unequal channels")
 
     monkeypatch.setattr(methods.kd.KD, "__init__", refuse)
-    with pytest.raises(UserError, match="kd: unequal channels"):
-        lab.train(company["kd"])
+    lab.train(company["kd"], company["srrl"])
+    assert lab.store.read(company["kd"])["failure"]["reason"] == "ValueError: unequal channels"
+    assert lab.store.read(company["srrl"])["status"] == "done"
 
 
 def test_missing_teacher_is_the_users_error(lab, company, teacher_job):

@@ -3,6 +3,7 @@ import hashlib
 import pytest
 import torch
 
+from benchmark.errors import UserError
 from benchmark.training.weights import load_weights, new_network, save_weights
 
 CPU = torch.device("cpu")
@@ -15,7 +16,7 @@ def job(make_job):
 
 def test_round_trip_is_half_precision(job, tmp_path):
     network, other = new_network(job, 10, CPU), new_network(job, 10, CPU)
-    sha = (save_weights(network, tmp_path / "w", job), load_weights(other, tmp_path / "w"))[1]
+    sha = (save_weights(network, tmp_path / "w", job), load_weights(other, tmp_path / "w", job))[1]
     assert sha == hashlib.sha256((tmp_path / "w").read_bytes()).hexdigest()
     for name, tensor in network.state_dict().items():
         loaded = other.state_dict()[name]
@@ -28,7 +29,7 @@ def test_what_is_saved_once_stays_the_same_file(job, tmp_path):
     network = new_network(job, 10, CPU)
     for name in ("a", "b", "c"):
         save_weights(network, tmp_path / name, job)
-        load_weights(network, tmp_path / name)
+        load_weights(network, tmp_path / name, job)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
 
 
@@ -38,7 +39,7 @@ def test_tensor_too_large_for_half_is_kept_in_single(job, tmp_path):
         network.classifier.weight[0, 0] = 1e5
         network.classifier.weight[0, 1] = 1 / 3
     save_weights(network, tmp_path / "w", job)
-    load_weights(other, tmp_path / "w")
+    load_weights(other, tmp_path / "w", job)
     assert torch.equal(other.classifier.weight, network.classifier.weight)
     assert torch.equal(other.classifier.bias, network.classifier.bias.half().float())
 
@@ -65,3 +66,14 @@ def test_equal_ids_mean_equal_initial_weights(make_job):
 def test_networks_are_channels_last(job):
     weight = next(parameter for parameter in new_network(job, 10, CPU).parameters() if parameter.dim() == 4)
     assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_weights_of_another_run_or_none_are_refused(make_job, tmp_path):
+    job, other = make_job("student"), make_job("student", seed=1)
+    network, path = new_network(job, 10, CPU), tmp_path / "w"
+    save_weights(network, path, other)
+    with pytest.raises(UserError, match="those of another run"):
+        load_weights(network, path, job)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match="cannot be read"):
+        load_weights(network, path, job)
