@@ -38,7 +38,8 @@ class Cohort:
     def __str__(self) -> str:
         teacher = self.teacher.network if self.teacher else "no teacher"
         students = ", ".join(dict.fromkeys(job.network for job in self.runs))
-        return f"{teacher} -> {students}, seed {self.runs[0].seed}, {len(self.runs)} runs"
+        runs = f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}"
+        return f"{teacher} -> {students}, seed {self.runs[0].seed}, {runs}"
 
 
 @dataclass(frozen=True)
