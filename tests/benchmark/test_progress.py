@@ -61,7 +61,7 @@ def test_plain_lines_where_there_is_no_terminal(show, cohorts, clock):
         shown.ended(cohorts[0].runs[0], "done", "top-1 95.00")
     counts = "0 done, 1 running, 0 failed, 1 cached, 2 waiting"
     assert output.getvalue().splitlines() == [
-        "started no teacher -> wrn-40-4, seed 0, 1 runs",
+        "started no teacher -> wrn-40-4, seed 0, 1 run",
         f"{cohorts[0]}: epoch 5/10, 1,234 images/s, best top-1 93.76; {counts}, about 35 s left",
         "done none:wrn-40-4 student seed 0: top-1 95.00",
     ]
