@@ -230,10 +230,11 @@ class _Command:
     def _all_there_is(self) -> tuple[Plan, Sequence[int]]:
         """Whole tables over the wanted seeds and those of the default that there are records of."""
         asked = self.options.seeds
-        plan = self._plan(self._whole_tables, sorted({*asked, *DEFAULT_SEEDS}))
+        most = sorted({*asked, *DEFAULT_SEEDS})
+        plan = self._plan(self._whole_tables, most)
         found = {job.seed for job in plan.jobs if job.teacher and job.id in plan.records}
         seeds = sorted({*asked, *found})
-        return self._plan(self._whole_tables, seeds), seeds
+        return (plan if seeds == most else self._plan(self._whole_tables, seeds)), seeds
 
     def _report(self, table: tables.Table, plan: Plan, seeds: Sequence[int]) -> Report:
         from benchmark import report
