@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +54,7 @@ class Shapes:
         taps: ``(channels, height, width)`` of every tap, ``f_0`` first.
         map: ``(channels, height, width)`` of the penultimate map.
         num_classes: width of the logits.
+        rectifies_preacts: whether the layer after a stage takes the ReLU of the stage's pre-activation, not its tap.
     """
 
     name: str
@@ -58,11 +62,16 @@ class Shapes:
     taps: tuple[tuple[int, int, int], ...]
     map: tuple[int, int, int]
     num_classes: int
+    rectifies_preacts: bool = False
 
     @property
     def embedding(self) -> int:
         """Width of the pooled penultimate vector."""
         return self.map[0]
+
+
+# A regular expression, and what takes the place of its matches in a name.
+Rename = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
 class Network(nn.Module):
@@ -74,7 +83,12 @@ class Network(nn.Module):
         in_size: side of the square input in pixels.
         num_classes: number of classes.
         classifier: the final Linear layer.
+        rectifies_preacts: whether the layer after a stage takes the ReLU of the stage's pre-activation, not its tap.
+        published_names: what turns the names of published weights into this network's, in this order; none if equal.
     """
+
+    rectifies_preacts: ClassVar[bool] = False
+    published_names: ClassVar[tuple[Rename, ...]] = ()
 
     family: str
     name: str
@@ -87,9 +101,10 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def resume(self, stage: int, rectified: Tensor) -> Tensor:
-        """Logits ``(B, K)`` from the rectified map that the layer after stage ``stage`` (1 to k) consumes.
+        """Logits ``(B, K)`` from the map that the layer after stage ``stage`` (1 to k) consumes.
 
-        Where that layer consumes the tap itself, linear or raw, it is the tap.
+        That is the tap, or its rectified pre-activation where the network ``rectifies_preacts``; after the last stage
+        it is the penultimate map.
         """
         raise NotImplementedError
 
@@ -115,4 +130,5 @@ class Network(nn.Module):
         self.train(training)
         taps = tuple((tap.shape[1], tap.shape[2], tap.shape[3]) for tap in features.taps)
         channels, height, width = features.map.shape[1:]
-        return Shapes(self.name, self.family, taps, (channels, height, width), self.num_classes)
+        penultimate = (channels, height, width)
+        return Shapes(self.name, self.family, taps, penultimate, self.num_classes, self.rectifies_preacts)

@@ -71,6 +71,18 @@ class MobileNetV2(StagedNetwork):
     """Taps are the rectified stem and the linear outputs of the tapped stages, so pre-activations equal the taps."""
 
     family = "mobilenetv2"
+    # Those of the half form; the other one's are not mapped.
+    published_names = (
+        (r"^conv1\.", "stem."),
+        (r"^conv2\.", "head."),
+        (r"^blocks\.", "stages."),
+        (r"\.conv\.([01])\.", r".expand.\1."),
+        (r"\.conv\.3\.", ".filter.0."),
+        (r"\.conv\.4\.", ".filter.1."),
+        (r"\.conv\.6\.", ".project."),
+        (r"\.conv\.7\.", ".norm."),
+        (r"^classifier\.0\.", "classifier."),
+    )
 
     def __init__(self, plan: Plan, request: Request) -> None:
         super().__init__()

@@ -133,6 +133,7 @@ class ResNet(StagedNetwork):
     """A residual network whose taps are the rectified stage outputs; their pre-activations are the residual sums."""
 
     family = "resnet"
+    published_names = ((r"^(fc|linear)\.", "classifier."), (r"\.shortcut\.", ".downsample."))
 
     def __init__(self, plan: Plan, request: Request, stem_size: int, stem_stride: int, pool: nn.Module) -> None:
         super().__init__()

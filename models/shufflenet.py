@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers import activated, convolution
+from models.published import one_less
 from models.registry import Request, register
 from models.staged import Stage, StagedNetwork, Unit
 
@@ -50,6 +51,18 @@ class ShuffleNetV1(StagedNetwork):
     """Taps are the rectified stage outputs."""
 
     family = "shufflenetv1"
+    published_names = (
+        (r"^conv1\.", "stem.0."),
+        (r"^bn1\.", "stem.1."),
+        (r"^layer(\d)\.", one_less("stages.{}.")),
+        (r"\.conv1\.", ".narrow.0."),
+        (r"\.bn1\.", ".narrow.1."),
+        (r"\.conv2\.", ".filter.0."),
+        (r"\.bn2\.", ".filter.1."),
+        (r"\.conv3\.", ".widen."),
+        (r"\.bn3\.", ".norm."),
+        (r"^linear\.", "classifier."),
+    )
     groups = 3
 
     def __init__(self, request: Request) -> None:
@@ -117,6 +130,31 @@ class ShuffleNetV2(StagedNetwork):
     """Taps are the rectified and shuffled stage outputs; their pre-activations are not shuffled."""
 
     family = "shufflenetv2"
+    published_names = (
+        (r"^conv1\.", "stem.0."),
+        (r"^bn1\.", "stem.1."),
+        (r"^conv2\.", "head.0."),
+        (r"^bn2\.", "head.1."),
+        (r"^layer(\d)\.", one_less("stages.{}.")),
+        # The first unit of a stage counts the layers of its two branches through, and the left one does not mix first.
+        (r"\.0\.conv1\.", ".0.left.1."),
+        (r"\.0\.bn1\.", ".0.left.2."),
+        (r"\.0\.conv2\.", ".0.left.3."),
+        (r"\.0\.bn2\.", ".0.left.4."),
+        (r"\.0\.conv3\.", ".0.right.0.0."),
+        (r"\.0\.bn3\.", ".0.right.0.1."),
+        (r"\.0\.conv4\.", ".0.right.1."),
+        (r"\.0\.bn4\.", ".0.right.2."),
+        (r"\.0\.conv5\.", ".0.right.3."),
+        (r"\.0\.bn5\.", ".0.right.4."),
+        (r"\.conv1\.", ".branch.0.0."),
+        (r"\.bn1\.", ".branch.0.1."),
+        (r"\.conv2\.", ".branch.1."),
+        (r"\.bn2\.", ".branch.2."),
+        (r"\.conv3\.", ".branch.3."),
+        (r"\.bn3\.", ".branch.4."),
+        (r"^linear\.", "classifier."),
+    )
 
     def __init__(self, request: Request) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from models.layers import activated, init_as_vgg
+from models.published import one_less
 from models.registry import Request, register
 from models.staged import Stage, StagedNetwork, Unit
 
@@ -39,6 +40,17 @@ class VGG(StagedNetwork):
     """Taps are the rectified maps that end the stem and the stages, before any pooling."""
 
     family = "vgg"
+    # A published block is one sequence of convolution, norm and ReLU, convolution, norm; the first one is the stem.
+    published_names = (
+        (r"^block0\.([01])\.", r"stem.0.\1."),
+        (r"^block0\.3\.", "stem.1.0."),
+        (r"^block0\.4\.", "stem.1.1."),
+        (r"^(block\d)\.0\.", r"\1.unit0.conv."),
+        (r"^(block\d)\.1\.", r"\1.unit0.norm."),
+        (r"^(block\d)\.3\.", r"\1.unit1.conv."),
+        (r"^(block\d)\.4\.", r"\1.unit1.norm."),
+        (r"^block(\d)\.unit", one_less("stages.{}.")),
+    )
 
     def __init__(self, request: Request, count: int) -> None:
         super().__init__()

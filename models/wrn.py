@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from models.layers import check_stage, classify, convolution, init_convolutions
 from models.preactivation import Block, Group, PreactivationNetwork
+from models.published import one_less
 from models.registry import Request, register
 
 
@@ -40,6 +41,16 @@ class WideResNet(PreactivationNetwork):
     """WRN-d-k with ``blocks`` = (d - 4) / 6 blocks in each of three groups of 16k, 32k and 64k channels."""
 
     family = "wrn"
+    published_names = (
+        (r"^bn1\.", "norm."),
+        (r"^fc\.", "classifier."),
+        (r"^block", "group"),
+        (r"\.layer\.0\.", ".first."),
+        (r"\.layer\.(\d+)\.", one_less(".rest.{}.")),
+        (r"\.bn([12])\.", r".norm\1."),
+        (r"\.convShortcut\.", ".shortcut."),
+    )
+    rectifies_preacts = True
 
     def __init__(self, request: Request, blocks: int, factor: int) -> None:
         super().__init__()

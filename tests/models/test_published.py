@@ -1,0 +1,268 @@
+"""Files of published weights: what is read, loaded, fetched and refused."""
+
+import hashlib
+import os
+import pickle
+import re
+from argparse import Namespace
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+import models
+from models.published import PublishedError, download, load_published, one_less, read_published, sha256
+
+
+def saved(folder, content, name="teacher.pth", **options):
+    torch.save(content, folder / name, **options)
+    return folder / name
+
+
+@pytest.fixture
+def theirs(build):
+    """A network's state dict under published names."""
+
+    def _theirs(name, width=0.25):
+        state = build(name, width=width, seed=1).state_dict()
+        return {key.replace("classifier", "fc"): tensor for key, tensor in state.items()}
+
+    return _theirs
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_own_names_stay(build, name):
+    network, state = build(name), build(name, seed=1).state_dict()
+    load_published(network, state)
+    assert all(torch.equal(tensor, state[key]) for key, tensor in network.state_dict().items())
+
+
+def test_numbers_are_counted_from_zero():
+    assert re.sub(r"^a(\d+)\.b(\d+)", one_less("c{}.d{}"), "a10.b1.e") == "c9.d0.e"
+
+
+@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"state_dict": state}], ids=["bare", "state_dict"])
+def test_the_state_dict_is_found_and_its_parallel_prefix_goes(tmp_path, theirs, wrap):
+    state = theirs("resnet8x4")
+    path = saved(tmp_path, wrap({f"module.{key}": tensor for key, tensor in state.items()}))
+    read = read_published(path)
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[key], state[key]) for key in state)
+
+
+def test_safetensors_are_read(tmp_path, theirs):
+    state = theirs("resnet8x4")
+    save_file(state, tmp_path / "teacher.safetensors")
+    read = read_published(tmp_path / "teacher.safetensors")
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[key], state[key]) for key in state)
+
+
+@pytest.mark.parametrize("scalar", [np.float64(73.2), np.float32(73.2), np.int64(73), np.bool_(1)])
+@pytest.mark.parametrize("module", [b"numpy._core.multiarray", b"numpy.core.multiarray"])
+def test_accuracies_may_be_numpy_s(tmp_path, scalar, module):
+    content = {"model": {"weight": torch.arange(3.0)}, "best_acc": scalar}
+    # The older of torch's two formats, where a name can be exchanged for another one.
+    path = saved(tmp_path, content, _use_new_zipfile_serialization=False)
+    raw = path.read_bytes()
+    written = re.search(rb"numpy\.(_core|core)\.multiarray", raw)[0]
+    path.write_bytes(raw.replace(written, module))
+    assert read_published(path)["weight"].tolist() == [0, 1, 2]
+    assert read_published(saved(tmp_path, content))["weight"].tolist() == [0, 1, 2]
+
+
+def test_nothing_more_is_trusted_afterwards(tmp_path):
+    path = saved(tmp_path, {"model": {"weight": torch.zeros(1)}, "best_acc": np.float64(1)})
+    read_published(path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize("write", ["torch", "old torch", "pickle"])
+def test_a_file_that_runs_code_is_refused_and_does_not(tmp_path, write):
+    content = {"model": {"weight": torch.zeros(1)}, "opt": Trap(tmp_path / "sprung")}
+    path = tmp_path / "teacher.pth"
+    if write == "pickle":
+        path.write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=2))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=write == "torch")
+    with pytest.raises(PublishedError, match=r"teacher.pth is refused, as it calls for \w+\.mkdir of Python: save"):
+        read_published(path)
+    assert not (tmp_path / "sprung").exists()
+    with path.open("rb") as file:
+        assert write != "pickle" or pickle.load(file) is None
+    assert (write == "pickle") == (tmp_path / "sprung").exists()
+
+
+def test_options_of_a_training_are_left_unread(tmp_path):
+    path = saved(tmp_path, {"model": {"weight": torch.ones(1)}, "opt": Namespace(epochs=240)})
+    assert read_published(path)["weight"] == 1
+
+
+def test_objects_are_refused_by_name(tmp_path):
+    path = saved(tmp_path, {"model": {"weight": torch.zeros(1)}, "when": Fraction(1, 2)})
+    with pytest.raises(PublishedError, match=r"calls for fractions\.Fraction of Python: save its state dict alone"):
+        read_published(path)
+
+
+@pytest.mark.parametrize("modern", [True, False])
+@pytest.mark.parametrize("part", [0.5, 0.98])
+def test_truncated_files_are_damaged(tmp_path, modern, part):
+    path = saved(tmp_path, {"weight": torch.zeros(5000)}, _use_new_zipfile_serialization=modern)
+    raw = path.read_bytes()
+    path.write_bytes(raw[: int(len(raw) * part)])
+    with pytest.raises(PublishedError, match=r"teacher.pth is no file of weights, or it is damaged$"):
+        read_published(path)
+
+
+@pytest.mark.parametrize("name", ["teacher.pth", "teacher.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", bytes(range(256))])
+def test_other_files_are_no_weights(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PublishedError, match=rf"{name} is no file of weights, or it is damaged$"):
+        read_published(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["none.pth", "none.safetensors", "folder.pth"])
+def test_what_is_no_file_cannot_be_read(tmp_path, name):
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(PublishedError, match=rf"{name} cannot be read: [^\n]+$"):
+        read_published(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [{}, {"model": {}}, {"model": {"epoch": 3}}, {"state": {"a": 1}}, [torch.zeros(1)]])
+def test_files_without_a_state_dict_are_refused(tmp_path, content):
+    with pytest.raises(PublishedError, match="holds no state dict: it must be one, or have one under 'model' or"):
+        read_published(saved(tmp_path, content))
+
+
+def changed(state, **changes):
+    return {key: tensor for key, tensor in {**state, **changes}.items() if tensor is not None}
+
+
+REFUSALS = {
+    "shape": ({"fc.weight": torch.zeros(10, 64)}, "fc.weight is (10, 64), it must be (5, 64)"),
+    "missing": ({"layer3.0.bn2.running_var": None}, "layer3.0.bn2.running_var is missing"),
+    "left over": ({"layer4.0.conv1.weight": torch.zeros(1)}, "layer4.0.conv1.weight is left over"),
+    "twice": ({"linear.bias": torch.zeros(5)}, "linear.bias is given twice"),
+    "two": ({"bn1.weight": None, "bn1.bias": None}, "bn1.weight is missing (and 1 more)"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_state_dict_that_does_not_fit_changes_nothing(build, theirs, case):
+    changes, reason = REFUSALS[case]
+    network = build("resnet8x4")
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    with pytest.raises(PublishedError) as caught:
+        load_published(network, changed(theirs("resnet8x4"), **changes))
+    assert str(caught.value) == f"this is no resnet8x4: {reason}"
+    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
+
+
+def test_another_network_s_weights_are_refused(build, theirs):
+    with pytest.raises(PublishedError) as caught:
+        load_published(build("resnet32x4", width=1.0), theirs("resnet20", width=1.0))
+    first = "conv1.weight is (16, 3, 3, 3), it must be (32, 3, 3, 3)"
+    # Two blocks of ten tensors are missing in each stage, and so are the five of the first one's projection.
+    shapes, missing = 1 + 4 + 3 * (3 * 10) + 2 * 5 + 1, 3 * 2 * 10 + 5
+    assert str(caught.value) == f"this is no resnet32x4: {first} (and {shapes + missing - 1} more)"
+
+
+def test_counts_of_batches_do_not_matter(build, theirs):
+    state = theirs("resnet8x4")
+    without = {key: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
+    for given in (without, {**state, "bn9.num_batches_tracked": torch.tensor(1)}):
+        network = build("resnet8x4")
+        load_published(network, given)
+        assert torch.equal(network.classifier.weight, state["fc.weight"])
+
+
+@pytest.fixture
+def hosted(tmp_path, monkeypatch):
+    """Puts a file where torchvision's weights seem to be: its URL, and the folder to download to."""
+
+    def _hosted(content=b"weights", digits=None):
+        digits = digits or hashlib.sha256(content).hexdigest()[:8]
+        file = tmp_path / "host" / f"resnet34-{digits}.pth"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+        monkeypatch.setattr(torchvision.models, "get_weight", lambda _: SimpleNamespace(url=file.as_uri()))
+        return file, tmp_path / "cache"
+
+    return _hosted
+
+
+NAME = "ResNet34_Weights.IMAGENET1K_V1"
+
+
+def test_weights_are_downloaded_once(hosted):
+    file, folder = hosted()
+    path = download(NAME, folder)
+    assert path == folder / file.name
+    assert path.read_bytes() == b"weights"
+    file.unlink()
+    assert download(NAME, folder) == path
+
+
+def test_a_damaged_file_is_downloaded_again(hosted):
+    file, folder = hosted()
+    folder.mkdir()
+    (folder / file.name).write_bytes(b"half")
+    assert download(NAME, folder).read_bytes() == b"weights"
+
+
+def test_an_unreachable_file_is_to_be_fetched_by_hand(hosted):
+    file, folder = hosted()
+    file.unlink()
+    with pytest.raises(PublishedError) as caught:
+        download(NAME, folder)
+    start, end = (
+        f"{NAME} cannot be downloaded (",
+        f"): fetch {file.as_uri()} by hand and give the file with --teacher NAME=FILE",
+    )
+    assert str(caught.value).startswith(start)
+    assert str(caught.value).endswith(end)
+    assert "\n" not in str(caught.value)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_of_another_content_is_not_kept(hosted):
+    _, folder = hosted(digits="0123abcd")
+    with pytest.raises(PublishedError, match=r"0123abcd.*fetch file://"):
+        download(NAME, folder)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [18, 34, 50])
+def test_the_address_is_torchvision_s(monkeypatch, tmp_path, size):
+    asked = []
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda url, *_, **__: asked.append(url))
+    weights = f"ResNet{size}_Weights.IMAGENET1K_V1"
+    assert download(weights, tmp_path).name == asked[0].rpartition("/")[2]
+    assert asked == [torchvision.models.get_weight(weights).url]
+
+
+@pytest.mark.parametrize("name", ["resnet34", "ResNet34_Weights.IMAGENET1K_V9", "Nothing_Weights.DEFAULT", "resnet.a"])
+def test_unknown_weights_are_named(tmp_path, name):
+    with pytest.raises(PublishedError, match=rf"no weights '{name}': they are named as in ResNet34_Weights"):
+        download(name, tmp_path)
+
+
+def test_sha256_is_that_of_the_content(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    assert sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
