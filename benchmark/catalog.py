@@ -11,16 +11,33 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError, unknown
 
 ROOT = Path(__file__).resolve().parents[1]
-REQUIREMENTS = ("teacher_in_train_mode",)
-"""What a method may ask of the trainer beyond the common."""
+REQUIREMENTS = ("teacher_in_train_mode", "equal_channels")
+"""What a method may need beyond the common: of the trainer, or of the two networks."""
 
-_DECLARED = ("title", "citation", "revision", "objective", "variants", "choices", "requires")
+FIRST_STAGES = ("", "student", "teacher")
+"""Whose features a method's first stage trains on; most have none."""
+
+TUNED = "tuned"
+"""The variant that chooses among a method's candidates."""
+
+_DECLARED = (
+    "title",
+    "citation",
+    "revision",
+    "objective",
+    "variants",
+    "choices",
+    "requires",
+    "first_stage",
+    "candidates",
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +52,9 @@ class MethodInfo:
         objective: default weights, ``ce`` and ``weight``.
         variants: short names for sets of options.
         choices: what an option may be, where that is a few words.
-        requires: what the trainer must supply.
+        requires: what the trainer must supply, or the networks must have.
+        first_stage: whose first stage comes before a run: "student", "teacher", or none if empty.
+        candidates: sets of options among which ``NAME[tuned]`` chooses.
         options: every option with its default.
         code: SHA-256 of the file's syntax tree without docstrings.
     """
@@ -49,6 +68,8 @@ class MethodInfo:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
+    first_stage: str = ""
+    candidates: tuple[Mapping[str, Any], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -110,6 +131,14 @@ def networks() -> dict[str, NetworkInfo]:
         }
 
 
+def applies(method: MethodInfo, student: NetworkInfo, teacher: NetworkInfo) -> bool:
+    """Whether the method can be applied to two networks: taps paired from the stem on may need equal channels."""
+    if "equal_channels" not in method.requires:
+        return True
+    pairs = zip(student.taps.split(), teacher.taps.split(), strict=False)
+    return all(mine.split("x")[0] == theirs.split("x")[0] for mine, theirs in pairs)
+
+
 def read_method(path: Path) -> MethodInfo | None:
     """The method that a file defines, or None if it defines none.
 
@@ -127,10 +156,13 @@ def read_method(path: Path) -> MethodInfo | None:
     if missing:
         raise UserError(f"{path}: the method lacks the class attribute '{min(missing)}'")
     known = {key: literals[key] for key in _DECLARED if key in literals}
-    if "requires" in known:
-        known["requires"] = tuple(known["requires"])
+    for key in ("requires", "candidates"):
+        if isinstance(known.get(key), list):
+            known[key] = tuple(known[key])
+    options = dict(_options(path, classes[0]))
     _check_literals(path, known)
-    return MethodInfo(**known, name=path.stem, options=dict(_options(path, classes[0])), code=_code_hash(tree))
+    _check_candidates(path, known, options)
+    return MethodInfo(**known, name=path.stem, options=options, code=_code_hash(tree))
 
 
 def _parsed(path: Path) -> ast.Module:
@@ -144,10 +176,23 @@ def _check_literals(path: Path, known: Mapping[str, Any]) -> None:
     for requirement in known.get("requires", ()):
         if requirement not in REQUIREMENTS:
             raise unknown(f"requirement in {path}", requirement, REQUIREMENTS)
+    if known.get("first_stage", "") not in FIRST_STAGES:
+        raise unknown(f"first_stage in {path}", str(known["first_stage"]), FIRST_STAGES[1:])
     weights = known.get("objective", {"ce": 1.0, "weight": 1.0})
     numbers = isinstance(weights, dict) and all(isinstance(value, int | float) for value in weights.values())
     if not numbers or set(weights) != {"ce", "weight"}:
         raise UserError(f"{path}: objective must be two numbers, like {{'ce': 1.0, 'weight': 1.0}}, not {weights!r}")
+
+
+def _check_candidates(path: Path, known: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    candidates = known.get("candidates", ())
+    if not isinstance(candidates, tuple) or not all(isinstance(candidate, dict) for candidate in candidates):
+        raise UserError(f"{path}: candidates must be sets of options, like ({{'weight': 1.0}},), not {candidates!r}")
+    for option in chain.from_iterable(candidates):
+        if option not in options:
+            raise unknown(f"option among the candidates in {path}", str(option), options)
+    if TUNED in known.get("variants", {}):
+        raise UserError(f"{path}: no variant may be called '{TUNED}', which chooses among the candidates")
 
 
 def _is_method(node: ast.ClassDef) -> bool:

@@ -6,9 +6,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from methods.base import Batch, Method, Pair
+from methods.base import Batch, Method, NotApplicableError, Pair
 
-__all__ = ["Batch", "Method", "Pair", "load", "names"]
+__all__ = ["Batch", "Method", "NotApplicableError", "Pair", "load", "names"]
 
 
 def load(name: str) -> type[Method]:

@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from models import Features, Network, Shapes
 
 
+class NotApplicableError(ValueError):
+    """A method cannot be applied to a pair of networks; the message says why in one sentence."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """A teacher, a student and the data between them, as a method sees them when it builds its modules.
@@ -66,8 +70,17 @@ class Method(nn.Module):
         objective: weight of cross-entropy (``ce``) and of this term (``weight``) where a recipe states none.
         variants: short names for sets of options, as in ``srrl[sr]``.
         choices: what an option may be, where that is a few words; others are refused before anything is trained.
-        requires: what the trainer must supply beyond the common: ``teacher_in_train_mode`` (the teacher's features
-            come from a copy that normalises with batch statistics).
+        requires: what the method needs beyond the common. Of the trainer: ``teacher_in_train_mode`` (the teacher's
+            features come from a copy that normalises with batch statistics). Of the pair: ``equal_channels`` (taps
+            paired from the stem on have as many channels in either network).
+        first_stage: what is trained by `prepare` before a run. ``"student"``: the student's trunk together with the
+            `prepared` modules, which are dropped before the run starts from that student. ``"teacher"``: the
+            `prepared` modules alone, on the teacher's features, once for all students of that teacher; every run
+            loads them and keeps them frozen. Empty: nothing.
+        candidates: sets of options among which ``NAME[tuned]`` chooses on held-out training images.
+
+    Raises:
+        NotApplicableError: the pair lacks what ``requires`` names.
     """
 
     title: ClassVar[str]
@@ -77,14 +90,45 @@ class Method(nn.Module):
     variants: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     requires: ClassVar[tuple[str, ...]] = ()
+    first_stage: ClassVar[str] = ""
+    candidates: ClassVar[tuple[Mapping[str, object], ...]] = ()
 
     def __init__(self, pair: Pair) -> None:
         super().__init__()
         self.pair = pair
+        if "equal_channels" in self.requires:
+            _check_channels(self.title, pair)
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         """Named parts of the loss, scalars; the trainer sums them and multiplies by the term's weight.
 
-        ``teacher`` carries no graph. Both are at least float32.
+        ``teacher`` carries no graph. Both are at least float32. A method whose work is done after its first stage
+        gives none.
         """
         raise NotImplementedError
+
+    def prepared(self) -> nn.Module:
+        """The submodules that only the first stage trains; the run's optimiser leaves them out."""
+        return nn.ModuleList()
+
+    def prepare(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+        """Named parts of the first stage's loss, scalars that the trainer sums without weights.
+
+        In a first stage of the teacher the method is built for the teacher as its own student, and both arguments are
+        the teacher's features, without a graph.
+        """
+        raise NotImplementedError
+
+    def connect(self, student: Features) -> Tensor | None:
+        """The student's embedding among the teacher's, ``(B, C_T)``; None where the method trains no such map."""
+        return None
+
+
+def _check_channels(title: str, pair: Pair) -> None:
+    paired = list(zip(pair.student.taps, pair.teacher.taps, strict=False))
+    mine, theirs = ([shape[0] for shape in side] for side in zip(*paired, strict=True))
+    if mine != theirs:
+        raise NotApplicableError(
+            f"{title} needs maps of equal channels, but {pair.student.name} has {', '.join(map(str, mine))} where "
+            f"{pair.teacher.name} has {', '.join(map(str, theirs))}"
+        )

@@ -75,9 +75,11 @@ TRANSFERS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def consumed(features: Features, stage: int) -> Tensor:
-    """The rectified map that the layer after a stage takes; after the last stage (or -1) the penultimate map."""
-    return features.map if _is_last(stage, features.taps) else functional.relu(features.preacts[stage])
+def consumed(features: Features, shapes: Shapes, stage: int) -> Tensor:
+    """The map that the layer after a stage takes; after the last stage (or -1) the penultimate map."""
+    if _is_last(stage, shapes.taps):
+        return features.map
+    return functional.relu(features.preacts[stage]) if shapes.rectifies_preacts else features.taps[stage]
 
 
 def _channels(shapes: Shapes, stage: int) -> int:
@@ -100,8 +102,8 @@ class SRRL(Method):
         form: distance of SR: "l2", "ce" or "kl".
         temperature: of the form "kl".
         layers: where to apply both, joined by "+": "last" is the penultimate map of either network; "conv2", "conv3"
-            ... are the first, second ... stage of both, so "conv4" of two wide ResNets equals "last". The teacher's
-            stages before the last must feed a rectified map to the next.
+            ... are the first, second ... stage of both, so "conv4" of two wide ResNets equals "last". Where the next
+            layer of the teacher takes a linear or raw map, its negative means stay out of the connector's reach.
         adain_std: whose deviation the teacher's inner map keeps: "teacher" moves means only.
     """
 
@@ -117,6 +119,11 @@ class SRRL(Method):
         "form": ("l2", "ce", "kl"),
         "adain_std": ("teacher", "student"),
     }
+    candidates: ClassVar[tuple[Mapping[str, object], ...]] = (
+        {"fm": 1.0, "sr": 1.0},
+        {"fm": 1.0, "sr": 5.0},
+        {"fm": 10.0, "sr": 1.0},
+    )
 
     def __init__(
         self,
@@ -148,8 +155,8 @@ class SRRL(Method):
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         parts: dict[str, list[Tensor]] = {"fm": [], "sr": []}
         for layer, stage in self.stages.items():
-            connected = self.connectors[layer](consumed(student, stage))
-            target = consumed(teacher, stage)
+            connected = self.connectors[layer](consumed(student, self.pair.student, stage))
+            target = consumed(teacher, self.pair.teacher, stage)
             if self.fm:
                 parts["fm"].append(self.fm * fm_loss(connected, target))
             if self.sr:
@@ -157,6 +164,12 @@ class SRRL(Method):
                 loss = self.form(regressed, teacher.logits, batch.targets, self.temperature)
                 parts["sr"].append(self.sr * loss)
         return {name: torch.stack(losses).sum() for name, losses in parts.items() if losses}
+
+    def connect(self, student: Features) -> Tensor | None:
+        for layer, stage in self.stages.items():
+            if all(_is_last(stage, shapes.taps) for shapes in (self.pair.student, self.pair.teacher)):
+                return pooled(self.connectors[layer](student.map))
+        return None
 
     def _regress(self, stage: int, connected: Tensor, teacher: Tensor) -> Tensor:
         """Logits of the frozen teacher from the student's features; the graph runs through its layers."""

@@ -14,6 +14,15 @@ from methods import Batch, Pair
 SAMPLES, CLASSES = 40, 5
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks as small as these lose more to waking threads than they gain by them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def golden():
     """Losses of the `wave` inputs, computed in float64 by implementations other than this one."""

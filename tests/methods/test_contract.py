@@ -1,7 +1,10 @@
 """What every method must do, whatever it computes; new methods are found and tested by themselves."""
 
 import copy
+import dataclasses
 import inspect
+from functools import cache
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -10,13 +13,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import methods
 from benchmark import catalog
+from benchmark.objectives import checked_options
 from models import Features
 
 PAIRS = {
-    "deeper": ("wrn-16-2", "wrn-40-4", (16, 16)),
+    "wider": ("wrn-16-2", "wrn-40-4", (16, 16)),
     "bottleneck": ("resnet10-narrow", "resnet50-narrow", (16, 16)),
     "stages-differ": ("wrn-16-2", "resnet34-wide", (16, 24)),
     "linear-taps": ("mobilenetv2-cifar", "wrn-16-2", (16, 16)),
+    "alike": ("wrn-16-2", "wrn-40-2", (32, 32)),
+    "same-taps": ("resnet20", "resnet56", (32, 32)),
+    "vgg-to-mobilenet": ("mobilenetv2-half", "vgg13", (32, 32)),
+    "resnet-to-shufflenetv1": ("shufflenetv1", "resnet32x4", (32, 32)),
+    "resnet-to-shufflenetv2": ("shufflenetv2", "resnet32x4", (32, 32)),
+    "bottlenecks-to-vgg": ("vgg8", "resnet50-crd", (32, 32)),
 }
 CASES = [
     pytest.param(name, options, id="-".join([name, *variant]))
@@ -33,50 +43,106 @@ def benches(make_bench):
     return {key: make_bench(*names, sizes=sizes) for key, (*names, sizes) in PAIRS.items()}
 
 
+def channels_differ(pair):
+    return any(mine[0] != theirs[0] for mine, theirs in zip(pair.student.taps, pair.teacher.taps, strict=False))
+
+
+def built(name, pair, **options):
+    """The method for a pair; None where it needs equal channels and they differ, which it must say there alone."""
+    kind = methods.load(name)
+    if "equal_channels" not in kind.requires or not channels_differ(pair):
+        return kind(pair, **options)
+    with pytest.raises(methods.NotApplicableError) as caught:
+        kind(pair, **options)
+    assert all(word in str(caught.value) for word in (kind.title, pair.student.name, pair.teacher.name))
+    return None
+
+
+def unlike(name, benches):
+    """Networks of different numbers of stages; of equal ones where the method needs equal channels."""
+    return benches["alike" if "equal_channels" in methods.load(name).requires else "stages-differ"]
+
+
+def parts_of(method, seen):
+    """The losses that train the student: the first stage's, where that is what the method is for."""
+    step = method.prepare if method.first_stage == "student" else method
+    return step(seen.student, seen.teacher, seen.data)
+
+
 def total(method, seen):
-    parts = method(seen.student, seen.teacher, seen.data)
+    parts = parts_of(method, seen)
     assert parts
     assert all(part.shape == () for part in parts.values())
     return sum(parts.values())
 
 
+def gradients(loss, tensors):
+    """Gradients of a loss by the places of those of the tensors that it depends on; the graph stays."""
+    found = torch.autograd.grad(loss, tensors, allow_unused=True, retain_graph=True) if tensors else ()
+    return {place: gradient for place, gradient in enumerate(found) if gradient is not None}
+
+
+@pytest.fixture(scope="module")
+def see(benches):
+    """``see(pair, size)`` is a batch that many methods look at: each runs its networks once."""
+
+    @cache
+    def features(pair, size):
+        return benches[pair].batch(size)
+
+    def make(pair, size):
+        seen = features(pair, size)
+        data = dataclasses.replace(seen.data, generator=torch.Generator().manual_seed(0))
+        return SimpleNamespace(student=seen.student, teacher=seen.teacher, data=data)
+
+    return make
+
+
+# A remainder of two images is the smallest that any map can be normed in; to RKD all pairs of images are alike.
+@pytest.mark.parametrize("size", [2, 4])
 @every_pair
 @every_case
-def test_gradient_reaches_student_and_method_but_not_the_teacher(name, options, pair, benches):
-    bench = benches[pair]
-    bench.student.zero_grad()
-    method, seen = methods.load(name)(bench.pair, **options), bench.batch()
+def test_gradient_reaches_student_and_method_but_not_the_teacher(name, options, pair, size, benches, see):
+    bench, seen = benches[pair], see(pair, size)
+    if (method := built(name, bench.pair, **options)) is None:
+        return
+    before = torch.get_rng_state()
     loss = total(method, seen)
-    loss.backward()
-    reached = [parameter.grad for parameter in bench.student.parameters() if parameter.grad is not None]
+    student, parameters = gradients(loss, list(bench.student.parameters())), list(method.parameters())
+    assert torch.equal(before, torch.get_rng_state())
     assert torch.isfinite(loss)
-    assert all(torch.isfinite(gradient).all() for gradient in reached)
-    assert sum(gradient.abs().sum() for gradient in reached) > 0
-    assert all(parameter.grad is not None for parameter in method.parameters())
-    assert all(parameter.grad is None for parameter in bench.teacher.parameters())
+    assert all(torch.isfinite(gradient).all() for gradient in student.values())
+    assert student
+    assert size == 2 or sum(gradient.abs().sum() for gradient in student.values()) > 0
+    prepared = {id(parameter) for parameter in method.prepared().parameters()}
+    in_first_stage = method.first_stage == "student"
+    expected = {place for place, each in enumerate(parameters) if (id(each) in prepared) == in_first_stage}
+    assert set(gradients(loss, parameters)) == expected
+    assert not any(parameter.requires_grad for parameter in bench.teacher.parameters())
 
 
 @every_pair
 @every_case
 def test_teacher_is_no_part_of_the_method(name, options, pair, benches):
     bench = benches[pair]
-    method = methods.load(name)(bench.pair, **options)
+    if (method := built(name, bench.pair, **options)) is None:
+        return
     own = {tensor.data_ptr() for tensor in method.state_dict().values() if tensor.numel()}
     assert not set(map(id, method.modules())) & set(map(id, bench.teacher.modules()))
     assert not own & {tensor.data_ptr() for tensor in bench.teacher.state_dict().values()}
 
 
 @every_method
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [1, 3])
 def test_small_last_batch(name, size, benches):
-    bench = benches["deeper"]
+    bench = unlike(name, benches)
     assert torch.isfinite(total(methods.load(name)(bench.pair), bench.batch(size)))
 
 
 @every_method
 @pytest.mark.parametrize("size", [1, 4])
 def test_features_of_a_dead_student_are_finite_with_finite_gradient(name, size, benches):
-    bench = benches["stages-differ"]
+    bench = unlike(name, benches)
     shapes, seen = bench.pair.student, bench.batch(size)
 
     def zeros(*shape):
@@ -94,7 +160,7 @@ def test_features_of_a_dead_student_are_finite_with_finite_gradient(name, size, 
 
 @every_case
 def test_same_state_and_generator_give_the_same_loss_and_leave_global_random_numbers_alone(name, options, benches):
-    bench = benches["deeper"]
+    bench = unlike(name, benches)
     method = methods.load(name)(bench.pair, **options)
     total(method, bench.batch(seed=0))
     # A fresh instance with other random weights stands for a run that goes on from a checkpoint.
@@ -132,7 +198,7 @@ class NoWaiting(TorchDispatchMode):
 
 @every_case
 def test_host_never_waits_for_the_device(name, options, benches):
-    bench = benches["stages-differ"]
+    bench = unlike(name, benches)
     method, seen = methods.load(name)(bench.pair, **options), bench.batch()
     with NoWaiting():
         total(method, seen).backward()
@@ -149,12 +215,13 @@ def test_waiting_is_noticed():
 def test_literals_read_from_the_file_are_those_of_the_class(name):
     method, info = methods.load(name), catalog.methods()[name]
     parameters = inspect.signature(method).parameters.values()
-    for literal in ("title", "citation", "revision", "objective", "variants", "requires"):
+    for literal in catalog._DECLARED:
         assert getattr(info, literal) == getattr(method, literal)
     assert info.options == {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
     assert [each.name for each in parameters if each.kind is not each.KEYWORD_ONLY] == ["pair"]
     assert set(info.objective) == {"ce", "weight"}
-    assert all(set(options) <= set(info.options) for options in info.variants.values())
+    for options in (*info.variants.values(), *info.candidates):
+        assert checked_options(info, options) == options
 
 
 def test_planning_and_training_know_the_same_methods():
@@ -163,7 +230,7 @@ def test_planning_and_training_know_the_same_methods():
 
 @every_method
 def test_loss_depends_on_the_teacher(name, benches):
-    bench = benches["deeper"]
+    bench = unlike(name, benches)
     method, seen = methods.load(name)(bench.pair), bench.batch()
     state = copy.deepcopy(method.state_dict())
     first = total(method, seen)
@@ -171,3 +238,63 @@ def test_loss_depends_on_the_teacher(name, benches):
     other = bench.batch()
     other.teacher = bench.batch(seed=1).teacher
     assert total(method, other) != first
+
+
+@every_pair
+@every_method
+def test_planning_knows_where_a_method_can_be_applied(name, pair, benches):
+    networks = [catalog.networks()[network] for network in PAIRS[pair][:2]]
+    applies = catalog.applies(catalog.methods()[name], *networks)
+    assert applies == (built(name, benches[pair].pair) is not None)
+
+
+@every_method
+def test_prepared_modules_are_the_method_s_own_and_only_of_first_stages(name, benches):
+    bench = unlike(name, benches)
+    method, seen = methods.load(name)(bench.pair), bench.batch()
+    assert set(method.prepared().parameters()) <= set(method.parameters())
+    if not method.first_stage:
+        assert not list(method.prepared().parameters())
+        with pytest.raises(NotImplementedError):
+            method.prepare(seen.student, seen.teacher, seen.data)
+    if method.first_stage == "student":
+        assert method(seen.student, seen.teacher, seen.data) == {}
+
+
+OF_TEACHER = [name for name in methods.names() if methods.load(name).first_stage == "teacher"]
+
+
+def own_student(pair):
+    return dataclasses.replace(pair, student=pair.teacher)
+
+
+@every_pair
+@pytest.mark.parametrize("name", OF_TEACHER)
+def test_first_stage_of_a_teacher_trains_what_it_prepares_and_nothing_else(name, pair, benches, see):
+    bench, seen = benches[pair], see(pair, 2)
+    method = methods.load(name)(own_student(bench.pair))
+    before = torch.get_rng_state()
+    loss = sum(method.prepare(seen.teacher, seen.teacher, seen.data).values())
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.isfinite(loss)
+    parameters, prepared = list(method.parameters()), set(method.prepared().parameters())
+    reached = gradients(loss, parameters)
+    assert {parameters[place] for place in reached} == prepared
+    assert all(gradient.abs().sum() > 0 for gradient in reached.values())
+    assert not any(parameter.requires_grad for parameter in bench.teacher.parameters())
+
+
+@every_pair
+@pytest.mark.parametrize("name", OF_TEACHER)
+def test_first_stage_of_a_teacher_serves_every_student(name, pair, benches):
+    alone, run = (methods.load(name)(each) for each in (own_student(benches[pair].pair), benches[pair].pair))
+    run.prepared().load_state_dict(alone.prepared().state_dict())
+
+
+@every_method
+def test_connected_embedding_has_the_teachers_width_and_needs_no_waiting(name, benches):
+    bench = unlike(name, benches)
+    method, seen = methods.load(name)(bench.pair), bench.batch()
+    with NoWaiting():
+        connected = method.connect(seen.student)
+    assert connected is None or connected.shape == seen.teacher.embedding.shape

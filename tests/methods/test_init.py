@@ -6,7 +6,8 @@ import methods
 
 
 def test_every_name_loads_one_method_and_helpers_are_none():
-    assert {"kd", "at", "ofd", "rkd", "crd", "srrl", "fitnet", "sp", "cc", "vid", "pkt", "nst"} <= set(methods.names())
+    losses = {"kd", "at", "ofd", "rkd", "crd", "srrl", "fitnet", "sp", "cc", "vid", "pkt", "nst", "ab", "ft", "fsp"}
+    assert losses <= set(methods.names())
     assert not {"base", "alignment", "connector", "regressor"} & set(methods.names())
     for name in methods.names():
         found = methods.load(name)
@@ -16,5 +17,5 @@ def test_every_name_loads_one_method_and_helpers_are_none():
 
 @pytest.mark.parametrize("name", ["nothing", "alignment", "base", "kd.KD"])
 def test_unknown_names_are_errors_that_list_the_known(name):
-    with pytest.raises(ValueError, match=r"known are at, .*kd"):
+    with pytest.raises(ValueError, match=r"known are ab, at, .*kd"):
         methods.load(name)

@@ -24,6 +24,7 @@ def test_golden(golden, wave):
     loss = kd_loss(student, teacher, 4.0)
     assert loss.item() == pytest.approx(golden["KL_T4"], abs=1e-9)
     ce = functional.cross_entropy(student, torch.arange(4))
+    assert ce.item() == pytest.approx(golden["CE"], abs=1e-9)
     assert (0.1 * ce + 0.9 * loss).item() == pytest.approx(golden["KD_0.1_0.9_T4"], abs=1e-9)
 
 

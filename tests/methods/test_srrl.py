@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from methods import load
-from methods.srrl import FORMS, fm_loss, pooled, transfer_mean, transfer_mean_and_deviation
+from methods.srrl import FORMS, consumed, fm_loss, pooled, transfer_mean, transfer_mean_and_deviation
 
 SRRL = load("srrl")
 
@@ -109,6 +109,37 @@ def test_inner_layer_feeds_the_moved_map_through_the_rest_of_the_teacher(make_be
     regressed = bench.teacher.resume(2, transfer(target, connected))
     assert parts["fm"].item() == pytest.approx(fm_loss(connected, target).item(), rel=1e-5)
     assert parts["sr"].item() == pytest.approx((regressed - seen.teacher.logits).square().mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2-half", "shufflenetv2", "resnet10-narrow", "resnet34-xnorpp-real", "vgg8", "wrn-10-1"]
+)
+def test_inner_layer_takes_what_the_next_layer_consumes(make_bench, name):
+    bench = make_bench(name, "wrn-10-1", sizes=(32, 32))
+    features = bench.batch().student
+    for stage in range(1, len(features.taps)):
+        logits = bench.student.resume(stage, consumed(features, bench.pair.student, stage))
+        torch.testing.assert_close(logits, features.logits)
+
+
+def test_connected_embedding_is_the_one_that_the_classifier_sees(make_bench):
+    bench = make_bench("wrn-10-1", "wrn-10-2")
+    seen = bench.batch()
+    for layers in ("last", "conv4", "conv2+conv4"):
+        method, parts = evaluated(bench, seen, fm=0.0, layers=layers)
+        connected = method.connect(seen.student)
+        regressed = functional.mse_loss(bench.teacher.classifier(connected), seen.teacher.logits)
+        if "+" not in layers:
+            assert parts["sr"].item() == pytest.approx(regressed.item(), rel=1e-5)
+        expected = method.connectors[layers.split("+")[-1]](seen.student.map).mean(dim=(2, 3))
+        assert torch.equal(connected, expected)
+
+
+def test_without_a_connector_between_the_last_maps_nothing_is_connected(make_bench):
+    alike, unlike = make_bench("wrn-10-1", "wrn-10-2"), make_bench("wrn-10-1", "resnet10-narrow")
+    assert SRRL(alike.pair, layers="conv2+conv3").connect(alike.batch().student) is None
+    # The student's last stage stands beside an inner one of the teacher.
+    assert SRRL(unlike.pair, layers="conv4").connect(unlike.batch().student) is None
 
 
 def test_layers_add_up(make_bench):
