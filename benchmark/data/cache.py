@@ -1,10 +1,10 @@
-"""Decoded images on disk, opened as memory maps."""
+"""Arrays on disk, opened as memory maps: decoded images, or where encoded ones are."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,30 +12,28 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.dataset import Announce, Split
+from benchmark.data.dataset import Announce
 from benchmark.errors import UserError
 
 _VERSION = 1  # raised when the decoding or the canonical order changes: older folders are then rebuilt
-_SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """Both splits in canonical order, and their fingerprint."""
+    """Arrays by name, and the fingerprint of what they hold."""
 
-    train: Split
-    test: Split
+    arrays: Mapping[str, np.ndarray[Any, Any]]
     fingerprint: str
 
 
-def stored(folder: Path, build: Callable[[], Stored], announce: Announce) -> Stored:
+def stored(folder: Path, build: Callable[[Path], Stored], announce: Announce) -> Stored:
     """Opens a cache folder, building it first where it is missing or corrupt.
 
     Processes that need the same folder at the same time wait for the first of them.
 
     Args:
         folder: holds the arrays and ``meta.json``; appears complete or not at all.
-        build: makes what goes into it.
+        build: makes what goes into it, given a folder that will be this one: files put there come along.
         announce: called with a line before a corrupt folder is rebuilt and after one is written.
 
     Raises:
@@ -49,16 +47,19 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _build_locked(folder: Path, build: Callable[[], Stored], announce: Announce) -> Stored:
+def _build_locked(folder: Path, build: Callable[[Path], Stored], announce: Announce) -> Stored:
     with _locked(folder):
         found = _open(folder)
         if found is not None:
             return found
         if folder.exists():
             announce(f"{folder}: the cache is corrupt, it is built again")
-        arrays = build()
-        with _naming(folder):
-            _write(folder, arrays)
+        with _scratch(folder) as scratch:
+            arrays = build(scratch)
+            with _naming(folder):
+                _write(scratch, arrays)
+                shutil.rmtree(folder, ignore_errors=True)
+                scratch.replace(folder)
         announce(f"cached in {folder}")
         return _open(folder) or arrays
 
@@ -82,29 +83,29 @@ def _naming(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"{folder}: cannot write decoded images there ({one_line(error)}): make room or access"
-        ) from error
+        raise UserError(f"{folder}: cannot write a cache there ({one_line(error)}): make room or access") from error
 
 
-def _write(folder: Path, arrays: Stored) -> None:
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
     # The name is fixed, since only the holder of the lock gets here: what a killed process left is swept away.
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    parts = _parts(arrays)
-    for name, array in parts.items():
-        np.save(temporary / f"{name}.npy", array)
-    shapes = {name: [list(array.shape), str(array.dtype)] for name, array in parts.items()}
-    meta = {"version": _VERSION, "fingerprint": arrays.fingerprint, "arrays": shapes}
-    (temporary / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.replace(folder)
+    scratch = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    with _naming(folder):
+        scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _parts(arrays: Stored) -> dict[str, np.ndarray[Any, Any]]:
-    splits = dict(zip(_SPLITS, (arrays.train, arrays.test), strict=True))
-    return {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in ("images", "labels")}
+def _write(folder: Path, stored: Stored) -> None:
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    for name, array in stored.arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    shapes = {name: [list(array.shape), str(array.dtype)] for name, array in stored.arrays.items()}
+    meta = {"version": _VERSION, "fingerprint": stored.fingerprint, "arrays": shapes, "files": files}
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
 
 def _open(folder: Path) -> Stored | None:
@@ -112,19 +113,17 @@ def _open(folder: Path) -> Stored | None:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if meta["version"] != _VERSION:
             return None
-        train, test = (_open_split(folder, name, meta["arrays"]) for name in _SPLITS)
-        return Stored(train, test, str(meta["fingerprint"]))
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        for name, size in meta.get("files", {}).items():
+            if (folder / name).stat().st_size != size:
+                return None
+        arrays = {name: _open_array(folder, name, shape) for name, shape in meta["arrays"].items()}
+        return Stored(arrays, str(meta["fingerprint"]))
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _open_split(folder: Path, name: str, shapes: dict[str, Any]) -> Split:
-    images, labels = (_open_array(folder, f"{name}_{part}", shapes) for part in ("images", "labels"))
-    return Split(images, labels)
-
-
-def _open_array(folder: Path, name: str, shapes: dict[str, Any]) -> np.ndarray[Any, Any]:
+def _open_array(folder: Path, name: str, shape: list[Any]) -> np.ndarray[Any, Any]:
     array: np.ndarray[Any, Any] = np.load(folder / f"{name}.npy", mmap_mode="r")
-    if [list(array.shape), str(array.dtype)] != shapes[name]:
+    if [list(array.shape), str(array.dtype)] != shape:
         raise ValueError(f"{name}: not what meta.json says")
     return array

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
@@ -34,6 +34,8 @@ class ImageFiles:
         torchvision_folder: the folder which that class unpacks into its root.
         label_columns: Parquet columns that may hold the labels, the first found is used.
         image_columns: Parquet columns that may hold the encoded images, likewise.
+        read: reads the ``train`` or ``test`` split of torchvision's files below a folder and raises RuntimeError where
+            they are altered; by default through the class, as both CIFARs are read.
     """
 
     info: DatasetInfo
@@ -41,6 +43,7 @@ class ImageFiles:
     torchvision_folder: str
     label_columns: tuple[str, ...]
     image_columns: tuple[str, ...] = ("image", "img")
+    read: Callable[[Path, str], Split] | None = None
 
 
 def find(files: ImageFiles, data_dir: Path | None, cache_dir: Path, announce: Announce) -> Found:
@@ -55,11 +58,16 @@ def find(files: ImageFiles, data_dir: Path | None, cache_dir: Path, announce: An
     Raises:
         UserError: the data folder does not exist, a split is missing or incomplete, or the download failed.
     """
-    root = _data_root(data_dir, cache_dir)
+    root = data_root(data_dir, cache_dir)
     return _local(files, root, announce) or _downloaded(files, root, announce)
 
 
-def _data_root(data_dir: Path | None, cache_dir: Path) -> Path:
+def data_root(data_dir: Path | None, cache_dir: Path) -> Path:
+    """The folder that holds the user's data, or is to hold downloads.
+
+    Raises:
+        UserError: the user names one that does not exist.
+    """
     named = data_dir or (Path(value) if (value := os.environ.get(DATA_VARIABLE)) else None)
     if named is None:
         return cache_dir / "downloads"
@@ -88,17 +96,22 @@ def _parquet(files: ImageFiles, folder: Path, announce: Announce) -> Found:
     for split, paths in shards.items():
         if not paths:
             raise UserError(f"{folder}: the {split} split is missing: add {split}-*.parquet")
-        _check_complete(paths)
+        check_complete(paths)
     columns = Columns(files.image_columns, files.label_columns)
 
     def read() -> tuple[Split, Split]:
         one = partial(read_split, columns=columns, info=files.info, announce=announce)
         return one(shards["train"]), one(shards["test"])
 
-    return Found(read, _key([path for paths in shards.values() for path in paths]))
+    return Found(read, state_key([path for paths in shards.values() for path in paths]))
 
 
-def _check_complete(paths: Sequence[Path]) -> None:
+def check_complete(paths: Sequence[Path]) -> None:
+    """Sees that no file of an export in several parts is missing.
+
+    Raises:
+        UserError: one is, or parts of several exports are mixed.
+    """
     numbered = [match.groups() for path in paths if (match := _SHARD.search(path.name))]
     if not numbered:
         return
@@ -120,22 +133,27 @@ def _torchvision(files: ImageFiles, folder: Path, announce: Announce) -> Found:
 
     def read() -> tuple[Split, Split]:
         announce(f"{files.info.name}: reading {unpacked}")
-        return _read_torchvision(files, folder, train=True), _read_torchvision(files, folder, train=False)
+        return _read_torchvision(files, folder, "train"), _read_torchvision(files, folder, "test")
 
-    return Found(read, _key(sorted(path for path in unpacked.iterdir() if path.is_file())))
+    return Found(read, state_key(sorted(path for path in unpacked.iterdir() if path.is_file())))
 
 
-def _read_torchvision(files: ImageFiles, folder: Path, *, train: bool) -> Split:
-    from torchvision import datasets
-
+def _read_torchvision(files: ImageFiles, folder: Path, split: str) -> Split:
+    read = files.read or partial(_read_class, files)
     try:
-        # It compares checksums before it unpickles anything.
-        data = getattr(datasets, files.torchvision_class)(folder, train=train, download=False)
+        return read(folder, split)
     except (RuntimeError, OSError) as error:
         unpacked = folder / files.torchvision_folder
         raise UserError(
             f"{unpacked}: incomplete or altered ({one_line(error)}): delete the folder and it is downloaded again"
         ) from error
+
+
+def _read_class(files: ImageFiles, folder: Path, split: str) -> Split:
+    from torchvision import datasets
+
+    # It compares checksums before it unpickles anything.
+    data = getattr(datasets, files.torchvision_class)(folder, train=split == "train", download=False)
     return Split(np.asarray(data.data, dtype=np.uint8), np.asarray(data.targets, dtype=np.int64))
 
 
@@ -173,7 +191,12 @@ def _download(files: ImageFiles, folder: Path) -> None:
     getattr(datasets, files.torchvision_class)(folder, download=True)
 
 
-def _key(paths: Sequence[Path]) -> str:
+def state_key(paths: Sequence[Path]) -> str:
+    """A name for the state of some files: another one where paths, sizes or times of change differ.
+
+    Raises:
+        UserError: a file cannot be looked at.
+    """
     try:
         states = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     except OSError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +14,8 @@ import numpy.typing as npt
 
 from benchmark.data.cache import one_line
 from benchmark.data.dataset import Announce, DatasetInfo, Split
+from benchmark.data.images import decode
+from benchmark.data.index import cpus
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,15 +51,15 @@ def read_split(paths: Sequence[Path], columns: Columns, info: DatasetInfo, annou
     Raises:
         UserError: a file is unreadable, lacks a column, or holds a row that is no image of this data set.
     """
-    total = sum(_num_rows(path) for path in paths)
+    total = sum(num_rows(path) for path in paths)
     images = np.empty((total, info.image_size, info.image_size, 3), dtype=np.uint8)
     labels = np.empty(total, dtype=np.int64)
     done = 0
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+    with ThreadPoolExecutor(cpus()) as pool:
         for path in paths:
-            for row, cells, part in _batches(path, columns):
+            for row, cells, part in batches(path, columns, _BATCH):
                 stop = done + len(part)
-                labels[done:stop] = _checked_labels(path, row, part, info.num_classes)
+                labels[done:stop] = checked_labels(path, row, part, info.num_classes)
                 _decode(pool, path, row, cells, images[done:stop])
                 done = stop
                 announce(f"{info.name}: decoded {done:,} of {total:,} images ({path.name})")
@@ -76,7 +76,12 @@ def _naming(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not a readable Parquet file ({one_line(error)}): fetch it again") from error
 
 
-def _num_rows(path: Path) -> int:
+def num_rows(path: Path) -> int:
+    """Rows of a file.
+
+    Raises:
+        UserError: it is unreadable or has none.
+    """
     import pyarrow.parquet as pq
 
     with _naming(path):
@@ -86,14 +91,23 @@ def _num_rows(path: Path) -> int:
     return rows
 
 
-def _batches(path: Path, columns: Columns) -> Iterator[tuple[int, list[bytes | None], npt.NDArray[np.int64]]]:
-    """First row, encoded images and labels of one batch of rows after the other."""
+def batches(path: Path, columns: Columns, size: int) -> Iterator[tuple[int, list[bytes | None], npt.NDArray[np.int64]]]:
+    """First row, encoded images and labels of one batch of rows after the other.
+
+    Args:
+        path: the file.
+        columns: what its columns are called.
+        size: rows a batch.
+
+    Raises:
+        UserError: the file is unreadable, lacks a column or a label.
+    """
     import pyarrow.parquet as pq
 
     row = 0
     with _naming(path), pq.ParquetFile(path) as file:
         image, label = _image_column(path, file, columns.image), _label_column(path, file, columns.label)
-        for batch in file.iter_batches(_BATCH, columns=[image, label]):
+        for batch in file.iter_batches(size, columns=[image, label]):
             yield row, _encoded(batch.column(image)), _integers(path, row, batch.column(label))
             row += batch.num_rows
 
@@ -142,7 +156,12 @@ def _integers(path: Path, row: int, column: pa.Array) -> npt.NDArray[np.int64]:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _checked_labels(path: Path, row: int, labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.int64]:
+def checked_labels(path: Path, row: int, labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.int64]:
+    """The labels of a file's rows, of which the first is numbered ``row``.
+
+    Raises:
+        UserError: one is not the number of a class.
+    """
     wrong = (labels < 0) | (labels >= num_classes)
     if wrong.any():
         first = int(np.argmax(wrong))
@@ -162,15 +181,9 @@ def _decode(
 
 
 def _image(where: str, cell: bytes | None, size: int) -> npt.NDArray[Any]:
-    from PIL import Image
-
     if cell is None:
         raise UserError(f"{where} holds no image bytes")
-    try:
-        with Image.open(io.BytesIO(cell)) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{where}: the image cannot be decoded ({one_line(error)})") from error
+    pixels = np.asarray(decode(where, cell))
     if pixels.shape[:2] != (size, size):
         raise UserError(f"{where}: the image is {pixels.shape[1]}x{pixels.shape[0]}, it must be {size}x{size}")
     return pixels

@@ -9,11 +9,24 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmark.data.cache import Stored, stored
-from benchmark.data.dataset import Announce, Dataset, DatasetInfo, Source, canonical, fingerprint
+from benchmark.data.dataset import (
+    Announce,
+    Dataset,
+    DatasetInfo,
+    FileDataset,
+    Found,
+    FoundFiles,
+    Source,
+    Split,
+    canonical,
+    fingerprint,
+)
+from benchmark.data.index import open_index
 from benchmark.errors import unknown
 
 # Looked for in the text, because importing every file of the folder would import torch.
 _DECLARES_SOURCES = re.compile(r"^SOURCES\b", re.MULTILINE)
+_PARTS = ("images", "labels")
 _log = logging.getLogger(__name__)
 
 
@@ -31,13 +44,13 @@ def describe(name: str) -> DatasetInfo:
     return _source(name).info
 
 
-def load(name: str, data_dir: Path | None, cache_dir: Path, announce: Announce = _log.info) -> Dataset:
+def load(name: str, data_dir: Path | None, cache_dir: Path, announce: Announce = _log.info) -> Dataset | FileDataset:
     """Loads a data set; images that have to be decoded are, once, into a memory-mapped cache.
 
     Args:
         name: registry name.
         data_dir: where the user keeps data; None means ``$KD_DATA``, else ``cache_dir/downloads``.
-        cache_dir: decoded images go to ``cache_dir/data``.
+        cache_dir: decoded images, and indices of encoded ones, go to ``cache_dir/data``.
         announce: called with a line about each longer step.
 
     Raises:
@@ -45,25 +58,23 @@ def load(name: str, data_dir: Path | None, cache_dir: Path, announce: Announce =
     """
     source = _source(name)
     found = source.find(data_dir, cache_dir, announce)
-
-    def build() -> Stored:
-        train, test = map(canonical, found.read())
-        return Stored(train, test, fingerprint(train, test))
-
     folder = cache_dir / "data" / f"{name}-{found.key}"
-    arrays = build() if found.key is None else stored(folder, build, announce)
-    return _dataset(source, arrays)
+    if isinstance(found, FoundFiles):
+        return open_index(source, found, folder, announce)
+    return _decoded(source, found, folder, announce)
 
 
-def _dataset(source: Source, arrays: Stored) -> Dataset:
-    return Dataset(
-        name=source.info.name,
-        train=arrays.train,
-        test=arrays.test,
-        num_classes=source.info.num_classes,
-        fingerprint=arrays.fingerprint,
-        official=arrays.fingerprint == source.official,
-    )
+def _decoded(source: Source, found: Found, folder: Path, announce: Announce) -> Dataset:
+    def build(_scratch: Path) -> Stored:
+        train, test = map(canonical, found.read())
+        splits = {"train": train, "test": test}
+        arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in _PARTS}
+        return Stored(arrays, fingerprint(train, test))
+
+    cached = build(folder) if found.key is None else stored(folder, build, announce)
+    train, test = (Split(*(cached.arrays[f"{name}_{part}"] for part in _PARTS)) for name in ("train", "test"))
+    official = source.judge(cached.fingerprint, len(train), len(test))
+    return Dataset(source.info.name, train, test, source.info.num_classes, cached.fingerprint, official)
 
 
 def _source(name: str) -> Source:

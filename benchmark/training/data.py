@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmark.data import Dataset, load
+from benchmark.data import Dataset, FileDataset, load
 from benchmark.data.augment import Augmentation
-from benchmark.data.stream import DeviceSplit, Stream, evaluation_batches, upload
-from benchmark.jobs import Recipe
+from benchmark.data.dataset import EncodedSplit
+from benchmark.data.decoders import Decoders
+from benchmark.data.filestream import FileStream, file_evaluation_batches
+from benchmark.data.images import Crops
+from benchmark.data.index import cpus
+from benchmark.data.stream import DeviceSplit, Stream, evaluation_batches, resized, upload
+from benchmark.errors import UserError
+from benchmark.recipe import Recipe
 
 EVALUATION_BATCH = 500
+FILE_EVALUATION_BATCH = 200
 _log = logging.getLogger(__name__)
 
 
@@ -27,6 +35,8 @@ class Source:
         data_dir: where data sets lie; None for ``$KD_DATA`` or a download.
         cache_dir: where decoded data are kept.
         announce: told what takes time, such as decoding a data set for the first time.
+        decoders: processes that decode images which are read from files; None for this process's share of the
+            processors.
     """
 
     def __init__(
@@ -35,42 +45,110 @@ class Source:
         data_dir: Path | None,
         cache_dir: Path,
         announce: Callable[[str], None] = _log.info,
+        decoders: int | None = None,
     ) -> None:
         self.device = device
         self._data_dir = data_dir
         self._cache_dir = cache_dir
         self._announce = announce
-        self._datasets: dict[str, Dataset] = {}
-        self._splits: dict[tuple[str, str], DeviceSplit] = {}
+        self._num_decoders = decoders
+        self._datasets: dict[str, Dataset | FileDataset] = {}
+        self._splits: dict[tuple[str, str, int | None], DeviceSplit] = {}
 
-    def stream(self, recipe: Recipe, seed: int) -> Stream:
-        """The training batches of a recipe and a seed."""
-        split = self._split(recipe.dataset, "train")
-        return Stream(split, _augmentation(recipe), recipe.batch_size, seed, self.device, recipe.train_limit)
+    def stream(self, recipe: Recipe, seed: int) -> Stream | FileStream:
+        """The training batches of a recipe and a seed.
+
+        Raises:
+            UserError: the data are missing, or the recipe does not fit them.
+        """
+        dataset, size, limit = self._dataset(recipe.dataset), recipe.batch_size, recipe.train_limit
+        if isinstance(dataset, FileDataset):
+            split = dataset.train.part(*_training_rows(recipe, len(dataset.train)))
+            return FileStream(split, _crops(recipe), size, seed, self.device, self._decoders, limit)
+        augmentation, data = _augmentation(recipe), self._split(dataset, "train", recipe.resize)
+        return Stream(_part(data, *_training_rows(recipe, len(data))), augmentation, size, seed, self.device, limit)
 
     def test_batches(self, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
-        """All test images, normalised, with their labels."""
-        return evaluation_batches(self._split(recipe.dataset, "test"), _augmentation(recipe), EVALUATION_BATCH)
+        """All test images, or the training images held out in their place, normalised, with their labels.
+
+        Raises:
+            UserError: the data are missing, or the recipe does not fit them.
+        """
+        dataset, part = self._dataset(recipe.dataset), "train" if recipe.holdout else "test"
+        if isinstance(dataset, FileDataset):
+            split: EncodedSplit = getattr(dataset, part)
+            split = split.part(*_test_rows(recipe, len(split)))
+            crops = _crops(recipe)
+            return file_evaluation_batches(split, crops, FILE_EVALUATION_BATCH, self.device, self._decoders)
+        augmentation, data = _augmentation(recipe), self._split(dataset, part, recipe.resize)
+        return evaluation_batches(_part(data, *_test_rows(recipe, len(data))), augmentation, EVALUATION_BATCH)
 
     def num_classes(self, recipe: Recipe) -> int:
         """Classes of the recipe's data set."""
         return self._dataset(recipe.dataset).num_classes
+
+    def image_size(self, recipe: Recipe) -> int:
+        """Side of the batches' images in pixels."""
+        dataset = self._dataset(recipe.dataset)
+        if isinstance(dataset, FileDataset):
+            return _crops(recipe).size
+        return recipe.resize or int(dataset.train.images.shape[1])
 
     def facts(self, recipe: Recipe) -> dict[str, Any]:
         """Which data these are, for the record."""
         dataset = self._dataset(recipe.dataset)
         return {"name": dataset.name, "fingerprint": dataset.fingerprint, "official": dataset.official}
 
-    def _dataset(self, name: str) -> Dataset:
+    @cached_property
+    def _decoders(self) -> Decoders:
+        cuda, count = self.device.type == "cuda", self._num_decoders
+        if count is None:
+            # One training process a GPU; on a CPU, decoding and training share the processors.
+            count = max(1, cpus() // (torch.cuda.device_count() if cuda else 2))
+        return Decoders(count, pin=cuda)
+
+    def _dataset(self, name: str) -> Dataset | FileDataset:
         if name not in self._datasets:
             self._datasets[name] = load(name, self._data_dir, self._cache_dir, self._announce)
         return self._datasets[name]
 
-    def _split(self, name: str, part: str) -> DeviceSplit:
-        if (name, part) not in self._splits:
-            self._splits[name, part] = upload(getattr(self._dataset(name), part), self.device)
-        return self._splits[name, part]
+    def _split(self, dataset: Dataset, part: str, size: int | None) -> DeviceSplit:
+        key = dataset.name, part, size
+        if key not in self._splits:
+            split = getattr(dataset, part)
+            self._splits[key] = upload(split if size is None else resized(split, size), self.device)
+        return self._splits[key]
+
+
+def _training_rows(recipe: Recipe, count: int) -> tuple[int, int]:
+    if recipe.holdout >= count:
+        raise UserError(f"holdout must be below {count}, the number of training images, not {recipe.holdout}")
+    return 0, count - recipe.holdout
+
+
+def _test_rows(recipe: Recipe, count: int) -> tuple[int, int]:
+    return (_training_rows(recipe, count)[1] if recipe.holdout else 0), count
+
+
+def _part(data: DeviceSplit, start: int, stop: int) -> DeviceSplit:
+    return DeviceSplit(data.images[start:stop], data.labels[start:stop])
 
 
 def _augmentation(recipe: Recipe) -> Augmentation:
+    if recipe.crop != "pad":
+        raise UserError(
+            f"recipe {recipe.name}: crop={recipe.crop} is for images in files of their own, those of {recipe.dataset} "
+            "have one size: set crop=pad"
+        )
     return Augmentation(recipe.crop_padding, recipe.pad_mode, recipe.flip, recipe.mean, recipe.std)
+
+
+def _crops(recipe: Recipe) -> Crops:
+    if recipe.crop != "resized" or recipe.crop_padding:
+        raise UserError(
+            f"recipe {recipe.name}: the images of {recipe.dataset} have many sizes: set crop=resized and crop_padding=0"
+        )
+    size, scale, resize = recipe.crop_size, recipe.crop_scale, recipe.resize
+    if size is None or scale is None or resize is None:
+        raise UserError(f"recipe {recipe.name}: crop=resized needs crop_size, crop_scale and resize, none of them null")
+    return Crops(size, (scale[0], scale[1]), resize, recipe.flip, recipe.mean, recipe.std)

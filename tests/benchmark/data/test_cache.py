@@ -11,11 +11,15 @@ from benchmark.errors import UserError
 @pytest.fixture
 def builder(small):
     """Counts its calls."""
+    splits = zip(("train", "test"), small, strict=True)
+    arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits for part in ("images", "labels")}
 
-    def build():
+    def build(scratch):
         build.calls += 1
         time.sleep(0.05)
-        return Stored(*small, fingerprint="abc")
+        (scratch / "inner").mkdir()
+        (scratch / "inner" / "copy").write_bytes(b"beside the arrays")
+        return Stored(arrays, fingerprint="abc")
 
     build.calls = 0
     return build
@@ -29,9 +33,10 @@ def test_second_load_maps_what_the_first_one_wrote(tmp_path, builder, small):
     folder = tmp_path / "data" / "set-key"
     for _ in range(2):
         result = stored(folder, builder, ignore)
-        assert isinstance(result.train.images, np.memmap)
-        np.testing.assert_array_equal(result.train.images, small[0].images)
-        np.testing.assert_array_equal(result.test.labels, small[1].labels)
+        assert isinstance(result.arrays["train_images"], np.memmap)
+        np.testing.assert_array_equal(result.arrays["train_images"], small[0].images)
+        np.testing.assert_array_equal(result.arrays["test_labels"], small[1].labels)
+        assert (folder / "inner" / "copy").read_bytes() == b"beside the arrays"
         assert result.fingerprint == "abc"
     assert builder.calls == 1
 
@@ -50,14 +55,15 @@ def test_corrupt_cache_is_rebuilt(tmp_path, builder, small, file, harm):
     result = stored(folder, builder, lines.append)
     assert builder.calls == 2
     assert "corrupt" in lines[0]
-    np.testing.assert_array_equal(result.test.images, small[1].images)
+    np.testing.assert_array_equal(result.arrays["test_images"], small[1].images)
+    assert (folder / "inner" / "copy").read_bytes() == b"beside the arrays"
 
 
 def test_arrays_of_another_shape_are_not_taken(tmp_path, builder, small):
     folder = tmp_path / "set-key"
     stored(folder, builder, ignore)
     np.save(folder / "test_labels.npy", small[0].labels)
-    assert len(stored(folder, builder, ignore).test) == len(small[1])
+    assert len(stored(folder, builder, ignore).arrays["test_labels"]) == len(small[1])
 
 
 def test_what_a_killed_process_left_is_swept_away(tmp_path, builder):
@@ -82,12 +88,13 @@ def test_simultaneous_builders_build_once(tmp_path, builder):
 
 
 def test_a_failed_build_leaves_nothing_and_frees_the_lock(tmp_path, builder):
-    def fail():
+    def fail(scratch):
+        (scratch / "half").touch()
         raise UserError("no image")
 
     with pytest.raises(UserError, match="no image"):
         stored(tmp_path / "set-key", fail, ignore)
-    assert not (tmp_path / "set-key").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["set-key.lock"]
     stored(tmp_path / "set-key", builder, ignore)
 
 

@@ -1,10 +1,32 @@
 import numpy as np
+import pytest
+from sklearn.datasets import load_digits
 
 from benchmark.data import describe, load
 
+NAMES = ("digits", "digits-for-cifar10", "digits-for-stl10", "digits-for-imagenet")
+SIZES = {
+    "digits": (1_197, 8),
+    "digits-for-cifar10": (1_197, 8),
+    "digits-for-stl10": (300, 16),
+    "digits-for-imagenet": (1_197, 16),
+}
 
-def test_digits_are_the_official_ones_and_as_described(tmp_path):
-    digits, info = load("digits", None, tmp_path), describe("digits")
+
+def rows(*splits):
+    """What images at their first size and labels are, sorted."""
+    parts = ((image[:: len(image) // 8, :: len(image) // 8, 0], label) for split in splits for image, label in split)
+    return sorted((image.tobytes(), int(label)) for image, label in parts)
+
+
+def pairs(split):
+    return list(zip(split.images, split.labels, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_digits_are_the_official_ones_and_as_described(tmp_path, name):
+    digits, info = load(name, None, tmp_path), describe(name)
+    assert (info.num_train, info.image_size, info.num_test) == (*SIZES[name], 600)
     assert digits.official
     assert digits.train.images.shape == (info.num_train, info.image_size, info.image_size, 3)
     assert digits.test.images.shape == (info.num_test, info.image_size, info.image_size, 3)
@@ -12,13 +34,30 @@ def test_digits_are_the_official_ones_and_as_described(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_digit_of_scikit_learn_is_in_one_split(tmp_path):
-    from sklearn.datasets import load_digits
-
-    digits, bunch = load("digits", None, tmp_path), load_digits()
-    images = np.concatenate([digits.train.images, digits.test.images])
-    labels = np.concatenate([digits.train.labels, digits.test.labels])
-    assert (images == images[..., :1]).all()
-    ours = sorted((image[..., 0].tobytes(), int(label)) for image, label in zip(images, labels, strict=True))
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "digits-for-stl10"])
+def test_every_digit_of_scikit_learn_is_in_one_split(tmp_path, name):
+    digits, bunch = load(name, None, tmp_path), load_digits()
+    assert (digits.train.images == digits.train.images[..., :1]).all()
     grey = (bunch.images * 15).astype(np.uint8)
-    assert ours == sorted((image.tobytes(), int(label)) for image, label in zip(grey, bunch.target, strict=True))
+    expected = sorted((image.tobytes(), int(label)) for image, label in zip(grey, bunch.target, strict=True))
+    assert rows(pairs(digits.train), pairs(digits.test)) == expected
+
+
+def test_larger_digits_repeat_their_pixels(tmp_path):
+    images = load("digits-for-stl10", None, tmp_path).train.images
+    small = images[:, ::2, ::2]
+    np.testing.assert_array_equal(images, np.kron(small, np.ones((1, 2, 2, 1), dtype=np.uint8)))
+
+
+def test_stand_ins_are_split_differently(tmp_path):
+    tests = {name: {*rows(pairs(load(name, None, tmp_path).test))} for name in NAMES}
+    for first in NAMES:
+        for second in NAMES:
+            if first != second:  # a third of the digits, so about a third of them in common
+                assert 120 < len(tests[first] & tests[second]) < 280
+
+
+def test_no_stand_in_is_tested_on_what_it_learned_from(tmp_path):
+    for name in NAMES:
+        digits = load(name, None, tmp_path)
+        assert not {*rows(pairs(digits.train))} & {*rows(pairs(digits.test))}

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmark.data.augment import Augmentation, augment, normalise
-from benchmark.data.stream import Stream, evaluation_batches, upload
+from benchmark.data.stream import Stream, evaluation_batches, resized, upload
 from benchmark.errors import UserError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
@@ -121,6 +122,17 @@ def test_upload_takes_read_only_memory_maps(tmp_path, split, recwarn):
     mapped = type(split)(np.load(tmp_path / "images.npy", mmap_mode="r"), split.labels)
     assert torch.equal(upload(mapped, "cpu").images, torch.from_numpy(split.images))
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("size", [4, 6, 12])
+def test_resized_images_are_close_to_those_of_another_library(make_split, monkeypatch, size):
+    monkeypatch.setattr("benchmark.data.stream._RESIZED_AT_ONCE", 4)
+    split = make_split(10, size=12)
+    images = [Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in split.images]
+    result = resized(split, size)
+    assert (result.images.dtype, result.images.shape) == (np.uint8, (10, size, size, 3))
+    assert np.abs(result.images.astype(int) - np.stack([np.asarray(image) for image in images])).max() <= 1
+    assert result.labels is split.labels
 
 
 def test_evaluation_is_in_order_and_normalised_only(split):

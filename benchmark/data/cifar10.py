@@ -1,0 +1,15 @@
+"""CIFAR-10: 60,000 images of 32x32 pixels in 10 classes (Krizhevsky 2009)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmark.data.dataset import DatasetInfo, Source
+from benchmark.data.files import ImageFiles, find
+
+INFO = DatasetInfo(name="cifar10", num_train=50_000, num_test=10_000, num_classes=10, image_size=32)
+FILES = ImageFiles(
+    INFO, torchvision_class="CIFAR10", torchvision_folder="cifar-10-batches-py", label_columns=("label",)
+)
+
+SOURCES = (Source(INFO, official=None, find=partial(find, FILES)),)

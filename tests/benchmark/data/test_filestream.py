@@ -1,0 +1,229 @@
+import gc
+import subprocess
+import sys
+import textwrap
+import time
+import weakref
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from benchmark.data import load
+from benchmark.data.augment import normalise
+from benchmark.data.decoders import Decoders
+from benchmark.data.filestream import FileStream, file_evaluation_batches
+from benchmark.data.images import Crops, training_pixels
+from benchmark.errors import UserError
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+CROPS = Crops(16, (0.2, 1.0), 20, 0.5, MEAN, STD)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def decoders():
+    """Factory: so many processes, each number started once."""
+    return cache(lambda count: Decoders(count, pin=False))
+
+
+@pytest.fixture
+def make(files, decoders):
+    def make_stream(split=None, batch_size=4, seed=0, count=0, crops=CROPS, **options):
+        return FileStream(split or files.train, crops, batch_size, seed, "cpu", decoders(count), **options)
+
+    return make_stream
+
+
+def joined(batches):
+    return [torch.cat(parts) for parts in zip(*batches, strict=True)]
+
+
+def same(first, second):
+    return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def opened(split, row):
+    return Image.open(split.places([row])[0].path).convert("RGB")
+
+
+def test_epoch_shows_every_sample_once_in_batches(make, files):
+    stream = make()
+    batches = list(stream.epoch(1))
+    assert (len(stream), stream.num_samples) == (2, 6)
+    assert [len(batch.targets) for batch in batches] == [4, 2]
+    images, targets, indices = joined(batches)
+    assert sorted(indices.tolist()) == list(range(6))
+    assert targets.tolist() == files.train.labels[indices.numpy()].tolist()
+    assert stream.labels.tolist() == files.train.labels.tolist()
+    assert (images.shape, images.dtype) == ((6, 3, 16, 16), torch.float32)
+    assert batches[0].images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_images_are_the_crops_of_the_draws(make, files):
+    stream = make(seed=3)
+    draws = stream._draw(2)
+    images, _, indices = joined(stream.epoch(2))
+    assert torch.equal(indices, draws.permutation)
+    for image, row, numbers in zip(images, indices.tolist(), draws.crops.tolist(), strict=True):
+        pixels = training_pixels(opened(files.train, row), CROPS, numbers)
+        assert torch.equal(image, normalise(torch.tensor(pixels.copy())[None], MEAN, STD)[0])
+
+
+def test_stream_is_a_function_of_seed_and_epoch(make):
+    first = joined(make(seed=1).epoch(2))
+    torch.manual_seed(99)
+    assert same(first, joined(make(seed=1).epoch(2)))
+    assert same(first, joined(make(seed=1, batch_size=3).epoch(2)))
+    assert not same(first, joined(make(seed=1).epoch(3)))
+    assert not same(first, joined(make(seed=2).epoch(2)))
+
+
+def test_stream_is_the_one_that_results_were_measured_with(make):
+    # A change here changes every result: the engine's numerics version must be raised with it.
+    draws = make()._draw(1)
+    assert draws.permutation.tolist() == [2, 4, 3, 1, 0, 5]
+    assert (draws.crops[0, [0, 1, -1]] * 1_000).int().tolist() == [672, 89, 816]
+
+
+def test_global_random_state_is_left_alone(make):
+    before = torch.get_rng_state()
+    joined(make().epoch(1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_form_of_the_files_and_number_of_processes_change_nothing(make, tree, shards, tmp_path):
+    expected = [joined(make().epoch(epoch)) for epoch in (1, 2)]
+    for folder, counts in ((tree, (1,)), (shards, (0, 2))):
+        dataset = load("imagenet", folder, tmp_path / "cache")
+        for count in counts:
+            stream = make(dataset.train, count=count)
+            assert all(same(joined(stream.epoch(epoch)), expected[epoch - 1]) for epoch in (1, 2))
+
+
+def test_evaluation_shows_all_centres_in_order(files, decoders):
+    batches = list(file_evaluation_batches(files.test, CROPS, 3, CPU, decoders(0)))
+    assert [len(targets) for _, targets in batches] == [3, 1]
+    images, targets = joined(batches)
+    assert targets.tolist() == files.test.labels.tolist()
+    look = transforms.Compose(
+        [transforms.Resize(20), transforms.CenterCrop(16), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    )
+    expected = torch.stack([look(opened(files.test, row)) for row in range(4)])
+    torch.testing.assert_close(images, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_epoch_left_early_does_not_disturb_the_next(make, count):
+    expected = joined(make().epoch(2))
+    stream = make(batch_size=2, count=count)
+    abandoned = stream.epoch(1)
+    next(abandoned)
+    assert same(joined(stream.epoch(2)), expected)
+    with pytest.raises(RuntimeError, match="given up"):
+        list(abandoned)
+
+
+def test_decoders_end_with_the_last_who_knows_them(files):
+    decoders = Decoders(0, pin=False)
+    known, stream = weakref.ref(decoders), FileStream(files.train, CROPS, 2, 0, "cpu", decoders)
+    abandoned = stream.epoch(1)
+    next(abandoned)
+    gc.disable()
+    try:
+        del abandoned, stream, decoders
+        assert known() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_image_that_cannot_be_decoded_is_named_on_one_line(make, files, count):
+    row = 4
+    place = files.train.places([row])[0]
+    Path(place.path).write_bytes(b"?" * place.length)
+    with pytest.raises(UserError) as caught:
+        list(make(count=count).epoch(1))
+    assert str(caught.value).startswith(f"{place.name}: the image cannot be decoded")
+    assert "\n" not in str(caught.value)
+    assert len(joined(make(files.train.part(0, row), count=count).epoch(1))[1]) == row  # the processes live on
+
+
+def test_image_in_a_copy_is_named_as_its_row(make, shards, tmp_path):
+    split = load("imagenet", shards, tmp_path / "cache").train
+    place = split.places([2])[0]
+    with Path(place.path).open("r+b") as file:
+        file.seek(place.start)
+        file.write(b"?" * place.length)
+    with pytest.raises(UserError, match=r"train-0000.-of-00002\.parquet: row \d: the image cannot be decoded"):
+        list(make(split).epoch(1))
+
+
+@pytest.mark.parametrize(("harm", "message"), [(Path.unlink, "has it been moved"), (Path.touch, "shorter")])
+def test_image_that_is_gone_or_shorter_is_named(make, files, harm, message):
+    place = files.train.places([0])[0]
+    Path(place.path).unlink()
+    if harm is Path.touch:
+        Path(place.path).touch()
+    with pytest.raises(UserError, match=message):
+        list(make().epoch(1))
+
+
+def test_train_limit_keeps_the_first_rows(make):
+    stream = make(train_limit=3)
+    assert (stream.num_samples, len(stream), len(stream.labels)) == (3, 1, 3)
+    assert sorted(joined(stream.epoch(1))[2].tolist()) == [0, 1, 2]
+    with pytest.raises(UserError, match="train_limit must be from 1 to 6"):
+        make(train_limit=7)
+
+
+def test_flips_and_crops_are_evenly_drawn(make, files):
+    split = files.train
+    arrays = {name: np.repeat(getattr(split, name), 2_000, axis=0) for name in ("labels", "files", "spans")}
+    many = replace(split, **arrays)
+    crops = make(many)._draw(1).crops.numpy()
+    assert abs(crops.mean() - 0.5) < 5 / np.sqrt(12 * crops.size)
+    assert np.abs(np.corrcoef(crops.T) - np.eye(crops.shape[1])).max() < 0.05
+
+
+SCRIPT = """
+import sys
+from multiprocessing import active_children
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from benchmark.data.dataset import Place
+from benchmark.data.decoders import Decoders, Task
+from benchmark.data.images import Crops
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(path, "PNG")
+    place = Place(str(path), 0, path.stat().st_size, "x")
+    tasks = [Task([place], Crops(16, (1.0, 1.0), 16, 0.0, (0,) * 3, (1,) * 3), None)] * 50
+    batches = Decoders(1, pin=False).run(tasks)
+    next(batches)
+    print(active_children()[0].pid, flush=True)
+    raise KeyboardInterrupt
+"""
+
+
+def test_processes_end_with_their_parent(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    root = Path(__file__).parents[3]
+    command = [sys.executable, str(script), str(tmp_path / "x.png")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={"PYTHONPATH": str(root)}, check=False
+    )
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+    child = Path(f"/proc/{done.stdout.strip()}")
+    deadline = time.monotonic() + 10
+    while child.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not child.exists()
