@@ -1,0 +1,52 @@
+"""Table 2: how close a student's class probabilities are to its teacher's and to the labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+
+from benchmark.analysis.outputs import Outputs, reference
+
+REVISION = 1
+COMPARES = True
+
+
+def kl_divergence(reference_logits: Tensor, logits: Tensor) -> float:
+    """Kullback-Leibler divergence ``1/N * sum_nk P ln(P / Q)`` in nats, without temperature.
+
+    ``P`` is the softmax of the reference, ``Q`` that of the other.
+
+    Args:
+        reference_logits: ``(N, K)``.
+        logits: ``(N, K)``.
+    """
+    log_p = functional.log_softmax(reference_logits.double(), dim=1)
+    log_q = functional.log_softmax(logits.double(), dim=1)
+    return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True).item()
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> float:
+    """Mean of ``-ln softmax(z)[y]`` in nats.
+
+    Args:
+        logits: ``(N, K)``.
+        targets: ``(N,)``.
+    """
+    return functional.cross_entropy(logits.double(), targets).item()
+
+
+def measure(subject: Outputs, teacher: Outputs | None, num_classes: int) -> dict[str, Any]:  # noqa: ARG001
+    """``kl_teacher`` is ``KL(teacher || subject)``, ``kl_student`` the reverse, ``cross_entropy`` that with the label.
+
+    The paper does not say which divergence it prints.
+    """
+    other = reference(teacher)
+    return {
+        "metrics": {
+            "kl_teacher": kl_divergence(other.logits, subject.logits),
+            "kl_student": kl_divergence(subject.logits, other.logits),
+            "cross_entropy": cross_entropy(subject.logits, subject.targets),
+        }
+    }

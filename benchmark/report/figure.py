@@ -1,0 +1,208 @@
+"""A figure of point clouds side by side, from records alone: PDF for print, PNG for the screen, Markdown around it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.console import Console
+
+from benchmark.report.markdown import escape
+from benchmark.store import write_atomically
+
+# Only who draws waits for matplotlib.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Sheet
+
+Points = Mapping[str, Sequence[float]]
+
+# Twenty colours far apart in the perceptual space OKLab, the first ten of them the most unlike each other.
+_PALETTE = (
+    *("#2d64d7", "#f6663e", "#05c57c", "#bb2a34", "#a274f8", "#07808c", "#b19518", "#ef67b7", "#54dbee", "#6b2a36"),
+    *("#bdd626", "#094672", "#feb47d", "#218b1b", "#d5affc", "#610e8d", "#825f12", "#06a3f9", "#88588e", "#085311"),
+)
+_ACROSS = 5
+# In inches: a panel, the titles above it, the space around, the legend.
+_SIDE, _HEAD, _GAP, _LEGEND = 1.4, 0.34, 0.06, 0.2
+_LEGEND_UP_TO = 10
+_MARGIN = 1.06
+_QUIET, _FRAME = "#666666", "#cccccc"
+_DPI = 240
+_STYLE: Mapping[str, Any] = MappingProxyType({"font.size": 8, "pdf.fonttype": 42, "mathtext.fontset": "dejavusans"})
+_ABOVE: Mapping[str, Any] = MappingProxyType(
+    {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "baseline"}
+)
+# Without names of programs and dates, equal records make equal files.
+_FORMATS: Mapping[str, Mapping[str, None]] = MappingProxyType(
+    {
+        ".pdf": MappingProxyType({"Creator": None, "Producer": None, "CreationDate": None}),
+        ".png": MappingProxyType({"Software": None}),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One point cloud.
+
+    Attributes:
+        title: what it is of; ``L_FM`` is set with an index.
+        subtitle: a few numbers, may be empty.
+        points: ``x``, ``y`` and the class number ``label`` of every point, None where there is no run to show.
+        absent: what stands in a panel without points.
+    """
+
+    title: str
+    subtitle: str
+    points: Points | None
+    absent: str = "no run yet"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels in one row, five at most, then in the next.
+
+    Attributes:
+        stem: name of its files without suffix.
+        number: ``Figure 2``.
+        title: the caption's first sentence.
+        panels: from left to right.
+        caption: sentences on how to read the figure.
+        notes: remarks below it.
+    """
+
+    folder: ClassVar[str] = "figures"
+
+    stem: str
+    number: str
+    title: str
+    panels: tuple[Panel, ...]
+    caption: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write PDF, PNG and Markdown into a folder, each file whole or not at all.
+
+        Returns:
+            The files written.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        contents = draw(self.panels) | {".md": self._markdown().encode()}
+        paths = {folder / f"{self.stem}{suffix}": content for suffix, content in contents.items()}
+        for path, content in paths.items():
+            write_atomically(path, content)
+        return list(paths)
+
+    def print(self, console: Console) -> None:
+        """Print in words what the figure shows."""
+        console.print(f"{self.number}. {self.title}", markup=False, highlight=False)
+        for panel in self.panels:
+            what = panel.absent if panel.points is None else f"{len(panel.points['x'])} images"
+            text = ", ".join(part for part in (what, panel.subtitle) if part)
+            console.print(f"  {panel.title}: {text}", markup=False, highlight=False)
+        for sentences in (" ".join(self.caption), *self.notes):
+            console.print(sentences, style="dim", markup=False, highlight=False)
+
+    def _markdown(self) -> str:
+        lines = [
+            f"**{self.number}.** {escape(self.title)}",
+            "",
+            f"![{escape(', '.join(panel.title for panel in self.panels))}]({self.stem.replace(' ', '%20')}.png)",
+            "",
+            escape(" ".join(self.caption)),
+        ]
+        notes = [f"- {escape(note)}" for note in self.notes]
+        return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def draw(panels: Sequence[Panel]) -> dict[str, bytes]:
+    """The drawing by suffix; the same bytes for the same panels.
+
+    A class has the same colour in all panels, and classes are named below where there are at most ten.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure as Sheet
+
+    colours = _colours(panels)
+    across = min(len(panels), _ACROSS)
+    down = -(-len(panels) // _ACROSS)
+    legend = _LEGEND if 0 < len(colours) <= _LEGEND_UP_TO else 0.0
+    width, height = across * (_SIDE + _GAP) + _GAP, down * (_SIDE + _HEAD) + _GAP + legend
+    # A user's own style would change the bytes.
+    with style.context(["default", dict(_STYLE)]):
+        sheet = Sheet(figsize=(width, height))
+        for position, panel in enumerate(panels):
+            row, column = divmod(position, _ACROSS)
+            left, top = _GAP + column * (_SIDE + _GAP), (row + 1) * (_SIDE + _HEAD)
+            axes = sheet.add_axes((left / width, 1 - top / height, _SIDE / width, _SIDE / height))
+            _draw_panel(axes, panel, colours)
+        if legend:
+            _draw_legend(sheet, colours)
+        return {suffix: _saved(sheet, suffix) for suffix in _FORMATS}
+
+
+def _colours(panels: Sequence[Panel]) -> dict[float, str]:
+    """By class, the same for all panels."""
+    labels = sorted({label for panel in panels if panel.points for label in panel.points["label"]})
+    return {label: _PALETTE[position % len(_PALETTE)] for position, label in enumerate(labels)}
+
+
+def _draw_panel(axes: Axes, panel: Panel, colours: Mapping[float, str]) -> None:
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set(color=_FRAME, linewidth=0.5)
+    lift = 3.0
+    if panel.subtitle:
+        axes.annotate(_typeset(panel.subtitle), (0.5, 1), (0, lift), **_ABOVE, fontsize=6, color=_QUIET)
+        lift += 8.5
+    axes.annotate(_typeset(panel.title), (0.5, 1), (0, lift), **_ABOVE)
+    if panel.points is None:
+        axes.text(0.5, 0.5, panel.absent, transform=axes.transAxes, ha="center", va="center", color=_QUIET, fontsize=7)
+        return
+    x, y = panel.points["x"], panel.points["y"]
+    tints = [colours[label] for label in panel.points["label"]]
+    # The more points, the smaller.
+    size = min(4.5, max(1.5, 3600 / len(x)))
+    axes.scatter(x, y, s=size, c=tints, alpha=0.75, linewidths=0)
+    half = _MARGIN * max(max(x) - min(x), max(y) - min(y)) / 2 or 1.0
+    for centre, limit in ((max(x) + min(x)) / 2, axes.set_xlim), ((max(y) + min(y)) / 2, axes.set_ylim):
+        limit(centre - half, centre + half)
+
+
+def _draw_legend(sheet: Sheet, colours: Mapping[float, str]) -> None:
+    from matplotlib.lines import Line2D
+
+    marks = [
+        Line2D([], [], linestyle="", marker="o", markersize=3.5, markeredgewidth=0, color=colour, label=f"{label:g}")
+        for label, colour in colours.items()
+    ]
+    sheet.legend(
+        handles=marks,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0),
+        ncols=len(marks),
+        frameon=False,
+        fontsize=6.5,
+        handletextpad=0,
+        columnspacing=1.2,
+        borderaxespad=0.2,
+        borderpad=0.2,
+    )
+
+
+def _typeset(text: str) -> str:
+    """Plain text for matplotlib, with ``L_FM`` as a symbol and its index."""
+    return re.sub(r"\b([A-Za-z])_([A-Za-z0-9]+)", r"$\\mathregular{\1_{\2}}$", text.replace("$", r"\$"))
+
+
+def _saved(sheet: Sheet, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    sheet.savefig(buffer, format=suffix[1:], dpi=_DPI, metadata=dict(_FORMATS[suffix]))
+    return buffer.getvalue()
