@@ -1,4 +1,4 @@
-"""The paper's tables as data: layout, printed values, and which run makes each cell."""
+"""The paper's tables and figures as data: layout, printed values, and which run makes each cell."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ class Axis:
         method: name of the objective that trains the student.
         role: ``student``, or ``teacher`` for a cell about the pair's teacher.
         metric: which number of a record.
+        recipe: name of the recipe of its runs, where it is not the table's.
+        teacher_recipe: name of the recipe of the teacher, where it is not the student's.
+        probe: name of the recipe of a linear probe, for a cell about one on the frozen network of its run.
+        stub: texts under the table's heads, where they do not follow from the label.
         hidden: written to the CSV only.
     """
 
@@ -36,7 +40,16 @@ class Axis:
     method: str | None = None
     role: str | None = None
     metric: str | None = None
+    recipe: str | None = None
+    teacher_recipe: str | None = None
+    probe: str | None = None
+    stub: tuple[str, ...] = ()
     hidden: bool = False
+
+    @property
+    def run(self) -> str | None:
+        """The run that its cells are about, a method's name or ``teacher``; None where the other axis tells."""
+        return TEACHER if self.role == TEACHER else self.method or self.role
 
 
 @dataclass(frozen=True)
@@ -50,8 +63,11 @@ class Cell:
         student: network name of the pair's student.
         method: the objective's name, ``teacher`` for a cell about the teacher.
         metric: which number of a record.
+        recipe: name of the recipe of the student's run.
+        teacher_recipe: name of the recipe of the teacher's run.
+        probe: name of the probe's recipe where the number is that of a linear probe on the run's frozen network.
         paper: the printed value.
-        name: ``table06/wrn-40-4:wrn-16-2/kd/top1``.
+        name: ``table06/wrn-40-4:wrn-16-2/kd/top1``, with the probe's recipe before the metric where there is one.
     """
 
     row: int
@@ -60,16 +76,29 @@ class Cell:
     student: str
     method: str
     metric: str
+    recipe: str
+    teacher_recipe: str
+    probe: str | None
     paper: float | None
     name: str
 
 
 @dataclass(frozen=True)
+class Aside:
+    """A number that the paper prints but that is no cell's: in a caption, or illegible. The notes tell it."""
+
+    row: str
+    column: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
 class Table:
-    """One table of the paper.
+    """One table of the paper, or one figure whose panels are its cells.
 
     Attributes:
-        name: ``table06``.
+        name: ``table06``, ``figure02``.
         title: its caption.
         recipe: name of the recipe of its runs.
         heads: headers of the stub columns, filled from the row labels.
@@ -77,7 +106,8 @@ class Table:
         columns: columns in print order.
         paper: what the paper prints, by row and column; None where it prints nothing.
         notes: printed under the table.
-        defaults: metric, method, pair where neither row nor column states one.
+        defaults: what its cells have in common where neither row nor column states it.
+        asides: what the paper prints outside the cells.
         added: methods that the paper's table does not have.
     """
 
@@ -90,6 +120,7 @@ class Table:
     paper: tuple[tuple[float | None, ...], ...]
     notes: tuple[str, ...]
     defaults: Axis
+    asides: tuple[Aside, ...] = ()
     added: tuple[str, ...] = ()
 
     @property
@@ -98,15 +129,33 @@ class Table:
         return "+".join((self.name, *self.added))
 
     @property
+    def kind(self) -> str:
+        """``table`` or ``figure``."""
+        return self.name.rstrip("0123456789")
+
+    @property
     def number(self) -> str:
         """``6`` of ``table06``."""
-        return self.name.removeprefix("table").lstrip("0")
+        return self.name.removeprefix(self.kind).lstrip("0")
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Every ``teacher:student`` of its cells."""
+        return tuple(dict.fromkeys(f"{cell.teacher}:{cell.student}" for cell in self.cells()))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods of its cells, with ``student`` and ``teacher``."""
+        return tuple(dict.fromkeys(cell.method for cell in self.cells()))
 
     def cells(self) -> Iterator[Cell]:
-        """All cells, row by row."""
+        """All cells, row by row, each once: a pair's parameters may stand in several (hidden) places."""
+        cells: dict[str, Cell] = {}
         for i, row in enumerate(self.rows):
             for j, column in enumerate(self.columns):
-                yield self._cell(i, j, row, column)
+                cell = self._cell(i, j, row, column)
+                cells.setdefault(cell.name, cell)
+        yield from cells.values()
 
     def transposed(self) -> Table:
         """The same table with rows for columns; its cells keep their names."""
@@ -119,10 +168,10 @@ class Table:
         Raises:
             UserError: a method is unknown.
         """
-        if _name_runs(self.rows):
+        if any(row.run for row in self.rows):
             return self.transposed().extended(methods).transposed()
-        have = {_makes(axis) for axis in self.columns} | {TEACHER}
-        lacking = [parse_method(name) for name in _wanted(self.columns, methods or []) if name not in have]
+        have = {*self.methods, TEACHER}
+        lacking = [parse_method(name) for name in _named(methods or [], self.methods) if name not in have]
         added = [Axis(label=method.title, method=method.name) for method in lacking]
         place = 1 + max(j for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden)
         paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
@@ -130,10 +179,10 @@ class Table:
         return replace(self, columns=columns, paper=paper, added=tuple(method.name for method in lacking))
 
     def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
-        """The part of the table that some methods and pairs make.
+        """The part of the table that some methods and pairs make, be they its rows or its columns.
 
         Args:
-            methods: names or wildcards; a name that is no column of the table becomes one.
+            methods: names or wildcards; a name that the table lacks becomes a column (or row) of it.
             pairs: ``teacher:student`` patterns.
 
         Raises:
@@ -142,91 +191,105 @@ class Table:
         for option, patterns in (("--methods", methods), ("--pairs", pairs)):
             if patterns is not None and not patterns:
                 raise UserError(f"{option} is empty: leave it out to take all of them")
-        if _name_runs(self.rows):
-            return self.transposed().select(methods, pairs).transposed()
         whole = self.extended(methods)
-        kept = _matching_rows(whole, pairs or ["*"]), _matching_columns(whole, methods or ["*"])
+        wanted = {*_wanted_methods(methods or ["*"], whole.methods), *_matching_pairs(pairs or ["*"], whole.pairs)}
+        rows, columns = (
+            [i for i, axis in enumerate(axes) if wanted.issuperset(filter(None, (axis.run, axis.pair)))]
+            for axes in (whole.rows, whole.columns)
+        )
         return replace(
             whole,
-            rows=tuple(whole.rows[i] for i in kept[0]),
-            columns=tuple(whole.columns[j] for j in kept[1]),
-            paper=tuple(tuple(whole.paper[i][j] for j in kept[1]) for i in kept[0]),
+            rows=tuple(whole.rows[i] for i in rows),
+            columns=tuple(whole.columns[j] for j in columns),
+            paper=tuple(tuple(whole.paper[i][j] for j in columns) for i in rows),
         )
 
     def _cell(self, i: int, j: int, row: Axis, column: Axis) -> Cell:
         def pick(key: str) -> Any:
             return next((value for axis in (column, row, self.defaults) if (value := getattr(axis, key))), None)
 
-        teacher, student = pick("pair").split(":")
-        role, metric = pick("role"), pick("metric")
-        method = TEACHER if role == TEACHER else (pick("method") or STUDENT)
-        name = f"{self.name}/{teacher}:{student}/{method}/{metric}"
-        return Cell(i, j, teacher, student, method, metric, self.paper[i][j], name)
-
-
-def _name_runs(axes: Sequence[Axis]) -> bool:
-    """Whether it is these rows or columns that tell the methods apart."""
-    return any(axis.method or axis.role for axis in axes)
-
-
-def _makes(column: Axis) -> str:
-    """The name of the run that makes a column."""
-    return TEACHER if column.role == TEACHER else column.method or STUDENT
+        pair, method, metric, probe = pick("pair"), pick("run") or STUDENT, pick("metric"), pick("probe")
+        teacher, student = pair.split(":")
+        recipe = pick("recipe") or self.recipe
+        return Cell(
+            row=i,
+            column=j,
+            teacher=teacher,
+            student=student,
+            method=method,
+            metric=metric,
+            recipe=recipe,
+            teacher_recipe=pick("teacher_recipe") or recipe,
+            probe=probe,
+            paper=self.paper[i][j],
+            name="/".join(filter(None, (self.name, pair, method, probe, metric))),
+        )
 
 
 def _insert(items: Sequence[Any], place: int, added: Sequence[Any]) -> tuple[Any, ...]:
     return (*items[:place], *added, *items[place:])
 
 
-def _matching_rows(table: Table, patterns: Sequence[str]) -> list[int]:
-    pairs = [row.pair or table.defaults.pair or "" for row in table.rows]
+def _matching_pairs(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
     for pattern in patterns:
-        if not any(fnmatchcase(pair, pattern) for pair in pairs):
-            known = ", ".join(dict.fromkeys(pairs))
-            raise UserError(f"no pair of this table matches '{pattern}' (TEACHER:STUDENT): it has {known}")
-    return [i for i, pair in enumerate(pairs) if any(fnmatchcase(pair, pattern) for pattern in patterns)]
+        if not any(fnmatchcase(pair, pattern) for pair in known):
+            raise UserError(f"no pair of this table matches '{pattern}' (TEACHER:STUDENT): it has {', '.join(known)}")
+    return {pair for pair in known if any(fnmatchcase(pair, pattern) for pattern in patterns)}
 
 
-def _matching_columns(table: Table, patterns: Sequence[str]) -> list[int]:
-    wanted = set(_wanted(table.columns, patterns))
+def _wanted_methods(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
+    wanted = set(_named(patterns, known))
+    if not wanted.intersection(known):
+        raise _no_method(TEACHER, known)
     # Whoever asks for a distilled student wants to see its teacher.
-    shown = wanted if wanted <= {STUDENT, TEACHER} else {*wanted, TEACHER}
-    return [j for j, axis in enumerate(table.columns) if _makes(axis) in shown]
+    return wanted if wanted <= {STUDENT, TEACHER} else {*wanted, TEACHER}
 
 
-def _wanted(axes: Sequence[Axis], patterns: Sequence[str]) -> list[str]:
-    known = list(dict.fromkeys(_makes(axis) for axis in axes))
-    found = (name for pattern in patterns for name in _matching_methods(pattern, known))
-    return list(dict.fromkeys(found))
+def _named(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(name for pattern in patterns for name in _matching_methods(pattern, known)))
 
 
-def _matching_methods(pattern: str, columns: Sequence[str]) -> list[str]:
+def _matching_methods(pattern: str, known: Sequence[str]) -> list[str]:
     if "*" not in pattern and "?" not in pattern:
         return [pattern if pattern == TEACHER else parse_method(pattern).name]
-    found = [name for name in columns if fnmatchcase(name, pattern)]
+    found = [name for name in known if fnmatchcase(name, pattern)]
     if not found:
-        raise UserError(f"no method of this table matches '{pattern}': it has {', '.join(columns)}")
+        raise _no_method(pattern, known)
     return found
+
+
+def _no_method(pattern: str, known: Sequence[str]) -> UserError:
+    return UserError(f"no method of this table matches '{pattern}': it has {', '.join(known)}")
 
 
 def numbers() -> list[str]:
     """The numbers of all tables there are."""
-    return sorted((path.stem.removeprefix("table").lstrip("0") for path in TABLES.glob("table*.yaml")), key=int)
+    return _numbers("table")
 
 
-def load(number: str) -> Table:
-    """Read one table by its number.
+def figures() -> list[str]:
+    """The numbers of all figures there are."""
+    return _numbers("figure")
+
+
+def load(number: str, kind: str = "table") -> Table:
+    """Read one table, or figure, by its number.
 
     Raises:
-        UserError: there is no such table.
+        UserError: there is no such table or figure.
     """
-    if number.lstrip("0") not in numbers():
-        raise unknown("table", number, [*numbers(), "all"])
-    return read(TABLES / f"table{int(number):02d}.yaml")
+    known = _numbers(kind)
+    if number.lstrip("0") not in known:
+        raise unknown(kind, number, [*known, "all"])
+    return read(TABLES / f"{kind}{int(number):02d}.yaml")
+
+
+def _numbers(kind: str) -> list[str]:
+    return sorted((path.stem.removeprefix(kind).lstrip("0") for path in TABLES.glob(f"{kind}*.yaml")), key=int)
 
 
 def read(path: Path) -> Table:
-    """Read one table file."""
+    """Read one file of a table or a figure."""
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     width = len(raw["columns"])
     printed = [row.pop("paper", []) for row in raw["rows"]]
@@ -235,9 +298,17 @@ def read(path: Path) -> Table:
         title=raw["title"],
         recipe=raw["recipe"],
         heads=tuple(raw["heads"]),
-        rows=tuple(Axis(**row) for row in raw["rows"]),
-        columns=tuple(Axis(**column) for column in raw["columns"]),
+        rows=tuple(_axis(**row) for row in raw["rows"]),
+        columns=tuple(_axis(**column) for column in raw["columns"]),
         paper=tuple((*values, *[None] * (width - len(values))) for values in printed),
         notes=tuple(raw.get("notes", ())),
-        defaults=Axis(label="", **{key: raw[key] for key in ("pair", "method", "metric") if key in raw}),
+        defaults=Axis(label="", **{key: raw[key] for key in _DEFAULTS if key in raw}),
+        asides=tuple(Aside(**aside) for aside in raw.get("asides", ())),
     )
+
+
+_DEFAULTS = ("pair", "method", "role", "metric", "teacher_recipe", "probe")
+
+
+def _axis(*, stub: Sequence[str] = (), **values: Any) -> Axis:
+    return Axis(stub=tuple(stub), **values)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import ClassVar
 
 import pandas as pd
 from rich.console import Console
@@ -21,11 +22,12 @@ from rich.console import Console
 from benchmark.report import csvfile, latex, markdown, terminal
 from benchmark.report.aggregate import Records, aggregate, mixtures
 from benchmark.report.caption import Context, caption, notes
+from benchmark.report.figure import Figure
 from benchmark.report.layout import Grid, layout
-from benchmark.report.metrics import LAST
+from benchmark.report.panels import picture
 from benchmark.tables import Table
 
-__all__ = ["Context", "Records", "Report", "build"]
+__all__ = ["Context", "Figure", "Records", "Report", "build"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +35,13 @@ class Report:
     """One aggregated table, ready for every form.
 
     Attributes:
+        folder: where its files belong, below the profile's results.
         stem: name of its files without suffix.
         frame: the cells in long form, see `aggregate`.
         grid: the table as people see it.
     """
+
+    folder: ClassVar[str] = "tables"
 
     stem: str
     frame: pd.DataFrame
@@ -56,8 +61,8 @@ class Report:
         terminal.show(self.grid, console)
 
 
-def build(table: Table, records: Records, context: Context) -> Report:
-    """Aggregate a table's records once, for all forms.
+def build(table: Table, records: Records, context: Context) -> Report | Figure:
+    """Aggregate a table's records once, for all forms; a figure's are drawn as they are.
 
     Args:
         table: layout and printed values.
@@ -68,12 +73,12 @@ def build(table: Table, records: Records, context: Context) -> Report:
         UserError: the selection or a metric is unknown.
     """
     frame = aggregate(table, records, context.selection)
-    remarks = (*table.notes, *notes(frame), *mixtures(table, records))
+    if table.kind == "figure":
+        return picture(table, frame, records, context)
+    remarks = (*table.notes, *context.choices, *notes(frame), *mixtures(table, records))
     title = f"{table.title} (profile {context.profile})"
     grid = layout(table, frame, title, caption(frame, context), remarks, compare=not context.stand_in)
-    # Numbers of the best epoch never replace those of the last.
-    stem = table.stem if context.selection == LAST else f"{table.stem}-{context.selection}"
-    return Report(stem, frame, grid)
+    return Report(context.stem(table.stem), frame, grid)
 
 
 _FORMS: Mapping[str, Callable[[Report], str]] = MappingProxyType(

@@ -6,14 +6,15 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from benchmark.errors import unknown
-from benchmark.report.metrics import LAST, SELECTIONS, Metric, metric
+from benchmark.metrics import LAST, SELECTIONS, Metric, metric
 from benchmark.tables import Cell, Table
 
+Key = TypeVar("Key")
 Record = Mapping[str, Any]
 Records = Mapping[str, Sequence[Record | None]]
 """By a cell's name: one record, or None, for each wanted seed."""
@@ -34,7 +35,7 @@ def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataF
     Returns:
         Columns ``table, row, column, metric, mean, std`` (sample, NaN below two values), ``n, paper, difference``
         (mean minus paper), ``state`` (one of `STATES`), and for layouts ``cell, row_index, column_index, hidden,
-        teacher, student, method, wanted, values, failed`` (number of failed records) and ``reasons``.
+        teacher, student, method, probe, wanted, values, failed`` (number of failed records) and ``reasons``.
 
     Raises:
         UserError: the selection or a metric is unknown.
@@ -47,17 +48,16 @@ def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataF
 def mixtures(table: Table, records: Records) -> tuple[str, ...]:
     """What a reader should know of runs that were not made alike, as sentences for notes."""
     done = [(cell, record) for cell in table.cells() for record in _of_status(DONE, records.get(cell.name, ()))]
-    facts = [
-        f"This table mixes {what}: {', '.join(values)}."
-        for what, look in _CONDITIONS.items()
-        if len(values := _distinct(look(record) for _, record in done)) > 1
-    ]
-    if any((_provenance(record, "data") or {}).get("official") is False for _, record in done):
+    # An analysis is always in float32: only what jobs of one kind were made by has to agree.
+    conditions = (((what, rec.get("kind")), look(rec)) for _, rec in done for what, look in _CONDITIONS.items())
+    facts = [f"This table mixes {what}: {', '.join(values)}." for (what, _), values in _differing(conditions).items()]
+    data = [_provenance(record, "data") or {} for _, record in done]
+    versions = _differing((seen.get("name"), seen.get("fingerprint")) for seen in data)
+    facts += [f"This table mixes versions of {name}: {', '.join(values)}." for name, values in versions.items()]
+    if any(seen.get("official") is False for seen in data):
         facts.append("Some runs saw other data than the official ones: their records name the fingerprint.")
-    weights: dict[str, set[str]] = {}
-    for cell, record in done:
-        weights.setdefault(cell.teacher, set()).update(_distinct([_provenance(record, "teacher_weights")]))
-    teachers = [name for name, seen in weights.items() if len(seen) > 1]
+    weights = (((cell.teacher, cell.teacher_recipe), _provenance(record, "teacher_weights")) for cell, record in done)
+    teachers = dict.fromkeys(name for name, _ in _differing(weights))
     if teachers:
         facts.append(f"This table mixes teachers: students learned from different weights of {', '.join(teachers)}.")
     return tuple(facts)
@@ -88,6 +88,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "teacher": cell.teacher,
         "student": cell.student,
         "method": cell.method,
+        "probe": cell.probe or "",
         "wanted": wanted,
         "values": values,
         "failed": len(failed),
@@ -128,9 +129,17 @@ _CONDITIONS: Mapping[str, Callable[[Record], Any]] = MappingProxyType(
         "devices": lambda record: _provenance(record, "device"),
         "numbers of threads": lambda record: _provenance(record, "threads"),
         "precisions": _precision,
-        "versions of the data": lambda record: (_provenance(record, "data") or {}).get("fingerprint"),
     }
 )
+
+
+def _differing(values: Iterable[tuple[Key, Any]]) -> dict[Key, list[str]]:
+    """The distinct values of each key that has several."""
+    groups: dict[Key, list[Any]] = {}
+    for key, value in values:
+        groups.setdefault(key, []).append(value)
+    distinct = {key: _distinct(group) for key, group in groups.items()}
+    return {key: group for key, group in distinct.items() if len(group) > 1}
 
 
 def _distinct(values: Iterable[Any]) -> list[str]:

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from benchmark.metrics import LAST, SELECTIONS
 from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, PARTIAL
 from benchmark.report.layout import WORDS, best_cells
-from benchmark.report.metrics import LAST, SELECTIONS
 from benchmark.tables import TEACHER
 
 _LISTED = 5
@@ -35,6 +35,8 @@ class Context:
         seeds: the wanted seeds of students.
         selection: ``last`` or ``best``, the epoch that numbers are taken from.
         stand_in: whether other data than the paper's are used.
+        variants: what sets these tables apart from the profile's others, in the names of their files.
+        choices: what tuned methods chose, as sentences.
     """
 
     profile: str
@@ -43,6 +45,16 @@ class Context:
     seeds: tuple[int, ...]
     selection: str = LAST
     stand_in: bool = False
+    variants: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+
+    def stem(self, name: str) -> str:
+        """Name of the files of a table or figure, without suffix.
+
+        Numbers of the best epoch never replace those of the last, nor those of other weights or teachers.
+        """
+        full = "+".join((name, *self.variants))
+        return full if self.selection == LAST else f"{full}-{self.selection}"
 
 
 def caption(frame: pd.DataFrame, context: Context) -> tuple[str, ...]:

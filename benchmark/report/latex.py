@@ -1,16 +1,21 @@
-"""A table as LaTeX: a complete ``table`` environment that needs booktabs only.
+"""A table as LaTeX: complete ``table`` environments that need booktabs only.
 
-A cell's parts stand below each other, so that eight columns fit the text width of an article.
+A cell's parts stand below each other, so that eight columns fit the text width of an article; rows that do not fit its
+page go on in a second environment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from types import MappingProxyType
 
-from benchmark.report.layout import Grid, Line, Row, stacked
+from benchmark.report.layout import Grid, Line, Row, stacked, title_lines
 
 _BEST = "Bold"
+_PAGE = 42
+"""Lines of small print that a page of an article takes beside caption and notes."""
+_CONTINUED = (r"\addtocounter{table}{-1}", r"\caption{(continued)}")
 _ESCAPES: Mapping[int, str] = MappingProxyType(
     str.maketrans(
         {
@@ -30,6 +35,7 @@ _ESCAPES: Mapping[int, str] = MappingProxyType(
             "×": r"$\times$",
             "→": r"$\to$",
             "←": r"$\leftarrow$",
+            "↓": r"$\downarrow$",
             "–": r"\textendash{}",
             "—": r"\textemdash{}",
         }
@@ -38,26 +44,45 @@ _ESCAPES: Mapping[int, str] = MappingProxyType(
 
 
 def render(grid: Grid) -> str:
-    """The whole file: one ``table`` environment with caption, label and notes."""
-    body = r"\addlinespace".join(_row(row) for row in grid.rows)
-    lines = [
-        "% needs \\usepackage{booktabs}",
+    """The whole file: ``table`` environments, the first with caption and label, the last with the notes."""
+    pages = _pages(grid.rows)
+    lines = ["% needs \\usepackage{booktabs}"]
+    for number, rows in enumerate(pages, 1):
+        caption = _caption(grid) if number == 1 else _CONTINUED
+        lines += _environment(grid, rows, caption, _notes(grid) if number == len(pages) else [])
+    return "\n".join(lines) + "\n"
+
+
+def _environment(grid: Grid, rows: Sequence[Row], caption: Sequence[str], notes: Sequence[str]) -> list[str]:
+    body = r"\addlinespace".join(_row(row) for row in rows)
+    return [
         r"\begin{table}",
         r"\centering",
         r"\setlength{\tabcolsep}{3pt}",
         r"\setlength{\belowcaptionskip}{6pt}",
-        rf"\caption{{{escape(f'{grid.title}. {grid.legend(_BEST)}')}}}",
-        rf"\label{{tab:{grid.name}}}",
+        *caption,
         r"\footnotesize",
         rf"\begin{{tabular}}{{l{'c' * len(grid.columns)}}}",
         r"\toprule",
         *_header(grid),
         rf"\midrule{body}\bottomrule",
         r"\end{tabular}",
-        *_notes(grid),
+        *notes,
         r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
+
+
+def _pages(rows: Sequence[Row]) -> list[list[Row]]:
+    pages: list[list[Row]] = [[]]
+    used = 0
+    for row in rows:
+        lines = len(stacked(row))
+        if pages[-1] and used + lines > _PAGE:
+            pages.append([])
+            used = 0
+        pages[-1].append(row)
+        used += lines
+    return pages
 
 
 def escape(text: str) -> str:
@@ -66,11 +91,20 @@ def escape(text: str) -> str:
     return translated.replace("--", "-{}-")
 
 
+def _caption(grid: Grid) -> list[str]:
+    text = escape(f"{grid.title}. {grid.legend(_BEST)}")
+    return [rf"\caption{{{text}}}", rf"\label{{tab:{grid.name}}}"]
+
+
 def _header(grid: Grid) -> list[str]:
-    first, *others = grid.heads
-    columns = [escape(column) for column in grid.columns]
-    blank = [""] * len(columns)
-    return [_line([escape(first), *columns]), *(_line([rf"\quad {escape(head)}", *blank]) for head in others)]
+    first, *others = map(escape, grid.heads)
+    heads = [first, *(rf"\quad {head}" for head in others)]
+    return [_line(cells) for cells in zip_longest(heads, *map(_title, grid.columns), fillvalue="")]
+
+
+def _title(title: str) -> list[str]:
+    lines = [escape(line) for line in title_lines(title)]
+    return lines if len(lines) == 1 else [rf"\scriptsize {line}" for line in lines]
 
 
 def _notes(grid: Grid) -> list[str]:

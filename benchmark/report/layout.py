@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.metrics import metric
 from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, PARTIAL
-from benchmark.report.metrics import metric
 from benchmark.tables import TEACHER, Table
 
 MEASURED = (DONE, PARTIAL)
@@ -88,7 +88,7 @@ class Grid:
 
     Attributes:
         name: ``table06``.
-        number: ``Table 6``.
+        number: ``Table 6``, ``Figure 2``.
         title: the caption's first sentence.
         heads: headers of the stub.
         columns: headers of the cells.
@@ -136,12 +136,12 @@ def layout(
     columns = [j for j, axis in enumerate(table.columns) if not axis.hidden]
     return Grid(
         name=table.name,
-        number=f"Table {table.number}",
+        number=f"{table.kind.capitalize()} {table.number}",
         title=title,
         heads=table.heads,
         columns=tuple(table.columns[j].label for j in columns),
         rows=tuple(
-            Row(stub_texts(table.heads, axis.label), tuple(entries[i, j] for j in columns))
+            Row(axis.stub or stub_texts(table.heads, axis.label), tuple(entries[i, j] for j in columns))
             for i, axis in enumerate(table.rows)
             if not axis.hidden
         ),
@@ -151,10 +151,10 @@ def layout(
 
 
 def best_cells(frame: pd.DataFrame) -> set[str]:
-    """Names of the best students of each pair, all that tie as displayed, where there are at least two to compare."""
+    """Names of the best students of a pair by each measure, all that tie as displayed, where there are several."""
     open_to_all = ~frame["hidden"] & (frame["method"] != TEACHER) & frame["state"].isin(MEASURED)
     best: set[str] = set()
-    for _, group in frame[open_to_all].groupby(["teacher", "student", "metric"]):
+    for _, group in frame[open_to_all].groupby(["teacher", "student", "probe", "metric"]):
         kind = metric(group["metric"].iloc[0])
         if kind.higher is None or len(group) < 2:
             continue
@@ -194,6 +194,11 @@ def stub_texts(heads: tuple[str, ...], label: str) -> tuple[str, ...]:
     texts = tuple(parts.get(head.split(" ")[0].lower(), "") for head in heads)
     split = len(heads) > 1 and len(parts) == 2 and all(texts)
     return texts if split else (label, *[""] * (len(heads) - 1))
+
+
+def title_lines(title: str) -> list[str]:
+    """A column's title in lines that keep it narrow: the teacher, an arrow down, the student."""
+    return title.replace(" -> ", "\n↓\n").split("\n")
 
 
 def stacked(row: Row) -> list[Line]:

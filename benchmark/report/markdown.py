@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from benchmark.report.layout import Entry, Grid, Row
+from benchmark.report.layout import Entry, Grid, Row, title_lines
 
 _SPECIAL = re.compile(r"([\\`*_|<~\[\]])")
 
 
 def render(grid: Grid) -> str:
     """The whole file: title, table, caption, notes."""
-    titles = [escape(text) for text in (*grid.heads, *grid.columns)]
+    columns = ("<br>".join(map(escape, title_lines(title))) for title in grid.columns)
+    titles = [*map(escape, grid.heads), *columns]
     lines = [
         f"**{grid.number}.** {escape(grid.title)}",
         "",

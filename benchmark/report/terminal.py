@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from benchmark.report.aggregate import FAILED, MISSING, NOT_APPLICABLE
-from benchmark.report.layout import Entry, Grid, Row, stacked
+from benchmark.report.layout import Entry, Grid, Row, stacked, title_lines
 
 _BEST = "bold green"
 _QUIET = "dim"
@@ -95,7 +95,12 @@ def _table(sheet: _Sheet, gap: int, block: Sequence[int]) -> RichTable:
 
 
 def _wide(grid: Grid, mark: str) -> _Sheet:
-    return _Sheet(len(grid.heads), (*grid.heads, *grid.columns), tuple(_wide_row(row, mark) for row in grid.rows))
+    titles = (*grid.heads, *_titles(grid))
+    return _Sheet(len(grid.heads), titles, tuple(_wide_row(row, mark) for row in grid.rows))
+
+
+def _titles(grid: Grid) -> list[str]:
+    return ["\n".join(title_lines(title)) for title in grid.columns]
 
 
 def _wide_row(row: Row, mark: str) -> tuple[tuple[Text, ...], ...]:
@@ -107,7 +112,7 @@ def _wide_row(row: Row, mark: str) -> tuple[tuple[Text, ...], ...]:
 
 def _narrow(grid: Grid, mark: str) -> _Sheet:
     head = f"\n{_INDENT}".join(grid.heads)
-    return _Sheet(1, (head, *grid.columns), tuple(_narrow_row(row, mark) for row in grid.rows))
+    return _Sheet(1, (head, *_titles(grid)), tuple(_narrow_row(row, mark) for row in grid.rows))
 
 
 def _narrow_row(row: Row, mark: str) -> tuple[tuple[Text, ...], ...]:

@@ -1,12 +1,15 @@
 import csv
+from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from benchmark import catalog, tables
 from benchmark.errors import UserError
+from benchmark.layers import names as known_recipes
+from benchmark.metrics import METRICS
 from benchmark.objectives import parse_method
-from benchmark.recipes import load_recipe
 
 PRINTED = Path(__file__).with_name("paper_values.csv")
 
@@ -24,31 +27,169 @@ def pairs(table):
     return [row.pair for row in table.rows]
 
 
-@pytest.mark.parametrize("number", tables.numbers())
-def test_holds_every_printed_value(number):
+@cache
+def every():
+    return [
+        *(tables.load(number) for number in tables.numbers()),
+        *(tables.load(n, "figure") for n in tables.figures()),
+    ]
+
+
+def visible(table):
+    return [cell for cell in table.cells() if not (table.rows[cell.row].hidden or table.columns[cell.column].hidden)]
+
+
+def test_there_are_twelve_tables_and_a_figure():
+    assert tables.numbers() == [str(number) for number in range(1, 13)]
+    assert tables.figures() == ["2"]
+
+
+def test_every_printed_value_is_held_and_no_other():
     with PRINTED.open(newline="", encoding="utf-8") as file:
-        lines = [row for row in csv.DictReader(file) if row["table"] == number]
-    printed = {(row["row"], row["column"], row["metric"]): float(row["value"]) for row in lines}
-    table = tables.load(number)
-    labels = ((table.rows[cell.row].label, table.columns[cell.column].label, cell.metric) for cell in table.cells())
-    assert dict(zip(labels, (cell.paper for cell in table.cells()), strict=True)) == printed
-    assert len(printed) == len(lines)
+        lines = list(csv.DictReader(file))
+    printed = Counter(
+        (*(line[key] for key in ("table", "row", "column", "metric")), float(line["value"])) for line in lines
+    )
+    held = Counter(
+        (table.number, table.rows[cell.row].label, table.columns[cell.column].label, cell.metric, cell.paper)
+        for table in every()
+        for cell in table.cells()
+        if cell.paper is not None
+    )
+    held.update(
+        (table.number, aside.row, aside.column, aside.metric, aside.value)
+        for table in every()
+        for aside in table.asides
+    )
+    assert len(lines) == held.total() == 558
+    assert held == printed
 
 
-@pytest.mark.parametrize("number", tables.numbers())
-def test_method_names_are_canonical(number):
-    table = tables.load(number)
-    methods = [axis.method for axis in (*table.rows, *table.columns) if axis.method]
-    assert methods == [parse_method(name).name for name in methods]
+@pytest.mark.parametrize("table", every(), ids=lambda table: table.name)
+class TestEveryFile:
+    def test_is_short(self, table):
+        assert len((tables.TABLES / f"{table.name}.yaml").read_text(encoding="utf-8").splitlines()) <= 60
+
+    def test_what_is_shown_is_printed_by_the_paper(self, table):
+        assert table.kind == "figure" or all(cell.paper is not None for cell in visible(table))
+
+    def test_every_place_shown_has_a_name_of_its_own(self, table):
+        rows, columns = ([axis for axis in axes if not axis.hidden] for axes in (table.rows, table.columns))
+        assert len({cell.name for cell in visible(table)}) == len(rows) * len(columns)
+
+    def test_method_names_are_canonical(self, table):
+        methods = [axis.method for axis in (*table.rows, *table.columns) if axis.method]
+        assert methods == [parse_method(name).name for name in methods]
+
+    def test_networks_metrics_and_recipes_are_known(self, table):
+        for cell in table.cells():
+            assert {cell.teacher, cell.student} <= catalog.networks().keys()
+            assert cell.metric in METRICS
+        assert {name for cell in table.cells() for name in (cell.recipe, cell.teacher_recipe)} <= set(
+            known_recipes("recipe")
+        )
+
+    def test_networks_fit_the_printed_sizes(self, table):
+        for cell in table.cells():
+            if cell.metric == "params_M" and cell.paper:
+                network = catalog.networks()[cell.teacher if cell.method == tables.TEACHER else cell.student]
+                classes = 10 if cell.recipe.startswith("C10-") else network.classes
+                channels = int(network.map.split("x")[0])
+                params = network.params - (network.classes - classes) * (channels + 1)
+                assert params / 1e6 == pytest.approx(
+                    cell.paper, abs={17.2: 0.06, 2.2: 0.05, 1.4: 0.05, 0.7: 0.05}.get(cell.paper, 0.0051)
+                )
+
+    def test_notes_tell_what_stands_outside_the_cells(self, table):
+        for aside in table.asides:
+            assert f"{aside.value:.2f}" in " ".join(table.notes)
+
+    def test_stubs_have_a_text_for_each_head(self, table):
+        assert {len(row.stub) for row in table.rows} <= {0, len(table.heads)}
+
+    def test_is_its_own_selection(self, table):
+        assert table.select(None, None) == table.select(["*"], ["*"]) == table.transposed().transposed() == table
 
 
-def test_table_6_names_networks_that_fit_their_labels(table6):
-    assert load_recipe(table6.recipe)
-    for row, paper in zip(table6.rows, table6.paper, strict=True):
-        for network, size in zip(row.pair.split(":"), (paper[1], paper[0]), strict=True):
-            params = catalog.networks()[network].params / 1e6
-            assert params == pytest.approx(size, abs=0.06 if size == 17.2 else 0.006)
-            assert f"({size}" in row.label
+def run_of(cell):
+    """What tells a cell's run from others; a teacher is the plain student of its own recipe."""
+    if cell.method == tables.TEACHER:
+        return cell.teacher_recipe, cell.teacher, "student", None
+    partner = None if cell.method == "student" else (cell.teacher, cell.teacher_recipe)
+    return cell.recipe, cell.student, cell.method, partner
+
+
+def test_one_run_has_one_printed_number_in_all_tables():
+    printed = defaultdict(set)
+    for table in every():
+        for cell in table.cells():
+            if cell.paper is not None:
+                printed[run_of(cell), cell.probe, cell.metric].add(cell.paper)
+    contradictions = {run[:2]: values for (run, _, _), values in printed.items() if len(values) > 1}
+    assert contradictions == {("C100", "resnet34-wide"): {77.26, 78.44}}
+
+
+def test_tables_share_their_runs():
+    runs = {table.name: {run_of(cell) for cell in table.cells()} for table in every()}
+    assert len(runs["table10"] - runs["table06"]) == 18
+    assert len(runs["table09"] - runs["table01"]) == 2
+    assert runs["table03"] < runs["table02"] < runs["table01"] | runs["table06"]
+    assert runs["figure02"] < runs["table01"]
+    assert {run[1:3] for run in runs["table04"] - runs["table01"] - runs["table06"]} == {
+        ("mobilenetv2-cifar", "srrl[fm]"),
+        ("mobilenetv2-cifar", "srrl[sr]"),
+    }
+    assert ("C10-WRN", "wrn-16-2", "student", None) in runs["table05"]
+    assert not runs["table11"] & (runs["table05"] | runs["table06"])
+
+
+def test_numbers_of_runs():
+    """As many as the experiments' specification counts."""
+
+    def students(*numbers):
+        return {
+            run_of(cell) for number in numbers for cell in tables.load(number).cells() if cell.method != tables.TEACHER
+        }
+
+    assert len(students("5")) == 35
+    assert len(students("1", "2", "3", "4", "6", "9", "10")) == 88
+    assert len(students("7")) == len(students("8")) == 14
+    assert len([run for run in students("11") if run[2] != "student"]) == 98
+    assert len([run for run in students("12") if run[2] != "student"]) == 78
+    assert len([run for run in students("11", "12") if run[2] == "student"]) == 9
+
+
+def test_rows_may_have_recipes_of_their_own():
+    recipes = {
+        f"{cell.teacher}:{cell.student}": (cell.recipe, cell.teacher_recipe) for cell in tables.load("5").cells()
+    }
+    assert recipes == {
+        "wrn-16-2:wrn-16-1": ("C10-WRN", "C10-WRN"),
+        "wrn-40-2:wrn-16-2": ("C10-WRN", "C10-WRN"),
+        "resnet26-A:resnet8-A": ("C10-RES", "C10-RES"),
+        "resnet26-A:resnet14-A": ("C10-RES", "C10-RES"),
+        "resnet34-narrow:resnet18-narrow": ("C10-RES", "C10-RES"),
+        "resnet26-A:wrn-16-1": ("C10-WRN", "C10-RES"),
+    }
+    assert [cell.recipe for cell in tables.load("8").cells()] == ["C100-BIN"] * 8 + ["IN-BIN"] * 8
+
+
+def test_probes_stand_in_names():
+    cells = {cell.name: cell for cell in tables.load("4").cells()}
+    cell = cells["table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1"]
+    assert (cell.probe, cell.recipe, cell.paper) == ("PROBE-STL10", "C100", 68.75)
+    assert cells["table04/wrn-40-4:mobilenetv2-cifar/srrl[sr]/PROBE-CIFAR100/top1"].paper == 71.00
+    assert {cell.probe for cell in tables.load("6").cells()} == {None}
+
+
+def test_what_stands_in_two_places_is_one_cell():
+    cells = [cell for cell in tables.load("7").cells() if cell.metric == "params_M"]
+    assert [(cell.row, cell.column, cell.paper) for cell in cells] == [
+        (0, 0, 11.69),
+        (0, 1, 21.80),
+        (2, 0, None),
+        (2, 1, 25.56),
+    ]
 
 
 def test_cells_are_named_and_know_their_runs(table6):
@@ -147,7 +288,22 @@ def test_select_names_what_it_cannot_find(methods, chosen, says, table6):
 @pytest.mark.parametrize("number", ["6", "06"])
 def test_load(number):
     table = tables.load(number)
-    assert (table.name, table.number) == ("table06", "6")
+    assert (table.name, table.kind, table.number) == ("table06", "table", "6")
+
+
+def test_load_a_figure():
+    figure = tables.load("2", "figure")
+    assert (figure.name, figure.kind, figure.number) == ("figure02", "figure", "2")
+    assert figure.title.startswith("Visualization of h_S and h_T")
+    assert [cell.name.removeprefix("figure02/wrn-40-4:wrn-16-4/") for cell in figure.cells()][:5] == [
+        "student/tsne",
+        "srrl[fm]/tsne",
+        "srrl[sr]/tsne",
+        "srrl/tsne",
+        "teacher/tsne",
+    ]
+    with pytest.raises(UserError, match=r"unknown figure '6'.*known are 2"):
+        tables.load("6", "figure")
 
 
 @pytest.mark.parametrize("number", ["0", "", "99", "six", "-6", "6.0"])
@@ -185,3 +341,63 @@ def test_methods_may_be_rows():
 def test_added_methods_make_another_file(table6):
     assert table6.extended(["kd", "r*"]).stem == "table06"
     assert table6.extended(["kd+srrl", "kd", "srrl[sr]"]).stem == "table06+kd+srrl+srrl[sr]"
+
+
+PAIRS_11 = ["wrn-40-2 -> wrn-16-2", "wrn-40-2 -> wrn-40-1"]
+
+
+@pytest.mark.parametrize(
+    ("number", "methods", "pairs", "rows", "columns"),
+    [
+        ("1", ["srrl[fm]"], None, ["Teacher (WRN-40-4)", "L_FM @ conv4"], ["Top-1 (%)", "Top-5 (%)"]),
+        (
+            "2",
+            ["a*", "srrl"],
+            ["*:wrn-16-4"],
+            ["AT", "L_FM+L_SR"],
+            ["KL div. with teacher", "Cross-entropy with label", "Top-1 (%)"],
+        ),
+        ("3", ["student", "crd"], None, ["L2 Distance", "NMI (%)", "Top-1 (%)"], ["Student", "CRD"]),
+        ("4", ["kd", "vid"], ["*:wrn*"], ["WRN16-4 / STL10", "WRN16-4 / CIFAR100"], ["KD", "VID"]),
+        ("5", ["ofd"], ["*:resnet8-A"], ["ResNet-26 (0.37M) -> ResNet-8 (0.08M)"], ["OFD", "Teacher"]),
+        ("7", ["rkd"], ["resnet50*:*"], ["ResNet50 (25.56M) -> MobileNet"] * 2, ["RKD", "Teacher"]),
+        ("8", ["student"], ["resnet18*:*"], ["ImageNet-1K / ResNet18 (real teacher -> binary student)"], ["Student"]),
+        ("9", ["srrl[form=ce]", "kd"], None, ["Teacher: WRN-40-4", "L_FM+L_SR-CE", "KD"], ["Top-1 (%)", "Top-5 (%)"]),
+        ("10", ["kd+srrl"], ["wrn-16-10:*"], ["WRN-16-10 (17.2M) -> WRN-10-10 (7.49M)"], ["KD+Ours", "Teacher"]),
+        ("11", ["kd", "nst"], ["resnet56:resnet20"], ["Teacher", "KD", "NST"], ["resnet56 -> resnet20"]),
+        ("11", ["crd", "ofd"], ["wrn*:*"], ["Teacher", "CRD", "OFD"], PAIRS_11),
+        (
+            "12",
+            ["srrl"],
+            ["*:shufflenetv2", "vgg13:*"],
+            ["Teacher", "Ours"],
+            ["vgg13 -> MobileNetV2", "resnet32x4 -> ShuffleNetV2"],
+        ),
+    ],
+)
+def test_select_in_every_layout(number, methods, pairs, rows, columns):
+    chosen = tables.load(number).select(methods, pairs)
+    assert [row.label for row in chosen.rows if not row.hidden] == rows
+    assert [column.label for column in chosen.columns if not column.hidden] == columns
+    whole = {cell.name: cell.paper for cell in tables.load(number).cells()}
+    assert {cell.name: cell.paper for cell in chosen.cells()} == {
+        cell.name: whole.get(cell.name) for cell in chosen.cells()
+    }
+    assert len(chosen.paper) == len(chosen.rows)
+    assert {len(values) for values in chosen.paper} == {len(chosen.columns)}
+
+
+def test_panels_of_a_figure_are_selected_too():
+    chosen = tables.load("2", "figure").select(["srrl", "kd"], None)
+    assert [column.label for column in chosen.columns] == ["L_FM+L_SR", "KD", "Teacher"]
+    assert chosen.stem == "figure02+kd"
+
+
+def test_a_table_without_the_teacher_cannot_show_it():
+    with pytest.raises(UserError, match="no method of this table matches 'teacher': it has student, srrl"):
+        tables.load("3").select(["teacher"], None)
+
+
+def test_pairs_that_are_columns_are_named_where_none_matches():
+    with pytest.raises(UserError, match="it has wrn-40-2:wrn-16-2, wrn-40-2:wrn-40-1, resnet56:resnet20"):
+        tables.load("11").select(None, ["wrn-40-4:*"])

@@ -15,7 +15,7 @@ Records = dict[str, list[Record | None]]
 @pytest.fixture
 def record() -> Callable[..., Record]:
     def make(top1: float | None = 97.0, status: str = "done", reason: str = "", **provenance: Any) -> Record:
-        last = {"top5": 99.5, "loss": 0.1} | ({} if top1 is None else {"top1": top1})
+        last = {"topk": 99.5, "loss": 0.1} | ({} if top1 is None else {"top1": top1})
         best = {} if top1 is None else {"top1": top1 + 1, "epoch": 12}
         made = {
             "schema": 1,
@@ -85,6 +85,22 @@ def full_records(table6: Table, record: Callable[..., Record]) -> Records:
         f"{start}/rkd/top1": [refused, refused, refused],
         f"{start}/crd/top1": [record(96.0), failed, record(96.5)],
     }
+
+
+MEASURES = {"kl_teacher": 0.5, "cross_entropy": 0.9, "l2": 1.2, "nmi": 77.0}
+
+
+@pytest.fixture
+def records_of(record: Callable[..., Record]) -> Callable[[Table], Records]:
+    """Three done records for every student's cell of a table, one for a teacher's, all a little different."""
+
+    def found(position: int, method: str) -> list[Record | None]:
+        made = [record(70 + position % 37 / 10 + seed / 100) for seed in range(1 if method == "teacher" else 3)]
+        for seed, one in enumerate(made):
+            one["metrics"]["last"] |= {key: value + position / 100 + seed / 50 for key, value in MEASURES.items()}
+        return [*made]
+
+    return lambda table: {cell.name: found(i, cell.method) for i, cell in enumerate(table.cells())}
 
 
 @pytest.fixture

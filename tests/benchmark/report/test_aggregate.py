@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmark.errors import UserError
 from benchmark.report.aggregate import aggregate, mixtures
+from benchmark.tables import load
 
 
 def cell(frame, method):
@@ -90,3 +92,56 @@ def test_mixed_conditions_are_told(small_table, named, record):
 
 def test_conditions_of_failed_runs_do_not_count(small_table, named, record):
     assert mixtures(small_table(), named({"kd": [record(), record(None, "failed", device="cuda")]})) == ()
+
+
+def test_versions_of_one_data_set_are_a_mixture_and_two_data_sets_are_none(small_table, named, record):
+    cifar, other, stl = (
+        record(data={"name": name, "fingerprint": print_}) for name, print_ in (("c", "1"), ("c", "2"), ("s", "3"))
+    )
+    assert mixtures(small_table(), named({"kd": [cifar], "at": [stl]})) == ()
+    facts = mixtures(small_table(), named({"kd": [cifar, stl], "at": [other]}))
+    assert facts == ("This table mixes versions of c: 1, 2.",)
+
+
+def test_jobs_of_different_kinds_may_differ(small_table, named, record):
+    run, analysis = (record() | {"kind": kind} for kind in ("train", "analyse"))
+    analysis["spec"] = {"recipe": {"precision": "bf16"}}
+    del analysis["provenance"]["teacher_weights"]
+    assert mixtures(small_table(), named({"kd": [run], "at": [analysis]})) == ()
+    facts = mixtures(small_table(), named({"kd": [run], "at": [analysis | {"kind": "train"}]}))
+    assert facts == ("This table mixes precisions: bf16, fp32.",)
+
+
+def test_a_teacher_has_weights_of_its_own_under_each_recipe(small_table, record):
+    table = small_table()
+    rows = (replace(table.rows[0], recipe="A"), replace(table.rows[0], recipe="B", pair="big:tiny"))
+    table = replace(table, rows=rows, paper=table.paper * 2)
+    records = {
+        f"table06/big:{student}/kd/top1": [record(teacher_weights=weights)]
+        for student, weights in (("small", "ab"), ("tiny", "cd"))
+    }
+    assert mixtures(table, records) == ()
+    same = replace(table, rows=(rows[0], replace(rows[1], recipe="A")))
+    assert mixtures(same, records) == ("This table mixes teachers: students learned from different weights of big.",)
+
+
+@pytest.mark.parametrize(
+    ("number", "metric", "key"), [("2", "kl_div_with_teacher", "kl_teacher"), ("3", "nmi_percent", "nmi")]
+)
+def test_numbers_of_an_analysis_come_from_its_record(number, metric, key):
+    name = f"table0{number}/wrn-40-4:wrn-16-4/srrl/{metric}"
+    records = {
+        name: [{"status": "done", "kind": "analyse", "metrics": {"last": {key: value}}} for value in (0.25, 0.75)]
+    }
+    frame = aggregate(load(number), records)
+    found = frame[frame["cell"] == name].iloc[0]
+    assert (found["mean"], found["n"], found["state"]) == (0.5, 2, "done")
+    assert set(frame["state"]) == {"done", "missing"}
+
+
+def test_a_figure_is_there_with_its_pictures(record):
+    figure = load("2", "figure")
+    drawn = record() | {"metrics": {"last": {"kl_divergence": 0.2}}}
+    frame = aggregate(figure, {cell.name: [drawn if cell.metric == "tsne" else None] for cell in figure.cells()})
+    assert list(frame[~frame["hidden"]]["state"]) == ["done"] * 5
+    assert list(frame[frame["hidden"]]["state"]) == ["missing"] * 10

@@ -6,6 +6,7 @@ import pytest
 
 from benchmark.report import build
 from benchmark.report.latex import escape, render
+from benchmark.tables import load, numbers
 
 SPECIAL = r"100% of a_b & c#d, $5, {x}, a^b ~c \d <e> |f| [g] * h -> i -- ± − – “”".replace("“”", '"')
 
@@ -44,12 +45,13 @@ def test_nothing_special_is_left_in_texts(small_table, context):
     assert all(ord(character) < 128 for character in text)
 
 
-def test_compiles(table6, full_records, small_table, context, tmp_path):
+def test_compiles(table6, full_records, records_of, small_table, context, tmp_path):
     pdflatex = shutil.which("pdflatex")
     if pdflatex is None:
         pytest.skip("pdflatex is not installed: whether the table compiles was not tried")
     awkward = small_table(columns=(SPECIAL, "kd"), label=SPECIAL, title=SPECIAL, notes=(SPECIAL,))
-    tables = [render(build(*parts, context).grid) for parts in ((table6, full_records), (awkward, {}))]
+    others = [(load(number), records_of(load(number))) for number in numbers()]
+    tables = [render(build(*parts, context).grid) for parts in ((table6, full_records), (awkward, {}), *others)]
     source = "\n".join(
         [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}", *tables, r"\end{document}"]
     )
@@ -63,3 +65,41 @@ def test_compiles(table6, full_records, small_table, context, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize("number", numbers())
+def test_every_table_has_rows_of_equal_length(records_of, context, number):
+    table = load(number)
+    grid = build(table, records_of(table), context).grid
+    text = render(grid)
+    lines = [line for line in text.splitlines() if line.endswith(r" \\")]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(grid.columns)}
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == text.count(r"\begin{tabular}")
+    assert all(ord(character) < 128 for character in text)
+
+
+def test_pairs_that_are_columns_take_three_lines(records_of, context):
+    table = load("11")
+    header = render(build(table, records_of(table), context).grid).split("\\toprule\n")[1].split("\\midrule")[0]
+    assert [line.split(" & ")[:2] for line in header.splitlines()] == [
+        ["Method", r"\scriptsize wrn-40-2"],
+        ["", r"\scriptsize $\downarrow$"],
+        ["", r"\scriptsize wrn-16-2"],
+    ]
+
+
+def test_what_exceeds_a_page_goes_on_under_the_same_number(records_of, context):
+    table = load("11")
+    text = render(build(table, records_of(table), context).grid)
+    first, second = text.split(r"\end{table}")[:2]
+    assert first.count(r"\label") == 1
+    assert r"\addtocounter{table}{-1}" in second
+    assert r"\caption{(continued)}" in second
+    assert (r"\label" in second, r"\begin{minipage}" in first, r"\begin{minipage}" in second) == (False, False, True)
+    methods = re.findall(r"^(\w+) & ", text, re.MULTILINE)
+    assert [name for name in methods if name != "Method"] == [row.label for row in table.rows]
+    assert all(part.count(r" \\") <= 42 + 3 for part in (first, second))
+
+
+def test_what_fits_a_page_is_one_environment(table6, full_records, context):
+    assert render(build(table6, full_records, context).grid).count(r"\begin{table}") == 1

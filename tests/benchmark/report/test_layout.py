@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from benchmark.report import build
-from benchmark.report.layout import signed, stacked, stub_texts
+from benchmark.report.layout import signed, stacked, stub_texts, title_lines
+from benchmark.tables import load
 
 
 @pytest.fixture
@@ -98,3 +99,87 @@ def test_stacked_drops_empty_lines(small_table, named, record, context):
     assert [line.stub for line in stacked(one)] == ["Big -> Small", "paper"]
     several = build(small_table(), named({"kd": [record(97.0), record(96.0)]}), context).grid.rows[0]
     assert [line.texts[1] for line in stacked(several)] == ["96.50", "±0.71", "71.00"]
+
+
+def test_three_stub_columns(records_of, context):
+    table = load("7")
+    grid = build(table, records_of(table), context).grid
+    assert grid.heads == ("Student (Params)", "Teacher (Params)", "Accuracy (%)")
+    assert [row.stub for row in grid.rows] == [
+        ("ResNet18 (11.69M)", "ResNet34 (21.80M)", "Top-1"),
+        ("ResNet18 (11.69M)", "ResNet34 (21.80M)", "Top-5"),
+        ("MobileNet", "ResNet50 (25.56M)", "Top-1"),
+        ("MobileNet", "ResNet50 (25.56M)", "Top-5"),
+    ]
+    assert [line.stub for line in stacked(grid.rows[1])][:3] == ["ResNet18 (11.69M)", "ResNet34 (21.80M)", "Top-5"]
+
+
+def best_places(number, values, context, record):
+    """Row and column labels of the best cells, where the cells of these places hold these values."""
+    table = load(number)
+    records = {
+        cell.name: [record(values[place])]
+        for cell in table.cells()
+        if (place := (table.rows[cell.row].label, table.columns[cell.column].label)) in values
+    }
+    grid = build(table, records, context).grid
+    labels = [row.label for row in table.rows if not row.hidden]
+    return {
+        (label, column)
+        for label, row in zip(labels, grid.rows, strict=True)
+        for column, entry in zip(grid.columns, row.entries, strict=True)
+        if entry.best
+    }
+
+
+def test_best_per_column_where_columns_are_pairs(context, record):
+    left, right = "vgg13 -> vgg8", "resnet56 -> resnet20"
+    values = {
+        ("Teacher", left): 90.0,
+        ("KD", left): 80.0,
+        ("NST", left): 81.0,
+        ("KD", right): 79.0,
+        ("NST", right): 78.0,
+    }
+    assert best_places("11", values, context, record) == {("NST", left), ("KD", right)}
+
+
+def test_best_per_data_set_of_a_probe(context, record):
+    first, second = "WRN16-4 / STL10", "WRN16-4 / CIFAR100"
+    values = {(first, "KD"): 60.0, (first, "CRD"): 61.0, (second, "KD"): 70.0, (second, "CRD"): 69.0}
+    assert best_places("4", values, context, record) == {(first, "CRD"), (second, "KD")}
+
+
+def test_best_is_the_lowest_where_lower_is_better(context):
+    table = load("3")
+    last = {"student": {"l2": 1.5, "nmi": 70.0}, "srrl": {"l2": 1.2, "nmi": 71.0}, "srrl[sr]": {"l2": 1.3, "nmi": 72.0}}
+    records = {
+        cell.name: [{"status": "done", "metrics": {"last": last[cell.method]}}]
+        for cell in table.cells()
+        if cell.method in last
+    }
+    rows = build(table, records, context).grid.rows
+    assert [[entry.best for entry in row.entries] for row in rows] == [
+        [False, False, False, True],
+        [False, False, True, False],
+        [False, False, False, False],
+    ]
+
+
+def test_what_does_not_apply_keeps_its_printed_zero(record, context):
+    table = load("11")
+    refused = record(None, "not_applicable", "unequal channels")
+    grid = build(table, {"table11/wrn-40-2:wrn-40-1/fsp/top1": [refused]}, replace(context, stand_in=False)).grid
+    entry = next(row for row in grid.rows if row.stub == ("FSP",)).entries[1]
+    assert (entry.mean, entry.reference) == ("n/a", "0.00")
+    assert any("0.00 for FSP" in note for note in grid.notes)
+    assert "Not applicable: wrn-40-2 -> wrn-40-1, FSP: unequal channels." in grid.notes
+
+
+def test_titles_of_pairs_take_three_lines():
+    assert title_lines("vgg13 -> vgg8") == ["vgg13", "↓", "vgg8"]
+    assert title_lines("Top-1 (%)") == ["Top-1 (%)"]
+
+
+def test_figures_are_numbered_as_such(context):
+    assert build(load("2", "figure"), {}, context).number == "Figure 2"

@@ -4,6 +4,7 @@ import pytest
 
 from benchmark.report import build
 from benchmark.report.markdown import render
+from benchmark.tables import load, numbers
 
 
 def cells(line):
@@ -49,3 +50,18 @@ def test_title_caption_and_notes(table6, full_records, context):
     assert text.startswith("**Table 6.** Top-1 accuracy (%) of various")
     assert "(profile digits)\n\n|" in text
     assert "Changed: epochs=1, lr=0.1.\n\n- The paper prints two accuracies" in text
+
+
+@pytest.mark.parametrize("number", numbers())
+def test_every_table_parses(records_of, context, number):
+    table = load(number)
+    grid = build(table, records_of(table), context).grid
+    lines = [line for line in render(grid).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(grid.rows)
+    assert {len(cells(line)) for line in lines} == {len(grid.heads) + len(grid.columns)}
+
+
+def test_pairs_that_are_columns_have_breaks(records_of, context):
+    table = load("12")
+    header = render(build(table, records_of(table), context).grid).splitlines()[2]
+    assert cells(header)[:2] == ["Method", "vgg13<br>↓<br>MobileNetV2"]

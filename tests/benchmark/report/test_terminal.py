@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from benchmark.report import build
+from benchmark.tables import load, numbers
 
 
 def printed(report, width, **options):
@@ -53,3 +54,25 @@ def test_best_is_marked_with_and_without_colour(small_table, named, record, cont
 
 def test_brackets_are_no_markup(small_table, context):
     assert "[bold]x" in printed(build(small_table(notes=("[bold]x",)), {}, context), 80)
+
+
+@pytest.mark.parametrize("number", numbers())
+@pytest.mark.parametrize("width", [80, 160])
+def test_every_table_fits_and_is_whole(records_of, context, number, width):
+    table = load(number)
+    report = build(table, records_of(table), context)
+    text = printed(report, width)
+    assert max(map(len, text.splitlines())) <= width
+    shown = report.frame[~report.frame["hidden"]]
+    assert shown["mean"].notna().all()
+    assert all(text.count(f"{value:.2f}") >= 1 for value in shown["mean"])
+
+
+def test_seven_pairs_fit_a_small_terminal(records_of, context):
+    table = load("11")
+    text = printed(build(table, records_of(table), context), 80)
+    assert text.count("Method") == 1
+    assert re.search(r"^ +wrn-40-2 +wrn-40-2 +resnet56 +resnet110 +resnet110 +resnet32x4 +vgg13 *$", text, re.MULTILINE)
+    assert re.search(
+        r"^Method +wrn-16-2 +wrn-40-1 +resnet20 +resnet20 +resnet32 +resnet8x4 +vgg8 *$", text, re.MULTILINE
+    )

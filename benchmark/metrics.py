@@ -1,4 +1,4 @@
-"""The numbers that tables show: where they stand in a record and how they are printed."""
+"""The numbers that tables show: which record has them, where they stand in it and how they are printed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Metric:
         higher: whether more is better; None where there is no better.
         scale: factor from the record's unit to the table's.
         of_network: whether it belongs to the network rather than to an epoch of a run: no seeds, no spread.
+        measure: the analysis of the trained network whose record has it; empty where it stands in the run's own.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Metric:
     higher: bool | None
     scale: float = 1.0
     of_network: bool = False
+    measure: str = ""
 
     def read(self, record: Mapping[str, Any], selection: str) -> float | None:
         """The number in the table's unit, None if the record lacks it or it is not finite."""
@@ -45,9 +47,19 @@ class Metric:
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         "top1": Metric("top1", decimals=2, higher=True),
-        "top5": Metric("top5", decimals=2, higher=True),
+        "top5": Metric("topk", decimals=2, higher=True),
         "loss": Metric("loss", decimals=4, higher=False),
         "params_M": Metric("params", decimals=2, higher=None, scale=1e-6, of_network=True),
+        "kl_div_with_teacher": Metric("kl_teacher", decimals=4, higher=False, measure="similarity"),
+        "kl_div_with_student": Metric("kl_student", decimals=4, higher=False, measure="similarity"),
+        "ce_with_label": Metric("cross_entropy", decimals=4, higher=False, measure="similarity"),
+        "l2_distance": Metric("l2", decimals=2, higher=False, measure="distance"),
+        "l2_connected": Metric("l2_connected", decimals=2, higher=False, measure="distance"),
+        "l2_normalised": Metric("l2_normalised", decimals=2, higher=False, measure="distance"),
+        "nmi_percent": Metric("nmi", decimals=2, higher=True, measure="clusters"),
+        "nmi_predicted": Metric("nmi_predicted", decimals=2, higher=True, measure="clusters"),
+        # What the picture is left with; the picture itself are the record's points.
+        "tsne": Metric("kl_divergence", decimals=2, higher=None, measure="tsne"),
     }
 )
 

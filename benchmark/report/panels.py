@@ -1,0 +1,49 @@
+"""From a figure's cells to its panels: the first row holds the pictures, the hidden ones the numbers above them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from benchmark.report.aggregate import DONE, FAILED, Records
+from benchmark.report.caption import Context, caption, notes
+from benchmark.report.figure import Figure, Panel
+from benchmark.report.layout import MEASURED, entry
+from benchmark.tables import Table
+
+
+def picture(table: Table, frame: pd.DataFrame, records: Records, context: Context) -> Figure:
+    """The figure that a table of kind ``figure`` describes.
+
+    Args:
+        table: one row of pictures, hidden rows of numbers.
+        frame: its cells, from `aggregate`.
+        records: by a cell's name; the pictures' hold ``points``.
+        context: how the records came about.
+    """
+    shown = replace(context, seeds=context.seeds[:1])
+    return Figure(
+        stem=context.stem(table.stem),
+        number=f"Figure {table.number}",
+        title=f"{table.title} (profile {context.profile}).",
+        panels=tuple(_panels(table, frame, records)),
+        caption=("One point is one test image, one colour one class.", *caption(frame, shown)),
+        notes=(*table.notes, *context.choices, *notes(frame)),
+    )
+
+
+def _panels(table: Table, frame: pd.DataFrame, records: Records) -> Iterator[Panel]:
+    for index, column in enumerate(table.columns):
+        cells = frame[frame["column_index"] == index]
+        shown, hidden = cells[~cells["hidden"]], cells[cells["hidden"]]
+        found = [record for record in records.get(shown["cell"].iloc[0], ()) if record is not None]
+        points = next((record["points"] for record in found if record["status"] == DONE), None)
+        numbers = [
+            f"{table.rows[cell['row_index']].label} {entry(cell, best=False, compare=False).mean}"
+            for cell in hidden.to_dict("records")
+            if cell["state"] in MEASURED
+        ]
+        absent = "failed" if any(record["status"] == FAILED for record in found) else "no run yet"
+        yield Panel(column.label, ", ".join(numbers), points, absent)

@@ -1,0 +1,44 @@
+"""From the figure's records to its panels."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmark.report import build
+from benchmark.tables import load
+
+POINTS = {"x": [0.0, 1.0], "y": [1.0, 0.0], "label": [3, 4]}
+
+
+@pytest.fixture
+def records(record):
+    """Pictures and numbers of all panels but one, which has no run, and one whose picture failed."""
+    picture = record() | {"metrics": {"last": {"kl_divergence": 0.2}}, "points": POINTS}
+    clusters = record() | {"metrics": {"last": {"nmi": 91.234}}}
+    by_metric = {"tsne": picture, "nmi_percent": clusters, "top1": record(97.5)}
+    found = {cell.name: [by_metric[cell.metric]] for cell in load("2", "figure").cells()}
+    start = "figure02/wrn-40-4:wrn-16-4"
+    missing = {f"{start}/srrl[fm]/{metric}": [None] for metric in by_metric}
+    return found | missing | {f"{start}/srrl/tsne": [record(None, "failed", "all points are equal")]}
+
+
+def test_panels_show_pictures_with_their_numbers(records, context):
+    figure = build(load("2", "figure"), records, context)
+    assert [panel.title for panel in figure.panels] == ["Student", "L_FM", "L_SR", "L_FM+L_SR", "Teacher"]
+    assert [panel.points for panel in figure.panels] == [POINTS, None, POINTS, None, POINTS]
+    assert [panel.absent for panel in figure.panels][1::2] == ["no run yet", "failed"]
+    assert figure.panels[0].subtitle == "top-1 97.50, NMI 91.23"
+    assert figure.panels[1].subtitle == ""
+    assert any("all points are equal" in note for note in figure.notes)
+
+
+def test_caption_speaks_of_one_run(records, context):
+    text = " ".join(build(load("2", "figure"), records, context).caption)
+    assert "One run, seed 0" in text
+    assert "Complete so far: 3 of 5 cells." in text
+
+
+def test_files_of_variants_stand_beside_the_others(records, context):
+    table = load("2", "figure")
+    assert build(table, records, context).stem == "figure02"
+    assert build(table, records, replace(context, variants=("authors",))).stem == "figure02+authors"

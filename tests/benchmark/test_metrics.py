@@ -1,0 +1,62 @@
+import math
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.metrics import METRICS, metric
+
+
+def record(**last):
+    best = {"top1": 98.0, "epoch": 12}
+    return {"status": "done", "metrics": {"params": 703_284, "last": {"top1": 97.0, "topk": 99.5} | last, "best": best}}
+
+
+@pytest.mark.parametrize(
+    ("name", "selection", "expected"),
+    [("top1", "last", 97.0), ("top1", "best", 98.0), ("top5", "last", 99.5), ("params_M", "best", 0.703284)],
+)
+def test_reads_the_selected_epoch_in_the_tables_unit(name, selection, expected):
+    assert metric(name).read(record(), selection) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, "97"])
+def test_what_is_no_finite_number_is_not_there(value):
+    assert metric("top1").read(record(top1=value), "last") is None
+
+
+@pytest.mark.parametrize("metrics", [None, {}, {"last": None}])
+def test_a_record_without_metrics_has_no_number(metrics):
+    assert metric("top1").read({"status": "done", "metrics": metrics}, "last") is None
+
+
+def test_unknown_metric_names_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'top1'"):
+        metric("top_1")
+
+
+@pytest.mark.parametrize(
+    ("name", "measure", "key", "decimals", "higher"),
+    [
+        ("top1", "", "top1", 2, True),
+        ("top5", "", "topk", 2, True),
+        ("loss", "", "loss", 4, False),
+        ("kl_div_with_teacher", "similarity", "kl_teacher", 4, False),
+        ("kl_div_with_student", "similarity", "kl_student", 4, False),
+        ("ce_with_label", "similarity", "cross_entropy", 4, False),
+        ("l2_distance", "distance", "l2", 2, False),
+        ("l2_connected", "distance", "l2_connected", 2, False),
+        ("l2_normalised", "distance", "l2_normalised", 2, False),
+        ("nmi_percent", "clusters", "nmi", 2, True),
+        ("nmi_predicted", "clusters", "nmi_predicted", 2, True),
+    ],
+)
+def test_where_numbers_stand_and_how_they_are_printed(name, measure, key, decimals, higher):
+    found = metric(name)
+    assert (found.measure, found.decimals, found.higher) == (measure, decimals, higher)
+    assert found.read(record(**{key: 1.25}), "last") == 1.25
+    assert found.read({"metrics": {"last": {"other": 1.25}}}, "last") is None
+
+
+def test_a_picture_is_no_number():
+    assert METRICS["tsne"].measure == "tsne"
+    assert METRICS["tsne"].read(record(), "last") is None
