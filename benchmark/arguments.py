@@ -67,16 +67,22 @@ def parser() -> argparse.ArgumentParser:
     """The command's parser; its ``--help`` is the reference of all options."""
     parser = _Parser(prog=Path(sys.argv[0]).name, description=DESCRIPTION, allow_abbrev=False)
     what = parser.add_argument_group("what")
-    what.add_argument("--table", metavar="N", help="a table's number, or all")
+    what.add_argument("--table", metavar="N", help="a table's number, or all: the whole paper with its figure")
+    what.add_argument("--figure", metavar="N", help="a figure's number, or all")
     what.add_argument("--profile", metavar="NAME", help="paper, quick, digits (default: paper with CUDA, else digits)")
     what.add_argument("--methods", metavar="LIST", help="trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'")
     what.add_argument("--pairs", metavar="LIST", help="TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'")
     what.add_argument("--seeds", type=_seeds, default=DEFAULT_SEEDS, metavar="N", help="number of seeds, or a list 0,2")
     what.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe's value")
+    what.add_argument("--preset", metavar="NAME", help="somebody else's values, such as authors")
+    what.add_argument(
+        "--teacher", action="append", default=[], metavar="NETWORK=FILE", help="weights that stand in for a trained one"
+    )
     what.add_argument("--selection", choices=("last", "best"), default="last", help="the epoch that tables show")
     how = parser.add_argument_group("instead of training")
     how.add_argument("--render", action="store_true", help="print and write tables from the records alone")
     how.add_argument("--plan", action="store_true", help="say what would be trained, and how long it would take")
+    how.add_argument("--brief", action="store_true", help="the plan's counts alone")
     how.add_argument("--json", action="store_true", help="the plan for machines")
     how.add_argument("--status", action="store_true", help="count what is done, table by table")
     how.add_argument("--list", choices=sorted(LISTS), help="what there is")
@@ -91,6 +97,6 @@ def parser() -> argparse.ArgumentParser:
     )
     other = parser.add_argument_group("other")
     other.add_argument("--retry-failed", action="store_true", help="train failed runs again")
-    other.add_argument("--force", action="store_true", help="profile paper on a CPU, however long it takes")
+    other.add_argument("--force", action="store_true", help="profiles paper and quick on a CPU, however long it takes")
     other.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from types import MappingProxyType
 
 from benchmark import catalog
 from benchmark.data import describe
@@ -50,22 +51,53 @@ def calibrated(speed: Speed, measured: Iterable[tuple[Job, Record]]) -> Speed:
     return replace(speed, correction=median(ratios)) if ratios else speed
 
 
+def seconds(jobs: Sequence[Job], speed: Speed) -> float:
+    """Counted seconds of a cohort: what each member takes, and the teacher's forward passes for the longest."""
+    shared = [
+        steps(job) * _forward(job, job.teacher_job, speed) for job in jobs if job.kind in _TAUGHT and job.teacher_job
+    ]
+    return sum(_OWN[job.kind](job, speed) for job in jobs) + max(shared, default=0.0)
+
+
 def steps(job: Job) -> int:
-    """Optimiser steps of a run."""
+    """Optimiser steps of a job that trains."""
     return job.recipe.epochs * -(-_samples(job) // job.recipe.batch_size)
 
 
-def seconds(runs: Sequence[Job], speed: Speed) -> float:
-    """Counted seconds of a cohort: each member's training and test passes, and the teacher's for the longest."""
-    own = sum((steps(job) * (1 + BACKWARD) + _test_steps(job)) * _forward(job, job, speed) for job in runs)
-    shared = [steps(job) * _forward(job, job.teacher, speed) for job in runs if job.teacher]
-    return own + max(shared, default=0.0)
+def _train(job: Job, speed: Speed) -> float:
+    return (steps(job) * (1 + BACKWARD) + _test_steps(job)) * _forward(job, job, speed)
+
+
+def _stage(job: Job, speed: Speed) -> float:
+    return steps(job) * (1 + BACKWARD) * _forward(job, job, speed)
+
+
+def _probe(job: Job, speed: Speed) -> float:
+    return (steps(job) + _test_steps(job)) * _forward(job, job, speed)
+
+
+def _look(job: Job, speed: Speed) -> float:
+    return _test_passes(job) * _forward(job, job, speed)
+
+
+def _analyse(job: Job, speed: Speed) -> float:
+    return _ANALYSIS_SECONDS * _test_passes(job) * job.recipe.batch_size / 1000 + _look(job, speed)
+
+
+_ANALYSIS_SECONDS = 2.0  # a thousand images, roughly: clusters and t-SNE, the costliest
+_OWN: Mapping[str, Callable[[Job, Speed], float]] = MappingProxyType(
+    {"train": _train, "stage": _stage, "probe": _probe, "evaluate": _look, "analyse": _analyse}
+)
+_TAUGHT = frozenset({"train", "stage"})
 
 
 def _test_steps(job: Job) -> float:
     """Forward passes of a training batch's size that all test evaluations take."""
-    evaluations = -(-job.recipe.epochs // job.recipe.evaluate_every)
-    return evaluations * describe(job.recipe.dataset).num_test / job.recipe.batch_size
+    return -(-job.recipe.epochs // job.recipe.evaluate_every) * _test_passes(job)
+
+
+def _test_passes(job: Job) -> float:
+    return describe(job.recipe.dataset).num_test / job.recipe.batch_size
 
 
 def _forward(job: Job, network: Job, speed: Speed) -> float:
@@ -75,7 +107,8 @@ def _forward(job: Job, network: Job, speed: Speed) -> float:
 
 
 def _samples(job: Job) -> int:
-    return min(job.recipe.train_limit or 10**12, describe(job.recipe.dataset).num_train)
+    recipe = job.recipe
+    return min(recipe.train_limit or 10**12, describe(recipe.dataset).num_train - recipe.holdout)
 
 
 def spoken(seconds: float) -> str:

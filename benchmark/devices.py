@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import cache
+from pathlib import Path
 
 from benchmark.errors import UserError
 
@@ -25,6 +26,17 @@ def cuda_devices() -> int:
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def slow_in_bf16() -> bool:
+    """Whether this CPU is known to have no vector instructions that help with bf16, which is then emulated."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    flags = next((line.partition(":")[2].split() for line in text.splitlines() if line.startswith("flags")), None)
+    return flags is not None and not any(flag.startswith(("avx512", "amx")) for flag in flags)
 
 
 def workers(device: str | None, jobs: int | None, threads: int | None) -> tuple[list[str], int]:

@@ -1,183 +1,75 @@
-"""Jobs: what is trained, frozen and validated, with an id that says all that could change the result."""
+"""Jobs: the nodes of the plan, frozen, with an id that says all that could change the result.
+
+Every kind is worked on the same way: planned, looked up in the store, claimed by one process, and left as a record.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
+from benchmark import catalog
 from benchmark.canonical import digest
-from benchmark.errors import UserError
-from benchmark.objectives import STUDENT, Objective
+from benchmark.objectives import STUDENT, Objective, Term
+from benchmark.recipe import Recipe
 
 NUMERICS = 1
 """Version of the engine's arithmetic: raise it when the loop, the stream or the initial weights change results."""
 
 
-def _positive(value: float) -> bool:
-    return value > 0
-
-
-def _not_negative(value: float) -> bool:
-    return value >= 0
-
-
-def _share(value: float) -> bool:
-    return 0 <= value <= 1
-
-
-def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
-    return (lambda value: value in names), f"one of {', '.join(names)}"
-
-
-def _numbers(value: tuple[Any, ...]) -> bool:
-    return len(value) == 3 and all(type(item) in _NUMBER for item in value)
-
-
-_NUMBER = (int, float)
-_CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = MappingProxyType(
-    {
-        "name": ((str,), bool, "a name"),
-        "dataset": ((str,), bool, "a data set's name"),
-        "epochs": ((int,), _positive, "a whole number above 0"),
-        "batch_size": ((int,), lambda value: value > 1, "a whole number above 1"),
-        "optimizer": ((str,), *_one_of("sgd")),
-        "lr": (_NUMBER, _positive, "a number above 0"),
-        "milestones": (
-            (tuple,),
-            lambda value: all(type(item) is int and item > 0 for item in value) and list(value) == sorted({*value}),
-            "a rising list of epochs, like [100,150]",
-        ),
-        "lr_decay": (_NUMBER, _positive, "a number above 0"),
-        "momentum": (_NUMBER, _share, "a number from 0 to 1"),
-        "nesterov": ((bool,), lambda _: True, "true or false"),
-        "weight_decay": (_NUMBER, _not_negative, "a number from 0"),
-        "crop_padding": ((int,), _not_negative, "a whole number from 0"),
-        "pad_mode": ((str,), *_one_of("zero", "reflect")),
-        "flip": (_NUMBER, _share, "a probability from 0 to 1"),
-        "mean": ((tuple,), _numbers, "three numbers, like [0.5,0.5,0.5]"),
-        "std": ((tuple,), lambda value: _numbers(value) and min(value) > 0, "three numbers above 0"),
-        "train_limit": ((int, type(None)), lambda value: value is None or value > 1, "a whole number above 1, or null"),
-        "precision": ((str,), *_one_of("bf16", "tf32", "fp32")),
-        "evaluate_every": ((int,), _positive, "a whole number above 0"),
-        "in_size": ((int,), lambda value: value >= 8, "a side in pixels from 8"),
-        "width": (_NUMBER, _positive, "a factor above 0"),
-    }
-)
-_WEIGHT = (_NUMBER, _not_negative, "a number from 0")
-
-
-def check_value(key: str, value: Any) -> None:
-    """See that a recipe's value, or an objective's weight, makes sense.
-
-    Raises:
-        UserError: it does not.
-    """
-    kinds, valid, meaning = _CHECKS.get(key, _WEIGHT)
-    boolean = isinstance(value, bool) and bool not in kinds
-    if boolean or not isinstance(value, kinds) or not valid(value):
-        raise UserError(f"recipe value {key}={value!r}: it must be {meaning}")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that trains a network and could change its accuracy, except the objective.
-
-    Attributes:
-        name: ``C100`` ...
-        dataset: name of the data set.
-        epochs: length of the training.
-        batch_size: images a step.
-        optimizer: ``sgd``.
-        lr: first learning rate.
-        milestones: epochs after which the rate is multiplied by ``lr_decay``.
-        lr_decay: factor at each milestone.
-        momentum: of SGD.
-        nesterov: whether the momentum is Nesterov's.
-        weight_decay: on all parameters.
-        crop_padding: pixels added on each side before a random crop; 0 for none.
-        pad_mode: ``zero`` or ``reflect``.
-        flip: probability of a horizontal flip.
-        mean: of the channels, in units of [0, 1] pixels.
-        std: of the channels, in the same units.
-        train_limit: use only so many training images.
-        precision: ``bf16`` autocast, ``tf32`` or ``fp32``; losses and weights are float32 in all three.
-        evaluate_every: epochs between two test evaluations; the last epoch always has one.
-        in_size: side of the network's input in pixels; images of another size are resized.
-        width: factor on the network's channels.
-    """
-
-    name: str
-    dataset: str
-    epochs: int
-    batch_size: int
-    optimizer: str
-    lr: float
-    milestones: tuple[int, ...]
-    lr_decay: float
-    momentum: float
-    nesterov: bool
-    weight_decay: float
-    crop_padding: int
-    pad_mode: str
-    flip: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    train_limit: int | None
-    precision: str
-    evaluate_every: int
-    in_size: int
-    width: float
-
-    def __post_init__(self) -> None:
-        for key in _CHECKS:
-            check_value(key, getattr(self, key))
-
-    @property
-    def stream(self) -> tuple[Any, ...]:
-        """What a batch stream depends on besides the seed: runs that agree in it can share one."""
-        keys = ("dataset", "batch_size", "crop_padding", "pad_mode", "flip", "mean", "std", "train_limit", "precision")
-        return tuple(getattr(self, key) for key in keys)
-
-
-RECIPE_KEYS = tuple(item.name for item in fields(Recipe))
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """A run: a network trained by a recipe and an objective, under a teacher or alone.
+    """A node of the plan.
 
     Attributes:
+        kind: ``train``, ``stage``, ``evaluate``, ``probe`` or ``analyse``.
+        leaves_weights: whether jobs that need this one need its weights.
+        keeps_weights: whether those of a teacher are kept beside the results.
         recipe: resolved for this network.
-        network: registry name of the trained network.
-        objective: resolved.
-        teacher: the run that trained the teacher.
+        network: registry name of the network that the job is about.
         seed: of everything random.
-        method: the name by which the objective was asked for; not part of the id.
     """
+
+    kind: ClassVar[str]
+    leaves_weights: ClassVar[bool] = True
+    keeps_weights: ClassVar[bool] = False
 
     recipe: Recipe
     network: str
-    objective: Objective
-    teacher: Job | None
-    seed: int
-    method: str = field(default=STUDENT, compare=False)
+    seed: int = 0
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        """The jobs that have to be finished before."""
+        return ()
+
+    @property
+    def teacher_job(self) -> Job | None:
+        """The job that leaves the teacher's weights."""
+        return None
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """What the result depends on besides kind, network, seed and the engine."""
+        raise NotImplementedError
+
+    @property
+    def folder(self) -> str:
+        """A readable name of what is done, a folder of the record's path."""
+        raise NotImplementedError
+
+    @property
+    def company(self) -> tuple[Any, ...]:
+        """Jobs that agree in this are worked on together."""
+        return (self.kind, self.id)
 
     @cached_property
     def spec(self) -> dict[str, Any]:
         """All that could change the result, and nothing else."""
-        teacher = None if self.teacher is None else {"network": self.teacher.network, "id": self.teacher.id}
-        return {
-            "kind": "train",
-            "numerics": NUMERICS,
-            "recipe": asdict(self.recipe),
-            "network": self.network,
-            "objective": self.objective.spec,
-            "teacher": teacher,
-            "seed": self.seed,
-        }
+        return {"kind": self.kind, "numerics": NUMERICS, "network": self.network, **self.inputs, "seed": self.seed}
 
     @cached_property
     def id(self) -> str:
@@ -187,15 +79,243 @@ class Job:
     @property
     def pair(self) -> str:
         """``TEACHER--STUDENT``, ``none`` standing for no teacher."""
-        return f"{self.teacher.network if self.teacher else 'none'}--{self.network}"
+        return f"{self.teacher_job.network if self.teacher_job else 'none'}--{self.network}"
 
     @property
     def path(self) -> str:
-        """Where records, checkpoints and logs of this run lie below their roots, without suffix."""
-        return f"{self.recipe.name}/{self.pair}/{self.objective.folder}/seed{self.seed}-{self.id[:12]}"
+        """Where records, checkpoints and logs of this job lie below their roots, without suffix."""
+        return f"{self.recipe.name}/{self.pair}/{self.folder}/seed{self.seed}-{self.id[:12]}"
+
+    @property
+    def title(self) -> str:
+        """What is done, for people."""
+        return self.folder
 
     def __str__(self) -> str:
-        return f"{self.pair.replace('--', ':')} {self.method} seed {self.seed}"
+        return f"{self.pair.replace('--', ':')} {self.title} seed {self.seed}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self.id == other.id
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+def applicable(term: Term, student: str, teacher: str) -> bool:
+    """Whether a method can be used between two networks, as far as its requirements tell."""
+    known = catalog.networks()
+    if student not in known or teacher not in known:
+        return True
+    return catalog.applies(catalog.method(term.name), known[student], known[teacher])
+
+
+def _named(job: Job | None) -> dict[str, str] | None:
+    return None if job is None else {"network": job.network, "id": job.id}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given(Job):
+    """Weights that somebody else trained: read, measured, and used as a teacher.
+
+    Attributes:
+        weights: SHA-256 of the file, or the beginning of it where that is what its publisher states.
+        source: the file, or torchvision's name of the weights; where it comes from changes nothing.
+    """
+
+    kind = "evaluate"
+
+    weights: str
+    source: Path | str
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        return {"recipe": {"name": self.recipe.name, **self.recipe.view}, "weights": self.weights}
+
+    @property
+    def folder(self) -> str:
+        return "given"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage(Job):
+    """What a method trains before its runs: a student's features, or its own modules on the teacher's.
+
+    Attributes:
+        term: the method with its options; the weight plays no part.
+        teacher: whose features are seen.
+        student: whether a student is trained; else the network is the teacher's, and stays as it is.
+    """
+
+    kind = "stage"
+
+    term: Term
+    teacher: Job
+    student: bool
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return (self.teacher,)
+
+    @property
+    def teacher_job(self) -> Job:
+        return self.teacher
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        return {
+            "recipe": asdict(self.recipe),
+            "method": {"name": self.term.name, **self.term.code},
+            "teacher": _named(self.teacher),
+        }
+
+    @property
+    def folder(self) -> str:
+        return f"{self.term.title}@stage"
+
+    @property
+    def company(self) -> tuple[Any, ...]:
+        return (self.kind, self.recipe.stream, self.seed, self.teacher.id)
+
+    @property
+    def title(self) -> str:
+        return f"{self.term.title}, first stage,"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run(Job):
+    """A network trained by a recipe and an objective, under a teacher or alone.
+
+    Attributes:
+        objective: resolved.
+        teacher: what leaves the teacher's weights.
+        stages: what its methods train before, by the method's name.
+        method: the name by which the objective was asked for; not part of the id.
+    """
+
+    kind = "train"
+    keeps_weights = True
+
+    objective: Objective
+    teacher: Job | None
+    stages: tuple[Stage, ...] = ()
+    method: str = STUDENT
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return (*([self.teacher] if self.teacher else []), *self.stages)
+
+    @property
+    def teacher_job(self) -> Job | None:
+        return self.teacher
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        stages = {"stages": [stage.id for stage in self.stages]} if self.stages else {}
+        return {
+            "recipe": asdict(self.recipe),
+            "objective": self.objective.spec,
+            "teacher": _named(self.teacher),
+            **stages,
+        }
+
+    @property
+    def folder(self) -> str:
+        return self.objective.folder
+
+    @property
+    def company(self) -> tuple[Any, ...]:
+        # Without a teacher nothing but the stream is shared: a network at a time keeps processes evenly busy.
+        return (self.kind, self.recipe.stream, self.seed, self.teacher.id if self.teacher else self.network)
+
+    @property
+    def title(self) -> str:
+        return self.method
+
+    @property
+    def applies(self) -> bool:
+        """Whether all its methods can be used between the two networks, as far as their requirements tell."""
+        teacher = self.teacher
+        return teacher is None or all(applicable(term, self.network, teacher.network) for term in self.objective.terms)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Probe(Job):
+    """A linear classifier trained on the features of a frozen network.
+
+    Attributes:
+        base: the run that left the network.
+    """
+
+    kind = "probe"
+    leaves_weights = False
+
+    base: Run
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return (self.base,)
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        return {"recipe": asdict(self.recipe), "base": _named(self.base)}
+
+    @property
+    def folder(self) -> str:
+        return self.base.folder
+
+    @property
+    def pair(self) -> str:
+        return self.base.pair
+
+    @property
+    def company(self) -> tuple[Any, ...]:
+        return (self.kind, self.recipe.stream, self.seed, self.network)
+
+    @property
+    def title(self) -> str:
+        return f"{self.base.title}, probe on {self.recipe.dataset},"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Analysis(Job):
+    """A measurement of what a network gives on the test images, in full precision.
+
+    Attributes:
+        measure: what is measured, a file of ``benchmark/analysis``.
+        revision: of the measure's code.
+        subject: what left the network.
+        teacher: what left the network to compare it with, if the measure compares.
+    """
+
+    kind = "analyse"
+    leaves_weights = False
+
+    measure: str
+    revision: int
+    subject: Job
+    teacher: Job | None
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        return (self.subject, *([self.teacher] if self.teacher else []))
+
+    @property
+    def teacher_job(self) -> Job | None:
+        return self.teacher or self.subject.teacher_job
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        measure = {"name": self.measure, "revision": self.revision}
+        return {"measure": measure, "subject": _named(self.subject), "teacher": _named(self.teacher)}
+
+    @property
+    def folder(self) -> str:
+        return f"{self.subject.folder}@{self.measure}"
+
+    @property
+    def company(self) -> tuple[Any, ...]:
+        return (self.kind, self.measure, self.seed, self.teacher.id if self.teacher else self.network)
+
+    @property
+    def title(self) -> str:
+        return f"{self.subject.title}, {self.measure},"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from benchmark import catalog, recipes, tables
+from benchmark import catalog, layers, tables
 from benchmark.objectives import STUDENT
 
 
@@ -24,16 +24,24 @@ def _list_networks() -> Iterator[tuple[str, str]]:
 def _list_tables() -> Iterator[tuple[str, str]]:
     for number in tables.numbers():
         yield number, tables.load(number).title
+    for number in tables.figures():
+        yield f"figure {number}", tables.load(number, "figure").title
 
 
 def _list_recipes() -> Iterator[tuple[str, str]]:
-    for name in recipes.names("recipe"):
-        yield name, ", ".join(f"{key}={value}" for key, value in recipes.load_recipe(name)[0].values.items())
+    for name in layers.names("recipe"):
+        values = layers.load_recipe(name).layers[0].values
+        yield name, ", ".join(f"{key}={value}" for key, value in values.items() if "." not in key)
 
 
 def _list_profiles() -> Iterator[tuple[str, str]]:
-    for name in recipes.names("profile"):
-        yield name, recipes.load_profile(name).title
+    for name in layers.names("profile"):
+        yield name, layers.load_profile(name).title
+
+
+def _list_presets() -> Iterator[tuple[str, str]]:
+    for name in layers.names("preset"):
+        yield name, layers.load_preset(name).title
 
 
 LISTS: Mapping[str, Callable[[], Iterator[tuple[str, str]]]] = MappingProxyType(
@@ -43,5 +51,6 @@ LISTS: Mapping[str, Callable[[], Iterator[tuple[str, str]]]] = MappingProxyType(
         "tables": _list_tables,
         "recipes": _list_recipes,
         "profiles": _list_profiles,
+        "presets": _list_presets,
     }
 )

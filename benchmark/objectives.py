@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark import catalog
 from benchmark.canonical import canonical_json, parse_value
+from benchmark.catalog import TUNED
 from benchmark.errors import UserError, unknown
 
 STUDENT = "student"
@@ -21,20 +22,38 @@ class MethodName:
 
     Attributes:
         terms: ``(method, options)`` by method name; empty for the plain student.
+        tuned: the method whose options are to be chosen among its candidates, if any.
     """
 
     terms: tuple[tuple[str, Mapping[str, Any]], ...]
+    tuned: str | None = None
 
     @property
     def name(self) -> str:
         """The canonical spelling: terms and options sorted, variants by their short name."""
-        return "+".join(_term_name(name, options) for name, options in self.terms) or STUDENT
+        return "+".join(self._spelled(name) for name, _ in self.terms) or STUDENT
 
     @property
     def title(self) -> str:
         """The same with the methods' titles, for tables: ``KD+SRRL[sr]``."""
-        terms = (_term_name(name, options).replace(name, catalog.method(name).title, 1) for name, options in self.terms)
+        terms = (self._spelled(name).replace(name, catalog.method(name).title, 1) for name, _ in self.terms)
         return "+".join(terms) or STUDENT.capitalize()
+
+    @property
+    def trials(self) -> tuple[MethodName, ...]:
+        """The objectives among which a tuned one is chosen, in the order of the method's candidates."""
+        if self.tuned is None:
+            return ()
+        info = catalog.method(self.tuned)
+        # Whole, for what a candidate asks for outlives the recipe's own even where it is the default.
+        return tuple(self._with(checked_options(info, candidate)) for candidate in info.candidates)
+
+    def _with(self, options: Mapping[str, Any]) -> MethodName:
+        terms = tuple((name, options if name == self.tuned else own) for name, own in self.terms)
+        return MethodName(terms)
+
+    def _spelled(self, name: str) -> str:
+        return f"{name}[{TUNED}]" if name == self.tuned else _term_name(name, dict(self.terms)[name])
 
 
 _TERM = re.compile(r"(?P<name>[^\[\]+]+)(?:\[(?P<options>[^\]]*)\])?")
@@ -52,16 +71,24 @@ def parse_method(text: str) -> MethodName:
     terms = dict(_parse_term(text, part) for part in parts)
     if len(terms) < len(parts):
         raise UserError(f"method '{text}' names a term twice")
-    return MethodName(tuple(sorted(terms.items())))
+    tuned = [name for name, options in terms.items() if options is None]
+    if len(tuned) > 1:
+        raise UserError(f"method '{text}': one term at a time can be {TUNED}")
+    return MethodName(tuple((name, options or {}) for name, options in sorted(terms.items())), *tuned)
 
 
-def _parse_term(text: str, part: str) -> tuple[str, Mapping[str, Any]]:
+def _parse_term(text: str, part: str) -> tuple[str, Mapping[str, Any] | None]:
+    """A method and its options, None where they are to be chosen."""
     match = _TERM.fullmatch(part.strip())
     if match is None:
         raise UserError(f"cannot read method '{text}': write NAME, NAME[variant], NAME[option=value] or NAME+NAME")
     if match["name"].strip() == STUDENT:
         raise UserError(f"method '{text}': {STUDENT} is cross-entropy alone, it takes no options and joins no sum")
     info = catalog.method(match["name"].strip())
+    if (match["options"] or "").strip() == TUNED:
+        if not info.candidates:
+            raise UserError(f"method '{text}': {info.name} declares no candidates to choose among")
+        return info.name, None
     options: dict[str, Any] = {}
     for word in filter(None, (match["options"] or "").split(",")):
         key, equals, value = (part.strip() for part in word.partition("="))
@@ -84,6 +111,11 @@ def checked_options(info: catalog.MethodInfo, options: Mapping[str, Any]) -> dic
         UserError: an option is unknown or its value is of another kind than its default.
     """
     return {key: _checked_option(info, key, value) for key, value in sorted(options.items())}
+
+
+def unusual(info: catalog.MethodInfo, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that differ from the method's defaults."""
+    return {option: value for option, value in options.items() if value != info.options[option]}
 
 
 def _checked_option(info: catalog.MethodInfo, key: str, value: Any) -> Any:
@@ -133,6 +165,16 @@ class Term:
     options: Mapping[str, Any]
     revision: int
 
+    @property
+    def title(self) -> str:
+        """The method's name with these options, as people type it."""
+        return _term_name(self.name, self.options)
+
+    @property
+    def code(self) -> dict[str, Any]:
+        """What of the term stands for the code that runs."""
+        return {"options": dict(self.options), "revision": self.revision}
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -149,13 +191,9 @@ class Objective:
     @property
     def spec(self) -> dict[str, Any]:
         """The objective as it stands in a record."""
-        terms = {
-            term.name: {"weight": term.weight, "options": dict(term.options), "revision": term.revision}
-            for term in self.terms
-        }
-        return {"ce": self.ce, "terms": terms}
+        return {"ce": self.ce, "terms": {term.name: {"weight": term.weight, **term.code} for term in self.terms}}
 
     @property
     def folder(self) -> str:
         """A readable name that follows from the terms and their options."""
-        return "+".join(_term_name(term.name, term.options) for term in self.terms) or STUDENT
+        return "+".join(term.title for term in self.terms) or STUDENT

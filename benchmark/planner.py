@@ -1,107 +1,18 @@
-"""Tables to jobs to cohorts: what is cached, what has to be trained, together with what, after what."""
+"""Tables to jobs to cohorts: what is cached, what has to be done, together with what, after what."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark import costs
+from benchmark.book import Book, Teacher
 from benchmark.jobs import Job
-from benchmark.objectives import STUDENT, parse_method
-from benchmark.recipes import Book
-from benchmark.store import FAILED, Record, Store
+from benchmark.metrics import metric
+from benchmark.objectives import MethodName, parse_method
+from benchmark.plan import CACHED, MISSING, Cohort, Plan
+from benchmark.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
 from benchmark.tables import TEACHER, Cell, Table
-
-CACHED, MISSING = "cached", "missing"
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """Runs that share one stream of batches and one teacher, trained together in one process.
-
-    Attributes:
-        runs: the members, all of one seed.
-        seconds: the estimated time, corrected by what finished runs took.
-        counted_seconds: the same before the correction.
-    """
-
-    runs: tuple[Job, ...]
-    seconds: float = 0.0
-    counted_seconds: float = 0.0
-
-    @property
-    def teacher(self) -> Job | None:
-        """The run that must be finished before this cohort starts."""
-        return self.runs[0].teacher
-
-    def __str__(self) -> str:
-        teacher = self.teacher.network if self.teacher else "no teacher"
-        students = ", ".join(dict.fromkeys(job.network for job in self.runs))
-        runs = f"{len(self.runs)} run{'s' if len(self.runs) > 1 else ''}"
-        return f"{teacher} -> {students}, seed {self.runs[0].seed}, {runs}"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What tables need and what of it is there.
-
-    Attributes:
-        tables: the tables, as selected.
-        jobs: every needed run, teachers first.
-        cells: for each cell's name its runs, one a seed.
-        records: the records found, by job id.
-        states: ``cached``, ``failed`` or ``missing``, by job id.
-        cohorts: what has to be trained.
-        remarks: what a person should know, such as a teacher whose weights are not here.
-    """
-
-    tables: tuple[Table, ...]
-    jobs: tuple[Job, ...]
-    cells: Mapping[str, tuple[Job, ...]]
-    records: Mapping[str, Record]
-    states: Mapping[str, str]
-    cohorts: tuple[Cohort, ...]
-    remarks: tuple[str, ...]
-
-    @property
-    def missing(self) -> int:
-        """How many runs have to be trained."""
-        return sum(len(cohort.runs) for cohort in self.cohorts)
-
-    @property
-    def seconds(self) -> float:
-        """Estimated seconds of one process after another."""
-        return sum(cohort.seconds for cohort in self.cohorts)
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan for machines."""
-        names: dict[str, list[str]] = {job.id: [] for job in self.jobs}
-        for cell, jobs in self.cells.items():
-            for job in jobs:
-                names[job.id].append(cell)
-        runs = [
-            {
-                "id": job.id,
-                "table_cells": names[job.id],
-                "dataset": job.recipe.dataset,
-                "teacher": job.teacher.network if job.teacher else None,
-                "student": job.network,
-                "method": job.method,
-                "seed": job.seed,
-                "state": self.states[job.id],
-            }
-            for job in self.jobs
-        ]
-        cohorts = [
-            {
-                "runs": [job.id for job in cohort.runs],
-                "teacher": cohort.teacher.network if cohort.teacher else None,
-                "estimated_seconds": round(cohort.seconds, 1),
-            }
-            for cohort in self.cohorts
-        ]
-        return {"runs": runs, "cohorts": cohorts}
 
 
 def make_plan(
@@ -117,71 +28,162 @@ def make_plan(
         speed: of the machine that will train.
         retry: train failed runs again.
     """
-    cells = {cell.name: _jobs(cell, table, book, seeds) for table in tables for cell in table.cells()}
-    jobs = _unique(job for runs in cells.values() for job in runs)
+    expansion = _Expansion(book, store)
+    cells = {cell.name: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells()}
+    jobs = _closure([*(job for found in cells.values() for job in found), *expansion.trials])
     records = {job.id: record for job in jobs if (record := store.read(job)) is not None}
     states = {job.id: _state(records.get(job.id)) for job in jobs}
-    wanted = [job for job in jobs if states[job.id] == MISSING or (retry and states[job.id] == FAILED)]
-    stuck = {job.teacher: job for job in wanted if job.teacher and not retry and states[job.teacher.id] == FAILED}
-    wanted = [job for job in wanted if job.teacher not in stuck]
-    lost = _lost_teachers(wanted, states, store)
+    stuck = _stuck(jobs, states, store, retry=retry)
+    todo = MISSING, *([FAILED] if retry else [])
+    wanted = _with_lost([job for job in jobs if states[job.id] in todo and job not in stuck], states, store)
+    lost = [job for job in jobs if job in wanted and states[job.id] == CACHED]
     states |= {job.id: MISSING for job in lost}
     measured = ((job, records[job.id]) for job in jobs if states[job.id] == CACHED)
-    chosen = {*wanted, *lost}
-    cohorts = _cohorts([job for job in jobs if job in chosen], costs.calibrated(speed, measured))
-    remarks = (*map(_stuck_remark, stuck), *(_lost_remark(job, store) for job in lost))
-    return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks)
+    cohorts = _cohorts([job for job in jobs if job in wanted], costs.calibrated(speed, measured))
+    broken = dict.fromkeys(job for job in stuck.values() if states[job.id] == FAILED)
+    remarks = (*map(_stuck_remark, broken), *(_lost_remark(job, store) for job in lost))
+    choices = tuple(dict.fromkeys(expansion.choices))
+    return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks, choices)
 
 
-def _stuck_remark(teacher: Job) -> str:
-    return f"teacher {teacher.network} failed, so its students cannot be trained: --retry-failed trains it again"
+def _wanted(table: Table, seeds: Sequence[int]) -> Sequence[int]:
+    """A figure shows one run of each panel."""
+    return seeds[:1] if table.kind == "figure" else seeds
 
 
-def _lost_remark(teacher: Job, store: Store) -> str:
+class _Expansion:
+    """Cells into jobs.
+
+    Args:
+        book: recipes at the scale of the profile.
+        store: where the records of trials lie.
+    """
+
+    def __init__(self, book: Book, store: Store) -> None:
+        self._book = book
+        self._store = store
+        self.trials: list[Job] = []
+        self.choices: list[str] = []
+
+    def jobs(self, cell: Cell, seeds: Sequence[int]) -> tuple[Job, ...]:
+        """The jobs whose records hold a cell's number, one a seed; none while its objective is not chosen."""
+        book, teacher = self._book, Teacher(cell.teacher_recipe, cell.teacher)
+        found: list[Job]
+        if cell.method == TEACHER:
+            found = [book.teacher(teacher)]
+        elif (method := self._decided(cell, teacher)) is None:
+            return ()
+        else:
+            runs = [book.run(cell.recipe, cell.student, method, teacher, seed) for seed in seeds]
+            found = [book.probe(cell.probe, run) for run in runs] if cell.probe else [*runs]
+        measure = metric(cell.metric).measure
+        return tuple(book.analysis(measure, job, teacher) for job in found) if measure else tuple(found)
+
+    def _decided(self, cell: Cell, teacher: Teacher) -> MethodName | None:
+        """The objective of a cell; a tuned one is that of the best trial, once all of them are done."""
+        method = parse_method(cell.method)
+        if method.tuned is None:
+            return method
+        trials = self._book.trials(cell.recipe, cell.student, method, teacher)
+        self.trials += trials
+        records = [self._store.read(trial) for trial in trials]
+        scores = [record["metrics"]["last"]["top1"] for record in records if record and record["status"] == DONE]
+        if len(scores) < len(trials):
+            return None
+        best = max(range(len(trials)), key=lambda index: (scores[index], -index))
+        self.choices.append(_choice(cell, method, trials[best].recipe.holdout, method.trials[best]))
+        return method.trials[best]
+
+
+def _choice(cell: Cell, method: MethodName, holdout: int, chosen: MethodName) -> str:
     return (
-        f"teacher {teacher.network}: its record is here, its weights are not, and missing runs need them. It is "
-        f"trained again; to avoid that, put its weights at {store.teacher_path(teacher)}"
+        f"{method.title} on {cell.teacher}:{cell.student} is {chosen.title}, the best of {len(method.trials)} on "
+        f"{holdout:,} training images held out with seed 0; the teacher had seen them. Test images played no part."
     )
 
 
-def _jobs(cell: Cell, table: Table, book: Book, seeds: Sequence[int]) -> tuple[Job, ...]:
-    if cell.method == TEACHER:
-        return (book.job(table.recipe, cell.teacher, parse_method(STUDENT), None, 0),)
-    method = parse_method(cell.method)
-    first = book.job(table.recipe, cell.student, method, cell.teacher, seeds[0])
-    return tuple(replace(first, seed=seed) for seed in seeds)
-
-
-def _unique(jobs: Iterable[Job]) -> tuple[Job, ...]:
+def _closure(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """Each job once, after all that it needs."""
     found: dict[str, Job] = {}
+
+    def add(job: Job) -> None:
+        if job.id not in found:
+            for need in job.needs:
+                add(need)
+            found[job.id] = job
+
     for job in jobs:
-        if job.teacher is not None:
-            found.setdefault(job.teacher.id, job.teacher)
-        found.setdefault(job.id, job)
+        add(job)
     return tuple(found.values())
 
 
 def _state(record: Record | None) -> str:
     if record is None:
         return MISSING
-    return FAILED if record["status"] == FAILED else CACHED
+    return CACHED if record["status"] == DONE else str(record["status"])
 
 
-def _lost_teachers(wanted: Sequence[Job], states: Mapping[str, str], store: Store) -> list[Job]:
-    teachers = dict.fromkeys(job.teacher for job in wanted if job.teacher is not None)
-    return [job for job in teachers if states[job.id] == CACHED and store.weights(job) is None]
+def _stuck(jobs: Sequence[Job], states: Mapping[str, str], store: Store, *, retry: bool) -> dict[Job, Job]:
+    """Missing jobs that cannot be done, each with the job that is in its way: failed, or not applicable."""
+    ends = {NOT_APPLICABLE} if retry else {NOT_APPLICABLE, FAILED}
+    stuck: dict[Job, Job] = {}
+    for job in jobs:
+        # One whose weights are lost may have to be done again, and then needs what it once had.
+        if states[job.id] == MISSING or (states[job.id] == CACHED and store.weights(job) is None):
+            for need in job.needs:
+                if need in stuck or states[need.id] in ends:
+                    stuck[job] = stuck.get(need, need)
+    return {job: end for job, end in stuck.items() if states[job.id] == MISSING}
 
 
-def _cohorts(runs: Sequence[Job], speed: costs.Speed) -> tuple[Cohort, ...]:
-    """Group by stream, seed and teacher; teachers first, since others wait for them, then the longest first."""
+def _with_lost(wanted: Sequence[Job], states: Mapping[str, str], store: Store) -> set[Job]:
+    """The wanted jobs and, step by step, what they need of which only the record is left."""
+    found, waiting = set(wanted), list(wanted)
+    while waiting:
+        for need in waiting.pop().needs:
+            if need not in found and states[need.id] == CACHED and store.weights(need) is None:
+                found.add(need)
+                waiting.append(need)
+    return found
+
+
+def _stuck_remark(job: Job) -> str:
+    return f"{job} failed, so what needs it cannot be done: --retry-failed trains it again"
+
+
+def _lost_remark(job: Job, store: Store) -> str:
+    advice = f"; to avoid that, put its weights at {store.teacher_path(job)}" if job.teacher_job is None else ""
+    return f"{job}: its record is here, its weights are not, and missing jobs need them. It is trained again{advice}"
+
+
+def _cohorts(jobs: Sequence[Job], speed: costs.Speed) -> tuple[Cohort, ...]:
+    """Group what can be done together; what most of the work waits for comes first."""
     groups: dict[tuple[Any, ...], list[Job]] = {}
-    for job in runs:
-        # Without a teacher nothing but the stream is shared: a network at a time keeps processes evenly busy.
-        partner = job.teacher.id if job.teacher else job.network
-        groups.setdefault((job.recipe.stream, job.seed, partner), []).append(job)
-    teachers = {job.teacher.id for job in runs if job.teacher}
+    for job in jobs:
+        groups.setdefault(job.company, []).append(job)
     cohorts = [
         Cohort(tuple(members), costs.seconds(members, speed) * speed.correction, costs.seconds(members, speed))
         for members in groups.values()
     ]
-    return tuple(sorted(cohorts, key=lambda cohort: (cohort.runs[0].id not in teachers, -cohort.seconds)))
+    chains = _chains(cohorts)
+    return tuple(sorted(cohorts, key=lambda cohort: -chains[cohort.runs[0].id]))
+
+
+def _chains(cohorts: Sequence[Cohort]) -> dict[str, float]:
+    """By a cohort's first member, the seconds of the longest chain of cohorts that begins with it."""
+    waiting: dict[str, list[Cohort]] = {}
+    for cohort in cohorts:
+        for need in cohort.needs:
+            waiting.setdefault(need.id, []).append(cohort)
+    lengths: dict[str, float] = {}
+
+    def length(cohort: Cohort) -> float:
+        key = cohort.runs[0].id
+        if key not in lengths:
+            after = {other.runs[0].id: other for job in cohort.runs for other in waiting.get(job.id, ())}
+            lengths[key] = cohort.seconds + max(map(length, after.values()), default=0.0)
+        return lengths[key]
+
+    for cohort in cohorts:
+        length(cohort)
+    return lengths

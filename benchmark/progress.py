@@ -14,7 +14,7 @@ from rich.text import Text
 
 from benchmark.costs import spoken
 from benchmark.jobs import Job
-from benchmark.planner import CACHED, Cohort, Plan
+from benchmark.plan import CACHED, Cohort, Plan
 from benchmark.store import DONE, FAILED
 
 LINE_SECONDS = 5.0

@@ -102,12 +102,16 @@ class Store:
         if record is None:
             return None
         if record["status"] == DONE:
-            return DONE if self.weights(job) is not None else None
+            return DONE if not job.leaves_weights or self.weights(job) is not None else None
         return None if retry and record["status"] == FAILED else str(record["status"])
 
     def weights_path(self, job: Job) -> Path:
         """Where a finished run leaves its weights."""
         return _below(self.checkpoints / "weights", job, ".safetensors")
+
+    def terms_path(self, job: Job) -> Path:
+        """Where a finished run leaves what its objective trained beside the network."""
+        return _below(self.checkpoints / "weights", job, ".terms.safetensors")
 
     def teacher_path(self, job: Job) -> Path:
         """Where a teacher's weights are kept beside the results."""

@@ -1,5 +1,6 @@
 """The real command, in processes of its own: trains, writes, is interrupted and killed, and goes on."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -7,16 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from benchmark.recipes import Book, load_profile, parse_changes
+from benchmark.book import Book, Teacher, Weights
+from benchmark.jobs import Job
+from benchmark.layers import load_profile, parse_changes
+from benchmark.objectives import parse_method
 from benchmark.store import Store
 from benchmark.tables import load
 
 ROOT = Path(__file__).parents[1]
+FEW = ["epochs=1", "train_limit=64"]
 CHANGES = ["epochs=40", "milestones=[30]", "train_limit=64", "batch_size=32", "evaluate_every=100"]
 PAIR = "wrn-16-10:wrn-10-10"
 TABLE = ("--table", "6", "--pairs", PAIR, "--methods", "kd,srrl", "--seeds", "1", "--jobs", "1", "--profile", "digits")
@@ -36,23 +43,11 @@ class Place:
         return Store(self.root / "results" / folder, self.root / "checkpoints" / folder)
 
     def start(self, *more: str) -> subprocess.Popen[str]:
-        """The command as a process that leads a group of its own, like one started in a terminal."""
-        changes = [word for change in CHANGES for word in ("--set", change)]
-        folders = ["--results", f"{self.root}/results", "--checkpoints", f"{self.root}/checkpoints"]
-        return subprocess.Popen(
-            [sys.executable, str(ROOT / "run_all.py"), *TABLE, *changes, *folders, *more],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={key: value for key, value in os.environ.items() if key != "KD_DATA"},
-            start_new_session=True,
-        )
+        """The command on the table."""
+        return _start(self.root, *TABLE, *_set(CHANGES), *more)
 
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*more)
-        out, err = process.communicate(timeout=DEADLINE)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return _finish(self.start(*more))
 
     def results(self) -> dict[str, tuple[object, ...]]:
         """Metrics, curves and weights by run."""
@@ -74,11 +69,34 @@ def _book():
 
 def _jobs():
     """The teacher, KD and Ours."""
-    from benchmark.objectives import parse_method
-
     teacher, student = PAIR.split(":")
-    students = [_book().job(load("6").recipe, student, parse_method(name), teacher, 0) for name in ("kd", "srrl")]
+    recipe = load("6").recipe
+    methods = [parse_method(name) for name in ("kd", "srrl")]
+    students = [_book().run(recipe, student, method, Teacher(recipe, teacher), 0) for method in methods]
     return [students[0].teacher, *students]
+
+
+def _start(root, *arguments):
+    """The command as a process that leads a group of its own, like one started in a terminal."""
+    folders = ["--results", f"{root}/results", "--checkpoints", f"{root}/checkpoints"]
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "run_all.py"), *arguments, *folders],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={key: value for key, value in os.environ.items() if key != "KD_DATA"},
+        start_new_session=True,
+    )
+
+
+def _finish(process):
+    out, err = process.communicate(timeout=DEADLINE)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _set(changes):
+    return [word for change in changes for word in ("--set", change)]
 
 
 @pytest.fixture
@@ -125,7 +143,7 @@ def test_trains_from_nothing_and_renders(first_call):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.startswith("profile digits (")
-    assert "training 3 in 2 cohorts on 1 process (cpu)" in done.stdout
+    assert "0 of 3 jobs are here; to do: 3 runs in 2 cohorts on 1 process (cpu), about " in done.stdout
     assert "Table 6." in done.stdout
     results = place.results()
     assert [result[0] for result in results.values()] == ["done"] * 3
@@ -141,18 +159,18 @@ def test_second_call_trains_nothing(trained):
     before = {path: path.stat().st_mtime_ns for path in trained.root.rglob("*") if path.suffix in (".json", ".log")}
     done = trained.run()
     assert done.returncode == 0
-    assert "3 of 3 runs are in" in done.stdout
-    assert "nothing to train" in done.stdout
+    assert "3 of 3 jobs are in" in done.stdout
+    assert "nothing to do" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_failed_run_is_retried_when_asked(trained):
     expected, job = trained.results(), _jobs()[1]
     trained.store.write(job, "failed", {"device": "cpu", "threads": 1}, failure={"reason": "diverged"})
-    assert "nothing to train" in trained.run().stdout
+    assert "nothing to do" in trained.run().stdout
     done = trained.run("--retry-failed")
     assert done.returncode == 0, done.stderr
-    assert "training 1 in 1 cohorts" in done.stdout
+    assert "2 of 3 jobs are here; to do: 1 run in 1 cohorts" in done.stdout
     assert trained.results() == expected
 
 
@@ -177,7 +195,7 @@ def test_interrupted_then_killed_then_finished(place, first_call):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == INTERRUPTED
-    assert out.splitlines()[-1] == "stopped: 1 runs finished and kept, 2 left. The same command goes on."
+    assert out.splitlines()[-1] == "stopped: 1 jobs finished and kept, 2 left. The same command goes on."
     assert err == ""
     _wait_for(lambda: not _alive(process.pid), "what multiprocessing tidies up with")
     assert place.store.record_path(teacher).is_file()
@@ -207,7 +225,7 @@ def test_interrupt_at_the_start_leaves_no_traceback(place):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == INTERRUPTED
-    assert "stopped: 0 runs finished and kept, 3 left" in out
+    assert "stopped: 0 jobs finished and kept, 3 left" in out
     assert err == ""
 
 
@@ -234,3 +252,113 @@ def test_errors_inside_a_worker_are_one_line(data, hint, tmp_path):
     assert done.stderr.count("\n") == 1
     assert hint in done.stderr
     assert not list(tmp_path.rglob("*.json"))
+
+
+class Small:
+    """Folders to run the command in on two batches."""
+
+    def __init__(self, root: Path, *changes: str) -> None:
+        self._set = _set([*FEW, *changes])
+        self.book = Book(load_profile("digits"), parse_changes([*FEW, *changes]))
+        self.results = root / "results" / self.book.folder
+        self.store = Store(self.results, root / "checkpoints" / self.book.folder)
+        self._root = root
+
+    def run(self, *arguments: str) -> SimpleNamespace:
+        """What the command said, in words with single spaces between them."""
+        common = ["--profile", "digits", "--seeds", "1", "--jobs", "1", *self._set]
+        done = _finish(_start(self._root, *arguments, *common))
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        return SimpleNamespace(out=done.stdout, words=" ".join(done.stdout.split()))
+
+    def record(self, job: Job) -> dict[str, Any]:
+        return json.loads(self.store.record_path(job).read_text(encoding="utf-8"))
+
+    def records(self) -> set[Path]:
+        return set((self.results / "records").rglob("*.json"))
+
+
+@pytest.fixture
+def small(tmp_path):
+    return Small(tmp_path)
+
+
+def test_tuned_method_is_chosen_and_trained_in_one_call(small):
+    arguments = ("--table", "11", "--pairs", "resnet56:resnet20", "--methods", "srrl[tuned]")
+    first = small.run(*arguments)
+    method, teacher = parse_method("srrl[tuned]"), Teacher("CRD100", "resnet56")
+    trials = small.book.trials("CRD100", "resnet20", method, teacher)
+    top1 = [small.record(trial)["metrics"]["last"]["top1"] for trial in trials]
+    best = method.trials[top1.index(max(top1))]
+    chosen = small.book.run("CRD100", "resnet20", best, teacher, 0)
+    jobs = [chosen.teacher, *trials, chosen]
+    assert small.records() == {small.store.record_path(job) for job in jobs}
+    assert [job.recipe.holdout for job in jobs] == [0, 120, 120, 120, 0]
+    assert "0 of 4 jobs are here; to do: 4 runs" in first.words
+    assert "4 of 5 jobs are here; to do: 1 run" in first.words
+    assert f"SRRL[tuned] on resnet56:resnet20 is {best.title}, the best of 3 on 120 training images" in first.words
+    assert f"SRRL[tuned] {small.record(chosen)['metrics']['last']['top1']:.2f} " in first.words
+
+    before = {path: path.read_bytes() for path in small.records()}
+    second = small.run(*arguments)
+    assert "5 of 5 jobs are in" in second.words
+    assert "nothing to do" in second.words
+    assert first.out.partition("Table 11.")[2] == second.out.partition("Table 11.")[2]
+    assert {path: path.read_bytes() for path in small.records()} == before
+
+
+def test_table_of_analyses_and_figure(tmp_path):
+    small = Small(tmp_path, "holdout=90")  # measured on few images, for the time that pictures take
+    said = small.run("--table", "2", "--figure", "2", "--methods", "srrl")
+    teacher = Teacher("C100", "wrn-40-4")
+    run = small.book.run("C100", "wrn-16-4", parse_method("srrl"), teacher, 0)
+    similarity = small.book.analysis("similarity", run, teacher)
+    pictures, clusters = (
+        [small.book.analysis(measure, subject, None) for subject in (run, run.teacher)]
+        for measure in ("tsne", "clusters")
+    )
+    jobs = [run, run.teacher, similarity, *pictures, *clusters]
+    assert small.records() == {small.store.record_path(job) for job in jobs}
+    assert "0 of 7 jobs are here; to do: 2 runs, 5 analyses in" in said.words
+    values, top1 = small.record(similarity)["metrics"]["last"], small.record(run)["metrics"]["last"]["top1"]
+    assert f"L_FM+L_SR {values['kl_teacher']:.4f} {values['cross_entropy']:.4f} {top1:.2f} paper" in said.words
+    lines = (small.results / "tables" / "table02.csv").read_text(encoding="utf-8").splitlines()
+    hidden = [line.split(",") for line in lines if "kl_div_with_student" in line and "L_FM+L_SR" in line]
+    assert [float(line[4]) for line in hidden] == [pytest.approx(values["kl_student"], abs=5e-5)]
+    nmi = small.record(clusters[0])["metrics"]["last"]["nmi"]
+    assert f"L_FM+L_SR: 90 images, top-1 {top1:.2f}, NMI {nmi:.2f} Teacher: 90 images" in said.words
+    assert len(small.record(pictures[0])["points"]["x"]) == 90
+    starts = {path.suffix: path.read_bytes()[:4] for path in (small.results / "figures").glob("figure02.*")}
+    assert (starts[".png"], starts[".pdf"]) == (b"\x89PNG", b"%PDF")
+
+
+def test_given_teacher_and_method_that_does_not_apply(small, tmp_path):
+    import torch
+
+    import models
+
+    path = tmp_path / "ckpt.pth"
+    torch.save({"epoch": 240, "model": models.create("wrn-40-2", 10, 8, 0.25).state_dict()}, path)
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    arguments = ("--table", "11", "--pairs", "wrn-40-2:wrn-40-1", "--methods", "kd,fsp")
+    said = small.run(*arguments, "--teacher", f"wrn-40-2={path}")
+    book = replace(small.book, given={"wrn-40-2": Weights(sha, path)})
+    kd, fsp = (
+        book.run("CRD100", "wrn-40-1", parse_method(name), Teacher("CRD100", "wrn-40-2"), 0) for name in ("kd", "fsp")
+    )
+    assert small.records() == {small.store.record_path(job) for job in (kd.teacher, kd, fsp)}
+    assert "to do: 1 evaluation, 1 run, 1 not applicable in 2 cohorts" in said.words
+    assert f"teacher wrn-40-2 from a file (SHA-256 {sha[:12]})" in said.words
+    given, student = small.record(kd.teacher), small.record(kd)
+    assert given["given"] == {"file": "ckpt.pth"}
+    weights = small.store.weights_path(kd.teacher).read_bytes()
+    assert student["provenance"]["teacher_weights"] == hashlib.sha256(weights).hexdigest()
+    assert f"Teacher {given['metrics']['last']['top1']:.2f} paper" in said.words
+    assert f"KD {student['metrics']['last']['top1']:.2f} paper" in said.words
+    reason = "FSP needs maps of equal channels, but wrn-40-1 has 8, 8, 16, 32 where wrn-40-2 has 4, 8, 16, 32"
+    assert small.record(fsp)["status"] == "not_applicable"
+    assert small.record(fsp)["failure"] == {"reason": reason}
+    assert "FSP n/a paper 0.00" in said.words
+    assert f"Not applicable: wrn-40-2 -> wrn-40-1, FSP: {reason}." in said.words
+    assert "nothing to do" in small.run(*arguments, "--teacher", f"wrn-40-2={path}").words

@@ -18,8 +18,8 @@ from benchmark import provenance
 from benchmark.errors import UserError
 from benchmark.executors.worker import Settings, Task, serve
 from benchmark.jobs import Job
-from benchmark.planner import Cohort
-from benchmark.store import DONE, FAILED
+from benchmark.plan import Cohort
+from benchmark.store import DONE, FAILED, NOT_APPLICABLE
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 20.0
@@ -37,7 +37,7 @@ class Observer(Protocol):
         """A cohort finished an epoch."""
 
     def ended(self, job: Job, status: str, message: str) -> None:
-        """A run left its record, or never will: ``done``, ``failed`` or ``blocked``."""
+        """A job left its record, or never will: ``done``, ``failed``, ``not_applicable`` or ``blocked``."""
 
     def idle(self, slot: int) -> None:
         """A worker has nothing to do."""
@@ -51,9 +51,9 @@ class Outcome:
     """What became of the runs.
 
     Attributes:
-        done: ids of finished runs.
-        failed: runs that left a failure record, with the reason.
-        blocked: runs that could not start, since their teacher failed.
+        done: ids of finished jobs, those that turned out not to be applicable among them.
+        failed: jobs that left a failure record, with the reason.
+        blocked: jobs that could not start, since one that they need failed.
     """
 
     done: set[str] = field(default_factory=set)
@@ -91,7 +91,7 @@ class LocalExecutor:
         self.outcome = Outcome()
 
     def run(self, cohorts: Sequence[Cohort]) -> Outcome:
-        """Train cohorts in the given order, each as soon as its teacher is there.
+        """Work on cohorts in the given order, each as soon as what it needs is there.
 
         Raises:
             UserError: data are missing or a folder cannot be written; finished runs are kept.
@@ -126,12 +126,13 @@ class LocalExecutor:
                 self._bury(worker)
 
     def _ready(self, cohort: Cohort) -> bool:
-        return cohort.teacher is None or cohort.teacher.id not in self._open
+        return not any(need.id in self._open for need in cohort.needs)
 
     def _start(self, slot: int) -> _Worker:
         ours, theirs = self._context.Pipe()
         arguments = (theirs, self._settings, self._devices[slot])
-        process = self._context.Process(target=serve, args=arguments, daemon=True)
+        # No daemon: a daemon may not have the processes that decode ImageNet. It ends with its connection all the same.
+        process = self._context.Process(target=serve, args=arguments)
         with _interrupts_held():
             process.start()
         theirs.close()
@@ -154,7 +155,7 @@ class LocalExecutor:
 
     def _handle(self, worker: _Worker, event: Mapping[str, Any]) -> None:
         kind = event["event"]
-        if kind in (DONE, FAILED):
+        if kind in (DONE, FAILED, NOT_APPLICABLE):
             self._settle(self._open[event["id"]], kind, event["message"])
         elif kind == "elsewhere":
             self._elsewhere[event["id"]] = self._open[event["id"]]
@@ -199,20 +200,24 @@ class LocalExecutor:
     def _settle(self, job: Job, status: str, message: str) -> None:
         del self._open[job.id]
         self._elsewhere.pop(job.id, None)
-        if status == DONE:
-            self.outcome.done.add(job.id)
-        else:
+        if status == FAILED:
             self.outcome.failed[job] = message
-            self._block_students(job)
+        else:
+            self.outcome.done.add(job.id)
         self._observer.ended(job, status, message)
+        if status != DONE:
+            self._block(job)
 
-    def _block_students(self, teacher: Job) -> None:
-        blocked = [cohort for cohort in self._waiting if cohort.teacher == teacher]
-        self._waiting = [cohort for cohort in self._waiting if cohort.teacher != teacher]
-        for job in (job for cohort in blocked for job in cohort.runs):
+    def _block(self, lost: Job) -> None:
+        """Give up, step by step, what needs a job that left no result."""
+        blocked = [job for cohort in self._waiting for job in cohort.runs if lost in job.needs]
+        left = (cohort.without(blocked) for cohort in self._waiting)
+        self._waiting = [cohort for cohort in left if cohort.runs]
+        for job in blocked:
             del self._open[job.id]
             self.outcome.blocked.append(job)
-            self._observer.ended(job, BLOCKED, f"teacher {teacher.network} failed")
+            self._observer.ended(job, BLOCKED, f"it needs {lost}")
+            self._block(job)
 
     def _look_elsewhere(self) -> None:
         """Take note of what other processes finished, and take over what they left."""

@@ -1,4 +1,4 @@
-"""A process that trains one cohort after another and tells what happens."""
+"""A process that works on one cohort after another and tells what happens."""
 
 from __future__ import annotations
 
@@ -93,8 +93,9 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
     """Import torch, which takes seconds, once a process and only when there is work."""
     import torch
 
-    from benchmark.training.cohort import Setting, StoppedError, train
+    from benchmark.training import work
     from benchmark.training.data import Source
+    from benchmark.training.setting import Setting, StoppedError
 
     torch.set_num_threads(settings.threads)
 
@@ -117,7 +118,7 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
         locks = _claim(task.runs, settings, notify)
         try:
             if locks:
-                train(list(locks), setting)
+                work(list(locks), setting)
         except StoppedError:
             pass
         except torch.AcceleratorError as error:

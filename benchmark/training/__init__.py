@@ -1,1 +1,28 @@
-"""The cohort loop: one stream of batches, one teacher, many students."""
+"""What is done to jobs: the cohort loop for those that train, one look at the test images for the others."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from benchmark.jobs import Job
+from benchmark.training.analyses import analyse
+from benchmark.training.cohort import train
+from benchmark.training.given import measure_given
+from benchmark.training.setting import Setting
+
+__all__ = ["Setting", "work"]
+
+
+def work(jobs: Sequence[Job], setting: Setting) -> None:
+    """Do jobs of one kind that belong together; each leaves a record.
+
+    Raises:
+        StoppedError: ``setting.stopped`` said so.
+        UserError: data or weights are missing.
+    """
+    _WORK[jobs[0].kind](jobs, setting)
+
+
+_WORK: Mapping[str, Callable[[Sequence[Any], Setting], None]] = MappingProxyType(
+    {"train": train, "stage": train, "probe": train, "evaluate": measure_given, "analyse": analyse}
+)

@@ -8,54 +8,26 @@ alone and in company. A member that fails leaves; the others do not notice.
 from __future__ import annotations
 
 import time
-import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
-
-from benchmark import provenance
-from benchmark.errors import UserError
 from benchmark.jobs import Job
-from benchmark.store import DONE, FAILED, Store
-from benchmark.training.data import Source
-from benchmark.training.member import DivergedError, Member, Stopwatch
+from benchmark.store import DONE
+from benchmark.training import trainees
+from benchmark.training.member import Member, Stopwatch
 from benchmark.training.precision import set_matmul_precision
+from benchmark.training.setting import Setting
 from benchmark.training.views import Teacher, View
 from benchmark.training.weights import load_weights, new_network
 from methods import Batch, Pair
 
-
-class StoppedError(Exception):
-    """The user asked to stop; checkpoints are in place."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a cohort needs to know beyond its runs.
-
-    Attributes:
-        store: where records, weights and checkpoints go.
-        source: data sets on the device.
-        checkpoint_seconds: time between two checkpoints of a cohort.
-        counted_seconds: the plan's uncorrected estimate, kept beside the measured time.
-        notify: told of every epoch's end and every run's end.
-        stopped: whether to stop.
-    """
-
-    store: Store
-    source: Source
-    checkpoint_seconds: float
-    counted_seconds: float
-    notify: Callable[[Mapping[str, Any]], None]
-    stopped: Callable[[], bool] = field(default=lambda: False)
+_SPOKEN = {"top1": "top-1", "loss": "loss"}
 
 
 def train(jobs: Sequence[Job], setting: Setting) -> None:
-    """Train runs that share stream, seed and teacher; each leaves a record.
+    """Train jobs that share stream, seed and teacher; each leaves a record.
 
     Raises:
         StoppedError: ``setting.stopped`` said so.
@@ -72,7 +44,7 @@ class _Cohort:
         self._device = setting.source.device
         set_matmul_precision(self._recipe.precision)
         self._stream = setting.source.stream(self._recipe, jobs[0].seed)
-        self._teacher, self._teacher_weights = self._load_teacher(jobs[0].teacher)
+        self._teacher, self._teacher_weights = self._load_teacher(jobs[0].teacher_job)
         self._members: list[Member] = []
         for job in jobs:
             with self._guarded(job):
@@ -93,8 +65,7 @@ class _Cohort:
         for member in active:
             member.begin_epoch()
         for index, sample in enumerate(self._stream.epoch(epoch)):
-            if self._setting.stopped():
-                raise StoppedError
+            self._setting.check_stopped()
             batch = Batch(sample.images, sample.targets, sample.indices, progress=0.0, generator=None)
             view = View(sample.images, self._teacher)
             for train_mode in {mode for member in active for mode in member.teacher_modes}:
@@ -117,70 +88,59 @@ class _Cohort:
         return [member for member in active if member in self._members]
 
     def _member(self, job: Job) -> Member:
-        member = self._new_member(job)
+        made = self._new_member(job)
         path = self._setting.store.checkpoint_path(job)
         try:
-            resumed = member.resume(path)
+            resumed = made.resume(path)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             warnings.warn(f"checkpoint {path} does not fit ({type(error).__name__}): the run starts anew", stacklevel=2)
             return self._new_member(job)
         if resumed:
-            self._setting.store.log(job, f"resumed after epoch {member.epoch} from {path}")
-        return member
+            self._setting.store.log(job, f"resumed after epoch {made.epoch} from {path}")
+        return made
 
     def _new_member(self, job: Job) -> Member:
-        source = self._setting.source
-        member = Member(job, source.num_classes(self._recipe), self._device)
-        pair = None
-        if self._teacher is not None and job.teacher is not None:
-            teacher = self._teacher.network
-            pair = Pair(
-                student=member.shapes(),
-                teacher=teacher.shapes(),
-                teacher_network=teacher,
-                num_samples=self._stream.num_samples,
-                num_classes=source.num_classes(self._recipe),
-                labels=self._stream.labels,
-            )
-        member.equip(pair)
-        return member
+        made = trainees.member(job, self._device, self._setting.weights)
+        made.equip(self._pair(made))
+        return made
+
+    def _pair(self, made: Member) -> Pair | None:
+        if self._teacher is None:
+            return None
+        teacher = self._teacher.network
+        return Pair(
+            student=made.network.shapes() if made.network else teacher.shapes(),
+            teacher=teacher.shapes(),
+            teacher_network=teacher,
+            num_samples=self._stream.num_samples,
+            num_classes=teacher.num_classes,
+            labels=self._stream.labels,
+        )
 
     def _load_teacher(self, job: Job | None) -> tuple[Teacher | None, str | None]:
         if job is None:
             return None, None
-        path = self._setting.store.weights(job)
-        if path is None:
-            raise UserError(f"the weights of teacher {job.network} ({job.id[:12]}) are gone: run the command again")
-        if path == self._setting.store.weights_path(job):
+        path = self._setting.weights(job)
+        if path == self._setting.store.weights_path(job) and job.keeps_weights:
             path = self._setting.store.keep_teacher(job)
-        network = new_network(job, self._setting.source.num_classes(job.recipe), self._device)
+        network = new_network(job, self._device)
         sha = load_weights(network, path, job)
         return Teacher(network, self._recipe.precision), sha
 
-    @contextmanager
-    def _guarded(self, job: Job) -> Iterator[None]:
-        """A failure inside ends this run alone."""
-        try:
-            yield
-        except (StoppedError, UserError, torch.AcceleratorError):  # the last one breaks the device for every run
-            raise
-        except DivergedError as error:
-            self._fail(job, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever a method raises is its own run's failure
-            self._setting.store.log(job, traceback.format_exc())
-            self._fail(job, f"{type(error).__name__}: {error}".splitlines()[0])
+    def _guarded(self, job: Job) -> AbstractContextManager[None]:
+        return self._setting.guarded(job, self._fail)
 
-    def _fail(self, job: Job, reason: str) -> None:
-        self._leave(job, FAILED, reason, failure={"reason": reason})
+    def _fail(self, job: Job, status: str, reason: str) -> None:
+        self._leave(job, status, reason, failure={"reason": reason})
 
     def _finish(self, member: Member) -> None:
         setting, job = self._setting, member.job
         with self._guarded(job):
-            path = setting.store.weights_path(job)
-            metrics = member.finish(path, setting.source.test_batches(self._recipe))
+            metrics = member.finish(setting.store, setting.source.test_batches(self._recipe))
             if setting.store.teacher_path(job).is_file():
                 setting.store.keep_teacher(job)
-            message = f"top-1 {metrics['last']['top1']:.2f}"
+            last = metrics["last"]
+            message = ", ".join(f"{word} {last[name]:.2f}" for name, word in _SPOKEN.items() if name in last)
             self._leave(job, DONE, message, metrics=metrics, curves=member.curves.state, cost=self._cost(member))
 
     def _cost(self, member: Member) -> dict[str, Any]:
@@ -195,17 +155,8 @@ class _Cohort:
         }
 
     def _leave(self, job: Job, status: str, message: str, **parts: Any) -> None:
-        store = self._setting.store
-        facts = provenance.describe(self._device_name(), torch.get_num_threads())
-        facts |= {"data": self._setting.source.facts(self._recipe), "teacher_weights": self._teacher_weights}
-        store.write(job, status, facts, **parts)
-        store.checkpoint_path(job).unlink(missing_ok=True)
+        self._setting.leave(job, status, message, self._teacher_weights, **parts)
         self._members = [member for member in self._members if member.job is not job]
-        self._setting.store.log(job, f"{status}: {message}")
-        self._setting.notify({"event": status, "id": job.id, "message": message})
-
-    def _device_name(self) -> str:
-        return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type
 
     def _save(self) -> None:
         if time.monotonic() - self._saved < self._setting.checkpoint_seconds:

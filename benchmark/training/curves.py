@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-EVALUATED = ("top1", "top5", "loss")
+EVALUATED = ("top1", "topk", "loss")
 
 
 class Curves:

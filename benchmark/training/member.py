@@ -1,4 +1,4 @@
-"""One run inside a cohort: its network, objective, optimiser, random numbers and place in its schedule."""
+"""One job inside a cohort: what it trains, its optimiser, random numbers and place in its schedule."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.jobs import Job
-from benchmark.store import write_atomically
+from benchmark.store import Store, write_atomically
 from benchmark.training import optimizers
 from benchmark.training.checkpoints import pack, unpack
 from benchmark.training.curves import Curves
 from benchmark.training.evaluation import evaluate
-from benchmark.training.objective import ObjectiveLoss
 from benchmark.training.precision import autocast
 from benchmark.training.randomness import derive
+from benchmark.training.setting import DivergedError
 from benchmark.training.views import View
-from benchmark.training.weights import load_weights, new_network, save_weights
 from methods import Batch, Pair
-from models import Network, Shapes
+from models import Features, Network
 
-
-class DivergedError(Exception):
-    """A run's loss is no longer finite."""
+Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 class Member:
-    """A run that trains beside others and is not touched by them.
+    """A job that trains beside others and is not touched by them. What is trained, and how, its kinds add.
 
     Args:
         job: what it trains.
-        num_classes: of its data.
         device: where it trains.
+
+    Attributes:
+        network: what sees the images; None where only the teacher does.
+        loss: the modules that train beside the network.
     """
 
-    def __init__(self, job: Job, num_classes: int, device: torch.device) -> None:
+    network: Network | None
+    loss: nn.Module
+
+    def __init__(self, job: Job, device: torch.device) -> None:
         self.job = job
         self.device = device
-        self.network: Network = new_network(job, num_classes, device).train()
         self.epoch = 0
         self.curves = Curves()
         self.seconds = 0.0
@@ -51,22 +53,41 @@ class Member:
         self._parts: list[str] = []
         self._sums = torch.zeros((), dtype=torch.float64, device=device)
         self._count = 0
-        self._loss: ObjectiveLoss
         self._optimizer: torch.optim.Optimizer
 
-    def equip(self, pair: Pair | None) -> None:
-        """Build the objective's modules and the optimiser over both."""
-        self._loss = ObjectiveLoss(self.job.objective, pair, self.job.seed).to(self.device)
-        self._optimizer = optimizers.build(self.job.recipe, [*self.network.parameters(), *self._loss.parameters()])
+    # What the kinds add.
 
-    def shapes(self) -> Shapes:
-        """Shapes of the student's features."""
-        return self.network.shapes()
+    def equip(self, pair: Pair | None) -> None:
+        """Build ``loss`` and the optimiser over all that is trained."""
+        raise NotImplementedError
 
     @property
     def teacher_modes(self) -> frozenset[bool]:
-        """Whether its terms look at the teacher in train mode (True), in evaluation mode (False), or both."""
-        return self._loss.teacher_modes
+        """Whether the loss looks at the teacher in train mode (True), in evaluation mode (False), or both."""
+        return frozenset()
+
+    def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
+        """Named parts of the loss of one batch, scalars that sum to it."""
+        raise NotImplementedError
+
+    def evaluate(self, batches: Batches) -> None:
+        """Note the test accuracy after this epoch, where the recipe asks for it.
+
+        Raises:
+            DivergedError: the outputs are not finite.
+        """
+        if self.epoch % self.job.recipe.evaluate_every == 0 and not self.finished:
+            self._measure(batches)
+
+    def finish(self, store: Store, batches: Batches) -> dict[str, Any]:
+        """Save what others need and return the record's metrics.
+
+        Raises:
+            DivergedError: the outputs are not finite.
+        """
+        raise NotImplementedError
+
+    # What all do alike.
 
     @property
     def finished(self) -> bool:
@@ -89,9 +110,7 @@ class Member:
         """
         progress = (self.epoch + share) / self.job.recipe.epochs
         own = replace(batch, progress=progress, generator=self._generator)
-        with autocast(self.job.recipe.precision, self.device):
-            features = self.network(view.at(self.network.in_size))
-        parts = self._loss(features.full(), view, own)
+        parts = self.losses(self._look(view), view, own)
         values = torch.stack(list(parts.values()))
         self._optimizer.zero_grad(set_to_none=True)
         values.sum().backward()  # type: ignore[no-untyped-call]
@@ -111,31 +130,10 @@ class Member:
             raise DivergedError(f"diverged: the loss ({', '.join(broken)}) is not finite in epoch {self.epoch}")
         self.curves.add_training(self.epoch, optimizers.learning_rate(self.job.recipe, self.epoch), parts)
 
-    def evaluate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Note the test accuracy after this epoch, where the recipe asks for it.
-
-        Raises:
-            DivergedError: the outputs are not finite.
-        """
-        if self.epoch % self.job.recipe.evaluate_every == 0 and not self.finished:
-            self._measure(batches)
-
-    def finish(self, path: Path, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-        """Save the weights, measure them as saved and return the record's metrics.
-
-        Raises:
-            DivergedError: the outputs are not finite.
-        """
-        save_weights(self.network, path, self.job)
-        load_weights(self.network, path, self.job)
-        self._measure(batches)
-        parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        return {"params": parameters, "last": self.curves.metrics(-1), "best": self.curves.best}
-
     @property
     def extra_parameters(self) -> int:
         """Parameters that train beside the student's and are dropped afterwards."""
-        return sum(parameter.numel() for parameter in self._loss.parameters())
+        return sum(parameter.numel() for parameter in self.loss.parameters() if parameter.requires_grad)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint from which the run goes on bit for bit."""
@@ -144,8 +142,8 @@ class Member:
             "epoch": self.epoch,
             "seconds": self.seconds,
             "curves": self.curves.state,
-            "network": self.network.state_dict(),
-            "loss": self._loss.state_dict(),
+            "network": self.network.state_dict() if self.network else {},
+            "loss": self.loss.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "generator": self._generator.get_state(),
         }
@@ -160,16 +158,31 @@ class Member:
         state = unpack(path, self.device)
         if state is None or state["id"] != self.job.id:
             return False
-        self.network.load_state_dict(state["network"])
-        self._loss.load_state_dict(state["loss"])
+        if self.network:
+            self.network.load_state_dict(state["network"])
+        self.loss.load_state_dict(state["loss"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._generator.set_state(state["generator"].cpu())
         self.curves = Curves(state["curves"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         return True
 
-    def _measure(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        metrics = evaluate(self.network, batches, self.job.recipe.precision)
+    def _train(self, *modules: nn.Module) -> None:
+        """Let the optimiser have all parameters of these modules that are not frozen."""
+        parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+        self._optimizer = optimizers.build(self.job.recipe, parameters)
+
+    def _look(self, view: View) -> Features | None:
+        if self.network is None:
+            return None
+        with autocast(self.job.recipe.precision, self.device):
+            features: Features = self.network(view.at(self.network.in_size))
+        return features.full()
+
+    def _measure(self, batches: Batches) -> None:
+        if self.network is None:
+            return
+        metrics = evaluate(self.network, batches, self.job.recipe.precision, self.job.recipe.top_k)
         # The last step of an epoch can break weights whose losses were all finite.
         if not math.isfinite(metrics["loss"]):
             raise DivergedError(f"diverged: the outputs on test images are not finite after epoch {self.epoch}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional
 
 import methods
-from benchmark.objectives import Objective
+from benchmark.objectives import Objective, Term
 from benchmark.training.randomness import seeded
 from benchmark.training.views import View
 from methods import Batch, Method, Pair
@@ -29,11 +32,27 @@ class ObjectiveLoss(nn.Module):
         modules = _modules(objective, pair, seed)
         self._train_mode = {name: "teacher_in_train_mode" in module.requires for name, module in modules.items()}
         self.terms = nn.ModuleDict(modules)
+        for module in modules.values():
+            module.prepared().eval().requires_grad_(requires_grad=False)  # done with when a run begins
 
     @property
     def teacher_modes(self) -> frozenset[bool]:
         """The modes in which the terms look at the teacher, True for train mode."""
         return frozenset(self._train_mode.values())
+
+    @property
+    def connects(self) -> bool:
+        """Whether a term has a connector by which the student's embedding can be compared with the teacher's."""
+        return any(type(term).connect is not Method.connect for term in self._methods())
+
+    def connect(self, student: Features) -> Tensor | None:
+        """The student's embedding in the teacher's space ``(B, C_T)``, by the first term that has a connector."""
+        found = (term.connect(student) for term in self._methods())
+        return next((embedding for embedding in found if embedding is not None), None)
+
+    def take_prepared(self, term: str, state: Mapping[str, Tensor]) -> None:
+        """Fill what a term prepared in its first stage."""
+        cast("Method", self.terms[term]).prepared().load_state_dict(state)
 
     def forward(self, student: Features, view: View, batch: Batch) -> dict[str, Tensor]:
         """Weighted named parts, scalars that sum to the loss."""
@@ -44,14 +63,19 @@ class ObjectiveLoss(nn.Module):
                 parts[f"{name}.{part}"] = self._weights[name] * value
         return parts
 
+    def _methods(self) -> list[Method]:
+        return [cast("Method", term) for term in self.terms.values()]
+
+
+def build_method(term: Term, pair: Pair, seed: int) -> Method:
+    """A term's method, its initial parameters drawn for its name and the seed."""
+    with seeded("method", term.name, seed):
+        return methods.load(term.name)(pair, **term.options)
+
 
 def _modules(objective: Objective, pair: Pair | None, seed: int) -> dict[str, Method]:
     if not objective.terms:
         return {}
     if pair is None:
         raise ValueError(f"the objective {objective.folder} needs a teacher")
-    modules = {}
-    for term in objective.terms:
-        with seeded("method", term.name, seed):
-            modules[term.name] = methods.load(term.name)(pair, **term.options)
-    return modules
+    return {term.name: build_method(term, pair, seed) for term in objective.terms}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from benchmark.jobs import Recipe
+from benchmark.recipe import Recipe
 
 
 def build(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -38,4 +38,9 @@ def _sgd(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimize
     )
 
 
-_OPTIMIZERS = {"sgd": _sgd}
+def _adam(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    betas = (recipe.momentum, recipe.beta2 or 0.0)
+    return torch.optim.Adam(parameters, lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay, fused=True)
+
+
+_OPTIMIZERS = {"sgd": _sgd, "adam": _adam}

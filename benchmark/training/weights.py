@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from benchmark.canonical import canonical_json
+from benchmark.data import describe
 from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import write_atomically
@@ -19,9 +21,9 @@ from benchmark.training.randomness import seeded
 from models import Network, create
 
 
-def new_network(job: Job, num_classes: int, device: torch.device) -> Network:
+def new_network(job: Job, device: torch.device) -> Network:
     """The job's network on a device, in channels-last memory; its initial weights depend on network and seed only."""
-    recipe = job.recipe
+    recipe, num_classes = job.recipe, describe(job.recipe.dataset).num_classes
     with seeded("weights", job.network, recipe.width, recipe.in_size, num_classes, job.seed):
         network = create(job.network, num_classes, recipe.in_size, recipe.width)
     return network.to(device).to(memory_format=torch.channels_last)
@@ -29,11 +31,16 @@ def new_network(job: Job, num_classes: int, device: torch.device) -> Network:
 
 def save_weights(network: nn.Module, path: Path, job: Job) -> None:
     """Write a network's state in half precision, a tensor that would overflow in single."""
-    state = {name: _half(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}
+    save_state({name: _half(tensor) for name, tensor in network.state_dict().items()}, path, job)
+
+
+def save_state(state: Mapping[str, Tensor], path: Path, job: Job) -> None:
+    """Write tensors as they are, with what they are of."""
     recipe = job.recipe
     about = {"network": job.network, "width": recipe.width, "in_size": recipe.in_size, "run": job.id}
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     # One entry, since safetensors writes several in random order: equal weights would be files of unequal SHA-256.
-    write_atomically(path, save(state, metadata={"about": canonical_json(about)}))
+    write_atomically(path, save(content, metadata={"about": canonical_json(about)}))
 
 
 def load_weights(network: nn.Module, path: Path, job: Job) -> str:
@@ -41,6 +48,17 @@ def load_weights(network: nn.Module, path: Path, job: Job) -> str:
 
     Raises:
         UserError: the file cannot be read, or holds the weights of another run.
+    """
+    state, sha = read_weights(path, job)
+    network.load_state_dict(state)
+    return sha
+
+
+def read_weights(path: Path, job: Job) -> tuple[dict[str, Tensor], str]:
+    """What a job left in a file, and the file's SHA-256.
+
+    Raises:
+        UserError: the file cannot be read, or is another job's.
     """
     advice = "remove it, and the run is trained again"
     try:
@@ -52,12 +70,11 @@ def load_weights(network: nn.Module, path: Path, job: Job) -> str:
         raise UserError(f"weights {path} cannot be read ({error}): {advice}") from error
     if about.get("run") != job.id:
         raise UserError(f"weights {path} are those of another run than {job.id[:12]}: {advice}")
-    network.load_state_dict(state)
-    return hashlib.sha256(content).hexdigest()
+    return state, hashlib.sha256(content).hexdigest()
 
 
 def _half(tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point():
-        return tensor.contiguous()
+        return tensor
     half = tensor.half()
-    return (half if bool(torch.isfinite(half).all()) else tensor).contiguous()
+    return half if bool(torch.isfinite(half).all()) else tensor

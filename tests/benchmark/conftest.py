@@ -1,21 +1,91 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmark.book import Book, Teacher, Weights
+from benchmark.layers import load_preset, load_profile
 from benchmark.objectives import parse_method
-from benchmark.recipes import Book, load_profile
 from benchmark.store import DONE, Store
+
+_OTHER = {
+    "name": "C101",
+    "dataset": "other",
+    "epochs": 7,
+    "batch_size": 48,
+    "optimizer": "adam",
+    "lr": 0.07,
+    "milestones": (2, 3),
+    "lr_decay": 0.3,
+    "momentum": 0.8,
+    "beta2": 0.99,
+    "nesterov": True,
+    "weight_decay": 0.001,
+    "crop": "resized",
+    "crop_padding": 2,
+    "crop_size": 24,
+    "crop_scale": (0.2, 0.9),
+    "resize": 40,
+    "flip": 0.25,
+    "mean": (0.5, 0.5, 0.4),
+    "std": (0.5, 0.5, 0.4),
+    "train_limit": 100,
+    "holdout": 10,
+    "precision": "tf32",
+    "evaluate_every": 2,
+    "in_size": 24,
+    "width": 0.5,
+    "top_k": 2,
+}
+"""Another valid value for every key of a recipe."""
 
 
 @pytest.fixture
 def book():
-    return lambda profile="digits", **changes: Book(load_profile(profile), changes)
+    def make(profile="digits", preset=None, given=None, **changes):
+        return Book(load_profile(profile), changes, load_preset(preset) if preset else None, given or {})
+
+    return make
 
 
 @pytest.fixture
 def job(book):
-    def make(method="kd", student="wrn-16-2", teacher="wrn-40-4", seed=0, profile="digits", **changes):
-        return book(profile, **changes).job("C100", student, parse_method(method), teacher, seed)
+    """Factory of runs; ``teacher_recipe`` is the run's own unless it is told."""
+
+    def make(method="kd", student="wrn-16-2", teacher="wrn-40-4", seed=0, recipe="C100", teacher_recipe=None, **scale):
+        taught = Teacher(teacher_recipe or recipe, teacher)
+        return book(**scale).run(recipe, student, parse_method(method), taught, seed)
+
+    return make
+
+
+@pytest.fixture
+def kinds(book):
+    """Factory of a job of every kind, by the kind's name: two that train before a run, and two that look at it."""
+
+    def make(seed=0, method="fsp", **scale):
+        made, teacher = book(**scale), Teacher("CRD100", "wrn-40-2")
+        run = made.run("CRD100", "wrn-16-2", parse_method(method), teacher, seed)
+        return {
+            "train": run,
+            "stage": run.stages[0],
+            "evaluate": book(given={"wrn-40-2": Weights("ab" * 32, "somewhere")}, **scale).teacher(teacher),
+            "probe": made.probe("PROBE-STL10", run),
+            "analyse": made.analysis("similarity", run, teacher),
+        }
+
+    return make
+
+
+@pytest.fixture
+def other():
+    """Makes of a recipe one that differs in a single value."""
+
+    def make(recipe, key):
+        values = _OTHER | {"pad_mode": "zero" if recipe.pad_mode == "reflect" else "reflect"}
+        changed = replace(recipe, **{key: values[key]})
+        assert changed != recipe
+        return changed
 
     return make
 
@@ -27,12 +97,13 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def finish(store):
-    """Leaves what a finished run leaves: a record and weights."""
+    """Leaves what a finished job leaves: a record and weights."""
 
-    def make(job, status=DONE, weights=b"weights", **parts):
-        store.write(job, status, {"device": "cpu", "threads": 1}, **{"metrics": {"last": {"top1": 97.0}}, **parts})
+    def make(job, status=DONE, weights=b"weights", top1=97.0, **parts):
+        store.write(job, status, {"device": "cpu", "threads": 1}, **{"metrics": {"last": {"top1": top1}}, **parts})
+        path = store.weights_path(job)
+        path.unlink(missing_ok=True)
         if weights is not None:
-            path = store.weights_path(job)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(weights)
 

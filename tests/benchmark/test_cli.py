@@ -1,5 +1,6 @@
 """The command without training: what it says, writes, refuses and returns."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,12 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark import cli, costs, recipes, tables
-from benchmark.arguments import parser, split
+from benchmark import cli, costs, tables
+from benchmark.book import Book
+from benchmark.executors.local import LocalExecutor, Outcome
+from benchmark.layers import load_profile
 from benchmark.planner import make_plan
 from benchmark.store import Store
 
 ROOT = Path(__file__).parents[2]
+SMALL = ("--table", "9", "--methods", "srrl", "--seeds", "1")
 ONE_PAIR = ("--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd,srrl", "--seeds", "1")
 
 
@@ -54,7 +58,7 @@ def plan(tmp_path):
     """The plan of one pair, and the store that the command would use."""
     store = Store(tmp_path / "results" / "digits", tmp_path / "checkpoints" / "digits")
     table = tables.load("6").select(["kd", "srrl"], ["wrn-40-4:wrn-16-2"])
-    book = recipes.Book(recipes.load_profile("digits"), {})
+    book = Book(load_profile("digits"), {})
     made = make_plan([table], book, [0], store, costs.SPEEDS["cpu"])
     return SimpleNamespace(jobs=made.jobs, store=store)
 
@@ -65,7 +69,7 @@ def fill(plan):
 
     def write(count=3, status="done"):
         for number, job in enumerate(plan.jobs[:count]):
-            last = {"epoch": 6, "top1": 90.0 + number, "top5": 99.0, "loss": 0.3}
+            last = {"epoch": 6, "top1": 90.0 + number, "topk": 99.0, "loss": 0.3}
             metrics = {"params": 1000, "last": last, "best": last}
             parts = {"metrics": metrics} if status == "done" else {"failure": {"reason": "diverged"}}
             plan.store.write(job, status, {"device": "cpu", "threads": 1, "data": {"official": True}}, **parts)
@@ -79,7 +83,7 @@ def test_plan_for_machines(command, plan, fill):
     before = json.loads(command("--table", "6", *ONE_PAIR, "--plan", "--json").out)
     assert set(before) == {"runs", "cohorts"}
     assert [run["state"] for run in before["runs"]] == ["missing"] * 3
-    keys = {"id", "table_cells", "dataset", "teacher", "student", "method", "seed", "state"}
+    keys = {"id", "kind", "table_cells", "dataset", "teacher", "student", "method", "seed", "state"}
     assert all(set(run) == keys for run in before["runs"])
     student = next(run for run in before["runs"] if run["method"] == "kd")
     assert "table06/wrn-40-4:wrn-16-2/kd/top1" in student["table_cells"]
@@ -96,8 +100,44 @@ def test_plan_for_people(command):
     shown = command("--table", "6", "--seeds", "1", "--plan")
     assert shown.status == 0
     assert "cohort 1: no teacher ->" in shown.out
-    assert "to train in" in shown.out
+    assert "to do in" in shown.out
     assert "MiB in" in shown.out
+
+
+def test_a_brief_plan_is_its_counts(command):
+    whole = command("--table", "6", "--seeds", "1", "--plan").out.splitlines()
+    brief = command("--table", "6", "--seeds", "1", "--plan", "--brief").out.splitlines()
+    assert [line for line in whole if line in brief] == brief
+    assert len(whole) - len(brief) > 60
+    assert not any("cohort 1:" in line or "seed 0" in line for line in brief)
+    assert "90 cells, 66 jobs (66 runs): 66 missing" in brief
+    assert "  C100: 66 runs" in brief
+    assert any(line.startswith("66 to do in ") and line.endswith(" x cpu") for line in brief)
+
+
+def test_all_tables_are_the_whole_paper_with_its_figure(command):
+    brief = command("--table", "all", "--plan", "--brief").out
+    assert "588 cells, " in brief
+    assert "60 probes" in brief
+    cells = json.loads(command("--figure", "all", "--seeds", "1", "--plan", "--json").out)["runs"]
+    assert {name.partition("/")[0] for run in cells for name in run["table_cells"]} == {"figure02"}
+    assert len(cells) == 5 + 5 + 5  # five networks, the picture and the clusters of each
+
+
+def test_a_preset_has_tables_of_its_own(command, tmp_path):
+    shown = command(*SMALL, "--preset", "authors", "--render")
+    assert "changed: preset authors" in shown.out
+    assert (tmp_path / "results/digits/tables/table09+authors.csv").is_file()
+    assert not (tmp_path / "results/digits/tables/table09.csv").exists()
+
+
+def test_given_weights_have_tables_of_their_own(command, tmp_path):
+    (tmp_path / "teacher.pt").write_bytes(b"weights")
+    sha = hashlib.sha256(b"weights").hexdigest()
+    shown = command("--table", "6", *ONE_PAIR, "--teacher", f"wrn-40-4={tmp_path}/teacher.pt", "--render")
+    assert f"changed: teacher wrn-40-4 from a file (SHA-256 {sha[:12]})" in shown.out
+    assert (tmp_path / f"results/digits/tables/table06+wrn-40-4@{sha[:8]}.csv").is_file()
+    assert not (tmp_path / "results/digits/tables/table06.csv").exists()
 
 
 def test_planning_writes_nothing(command, tmp_path):
@@ -108,7 +148,7 @@ def test_planning_writes_nothing(command, tmp_path):
 def test_render_of_an_empty_cache(command, tmp_path):
     shown = command("--table", "6", *ONE_PAIR, "--render")
     assert shown.status == 0
-    assert "0 of 3 runs are in" in shown.out
+    assert "0 of 3 jobs are in" in shown.out
     assert (tmp_path / "results/digits/tables/table06.csv").is_file()
 
 
@@ -116,7 +156,7 @@ def test_render_of_a_partial_cache(command, fill, tmp_path):
     fill(2)
     shown = command("--table", "6", *ONE_PAIR, "--render")
     assert shown.status == 0
-    assert "1 are missing; without --render they are trained" in shown.out
+    assert "1 are missing; without --render they are done" in shown.out
     assert "91.00" in shown.out
     assert "92.00" not in shown.out
     for suffix in ("md", "tex", "csv"):
@@ -127,8 +167,8 @@ def test_complete_cache_renders_without_being_asked(command, fill):
     fill()
     shown = command("--table", "6", *ONE_PAIR)
     assert shown.status == 0
-    assert "3 of 3 runs are in" in shown.out
-    assert "nothing to train" in shown.out
+    assert "3 of 3 jobs are in" in shown.out
+    assert "nothing to do" in shown.out
     assert "92.00" in shown.out
 
 
@@ -137,11 +177,15 @@ def test_rendering_is_quick_and_knows_no_torch(process, fill):
     code = "import sys; from benchmark.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
     arguments = ("--table", "6", "--profile", "digits", "--render")
     process(*arguments, code=code)  # compiles, and fills the system's caches
-    start = time.monotonic()
-    done = process(*arguments, code=code)
-    assert done.stdout.splitlines()[-1] == "0 False", done.stderr
+
+    def seconds():
+        start = time.monotonic()
+        done = process(*arguments, code=code)
+        assert done.stdout.splitlines()[-1] == "0 False", done.stderr
+        return time.monotonic() - start
+
     # The promise is 1.5 s; what is tested leaves room for a busy machine, but not for an import of torch.
-    assert time.monotonic() - start < 3
+    assert any(seconds() < 3 for _ in range(3))
 
 
 @pytest.mark.parametrize(
@@ -155,6 +199,14 @@ def test_rendering_is_quick_and_knows_no_torch(process, fill):
         (["--table", "6", "--methods", "q*"], "matches 'q*'"),
         (["--table", "6", "--pairs", "wrn-99-9:*"], "wrn-99-9:*"),
         (["--table", "6", "--profile", "digit"], "did you mean 'digits'?"),
+        (["--table", "6", "--preset", "author"], "did you mean 'authors'?"),
+        (["--figure", "6"], "unknown figure '6'"),
+        (["--table", "6", "--methods", "kd[tuned]"], "kd declares no candidates"),
+        (["--table", "6", "--methods", "ab+fsp"], "cannot be summed"),
+        (["--table", "6", "--teacher", "wrn-40-4"], "NETWORK=FILE"),
+        (["--table", "6", "--teacher", "wrn-40-4=gone.pt"], "there is no file gone.pt"),
+        (["--table", "6", "--json"], "--json is a form of the plan: add --plan"),
+        (["--table", "6", "--brief"], "--brief is a form of the plan: add --plan"),
         (["--table", "6", "--set", "epoch=3"], "did you mean 'epochs'?"),
         (["--table", "6", "--set", "epochs"], "KEY=VALUE"),
         (["--table", "6", "--set", "epochs=-1"], "whole number above 0"),
@@ -219,34 +271,48 @@ def test_tables_that_cannot_be_written(command, fill, tmp_path):
     assert shown.err.count("\n") == 1
 
 
-def test_paper_on_a_cpu_asks_for_force(folders, capsys):
-    status = cli.main(["--table", "6", "--profile", "paper", "--device", "cpu", *folders])
+@pytest.mark.parametrize(("profile", "unit"), [("paper", "days"), ("quick", "days")])
+def test_patient_profiles_on_a_cpu_ask_for_force(profile, unit, folders, capsys, tmp_path):
+    status = cli.main(["--table", "6", "--profile", profile, "--device", "cpu", *folders])
     error = capsys.readouterr().err
     assert status == 2
     assert error.count("\n") == 1
-    assert "days" in error
-    assert "--force" in error
+    assert error.startswith(f"error: profile {profile} on a CPU would take about ")
+    assert unit in error
+    assert "188 jobs: add --force" in error
+    assert "--profile digits" in error
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_small_piece_of_paper_names_its_hours_or_minutes(folders, capsys):
     small = ["--set", "epochs=20", "--set", "train_limit=2048"]
     assert cli.main(["--table", "6", "--profile", "paper", "--device", "cpu", *ONE_PAIR, *small, *folders]) == 2
     error = capsys.readouterr().err
-    assert any(f" {unit} for 3 runs" in error for unit in ("s", "min", "h"))
+    assert any(f" {unit} for 3 jobs" in error for unit in ("s", "min", "h"))
 
 
-@pytest.mark.parametrize("what", ["methods", "networks", "tables", "recipes", "profiles"])
-def test_lists(what, command):
-    known = {"methods": "srrl", "networks": "wrn-16-2", "tables": "6", "recipes": "C100", "profiles": "digits"}
+@pytest.mark.parametrize(
+    ("what", "known"),
+    [
+        ("methods", {"student", "srrl", "kd"}),
+        ("networks", {"wrn-16-2", "resnet34-imagenet"}),
+        ("tables", {"1", "6", "12", "figure 2"}),
+        ("recipes", {"C100", "CRD100", "PROBE-STL10"}),
+        ("profiles", {"digits", "quick", "paper"}),
+        ("presets", {"authors"}),
+    ],
+)
+def test_lists(what, known, command):
     shown = command("--list", what)
     assert shown.status == 0
-    assert known[what] in [line.split()[0] for line in shown.out.splitlines() if line.strip()]
+    assert known <= {line[:22].strip() for line in shown.out.splitlines()}
+    assert all(line[22:].strip() for line in shown.out.splitlines())
 
 
 def test_status_counts(command, fill):
     fill(2)
     shown = command("--status", *ONE_PAIR)
-    assert "table 6: 2 of 3 runs done, 0 failed, 1 to train" in shown.out
+    assert "table 6: 2 of 3 jobs done, 0 failed, 1 to do" in shown.out
 
 
 @pytest.mark.parametrize(
@@ -278,7 +344,7 @@ def test_failed_runs_are_shown_and_only_retried_when_asked(command, fill):
     shown = command("--table", "6", *ONE_PAIR)
     assert shown.status == 1
     assert "failed, --retry-failed trains them again" in shown.out
-    assert "nothing to train" in shown.out
+    assert "nothing to do" in shown.out
     retry = json.loads(command("--table", "6", *ONE_PAIR, "--plan", "--json", "--retry-failed").out)
     assert [len(cohort["runs"]) for cohort in retry["cohorts"]] == [2]
 
@@ -305,11 +371,83 @@ def test_machines_get_nothing_but_json(command):
     assert "profile digits" in shown.err
 
 
-@pytest.mark.parametrize(("text", "seeds"), [("3", (0, 1, 2)), ("0,2", (0, 2)), ("1", (0,)), ("2,2,5", (2, 5))])
-def test_seeds(text, seeds):
-    assert parser().parse_args(["--seeds", text]).seeds == seeds
+@pytest.fixture
+def worked(monkeypatch):
+    """Puts in place of the executor one that leaves a record for each job at once; the rounds that it was asked for."""
+    rounds = []
+
+    def run(self, cohorts):
+        store, outcome = self._settings.store, Outcome()
+        rounds.append([str(job) for cohort in cohorts for job in cohort.runs])
+        for job in (job for cohort in cohorts for job in cohort.runs):
+            last = {"epoch": 6, "top1": SCORES.get(job.title, 90.0), "topk": 99.0, "loss": 0.3}
+            metrics = {"params": 1000, "last": last, "best": last}
+            store.write(job, "done", {"device": "cpu", "threads": 1, "data": {"official": False}}, metrics=metrics)
+            store.weights_path(job).parent.mkdir(parents=True, exist_ok=True)
+            store.weights_path(job).write_bytes(b"weights")
+            outcome.done.add(job.id)
+        return outcome
+
+    monkeypatch.setattr(LocalExecutor, "run", run)
+    return rounds
 
 
-def test_commas_inside_brackets_do_not_split():
-    assert split("kd, srrl[fm=0,sr=1] ,at") == ["kd", "srrl[fm=0,sr=1]", "at"]
-    assert split(None) is None
+SCORES = {"srrl[fm=1,sr=1]": 70.0, "srrl[fm=1,sr=5]": 80.0, "srrl[fm=10,sr=1]": 75.0}
+TUNED = ("--table", "6", "--pairs", "wrn-40-4:wrn-16-2", "--methods", "srrl[tuned]", "--seeds", "1")
+
+
+def test_what_trials_decide_is_run_in_the_same_command(command, worked):
+    shown = command(*TUNED)
+    assert shown.status == 0, shown.err
+    assert worked == [
+        ["none:wrn-40-4 student seed 0", *(f"wrn-40-4:wrn-16-2 {name} seed 0" for name in SCORES)],
+        ["wrn-40-4:wrn-16-2 srrl[fm=1,sr=5] seed 0"],
+    ]
+    assert "0 of 4 jobs are here; to do: 4 runs in 2 cohorts on" in shown.out
+    assert "4 of 5 jobs are here; to do: 1 run in 1 cohorts on" in shown.out
+    assert "SRRL[tuned] on wrn-40-4:wrn-16-2 is SRRL[fm=1,sr=5], the best of 3" in " ".join(shown.out.split())
+    assert "nothing to do" in command(*TUNED).out
+    assert len(worked) == 2
+
+
+def test_force_lets_patient_profiles_work_on_a_cpu(command, worked):
+    words = (*SMALL, "--device", "cpu")
+    for profile in ("paper", "quick"):
+        assert command(*words, profile=profile).status == 2
+        assert command(*words, "--force", profile=profile).status == 0
+    assert [len(jobs) for jobs in worked] == [2, 2]
+
+
+def test_nothing_to_do_asks_for_no_patience(command, worked):
+    words = (*SMALL, "--device", "cpu")
+    command(*words, "--force", profile="quick")
+    assert command(*words, profile="quick").status == 0
+    assert len(worked) == 1
+
+
+def test_interrupt_keeps_what_is_finished(command, monkeypatch):
+    def run(self, cohorts):
+        self.outcome.done.add(cohorts[0].runs[0].id)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalExecutor, "run", run)
+    shown = command("--table", "6", *ONE_PAIR)
+    assert shown.status == 130
+    assert "stopped: 1 jobs finished and kept, 2 left. The same command goes on." in shown.out
+
+
+def test_failures_and_what_they_block_are_told(command, plan, monkeypatch):
+    def run(self, _):
+        teacher, kd, srrl = plan.jobs
+        self._settings.store.write(teacher, "failed", {"device": "cpu"}, failure={"reason": "diverged"})
+        return Outcome(failed={teacher: "diverged"}, blocked=[kd, srrl])
+
+    monkeypatch.setattr(LocalExecutor, "run", run)
+    shown = command("--table", "6", *ONE_PAIR)
+    assert shown.status == 1
+    assert "failed: none:wrn-40-4 student seed 0: diverged (log: " in shown.out
+    assert "2 jobs could not be done, since what they need came to nothing" in shown.out
+    assert "--retry-failed trains failed runs again" in shown.out
+    again = command("--table", "6", *ONE_PAIR)
+    assert again.status == 1
+    assert "none:wrn-40-4 student seed 0 failed, so what needs it cannot be done" in again.out

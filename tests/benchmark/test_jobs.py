@@ -1,147 +1,279 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from benchmark import jobs
-from benchmark.canonical import canonical_json, digest, parse_value
+from benchmark.book import Teacher
+from benchmark.canonical import canonical_json, digest
 from benchmark.catalog import ROOT
-from benchmark.errors import UserError
-from benchmark.jobs import RECIPE_KEYS
-from benchmark.objectives import Objective, parse_method
-from benchmark.recipes import Book
+from benchmark.jobs import applicable
+from benchmark.objectives import Objective, Term
+from benchmark.recipe import RECIPE_KEYS
 
-# One other value for every key of a recipe.
-OTHER = {
-    "name": "C101",
-    "dataset": "other",
-    "epochs": 7,
-    "batch_size": 48,
-    "optimizer": "adam",
-    "lr": 0.07,
-    "milestones": (2, 3),
-    "lr_decay": 0.3,
-    "momentum": 0.8,
-    "nesterov": True,
-    "weight_decay": 0.001,
-    "crop_padding": 2,
-    "pad_mode": "zero",
-    "flip": 0.25,
-    "mean": (0.5, 0.5, 0.4),
-    "std": (0.5, 0.5, 0.4),
-    "train_limit": 100,
-    "precision": "tf32",
-    "evaluate_every": 2,
-    "in_size": 24,
-    "width": 0.5,
-}
+# What the test images are, and what the network is: all that matters where nothing is trained.
+SEEN = {"name", "dataset", "crop", "crop_size", "resize", "mean", "std", "holdout", "precision"}
+SEEN |= {"in_size", "width", "top_k"}
 PINNED = {
-    "digits": "39e598800885b927fad90abe255badd3228f01e07c785f08111abc92f02c1be3",
-    "paper": "97496b75b9282484d218f92c15d986da1e74f0214dec5ce88b470916e0af4f55",
+    ("digits", "train"): "97d90ca34ba33a647c178ef0547a4524133cd69a720e2853427aa8309ca02113",
+    ("digits", "stage"): "1e0c61663a44b51a8d1638e664b98d01142a281b6270da282a39ca8bec464f53",
+    ("digits", "evaluate"): "18f95c61b8204b338f3ec35b38073e3767d67409001089ffe36a3d943b50396a",
+    ("digits", "probe"): "2eda48f7b298dbae4e9ec9c4ff51f38550d8b402915bdf8a32b0b9d13ed63836",
+    ("digits", "analyse"): "e7bdc66278498ac7de7098a60959199374c2744efca275e645e0d7632377fe5d",
+    ("paper", "train"): "7c70356fd1c4da28a6c5738d87a411984df37ef9b8bff55ce95b302323368ef6",
+    ("paper", "stage"): "0bd89293839cc19fe33ef9feedc3a9cbaf196345994ae95a2a7e4c3348e6ab2c",
+    ("paper", "evaluate"): "34c6618dddc7aa8faf15445f549374fa9714e39e886e57328cbb73861324302b",
+    ("paper", "probe"): "9ee78433ff982a10880860f0ac3e0a165114e4ae723d44647e1a9257ff91c49c",
+    ("paper", "analyse"): "90eace65b58ad23eeb92d6f5b429599f736752ec23d70e62f8e6677fbde075ed",
+}
+PINNED_OF_TABLE_6 = {
+    "digits": "f142f1fdcc31f35a455d2f8a7480a0e9e9d8c0cea883fe38da2cda9eb895b146",
+    "paper": "0369bea68cbb7f2a6b6f535d4bb49ab75e3fd086fe1910180db1575b4dc8aa53",
 }
 MOVED = (
-    "the id of a job of Table 6 changed, so its records are no longer found. Where a recipe's values changed on "
+    "the id of a job of the paper changed, so its records are no longer found. Where a recipe's values changed on "
     "purpose, pin the new id here. Where results of the same values change, raise NUMERICS in benchmark/jobs.py (the "
-    "engine) or the method's revision, then pin the new id. Otherwise the way ids are made broke: mend that."
+    "engine) or the revision of the method or measure, then pin the new id. Otherwise the way ids are made broke: mend "
+    "that."
 )
-
-
-def test_canonical_json_is_one_text_for_one_value():
-    assert canonical_json({"b": 1.0, "a": (1, {"y": 2, "x": None})}) == '{"a":[1,{"x":null,"y":2}],"b":1}'
-    assert digest({"a": 1, "b": 2.0}) == digest({"b": 2, "a": 1.0})
-    assert len({digest(value) for value in [True, 1, "1", 1.5, None, [1]]}) == 6
-    with pytest.raises(ValueError, match="JSON"):
-        canonical_json(float("nan"))
-
-
-@pytest.mark.parametrize("profile", PINNED)
-def test_ids_stay(profile, job):
-    assert job("srrl", profile=profile).id == PINNED[profile], MOVED
-
-
-def test_ids_are_alike_in_all_processes(job):
-    code = (
-        "from benchmark.objectives import parse_method; from benchmark.recipes import Book, load_profile;"
-        "print(Book(load_profile('digits'), {}).job('C100', 'wrn-16-2', parse_method('at+srrl'), 'wrn-40-4', 0).id)"
-    )
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == job("at+srrl").id
-
-
-@pytest.mark.parametrize("key", RECIPE_KEYS)
-def test_every_recipe_value_is_part_of_the_id(key, job, monkeypatch):
-    monkeypatch.setattr(jobs.Recipe, "__post_init__", lambda _: None)  # there is one valid optimiser so far
-    one = job(profile="paper")
-    other = replace(one, recipe=replace(one.recipe, **{key: OTHER[key]}))
-    assert getattr(one.recipe, key) != OTHER[key]
-    assert other.id != one.id
-    assert other != one
 
 
 def term(**changes):
     return lambda job: replace(job, objective=Objective(0.1, (replace(job.objective.terms[0], **changes),)))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        term(weight=0.8),
-        term(options={"temperature": 2.0}),
-        term(revision=99),
-        term(name="other"),
-        lambda job: replace(job, objective=replace(job.objective, ce=0.2)),
-        lambda job: replace(job, seed=1),
-        lambda job: replace(job, network="wrn-16-4"),
-        lambda job: replace(job, teacher=replace(job.teacher, seed=1)),
-        lambda job: replace(job, teacher=None),
-    ],
-)
-def test_everything_else_that_changes_results_is_part_of_the_id(change, job):
-    assert change(job()).id != job().id
-    assert change(job()).path != job().path
+def of_stage(**changes):
+    return lambda job: replace(job, term=replace(job.term, **changes))
 
 
-def test_numerics_is_part_of_the_id(job, monkeypatch):
-    before = job().id
-    monkeypatch.setattr(jobs, "NUMERICS", jobs.NUMERICS + 1)
-    assert job().id != before
+def other_seed(name):
+    return lambda job: replace(job, **{name: replace(getattr(job, name), seed=1)})
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("srrl[fm=0]", "srrl[sr]"),
-        ("srrl[sr=0.0]", "srrl[fm]"),
-        ("srrl+kd", "kd+srrl"),
-        ("kd[temperature=4]", "kd"),
-        ("kd[temperature=8]", "kd[temperature=8.0]"),
-        ("srrl[form=kl,sr=2]", " srrl[ sr=2.0, form = kl ]"),
-        ("kd[]", "kd"),
-    ],
-)
-def test_spelling_changes_neither_id_nor_path(one, other, job):
-    assert job(one).id == job(other).id
-    assert job(one).path == job(other).path
+CHANGES = [
+    ("train", term(weight=0.8)),
+    ("train", term(options={"temperature": 2.0})),
+    ("train", term(revision=99)),
+    ("train", term(name="kd")),
+    ("train", lambda job: replace(job, objective=replace(job.objective, ce=0.2))),
+    ("train", lambda job: replace(job, network="wrn-16-4")),
+    ("train", other_seed("teacher")),
+    ("train", lambda job: replace(job, teacher=None)),
+    ("train", lambda job: replace(job, stages=())),
+    ("train", lambda job: replace(job, stages=(replace(job.stages[0], seed=1),))),
+    ("train", lambda job: replace(job, stages=(of_stage(revision=99)(job.stages[0]),))),
+    ("stage", of_stage(options={"margin": 2.0})),
+    ("stage", of_stage(revision=99)),
+    ("stage", of_stage(name="ab")),
+    ("stage", lambda job: replace(job, network="wrn-16-4")),
+    ("stage", other_seed("teacher")),
+    ("evaluate", lambda job: replace(job, weights="cd" * 32)),
+    ("evaluate", lambda job: replace(job, network="wrn-16-4")),
+    ("probe", other_seed("base")),
+    ("probe", lambda job: replace(job, base=term(weight=0.8)(job.base))),
+    ("analyse", lambda job: replace(job, measure="distance")),
+    ("analyse", lambda job: replace(job, revision=99)),
+    ("analyse", other_seed("subject")),
+    ("analyse", other_seed("teacher")),
+    ("analyse", lambda job: replace(job, teacher=None)),
+    *((kind, lambda job: replace(job, seed=1)) for kind in ("train", "stage", "evaluate", "probe", "analyse")),
+]
+IDLE = [
+    ("train", lambda job: replace(job, method="another name")),
+    ("train", lambda job: replace(job, stages=(of_stage(weight=7.0)(job.stages[0]),))),
+    ("stage", of_stage(weight=7.0)),
+    ("evaluate", lambda job: replace(job, source="elsewhere")),
+    ("probe", lambda job: replace(job, base=replace(job.base, method="another name"))),
+    ("analyse", lambda job: replace(job, subject=replace(job.subject, method="another name"))),
+]
 
 
-def test_profiles_name_is_no_part_of_the_id(job, book):
-    renamed = Book(replace(book().profile, name="other"), {})
-    assert renamed.job("C100", "wrn-16-2", parse_method("kd"), "wrn-40-4", 0).id == job().id
+class TestId:
+    @pytest.mark.parametrize(("profile", "kind"), PINNED)
+    def test_stays(self, profile, kind, kinds):
+        assert kinds(profile=profile)[kind].id == PINNED[profile, kind], MOVED
+
+    @pytest.mark.parametrize("profile", PINNED_OF_TABLE_6)
+    def test_of_table_6_stays(self, profile, job):
+        assert job("srrl", profile=profile).id == PINNED_OF_TABLE_6[profile], MOVED
+
+    def test_is_the_digest_of_the_spec(self, kinds):
+        for kind, job in kinds().items():
+            assert job.id == digest(job.spec)
+            assert job.spec == {
+                "kind": kind,
+                "numerics": jobs.NUMERICS,
+                "network": job.network,
+                "seed": job.seed,
+                **job.inputs,
+            }
+
+    def test_is_alike_in_all_processes(self, job):
+        code = (
+            "from benchmark.objectives import parse_method; from benchmark.book import Book, Teacher;"
+            "from benchmark.layers import load_profile; book = Book(load_profile('digits'), {});"
+            "print(book.run('C100', 'wrn-16-2', parse_method('at+ft+srrl'), Teacher('C100', 'wrn-40-4'), 0).id)"
+        )
+        environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == job("at+ft+srrl").id
+
+    @pytest.mark.parametrize("key", RECIPE_KEYS)
+    def test_holds_every_value_of_the_recipe_that_trains(self, key, kinds, other):
+        matters = {"train": True, "stage": True, "probe": True, "evaluate": key in SEEN, "analyse": False}
+        for kind, job in kinds(profile="paper").items():
+            changed = replace(job, recipe=other(job.recipe, key))
+            assert (changed.id != job.id) == (changed != job) == matters[kind]
+
+    @pytest.mark.parametrize(("kind", "change"), CHANGES)
+    def test_holds_everything_else_that_changes_results(self, kind, change, kinds):
+        job = kinds()[kind]
+        assert change(job).id != job.id
+        assert change(job).path != job.path
+
+    @pytest.mark.parametrize(("kind", "change"), IDLE)
+    def test_holds_nothing_else(self, kind, change, kinds):
+        job = kinds()[kind]
+        changed = change(job)
+        assert asdict(changed) != asdict(job)
+        assert (changed.id, changed.path) == (job.id, job.path)
+        assert changed == job
+        assert len({changed, job}) == 1
+
+    def test_holds_the_engines_version(self, kinds, monkeypatch):
+        before = {job.id for job in kinds().values()}
+        monkeypatch.setattr(jobs, "NUMERICS", jobs.NUMERICS + 1)
+        assert not before & {job.id for job in kinds().values()}
+
+    def test_tells_kinds_apart(self, kinds):
+        made = kinds().values()
+        assert len({job.id for job in made}) == len({*made}) == 5
+        assert all(job != job.id for job in made)
+
+    def test_a_change_of_the_teacher_reaches_all_that_follows(self, kinds):
+        run, stage, _, probe, analysis = kinds().values()
+        teacher = replace(run.teacher, seed=1)
+        other = replace(run, stages=(replace(stage, teacher=teacher),))
+        assert other.teacher == run.teacher
+        assert other != run
+        assert replace(probe, base=other) != probe
+        assert replace(analysis, subject=other) != analysis
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("srrl[fm=0]", "srrl[sr]"),
+            ("srrl[sr=0.0]", "srrl[fm]"),
+            ("srrl+kd", "kd+srrl"),
+            ("kd[temperature=4]", "kd"),
+            ("kd[temperature=8]", "kd[temperature=8.0]"),
+            ("srrl[form=kl,sr=2]", " srrl[ sr=2.0, form = kl ]"),
+            ("kd[]", "kd"),
+            ("ab[margin=1]+kd", "kd+ab"),
+        ],
+    )
+    def test_does_not_depend_on_spelling(self, one, other, job):
+        assert job(one).id == job(other).id
+        assert job(one).path == job(other).path
+        assert job(one).stages == job(other).stages
+
+    def test_tells_jobs_apart_by_what_they_train_not_by_what_they_are_called(self, job):
+        assert len({job("kd"), job("kd[temperature=4]"), replace(job("kd"), method="other"), job("srrl")}) == 2
 
 
-def test_student_alone_is_one_run_for_all_teachers(job):
-    alone = job("student", teacher="wrn-40-4")
-    assert alone == job("student", teacher="resnet34-wide")
-    assert alone.teacher is None
-    assert alone.spec["objective"] == {"ce": 1.0, "terms": {}}
+class TestSpec:
+    def test_of_a_run(self, kinds, job):
+        run = kinds(profile="paper", seed=2)["train"]
+        assert run.spec == {
+            "kind": "train",
+            "numerics": 1,
+            "network": "wrn-16-2",
+            "recipe": asdict(run.recipe),
+            "objective": {"ce": 1.0, "terms": {"fsp": {"weight": 1.0, "options": {}, "revision": 1}}},
+            "teacher": {"network": "wrn-40-2", "id": run.teacher.id},
+            "stages": [run.stages[0].id],
+            "seed": 2,
+        }
+        assert "stages" not in job("kd").spec
+        assert job("student").spec["teacher"] is None
+
+    def test_of_a_first_stage(self, kinds):
+        stage = kinds(profile="paper", seed=2)["stage"]
+        assert stage.spec == {
+            "kind": "stage",
+            "numerics": 1,
+            "network": "wrn-16-2",
+            "recipe": asdict(stage.recipe),
+            "method": {"name": "fsp", "options": {}, "revision": 1},
+            "teacher": {"network": "wrn-40-2", "id": stage.teacher.id},
+            "seed": 2,
+        }
+
+    def test_of_given_weights(self, kinds):
+        given = kinds(profile="paper")["evaluate"]
+        assert given.spec == {
+            "kind": "evaluate",
+            "numerics": 1,
+            "network": "wrn-40-2",
+            "recipe": {key: getattr(given.recipe, key) for key in SEEN},
+            "weights": "ab" * 32,
+            "seed": 0,
+        }
+
+    def test_of_a_probe(self, kinds):
+        made = kinds(profile="paper", seed=2)
+        assert made["probe"].spec == {
+            "kind": "probe",
+            "numerics": 1,
+            "network": "wrn-16-2",
+            "recipe": asdict(made["probe"].recipe),
+            "base": {"network": "wrn-16-2", "id": made["train"].id},
+            "seed": 2,
+        }
+
+    def test_of_an_analysis(self, kinds):
+        made = kinds(profile="paper", seed=2)
+        assert made["analyse"].spec == {
+            "kind": "analyse",
+            "numerics": 1,
+            "network": "wrn-16-2",
+            "measure": {"name": "similarity", "revision": made["analyse"].revision},
+            "subject": {"network": "wrn-16-2", "id": made["train"].id},
+            "teacher": {"network": "wrn-40-2", "id": made["train"].teacher.id},
+            "seed": 2,
+        }
+        alone = replace(made["analyse"], measure="clusters", teacher=None)
+        assert alone.spec["teacher"] is None
+
+    def test_is_plain_data(self, kinds):
+        for job in kinds().values():
+            canonical_json(job.spec)
 
 
-def test_teacher_of_every_seed_is_the_run_of_seed_0(job):
-    assert job(seed=2).teacher == job("student", student="wrn-40-4", seed=0)
-    assert job(seed=2).spec["teacher"] == {"network": "wrn-40-4", "id": job().teacher.id}
+def test_what_jobs_need(kinds):
+    made = kinds()
+    run, stage, given, probe, analysis = made.values()
+    teacher = run.teacher
+    assert {kind: job.needs for kind, job in made.items()} == {
+        "train": (teacher, stage),
+        "stage": (teacher,),
+        "evaluate": (),
+        "probe": (run,),
+        "analyse": (run, teacher),
+    }
+    assert [job.teacher_job for job in (run, stage, given, probe, analysis)] == [teacher, teacher, None, None, teacher]
+    assert replace(analysis, teacher=None).needs == (run,)
+    # A measure that does not compare still looks at a student of that teacher.
+    assert replace(analysis, teacher=None).teacher_job == teacher
+    assert teacher.needs == ()
+
+
+def test_who_leaves_and_keeps_weights(kinds):
+    made = kinds()
+    assert {kind for kind, job in made.items() if job.leaves_weights} == {"train", "stage", "evaluate"}
+    assert {kind for kind, job in made.items() if job.keeps_weights} == {"train"}
 
 
 @pytest.mark.parametrize(
@@ -158,87 +290,91 @@ def test_path_follows_from_the_spec(method, student, folder, job):
     assert made.path == f"C100/{folder}/seed2-{made.id[:12]}"
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["student", "kd", "at+kd", "kd[temperature=2]", "srrl[fm]", "kd+srrl[sr]", "srrl[fm=0.5,layers=conv2+last]"],
-)
-def test_canonical_names_read_back(name):
-    assert parse_method(name).name == name
-
-
-def test_an_option_asked_for_outlives_the_recipes_own_even_where_it_is_the_default(job):
-    assert job("at", student="resnet10-wide").objective.terms[0].options == {"last": 2}
-    assert job("at[last=0]", student="resnet10-wide").objective.terms[0].options == {}
-    assert parse_method("at[last=0]").name == "at[last=0]"
-
-
-def test_numbers_take_the_type_of_the_default(job):
-    value = job("at[last=3.0]").objective.terms[0].options["last"]
-    assert value == 3
-    assert isinstance(value, int)
-
-
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("srll", "unknown method 'srll': did you mean 'srrl'?"),
-        ("kd+srll", "unknown method 'srll': did you mean 'srrl'?"),
-        ("kd[temprature=2]", "unknown option of kd 'temprature': did you mean 'temperature'?"),
-        ("srrl[sl]", "unknown variant of srrl 'sl': did you mean 'sr'?"),
-        ("kd[temperature=hot]", "temperature of kd must be of type float like 4.0, not 'hot'"),
-        ("kd[temperature=true]", "must be of type float"),
-        ("kd[temperature=NaN]", "must be of type float"),
-        ("kd[temperature=1e999]", "must be of type float"),
-        ("kd[temperature=[1]]", "cannot read method"),
-        ("at[last=1.5]", "last of at must be of type int like 0, not 1.5"),
-        ("srrl[form=2]", "form of srrl must be of type str like 'l2', not 2"),
-        ("srrl[form=../../x]", "form of srrl must be of type str"),
-        ("kd[temperature=2,temperature=3]", "gives kd's option temperature twice"),
-        ("srrl[sr,fm=0.5]", "gives srrl's option fm twice"),
-        ("kd+kd[temperature=2]", "names a term twice"),
-        ("kd+student", "student is cross-entropy alone"),
-        ("student[x=1]", "student is cross-entropy alone"),
-        *((text, "cannot read method") for text in ("", "kd+", "+kd", "kd[", "kd]", "kd[temperature=2", "kd[x]y")),
-    ],
-)
-def test_a_wrong_name_is_one_line(name, says):
-    with pytest.raises(UserError) as caught:
-        parse_method(name)
-    assert says in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("3", 3),
-        ("1e-3", 0.001),
-        ("[1,2]", [1, 2]),
-        ("null", None),
-        ("true", True),
-        ("kl", "kl"),
-        ("NaN", "NaN"),
-        ("", ""),
-    ],
-)
-def test_values_are_json_where_they_can_be(text, value):
-    assert parse_value(text) == value
-    assert type(parse_value(text)) is type(value)
-
-
-def test_a_sum_takes_the_smallest_cross_entropy_weight(job):
-    assert (job("kd").objective.ce, job("srrl").objective.ce) == (0.1, 1.0)
-    assert job("at+kd+srrl").objective.ce == 0.1
-
-
-def test_spec_states_the_whole_recipe_and_objective(job):
-    spec = job("kd[temperature=2]").spec
-    assert set(spec["recipe"]) == set(RECIPE_KEYS) == set(OTHER)
-    assert spec["objective"] == {
-        "ce": 0.1,
-        "terms": {"kd": {"weight": 0.9, "options": {"temperature": 2.0}, "revision": 1}},
+def test_paths_and_names_of_every_kind(kinds):
+    made = kinds(seed=1)
+    paths = {kind: job.path.removesuffix(job.id[:12]) for kind, job in made.items()}
+    assert paths == {
+        "train": "CRD100/wrn-40-2--wrn-16-2/fsp/seed1-",
+        "stage": "CRD100/wrn-40-2--wrn-16-2/fsp@stage/seed1-",
+        "evaluate": "CRD100/none--wrn-40-2/given/seed0-",
+        "probe": "PROBE-STL10/wrn-40-2--wrn-16-2/fsp/seed1-",
+        "analyse": "CRD100/wrn-40-2--wrn-16-2/fsp@similarity/seed1-",
+    }
+    assert {kind: str(job) for kind, job in made.items()} == {
+        "train": "wrn-40-2:wrn-16-2 fsp seed 1",
+        "stage": "wrn-40-2:wrn-16-2 fsp, first stage, seed 1",
+        "evaluate": "none:wrn-40-2 given seed 0",
+        "probe": "wrn-40-2:wrn-16-2 fsp, probe on digits-for-stl10, seed 1",
+        "analyse": "wrn-40-2:wrn-16-2 fsp, similarity, seed 1",
     }
 
 
-def test_jobs_are_told_apart_by_what_they_train_not_by_what_they_are_called(job):
-    assert len({job("kd"), job("kd[temperature=4]"), replace(job("kd"), method="other"), job("srrl")}) == 2
+def test_records_of_one_network_under_two_teachers_lie_apart(book, job):
+    """A plain student has one run, but an analysis of it for every teacher."""
+    paths = {
+        book().analysis("similarity", job("student"), Teacher("C100", name)).path.rpartition("/")[0]
+        for name in ("wrn-40-4", "resnet34-wide")
+    }
+    assert len(paths) == 2
+
+
+class TestCompany:
+    def test_is_of_one_kind(self, kinds):
+        assert len({job.company[0] for job in kinds().values()}) == 5
+        assert all(job.company[0] == job.kind for job in kinds().values())
+
+    @pytest.mark.parametrize("kind", ["train", "stage", "probe", "analyse"])
+    def test_is_of_one_seed(self, kind, kinds):
+        assert kinds(seed=0)[kind].company != kinds(seed=1)[kind].company
+
+    @pytest.mark.parametrize("kind", ["train", "stage", "probe"])
+    def test_sees_the_same_batches(self, kind, kinds, other):
+        job = kinds()[kind]
+        for key, together in (("batch_size", False), ("flip", False), ("lr", True), ("epochs", True)):
+            changed = replace(job, recipe=other(job.recipe, key))
+            assert (changed.company == job.company) == together
+
+    def test_of_runs_shares_a_teacher_or_has_one_network(self, job):
+        assert job("kd").company == job("srrl", "wrn-16-4").company == job("at", "mobilenetv2-cifar").company
+        assert job("kd").company != job("kd", teacher="resnet34-wide").company
+        assert job("student").company != job("student", "wrn-16-4").company
+        assert job("student").company != job("kd").company
+
+    def test_of_first_stages_is_the_teachers(self, job):
+        where = {"recipe": "CRD100", "teacher": "resnet32x4"}
+        stages = [job(method, "resnet8x4", **where).stages[0] for method in ("ab", "ft", "fsp")]
+        assert len({stage.company for stage in stages}) == 1
+        assert stages[0].company != job("ab", "resnet8x4", "vgg13", recipe="CRD100").stages[0].company
+
+    def test_of_looks_is_the_networks_or_the_teachers(self, book, job):
+        made = book()
+        runs = [job(method) for method in ("student", "kd", "srrl")]
+        probes = [made.probe("PROBE-STL10", run) for run in runs]
+        assert len({probe.company for probe in probes}) == 1
+        assert made.probe("PROBE-CIFAR100", runs[0]).company != probes[0].company
+        assert made.probe("PROBE-STL10", job("kd", "wrn-16-4")).company != probes[0].company
+        teacher = Teacher("C100", "wrn-40-4")
+        for measure in ("similarity", "clusters"):
+            assert len({made.analysis(measure, run, teacher).company for run in runs}) == 1
+        measures = {made.analysis(measure, runs[1], teacher).company for measure in ("similarity", "distance")}
+        assert len(measures) == 2
+
+    def test_of_given_weights_is_nobodys(self, kinds):
+        given = kinds()["evaluate"]
+        assert replace(given, weights="cd" * 32).company != given.company
+
+
+def test_whether_a_method_can_join_two_networks():
+    fsp, kd = (Term(name, 1.0, {}, 1) for name in ("fsp", "kd"))
+    assert applicable(fsp, "wrn-16-2", "wrn-40-2")
+    assert not applicable(fsp, "wrn-40-1", "wrn-40-2")
+    assert applicable(kd, "wrn-40-1", "wrn-40-2")
+    assert applicable(fsp, "a network of one's own", "wrn-40-2")
+
+
+def test_a_sum_applies_where_all_its_terms_do(job):
+    where = {"recipe": "CRD100", "teacher": "wrn-40-2"}
+    assert job("fsp+kd", "wrn-16-2", **where).applies
+    assert not job("fsp+kd", "wrn-40-1", **where).applies
+    assert job("kd", "wrn-40-1", **where).applies
+    assert job("student", "wrn-40-1", **where).applies

@@ -3,17 +3,15 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmark import progress, recipes
-from benchmark.objectives import parse_method
-from benchmark.planner import Cohort, Plan
+from benchmark import progress
+from benchmark.plan import Cohort, Plan
 from benchmark.progress import Progress
 
 
 @pytest.fixture
-def cohorts():
+def cohorts(job):
     """A teacher of 10 seconds, then two students of 30 together."""
-    book = recipes.Book(recipes.load_profile("digits"), {})
-    students = tuple(book.job("C100", "wrn-16-2", parse_method(name), "wrn-40-4", 0) for name in ("kd", "srrl"))
+    students = job("kd"), job("srrl")
     return Cohort((students[0].teacher,), 10.0), Cohort(students, 30.0)
 
 
@@ -24,7 +22,7 @@ def show(cohorts):
     def make(*, terminal=False):
         jobs = [job for cohort in cohorts for job in cohort.runs]
         states = {**{job.id: "missing" for job in jobs}, "other": "cached"}
-        plan = Plan((), tuple(jobs), {}, {}, states, cohorts, ())
+        plan = Plan((), tuple(jobs), {}, {}, states, cohorts, (), ())
         output = io.StringIO()
         console = Console(file=output, force_terminal=terminal, width=120, highlight=False)
         return Progress(console, plan, 1), output
@@ -105,3 +103,19 @@ def test_names_with_brackets_are_no_markup(show, cohorts):
     shown, output = show()
     shown.ended(cohorts[1].runs[0], "failed", "bad value [red] in [/]")
     assert "bad value [red] in [/]" in output.getvalue()
+
+
+def test_other_kinds_of_jobs_are_told_by_their_names(show, kinds):
+    shown, output = show()
+    stage, probe = kinds()["stage"], kinds()["probe"]
+    shown.started(0, Cohort((stage,), 1.0))
+    shown.ended(stage, "done", "loss 0.10")
+    shown.note("reading a data set")
+    shown.ended(probe, "not_applicable", "channels differ")
+    assert output.getvalue().splitlines() == [
+        "started wrn-40-2 -> wrn-16-2, seed 0, 1 first stage",
+        "done wrn-40-2:wrn-16-2 fsp, first stage, seed 0: loss 0.10",
+        "reading a data set",
+        "not_applicable wrn-40-2:wrn-16-2 fsp, probe on digits-for-stl10, seed 0: channels differ",
+    ]
+    assert shown._summary().startswith("1 done, 0 running, 0 failed")

@@ -56,6 +56,14 @@ def test_record_is_readable_and_found_by_its_path(store, job, finish):
     assert path == store.record_path(job())
 
 
+def test_every_kind_of_job_has_records(store, kinds):
+    for kind, job in kinds().items():
+        store.write(job, DONE, {"device": "cpu"}, metrics={"last": {"top1": 97.5}})
+        assert store.read(job)["kind"] == kind
+        assert store.read(job)["spec"] == json.loads(json.dumps(job.spec))
+    assert len(files(store.results)) == 5
+
+
 def edited(change):
     def edit(text):
         record = json.loads(text)
@@ -79,6 +87,12 @@ FAULTS = {
     "unknown status": (edited(lambda record: record.update(status="running")), "its status 'running' is unknown"),
     "tampered": (edited(lambda record: record["spec"]["recipe"].update(lr=0.5)), "its id does not match its spec"),
     "tampered id": (edited(lambda record: record.update(id="0" * 64)), "its id does not match its spec"),
+    "metrics in words": (
+        edited(lambda record: record["metrics"]["last"].update(top1="high")),
+        "its metrics are not numbers",
+    ),
+    "best metrics null": (edited(lambda record: record["metrics"].update(best=None)), "its metrics are not numbers"),
+    "without the last epoch": (edited(lambda record: record["metrics"].pop("last")), "its metrics are not numbers"),
     "not finite": (edited(lambda record: record["spec"]["recipe"].update(lr=float("inf"))), "no complete JSON"),
 }
 
@@ -234,9 +248,20 @@ def test_settled(status, weights, settled, retried, store, job, finish):
     assert store.settled(job(), retry=True) == retried
 
 
+@pytest.mark.parametrize(
+    ("kind", "settled"), [("train", None), ("stage", None), ("evaluate", None), ("probe", DONE), ("analyse", DONE)]
+)
+def test_who_leaves_no_weights_is_settled_without_them(kind, settled, store, kinds, finish):
+    job = kinds()[kind]
+    finish(job, weights=None)
+    assert store.settled(job) == settled
+    finish(job)
+    assert store.settled(job) == DONE
+
+
 def test_everything_that_can_be_made_again_lies_below_the_checkpoints(store, job):
-    paths = [store.checkpoint_path(job()), store.log_path(job()), store.weights_path(job())]
-    assert len(set(paths)) == 3
+    paths = [place(job()) for place in (store.checkpoint_path, store.log_path, store.weights_path, store.terms_path)]
+    assert len(set(paths)) == 4
     assert all(path.is_relative_to(store.checkpoints) for path in paths)
 
 

@@ -8,25 +8,32 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark import recipes
+from benchmark.book import Book, Teacher
 from benchmark.executors.local import LocalExecutor
 from benchmark.executors.worker import Settings
+from benchmark.layers import load_profile
 from benchmark.objectives import parse_method
-from benchmark.planner import Cohort
+from benchmark.plan import Cohort
 from benchmark.store import Store
-from benchmark.training.cohort import Setting, train
+from benchmark.training import Setting, work
 from benchmark.training.data import Source
 
 SMALL = {"epochs": 6, "train_limit": 64, "batch_size": 32, "evaluate_every": 10, "in_size": 8, "width": 0.25}
 
 
 @pytest.fixture
-def make_job():
-    """Factory of runs of the smallest network, told apart by their learning rates."""
-    book = recipes.Book(recipes.load_profile("digits"), SMALL)
+def small():
+    """Recipes of the smallest scale."""
+    return Book(load_profile("digits"), SMALL)
 
-    def make(lr: float = 0.05, method: str = "student", teacher: str | None = None):
-        job = book.job("C100", "wrn-10-1", parse_method(method), teacher, 0)
+
+@pytest.fixture
+def make_job(small):
+    """Factory of runs of a small network, told apart by their learning rates."""
+
+    def make(lr: float = 0.05, method: str = "student", teacher: str | None = None, network: str = "wrn-10-2"):
+        taught = Teacher("C100", teacher) if teacher else None
+        job = small.run("C100", network, parse_method(method), taught, 0)
         return replace(job, recipe=replace(job.recipe, lr=lr))
 
     return make
@@ -54,6 +61,9 @@ class Recorder:
 
     def idle(self, slot: int) -> None:
         self._note("idle", slot)
+
+    def note(self, message: str) -> None:
+        self._note("note", message)
 
     def endings(self) -> dict[str, tuple[str, str]]:
         """Status and message by run."""
@@ -91,7 +101,7 @@ def train_here(tmp_path):
     def run(store: Store, *jobs: Any) -> None:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
-        train(jobs, Setting(store, source, 1e9, 1.0, lambda _: None))
+        work(jobs, Setting(store, source, 1e9, 1.0, lambda _: None))
         torch.set_num_threads(before)
 
     return run

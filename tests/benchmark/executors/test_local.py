@@ -3,10 +3,13 @@
 import os
 import signal
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from benchmark.planner import Cohort
+from benchmark.book import Teacher
+from benchmark.plan import Cohort
 from benchmark.store import Store
 
 
@@ -70,8 +73,86 @@ def test_students_of_a_failed_teacher_are_blocked(make_executor, recorder, make_
     result = executor.run([Cohort((student.teacher,)), Cohort((student,))])
     assert list(result.failed) == [student.teacher]
     assert result.blocked == [student]
-    assert recorder.endings()[student.id] == ("blocked", "teacher wrn-16-2 failed")
+    assert recorder.endings()[student.id] == ("blocked", "it needs none:wrn-16-2 student seed 0")
     assert not [call for call in recorder.calls if call[0] == "started" and student in call[2].runs]
+
+
+@pytest.fixture
+def chain(small, make_job):
+    """A teacher, a first stage that diverges, two runs of which one needs it, and what is done with these."""
+    ab, kd = (make_job(method=method, teacher="wrn-16-2") for method in ("ab", "kd"))
+    stage = replace(ab.stages[0], recipe=replace(ab.stages[0].recipe, lr=1e30))
+    runs = replace(ab, stages=(stage,)), kd
+    probes = [small.probe("PROBE-CIFAR100", run) for run in runs]
+    analyses = [small.analysis("similarity", run, Teacher("C100", "wrn-16-2")) for run in runs]
+    cohorts = [Cohort(jobs) for jobs in ((ab.teacher,), (stage,), runs, tuple(probes), tuple(analyses))]
+    lost, kept = ([run, probe, analysis] for run, probe, analysis in zip(runs, probes, analyses, strict=True))
+    return SimpleNamespace(teacher=ab.teacher, stage=stage, lost=lost, kept=kept, cohorts=cohorts)
+
+
+def test_failed_job_blocks_what_needs_it_and_nothing_else(make_executor, recorder, chain, store):
+    ended, early = set(), []
+    recorder.then["ended"] = lambda job, *_: ended.add(job)
+    recorder.then["started"] = lambda _, cohort: early.extend(cohort.needs - ended)
+    result = make_executor().run(chain.cohorts[::-1])
+    run, *further = chain.lost
+    assert not early
+    assert result.done == {job.id for job in (chain.teacher, *chain.kept)}
+    assert result.failed == {chain.stage: "diverged: the loss (ab) is not finite in epoch 1"}
+    assert result.blocked[0] == run
+    assert sorted(map(str, result.blocked)) == sorted(map(str, chain.lost))
+    endings = recorder.endings()
+    assert endings[run.id] == ("blocked", f"it needs {chain.stage}")
+    assert [endings[job.id] for job in further] == [("blocked", f"it needs {run}")] * 2
+    assert [store.settled(job) for job in chain.kept] == ["done"] * 3
+    assert not any(store.record_path(job).exists() for job in chain.lost)
+
+
+@pytest.fixture
+def planned(make_executor, chain):
+    """An executor that has been told of the chain and has not begun."""
+    executor = make_executor()
+    executor._waiting = list(chain.cohorts)
+    executor._open = {job.id: job for cohort in chain.cohorts for job in cohort.runs}
+    return executor
+
+
+def test_job_that_does_not_apply_blocks_like_one_that_failed(planned, recorder, chain):
+    planned._handle(None, {"event": "not_applicable", "id": chain.stage.id, "message": "unequal channels"})
+    assert planned.outcome.done == {chain.stage.id}
+    assert not planned.outcome.failed
+    assert planned.outcome.blocked == chain.lost
+    assert recorder.endings()[chain.stage.id] == ("not_applicable", "unequal channels")
+    left = [job for cohort in planned._waiting for job in cohort.runs if job != chain.stage]
+    assert left == [chain.teacher, *chain.kept]
+    assert {*planned._open} == {job.id for job in left}
+
+
+def test_job_that_others_found_not_to_apply_blocks_too(planned, chain, store):
+    planned._elsewhere = {chain.stage.id: chain.stage}
+    store.write(chain.stage, "not_applicable", {}, failure={"reason": "unequal channels"})
+    planned._look_elsewhere()
+    assert planned.outcome.done == {chain.stage.id}
+    assert planned.outcome.blocked == chain.lost
+    assert not planned._elsewhere
+
+
+def test_done_job_blocks_nothing(planned, chain):
+    planned._settle(chain.stage, "done", "loss 0.10")
+    assert not planned.outcome.blocked
+    assert len(planned._open) == 7
+
+
+def test_workers_may_have_processes_of_their_own(make_executor, recorder, make_job):
+    executor, daemons = make_executor(), []
+
+    def look_then_kill(slot, _):
+        daemons.append(executor._workers[slot].process.daemon)
+        _kill(executor, slot)
+
+    recorder.then["started"] = look_then_kill
+    executor.run([Cohort((make_job(),))])
+    assert daemons == [False, False]
 
 
 def test_worker_that_dies_with_an_unread_task(make_executor, recorder, make_job):

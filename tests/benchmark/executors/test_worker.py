@@ -1,13 +1,14 @@
 """A worker's side of the connection, without a process."""
 
 import multiprocessing
+from dataclasses import replace
 
 import pytest
 import torch
 
+from benchmark import training
 from benchmark.errors import UserError
 from benchmark.executors.worker import Task, _attempt, _claim, _trainer
-from benchmark.training import cohort
 
 
 @pytest.fixture
@@ -19,23 +20,34 @@ def ends():
 
 
 def test_claims_only_what_is_neither_claimed_nor_settled(make_job, store, settings):
-    free, taken, failed, done, lost = (make_job(lr) for lr in (0.05, 0.04, 0.03, 0.02, 0.01))
+    free, taken, failed, vain, done, lost = (make_job(lr) for lr in (0.06, 0.05, 0.04, 0.03, 0.02, 0.01))
     store.write(failed, "failed", {}, failure={"reason": "diverged"})
+    store.write(vain, "not_applicable", {}, failure={"reason": "unequal channels"})
     for job in (done, lost):
         store.write(job, "done", {}, metrics={"last": {"top1": 97.0}})
     store.weights_path(done).parent.mkdir(parents=True)
     store.weights_path(done).write_bytes(b"weights")
     elsewhere, events = store.claim(taken), []
-    locks = _claim((free, taken, failed, done, lost), settings, events.append)
+    locks = _claim((free, taken, failed, vain, done, lost), settings, events.append)
     assert list(locks) == [free, lost]
     assert [(event["event"], event["id"]) for event in events] == [
         ("elsewhere", taken.id),
         ("failed", failed.id),
+        ("not_applicable", vain.id),
         ("done", done.id),
     ]
     assert store.claim(free) is None
     assert store.claim(failed) is not None
     elsewhere.release()
+
+
+def test_only_what_failed_is_retried(make_job, store, settings):
+    failed, vain = make_job(0.05), make_job(0.04)
+    store.write(failed, "failed", {}, failure={"reason": "diverged"})
+    store.write(vain, "not_applicable", {}, failure={"reason": "unequal channels"})
+    events = []
+    assert list(_claim((failed, vain), replace(settings, retry=True), events.append)) == [failed]
+    assert [(event["event"], event["id"]) for event in events] == [("not_applicable", vain.id)]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +84,7 @@ def test_lost_device_ends_the_process(ends, make_job, settings, monkeypatch):
     def lose(*_):
         raise torch.AcceleratorError("illegal memory access")
 
-    monkeypatch.setattr(cohort, "train", lose)
+    monkeypatch.setattr(training, "work", lose)
     with pytest.raises(SystemExit):
         _attempt(lambda: _trainer(ends[1], settings, "cpu"), Task((make_job(),), 1.0), settings.store)
     assert "illegal memory access" in settings.store.log_path(make_job()).read_text(encoding="utf-8")

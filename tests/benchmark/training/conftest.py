@@ -2,19 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from benchmark import recipes
+from benchmark.book import Book, Teacher
 from benchmark.jobs import Job
+from benchmark.layers import load_profile
 from benchmark.objectives import parse_method
 from benchmark.store import Store
-from benchmark.training.cohort import Setting, train
+from benchmark.training import Setting, work
 from benchmark.training.data import Source
+from benchmark.training.weights import load_weights, new_network, save_weights
+from models import Network
 
 TEACHER = "wrn-16-2"
 SMALL = {
@@ -26,6 +31,10 @@ SMALL = {
     "in_size": 8,
     "width": 0.25,
     "objectives.crd.options.negatives": 40,
+    "objectives.ab.stage.epochs": 2,
+    "objectives.fsp.stage.epochs": 3,
+    "objectives.ft.stage.epochs": 2,
+    "objectives.ft.stage.lr": 0.02,
 }
 COMPANY = {
     "kd": ("kd", "wrn-10-2", {}),
@@ -35,9 +44,14 @@ COMPANY = {
     "ofd": ("ofd", "wrn-10-2", {}),
     "at": ("at", "resnet10-narrow", {"in_size": 16}),
     "rkd": ("rkd", "mobilenetv2-cifar", {"in_size": 16, "width": 0.125}),
-    "short": ("kd", "wrn-10-1", {"epochs": 2}),
+    "ab": ("ab", "wrn-10-4", {}),
+    "ft": ("ft", "wrn-10-4", {}),
+    "fsp": ("fsp", "wrn-10-2", {}),
+    "short": ("kd", "wrn-10-2", {"epochs": 2}),
 }
-"""Method, student and changes of a cohort's members: own draws, both modes of the teacher, three sizes, two lengths."""
+"""Method, student and changes of a cohort's members: own draws, both modes of the teacher, three sizes, two lengths,
+first stages of student and teacher."""
+STAGED = ("ab", "ft", "fsp")
 
 
 @dataclass
@@ -52,7 +66,7 @@ class Lab:
         return Setting(self.store, self.source, checkpoint_seconds, 1.0, self.events.append, stopped)
 
     def train(self, *jobs: Job, **options: Any) -> None:
-        train(jobs, self.setting(**options))
+        work(jobs, self.setting(**options))
 
     def record(self, job: Job) -> dict[str, Any]:
         return json.loads(self.store.record_path(job).read_text(encoding="utf-8"))
@@ -71,19 +85,22 @@ class Lab:
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with _one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")
-def make_job():
+def book():
+    """Recipes of the small scale."""
+    return Book(load_profile("digits"), SMALL)
+
+
+@pytest.fixture(scope="session")
+def make_job(book):
     """Factory of runs: ``make_job("kd", "wrn-10-2", seed=0, epochs=2)``; the teacher is always the same run."""
-    book = recipes.Book(recipes.load_profile("digits"), SMALL)
 
     def make(method: str, network: str = "wrn-10-2", seed: int = 0, **changes: Any) -> Job:
-        job = book.job("C100", network, parse_method(method), TEACHER, seed)
+        job = book.run("C100", network, parse_method(method), Teacher("C100", TEACHER), seed)
         return replace(job, recipe=replace(job.recipe, **changes))
 
     return make
@@ -101,6 +118,12 @@ def company(make_job):
 
 
 @pytest.fixture(scope="session")
+def stages(company):
+    """First stages by their method, all of one cohort."""
+    return {name: company[name].stages[0] for name in STAGED}
+
+
+@pytest.fixture(scope="session")
 def source(tmp_path_factory):
     return Source(torch.device("cpu"), None, tmp_path_factory.mktemp("data"))
 
@@ -109,30 +132,74 @@ def source(tmp_path_factory):
 def with_teacher(tmp_path_factory, source, teacher_job):
     """Folders in which the teacher is trained; to be copied."""
     root = tmp_path_factory.mktemp("teacher")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    Lab(Store(root / "results", root / "checkpoints"), source).train(teacher_job)
-    torch.set_num_threads(before)
+    with _one_thread():
+        _lab(root, source).train(teacher_job)
+    return root
+
+
+@pytest.fixture(scope="session")
+def with_stages(tmp_path_factory, with_teacher, source, stages):
+    """Folders in which teacher and first stages are trained; to be copied."""
+    root = tmp_path_factory.mktemp("stages") / "lab"
+    shutil.copytree(with_teacher, root)
+    with _one_thread():
+        _lab(root, source).train(*stages.values())
+    shutil.rmtree(root / "results" / "teachers")  # runs put the teacher there by themselves
     return root
 
 
 @pytest.fixture
-def lab(tmp_path, with_teacher, source):
-    shutil.copytree(with_teacher, tmp_path / "lab")
-    return Lab(Store(tmp_path / "lab" / "results", tmp_path / "lab" / "checkpoints"), source)
+def lab(tmp_path, with_stages, source):
+    shutil.copytree(with_stages, tmp_path / "lab")
+    return _lab(tmp_path / "lab", source)
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory, with_teacher, source, company):
+def undisturbed(tmp_path_factory, with_stages, source, company):
     """The whole company, trained together from beginning to end."""
     root = tmp_path_factory.mktemp("undisturbed") / "lab"
-    shutil.copytree(with_teacher, root)
-    lab = Lab(Store(root / "results", root / "checkpoints"), source)
+    shutil.copytree(with_stages, root)
+    lab = _lab(root, source)
+    with _one_thread():
+        lab.train(*company.values(), checkpoint_seconds=0.0)
+    return lab
+
+
+@pytest.fixture
+def trained(tmp_path, undisturbed, source):
+    """A copy of the folders in which the whole company is trained."""
+    shutil.copytree(undisturbed.store.results.parent, tmp_path / "trained")
+    return _lab(tmp_path / "trained", source)
+
+
+def _lab(root: Path, source: Source) -> Lab:
+    return Lab(Store(root / "results", root / "checkpoints"), source)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    lab.train(*company.values(), checkpoint_seconds=0.0)
+    yield
     torch.set_num_threads(before)
-    return lab
+
+
+@pytest.fixture
+def leave_network(lab):
+    """Leaves what a run leaves, without training: weights and statistics of its own, in half precision."""
+
+    def leave(job: Job) -> Network:
+        network = new_network(job, lab.source.device)
+        generator = torch.Generator().manual_seed(job.seed + 1)
+        for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+            norm.running_mean.uniform_(-0.2, 0.2, generator=generator)
+            norm.running_var.uniform_(0.5, 1.5, generator=generator)
+        path = lab.store.weights_path(job)
+        save_weights(network, path, job)
+        load_weights(network, path, job)
+        return network.eval()
+
+    return leave
 
 
 @pytest.fixture

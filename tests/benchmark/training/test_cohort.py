@@ -11,14 +11,18 @@ from safetensors.torch import load_file
 import methods.kd
 import methods.rkd
 from benchmark.canonical import digest
+from benchmark.data import load
 from benchmark.errors import UserError
 from benchmark.training.checkpoints import pack, unpack
-from benchmark.training.cohort import StoppedError, _Cohort
+from benchmark.training.cohort import _Cohort
+from benchmark.training.setting import StoppedError
+from benchmark.training.weights import load_weights, new_network
+from methods import NotApplicableError
 
 STEPS = 3  # batches of an epoch
 
 
-@pytest.mark.parametrize("name", ["kd", "srrl", "kd+srrl", "crd", "ofd", "at", "rkd", "short"])
+@pytest.mark.parametrize("name", ["kd", "srrl", "kd+srrl", "crd", "ofd", "at", "rkd", "ab", "ft", "fsp", "short"])
 def test_run_alone_equals_run_in_company(name, lab, company, undisturbed):
     lab.train(company[name])
     assert lab.outcome(company[name]) == undisturbed.outcome(company[name])
@@ -45,7 +49,7 @@ def test_without_a_teacher_alone_equals_together(lab, make_job):
 
 @pytest.mark.parametrize("batches", [1, STEPS + 2, 2 * STEPS + 1])
 def test_stopped_amid_an_epoch_and_resumed(batches, lab, company, undisturbed, stop_after):
-    jobs = [company[name] for name in ("crd", "ofd", "rkd", "kd+srrl", "short")]
+    jobs = [company[name] for name in ("crd", "ofd", "rkd", "kd+srrl", "ft", "short")]
     with pytest.raises(StoppedError):
         lab.train(*jobs, stopped=stop_after(batches), checkpoint_seconds=0.0)
     assert not any(lab.store.record_path(job).is_file() for job in jobs if job.recipe.epochs == 3)
@@ -171,9 +175,34 @@ def test_method_that_refuses_its_pair_fails_alone(lab, company, monkeypatch):
     assert lab.store.read(company["srrl"])["status"] == "done"
 
 
+def test_method_that_does_not_apply_is_no_failure(lab, company, monkeypatch):
+    def refuse(*_):
+        raise NotApplicableError("KD needs logits, and there are none")
+
+    monkeypatch.setattr(methods.kd.KD, "__init__", refuse)
+    lab.train(company["kd"], company["srrl"], checkpoint_seconds=0.0)
+    record = lab.store.read(company["kd"])
+    assert record["status"] == "not_applicable"
+    assert record["failure"] == {"reason": "KD needs logits, and there are none"}
+    assert record["metrics"] == {}
+    assert lab.store.settled(company["kd"], retry=True) == "not_applicable"
+    assert not lab.store.weights_path(company["kd"]).exists()
+    assert "not_applicable: KD needs logits" in lab.store.log_path(company["kd"]).read_text(encoding="utf-8")
+    assert [event["event"] for event in lab.events if event["event"] != "epoch"] == ["not_applicable", "done"]
+
+
+def test_pair_of_unequal_channels_is_not_applicable_to_fsp(lab, make_job):
+    job = make_job("fsp", "resnet10-narrow", in_size=16)
+    assert not job.stages  # known to be vain, without training
+    lab.train(job)
+    assert lab.record(job)["status"] == "not_applicable"
+    reason = "FSP needs maps of equal channels, but resnet10-narrow has 8, 8, 8, 16 where wrn-16-2 has 4, 8, 16, 32"
+    assert lab.record(job)["failure"] == {"reason": reason}
+
+
 def test_missing_teacher_is_the_users_error(lab, company, teacher_job):
     lab.store.weights_path(teacher_job).unlink()
-    with pytest.raises(UserError, match="weights of teacher wrn-16-2"):
+    with pytest.raises(UserError, match=r"weights of none:wrn-16-2 student seed 0 \(\w+\) are gone: run the command"):
         lab.train(company["kd"])
 
 
@@ -233,6 +262,37 @@ def test_record_says_where_it_comes_from(company, undisturbed):
     assert provenance["threads"] == 1
     assert provenance["device"] == "cpu"
     assert provenance["versions"]["torch"] == version("torch")
+
+
+def test_adam_goes_on_bit_for_bit(lab, make_job, stop_after):
+    job = make_job("kd", optimizer="adam", beta2=0.999, lr=0.002, weight_decay=0.0)
+    lab.train(job)
+    expected = lab.outcome(job)
+    lab.store.record_path(job).unlink()
+    with pytest.raises(StoppedError):
+        lab.train(job, stopped=stop_after(STEPS + 1), checkpoint_seconds=0.0)
+    lab.train(job)
+    assert "resumed after epoch 1" in lab.store.log_path(job).read_text(encoding="utf-8")
+    assert lab.outcome(job) == expected
+
+
+def test_run_with_images_held_out_is_tested_on_them(lab, make_job, tmp_path):
+    job = make_job("student", holdout=200)
+    lab.train(job)
+    rows = load("digits", None, tmp_path).train
+    images, labels = (torch.from_numpy(part[-200:].copy()) for part in (rows.images, rows.labels))
+    normalised = (images.permute(0, 3, 1, 2) / 255 - 0.3) / 0.35
+    network = new_network(job, lab.source.device).eval()
+    load_weights(network, lab.store.weights_path(job), job)
+    with torch.no_grad():
+        logits = network(normalised).logits
+    expected = {
+        "top1": 100 * (logits.argmax(dim=1) == labels).double().mean().item(),
+        "topk": 100 * (logits.topk(2).indices == labels[:, None]).any(dim=1).double().mean().item(),
+        "loss": torch.nn.functional.cross_entropy(logits.double(), labels).item(),
+    }
+    measured = lab.record(job)["metrics"]["last"]
+    assert {name: measured[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
 def test_epochs_between_evaluations(lab, make_job):

@@ -6,7 +6,7 @@ from benchmark.training.curves import Curves
 def _tested(*top1):
     curves = Curves()
     for epoch, value in enumerate(top1, 1):
-        curves.add_test(epoch, {"top1": value, "top5": 99.0, "loss": 1.0})
+        curves.add_test(epoch, {"top1": value, "topk": 99.0, "loss": 1.0})
     return curves
 
 
@@ -16,7 +16,7 @@ def test_empty():
 
 def test_last_and_best():
     curves = _tested(10.0, 30.0, 30.0, 20.0)
-    assert curves.best == {"epoch": 2, "top1": 30.0, "top5": 99.0, "loss": 1.0}
+    assert curves.best == {"epoch": 2, "top1": 30.0, "topk": 99.0, "loss": 1.0}
     assert curves.metrics(-1)["top1"] == 20.0
     assert curves.best_top1 == 30.0
 
@@ -32,5 +32,5 @@ def test_training_is_noted_by_epoch():
 def test_goes_on_from_its_state_as_json():
     whole, first = _tested(10.0, 30.0, 40.0), _tested(10.0, 30.0)
     second = Curves(json.loads(json.dumps(first.state)))
-    second.add_test(3, {"top1": 40.0, "top5": 99.0, "loss": 1.0})
+    second.add_test(3, {"top1": 40.0, "topk": 99.0, "loss": 1.0})
     assert second.state == whole.state

@@ -3,16 +3,27 @@
 import pytest
 import torch
 
-from benchmark.training.member import DivergedError, Member
+from benchmark.training import trainees
+from benchmark.training.setting import DivergedError
 from benchmark.training.views import View
 from methods import Batch
 
 
 @pytest.fixture
-def member(make_job, source):
-    made = Member(make_job("student", epochs=4), 10, source.device)
-    made.equip(None)
-    return made
+def make_member(source, lab):
+    """Factory of a run's member, ready to train without a teacher."""
+
+    def make(job):
+        made = trainees.member(job, source.device, lab.setting().weights)
+        made.equip(None)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def member(make_job, make_member):
+    return make_member(make_job("student", epochs=4))
 
 
 @pytest.fixture
@@ -23,8 +34,8 @@ def batch(source, make_job):
 
 def test_terms_see_progress_and_the_runs_own_generator(member, batch, monkeypatch):
     seen = []
-    loss = member._loss.forward
-    monkeypatch.setattr(member._loss, "forward", lambda *given: (seen.append(given[2]), loss(*given))[1])
+    loss = member.loss.forward
+    monkeypatch.setattr(member.loss, "forward", lambda *given: (seen.append(given[2]), loss(*given))[1])
     member.epoch = 2
     member.begin_epoch()
     member.step(batch, View(batch.images), 0.5)
@@ -40,7 +51,7 @@ def fixed_parts(member, monkeypatch):
         def forward(features, *_):
             return {name: value + 0 * features.logits.sum() for name, value in parts.items()}
 
-        monkeypatch.setattr(member._loss, "forward", forward)
+        monkeypatch.setattr(member.loss, "forward", forward)
 
     return fix
 
@@ -73,21 +84,19 @@ def test_loss_that_is_not_finite_is_named(member, batch, fixed_parts):
         member.end_epoch()
 
 
-def test_losses_are_full_precision_under_autocast(make_job, source, batch, monkeypatch):
-    member = Member(make_job("student", precision="bf16"), 10, source.device)
-    member.equip(None)
+def test_losses_are_full_precision_under_autocast(make_job, make_member, batch, monkeypatch):
+    member = make_member(make_job("student", precision="bf16"))
     kinds = []
-    loss = member._loss.forward
-    monkeypatch.setattr(member._loss, "forward", lambda *given: (kinds.append(given[0].logits.dtype), loss(*given))[1])
+    loss = member.loss.forward
+    monkeypatch.setattr(member.loss, "forward", lambda *given: (kinds.append(given[0].logits.dtype), loss(*given))[1])
     member.begin_epoch()
     member.step(batch, View(batch.images), 0.0)
     assert kinds == [torch.float32]
     assert {parameter.dtype for parameter in member.network.parameters()} == {torch.float32}
 
 
-def test_checkpoint_of_another_run_is_not_taken(member, make_job, source, tmp_path):
+def test_checkpoint_of_another_run_is_not_taken(member, make_job, make_member, tmp_path):
     member.save(tmp_path / "run.pt")
-    other = Member(make_job("student", seed=1), 10, source.device)
-    other.equip(None)
+    other = make_member(make_job("student", seed=1))
     assert not other.resume(tmp_path / "run.pt")
     assert member.resume(tmp_path / "run.pt")

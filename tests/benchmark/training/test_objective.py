@@ -17,8 +17,8 @@ def bench(make_job, teacher_job):
     labels = torch.arange(40) % 10
     indices = torch.randperm(40, generator=generator)[:8]
     images = torch.randn(8, 3, 8, 8, generator=generator)
-    teacher = Teacher(new_network(teacher_job, 10, CPU), "fp32")
-    student = new_network(make_job("student"), 10, CPU)
+    teacher = Teacher(new_network(teacher_job, CPU), "fp32")
+    student = new_network(make_job("student"), CPU)
     pair = Pair(student.shapes(), teacher.network.shapes(), teacher.network, 40, 10, labels)
 
     def make(method, seed=0):
@@ -61,7 +61,7 @@ def test_terms_say_how_they_look_at_the_teacher(method, modes, bench):
 
 
 def test_teacher_is_no_part_of_the_loss(bench, teacher_job):
-    teacher = sum(parameter.numel() for parameter in new_network(teacher_job, 10, CPU).parameters())
+    teacher = sum(parameter.numel() for parameter in new_network(teacher_job, CPU).parameters())
     for method in ("kd", "srrl", "ofd", "crd", "at", "rkd"):
         assert sum(parameter.numel() for parameter in bench(method)[0].parameters()) < teacher
     assert not list(bench("kd")[0].parameters())

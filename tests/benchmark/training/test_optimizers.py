@@ -41,6 +41,45 @@ def test_sgd_is_what_the_papers_mean_by_it(nesterov, make_job):
     torch.testing.assert_close(parameter.detach().double(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_adam_is_what_the_paper_means_by_it(make_job):
+    """Algorithm 1 of Kingma and Ba, ICLR 2015."""
+    recipe = make_job("student", optimizer="adam", momentum=0.8, beta2=0.95, weight_decay=0.0, lr=0.5).recipe
+    start = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    parameter = torch.nn.Parameter(start.clone().contiguous(memory_format=torch.channels_last))
+    optimizer = optimizers.build(recipe, [parameter])
+    expected = start.clone().double()
+    first = second = torch.zeros(4, 3, 3, 3, dtype=torch.float64)
+    for step in range(1, 6):
+        rate = 0.5 / step
+        target = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad(set_to_none=True)
+        ((parameter - target).square().sum() / 2).backward()
+        optimizers.set_learning_rate(optimizer, rate)
+        optimizer.step()
+        gradient = expected - target
+        first, second = 0.8 * first + 0.2 * gradient, 0.95 * second + 0.05 * gradient.square()
+        expected = expected - rate * (first / (1 - 0.8**step)) / ((second / (1 - 0.95**step)).sqrt() + 1e-8)
+    torch.testing.assert_close(parameter.detach().double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.125])
+def test_adam_is_torchs_own(decay, make_job):
+    recipe = make_job("student", optimizer="adam", momentum=0.9, beta2=0.999, weight_decay=decay, lr=0.002).recipe
+    start = torch.randn(40, generator=torch.Generator().manual_seed(0))
+    mine, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.double())
+    pairs = (
+        (optimizers.build(recipe, [mine]), mine),
+        (torch.optim.Adam([theirs], lr=0.002, betas=(0.9, 0.999), weight_decay=decay, foreach=False), theirs),
+    )
+    for _ in range(20):
+        for optimizer, parameter in pairs:
+            optimizer.zero_grad()
+            (parameter.sin().sum() + parameter.pow(4).sum()).backward()
+            optimizer.step()
+    assert not torch.allclose(mine, start, atol=0.01)
+    torch.testing.assert_close(mine.detach().double(), theirs.detach(), rtol=1e-5, atol=1e-6)
+
+
 def test_norms_and_biases_decay_too(make_job):
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
     optimizer = optimizers.build(make_job("student", weight_decay=0.125).recipe, network.parameters())

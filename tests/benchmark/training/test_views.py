@@ -13,7 +13,7 @@ def images():
 
 @pytest.fixture
 def teacher(teacher_job):
-    network = new_network(teacher_job, 10, torch.device("cpu"))
+    network = new_network(teacher_job, torch.device("cpu"))
     for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
         norm.running_mean.fill_(0.3)
     return Teacher(network, "fp32")

@@ -1,0 +1,224 @@
+"""Recipes at the scale of one profile: how a job's resolved values follow from its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmark import analysis, catalog
+from benchmark.canonical import digest
+from benchmark.errors import UserError
+from benchmark.jobs import Analysis, Given, Job, Probe, Run, Stage, applicable
+from benchmark.layers import HOLDOUT, Layer, Preset, Profile, defaults, load_recipe
+from benchmark.objectives import STUDENT, MethodName, Objective, Term, parse_method, unusual
+from benchmark.recipe import RECIPE_KEYS, Recipe
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that stand in for a trained teacher.
+
+    Attributes:
+        sha256: of the file, or the beginning of it.
+        source: the file, or torchvision's name.
+    """
+
+    sha256: str
+    source: Path | str
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Who teaches a run.
+
+    Attributes:
+        recipe: that trained it.
+        network: its registry name.
+    """
+
+    recipe: str
+    network: str
+
+
+@dataclass(frozen=True)
+class Book:
+    """Recipes at the scale of one profile, with the user's changes.
+
+    Attributes:
+        profile: the scale.
+        changes: ``--set``, parsed.
+        preset: somebody else's values, if asked for.
+        given: weights of teachers by the network's name, from ``--teacher``.
+    """
+
+    profile: Profile
+    changes: Mapping[str, Any]
+    preset: Preset | None = None
+    given: Mapping[str, Weights] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Where results of this profile and these changes live."""
+        return f"{self.profile.name}+{digest(self.changes)[:8]}" if self.changes else self.profile.name
+
+    def run(self, recipe: str, network: str, method: MethodName, teacher: Teacher | None, seed: int) -> Run:
+        """The run of a network, resolved; its teacher is a run of seed 0, or weights that somebody gave."""
+        taught = teacher if method.terms else None
+        values = self._values(recipe, network, method, taught)
+        terms = _terms(values, method)
+        ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)
+        return Run(
+            recipe=_recipe(recipe, values),
+            network=network,
+            seed=seed,
+            objective=Objective(ce, terms),
+            teacher=self.teacher(taught) if taught else None,
+            stages=tuple(self._stages(recipe, network, terms, values, taught, seed)) if taught else (),
+            method=method.name,
+        )
+
+    def teacher(self, teacher: Teacher) -> Job:
+        """What leaves a teacher's weights."""
+        key = ("teacher", teacher)
+        if key not in self._resolved:
+            self._resolved[key] = self._given(teacher) or self.run(
+                teacher.recipe, teacher.network, parse_method(STUDENT), None, 0
+            )
+        job: Job = self._resolved[key]
+        return job
+
+    def trials(self, recipe: str, network: str, method: MethodName, teacher: Teacher) -> list[Run]:
+        """The runs of seed 0 that choose among a tuned method's candidates, tested on held-out training images."""
+        return [self._trial(self.run(recipe, network, trial, teacher, 0)) for trial in method.trials]
+
+    def probe(self, recipe: str, base: Run) -> Probe:
+        """A linear classifier on what a run left."""
+        values = self._values(recipe, base.network, MethodName(()), None)
+        # The network is what the run made it, whatever the probe's recipe says of such networks.
+        made = {"in_size": base.recipe.in_size, "width": base.recipe.width}
+        return Probe(recipe=_recipe(recipe, values | made), network=base.network, seed=base.seed, base=base)
+
+    def analysis(self, measure: str, subject: Job, teacher: Teacher | None) -> Analysis:
+        """A measurement of what a job left."""
+        info = analysis.measures()[measure]
+        return Analysis(
+            recipe=replace(subject.recipe, precision="fp32"),
+            network=subject.network,
+            seed=subject.seed,
+            measure=measure,
+            revision=info.revision,
+            subject=subject,
+            teacher=self.teacher(teacher) if info.compares and teacher else None,
+        )
+
+    @cached_property
+    def _resolved(self) -> dict[Any, Any]:
+        """What was worked out before: tables ask for the same values again and again."""
+        return {}
+
+    def _given(self, teacher: Teacher) -> Given | None:
+        published, weights = self._published(teacher), self.given.get(teacher.network)
+        if weights is not None and published is not None and weights.sha256.startswith(published.sha256):
+            weights = replace(published, source=weights.source)  # the same weights, already on disk
+        weights = weights or published
+        if weights is None:
+            return None
+        values = self._values(teacher.recipe, teacher.network, MethodName(()), None)
+        recipe = _recipe(teacher.recipe, values)
+        return Given(recipe=recipe, network=teacher.network, weights=weights.sha256, source=weights.source)
+
+    def _published(self, teacher: Teacher) -> Weights | None:
+        known = load_recipe(teacher.recipe).teachers.get(teacher.network)
+        # Narrowed networks on other data have no use for them.
+        return None if known is None or self.profile.stand_in else Weights(known["sha256"], known["weights"])
+
+    def _trial(self, run: Run) -> Run:
+        held = self._values(run.recipe.name, run.network, MethodName(()), None)[HOLDOUT]
+        stages = tuple(replace(stage, recipe=replace(stage.recipe, holdout=held)) for stage in run.stages)
+        return replace(run, recipe=replace(run.recipe, holdout=held), stages=stages)
+
+    def _stages(
+        self, name: str, network: str, terms: Sequence[Term], values: Mapping[str, Any], teacher: Teacher, seed: int
+    ) -> list[Stage]:
+        stages = []
+        for term in terms:
+            info = catalog.method(term.name)
+            if not info.first_stage or not applicable(term, network, teacher.network):
+                continue
+            student = info.first_stage == "student"
+            trained = values if student else self._values(teacher.recipe, teacher.network, MethodName(()), None)
+            prefix = f"objectives.{term.name}.stage"
+            rate = values[f"{prefix}.lr"] or values["lr"]
+            constant = {"epochs": values[f"{prefix}.epochs"], "lr": rate, "milestones": ()}
+            stages.append(
+                Stage(
+                    recipe=_recipe(name, {**trained, **constant}),
+                    network=network if student else teacher.network,
+                    seed=seed if student else 0,
+                    term=replace(term, weight=1.0),
+                    teacher=self.teacher(teacher),
+                    student=student,
+                )
+            )
+        if sum(stage.student for stage in stages) > 1:
+            names = " and ".join(stage.term.name for stage in stages)
+            raise UserError(f"{names} cannot be summed: each would train the student before it begins")
+        return stages
+
+    def _values(self, recipe: str, student: str, method: MethodName, teacher: Teacher | None) -> dict[str, Any]:
+        key = (recipe, student, method.name, teacher)
+        if key not in self._resolved:
+            self._resolved[key] = self._layered(recipe, student, method, teacher)
+        values: dict[str, Any] = self._resolved[key]
+        return values
+
+    def _layered(self, recipe: str, student: str, method: MethodName, teacher: Teacher | None) -> dict[str, Any]:
+        names = {
+            "student": (student,),
+            "teacher": (teacher.network if teacher else "",),
+            "method": tuple(name for name, _ in method.terms),
+            "recipe": (recipe,),
+        }
+        layers = load_recipe(recipe).layers
+        preset = self.preset.layers if self.preset else ()
+        values: dict[str, Any] = dict(defaults())
+        planned = dict.fromkeys(filter(_is_schedule, values), layers[0].values["epochs"])
+        for layer in (*layers, *self.profile.layers, *preset, Layer(self.changes, {})):
+            if layer.fits(names):
+                values.update(layer.values)
+                planned |= dict.fromkeys(filter(_is_schedule, layer.values), values["epochs"])
+        values |= {key: _scaled(values[key], values["epochs"] / epochs) for key, epochs in planned.items()}
+        if "dataset" not in self.changes:
+            values["dataset"] = self.profile.datasets.get(values["dataset"], values["dataset"])
+        return values
+
+
+def _is_schedule(key: str) -> bool:
+    return key == "milestones" or key.endswith(".stage.epochs")
+
+
+def _scaled(value: Any, factor: float) -> Any:
+    """A shorter schedule keeps its shape: rates drop, and first stages end, after the same share of the training."""
+    if isinstance(value, tuple):
+        return tuple(sorted({_scaled(epoch, factor) for epoch in value}))
+    return max(1, round(value * factor))
+
+
+def _recipe(name: str, values: Mapping[str, Any]) -> Recipe:
+    for key in RECIPE_KEYS:
+        if key not in values and key != "name":
+            raise UserError(f"recipe {name} states no '{key}'")
+    return Recipe(name=name, **{key: values[key] for key in RECIPE_KEYS if key != "name"})
+
+
+def _terms(values: Mapping[str, Any], method: MethodName) -> tuple[Term, ...]:
+    terms = []
+    for name, asked in method.terms:
+        info = catalog.method(name)
+        prefix = f"objectives.{name}"
+        options = {option: values[f"{prefix}.options.{option}"] for option in info.options} | dict(asked)
+        terms.append(Term(name, values[f"{prefix}.weight"], unusual(info, options), info.revision))
+    return tuple(terms)

@@ -1,0 +1,231 @@
+"""Recipes and profiles as YAML: layers of changes, for all networks or for those that match.
+
+Later layers win: the methods' own defaults, the recipe, the recipe's overrides, the profile, the profile's overrides, a
+preset's overrides, ``--set``. Only the resolved values reach a job, never the layers' names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmark import catalog
+from benchmark.canonical import parse_value
+from benchmark.errors import UserError, unknown
+from benchmark.objectives import checked_options
+from benchmark.recipe import RECIPE_KEYS, check_value
+
+FOLDER = Path(__file__).parent / "recipes"
+KINDS = {"recipe": FOLDER, "profile": FOLDER / "profiles", "preset": FOLDER / "presets"}
+HOLDOUT = "tuning.holdout"
+"""Key of the number of training images on which tuned variants are chosen."""
+_MATCH_KEYS = ("student", "teacher", "method", "recipe")
+_PROFILE_KEYS = ("title", "note", "stand_in", "patient", "device", "threads", "datasets", "set", "overrides")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A set of changes, for all networks or for those that match.
+
+    Attributes:
+        values: dotted keys and their values.
+        match: patterns for the trained network (``student``), its ``teacher``, a ``method`` of its objective, and the
+            ``recipe``.
+    """
+
+    values: Mapping[str, Any]
+    match: Mapping[str, str]
+
+    def fits(self, names: Mapping[str, Sequence[str]]) -> bool:
+        """Whether the layer speaks of a run.
+
+        Args:
+            names: what the run is called, by the keys of ``match``.
+        """
+        return all(any(fnmatchcase(name, pattern) for name in names[key]) for key, pattern in self.match.items())
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The scale at which recipes are run.
+
+    Attributes:
+        name: ``paper``, ``quick`` or ``digits``.
+        title: one line for people.
+        note: printed under its tables.
+        stand_in: whether other data and smaller networks than the paper's are used, so that nobody's weights fit.
+        patient: whether it takes days on a CPU.
+        device: where it trains unless told; None for the best there is.
+        threads: a process's threads on a CPU; None for all cores.
+        datasets: data sets that replace the recipe's.
+        layers: changes to recipes.
+    """
+
+    name: str
+    title: str
+    note: str
+    stand_in: bool
+    patient: bool
+    device: str | None
+    threads: int | None
+    datasets: Mapping[str, str]
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe as it is written.
+
+    Attributes:
+        layers: its values, then its overrides.
+        teachers: of teachers that are not trained here, torchvision's name of the ``weights`` and how their ``sha256``
+            begins.
+    """
+
+    layers: tuple[Layer, ...]
+    teachers: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Values that somebody else chose, on top of recipes and profile.
+
+    Attributes:
+        title: one line for people.
+        layers: changes to recipes.
+    """
+
+    title: str
+    layers: tuple[Layer, ...]
+
+
+def parse_changes(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read ``--set key=value`` arguments.
+
+    Raises:
+        UserError: no equals sign, a key that no recipe has, or a value that it cannot have.
+    """
+    changes: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--set {pair}: write --set KEY=VALUE, for instance --set epochs=30")
+        changes[key] = _checked(key, _frozen(parse_value(value)))
+    return changes
+
+
+def load_profile(name: str) -> Profile:
+    """Read a profile by name.
+
+    Raises:
+        UserError: there is no such profile, or one of its keys is unknown.
+    """
+    raw = _load(name, "profile")
+    for key in raw:
+        if key not in _PROFILE_KEYS:
+            raise unknown(f"key in {name}", key, _PROFILE_KEYS)
+    return Profile(
+        name=name,
+        title=raw["title"],
+        note=raw.get("note", ""),
+        stand_in=raw.get("stand_in", False),
+        patient=raw.get("patient", False),
+        device=raw.get("device"),
+        threads=raw.get("threads"),
+        datasets=raw.get("datasets", {}),
+        layers=tuple(_layers(name, raw.get("set", {}), raw.get("overrides", []))),
+    )
+
+
+@cache
+def load_recipe(name: str) -> RecipeFile:
+    """Read a recipe by name.
+
+    Raises:
+        UserError: there is no such recipe, or one of its keys is unknown.
+    """
+    raw = dict(_load(name, "recipe"))
+    teachers, overrides = raw.pop("teachers", {}), raw.pop("overrides", [])
+    return RecipeFile(tuple(_layers(name, raw, overrides)), teachers)
+
+
+def load_preset(name: str) -> Preset:
+    """Read a preset by name.
+
+    Raises:
+        UserError: there is no such preset, or one of its keys is unknown.
+    """
+    raw = _load(name, "preset")
+    return Preset(raw["title"], tuple(_layers(name, {}, raw["overrides"])))
+
+
+def names(kind: str) -> list[str]:
+    """All names of a kind: ``recipe``, ``profile`` or ``preset``."""
+    return sorted(path.stem for path in KINDS[kind].glob("*.yaml"))
+
+
+def defaults() -> Iterator[tuple[str, Any]]:
+    """Values that no recipe has to state: the methods' own."""
+    for info in catalog.methods().values():
+        prefix = f"objectives.{info.name}"
+        yield f"{prefix}.ce", info.objective["ce"]
+        yield f"{prefix}.weight", info.objective["weight"]
+        for option, value in info.options.items():
+            yield f"{prefix}.options.{option}", value
+        if info.first_stage:
+            yield f"{prefix}.stage.epochs", 30
+            yield f"{prefix}.stage.lr", None
+    yield HOLDOUT, 5000
+
+
+@cache
+def _load(name: str, kind: str) -> Mapping[str, Any]:
+    if name not in names(kind):
+        raise unknown(kind, name, names(kind))
+    raw: Mapping[str, Any] = yaml.safe_load((KINDS[kind] / f"{name}.yaml").read_text(encoding="utf-8"))
+    return raw
+
+
+def _layers(where: str, values: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> Iterator[Layer]:
+    entries = [({}, values), *((entry["match"], entry["set"]) for entry in overrides)]
+    for match, changes in entries:
+        flat = {key: _checked(key, value) for key, value in _flatten(changes)}
+        for key in match:
+            if key not in _MATCH_KEYS:
+                raise unknown(f"match key in {where}", key, _MATCH_KEYS)
+        yield Layer(flat, match)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _frozen(value)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@cache
+def _known() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keys of objectives and tuning, and the plain ones."""
+    return tuple(dict(defaults())), tuple(key for key in RECIPE_KEYS if key != "name")
+
+
+def _checked(key: str, value: Any) -> Any:
+    known = _known()["." not in key]
+    if key not in known:
+        raise unknown("recipe key", key, known)
+    method, _, option = key.removeprefix("objectives.").partition(".options.")
+    if option:
+        return checked_options(catalog.method(method), {option: value})[option]
+    check_value(key, value)
+    return value

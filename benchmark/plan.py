@@ -1,0 +1,146 @@
+"""What a plan is: the jobs that tables need, what of them is there, and the cohorts that the rest is done in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from benchmark.jobs import Job, Run
+from benchmark.store import Record
+from benchmark.tables import Table
+
+CACHED, MISSING = "cached", "missing"
+NOUNS = {"train": "run", "stage": "first stage", "evaluate": "evaluation", "probe": "probe", "analyse": "analysis"}
+"""What jobs are called, by their kind."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Jobs that share what they are done on (one stream of batches, one teacher), done together in one process.
+
+    Attributes:
+        runs: the members, all of one kind and seed.
+        seconds: the estimated time, corrected by what finished runs took.
+        counted_seconds: the same before the correction.
+    """
+
+    runs: tuple[Job, ...]
+    seconds: float = 0.0
+    counted_seconds: float = 0.0
+
+    @cached_property
+    def needs(self) -> frozenset[Job]:
+        """What must be finished before this cohort starts."""
+        return frozenset(need for job in self.runs for need in job.needs)
+
+    @property
+    def teacher(self) -> Job | None:
+        """What left the weights of the teacher that the members share, if they have one."""
+        return self.runs[0].teacher_job
+
+    def without(self, jobs: Iterable[Job]) -> Cohort:
+        """The cohort less some of its members."""
+        left = {*self.runs} - {*jobs}
+        return Cohort(tuple(job for job in self.runs if job in left), self.seconds, self.counted_seconds)
+
+    def __str__(self) -> str:
+        first = self.runs[0]
+        teacher = self.teacher.network if self.teacher else "no teacher"
+        students = ", ".join(dict.fromkeys(job.network for job in self.runs))
+        return f"{teacher} -> {students}, seed {first.seed}, {_counted(len(self.runs), NOUNS[first.kind])}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What tables need and what of it is there.
+
+    Attributes:
+        tables: the tables, as selected.
+        jobs: every needed job, what others need first.
+        cells: for each cell's name its jobs, one a seed; none where they are not decided yet.
+        records: the records found, by job id.
+        states: ``cached``, ``failed``, ``not_applicable`` or ``missing``, by job id.
+        cohorts: what has to be done.
+        remarks: what a person should know, such as a teacher whose weights are not here.
+        choices: what tuned methods chose, as sentences.
+    """
+
+    tables: tuple[Table, ...]
+    jobs: tuple[Job, ...]
+    cells: Mapping[str, tuple[Job, ...]]
+    records: Mapping[str, Record]
+    states: Mapping[str, str]
+    cohorts: tuple[Cohort, ...]
+    remarks: tuple[str, ...]
+    choices: tuple[str, ...]
+
+    @property
+    def missing(self) -> int:
+        """How many jobs have to be done."""
+        return sum(len(cohort.runs) for cohort in self.cohorts)
+
+    @property
+    def seconds(self) -> float:
+        """Estimated seconds of one process after another."""
+        return sum(cohort.seconds for cohort in self.cohorts)
+
+    def count_missing(self) -> str:
+        """What has to be done, as in "12 runs, 1 analysis"."""
+        return ", ".join(_counts(job for cohort in self.cohorts for job in cohort.runs))
+
+    def summary(self) -> list[str]:
+        """How many cells and jobs there are, in all and by recipe, and how many of them are here."""
+        states = list(self.states.values())
+        found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        total = f"{len(self.cells)} cells, {len(self.jobs)} jobs ({', '.join(_counts(self.jobs))}): {found}"
+        groups: dict[str, list[Job]] = {}
+        for job in self.jobs:
+            groups.setdefault(job.recipe.name, []).append(job)
+        return [total, *(f"  {recipe}: {', '.join(_counts(jobs))}" for recipe, jobs in groups.items())]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan for machines."""
+        names: dict[str, list[str]] = {job.id: [] for job in self.jobs}
+        for cell, jobs in self.cells.items():
+            for job in jobs:
+                names[job.id].append(cell)
+        runs = [
+            {
+                "id": job.id,
+                "kind": job.kind,
+                "table_cells": names[job.id],
+                "dataset": job.recipe.dataset,
+                "teacher": job.teacher_job.network if job.teacher_job else None,
+                "student": job.network,
+                "method": job.title.rstrip(","),
+                "seed": job.seed,
+                "state": self.states[job.id],
+            }
+            for job in self.jobs
+        ]
+        cohorts = [
+            {
+                "runs": [job.id for job in cohort.runs],
+                "teacher": cohort.teacher.network if cohort.teacher else None,
+                "estimated_seconds": round(cohort.seconds, 1),
+            }
+            for cohort in self.cohorts
+        ]
+        return {"runs": runs, "cohorts": cohorts}
+
+
+def _counts(jobs: Iterable[Job]) -> list[str]:
+    """Jobs by their kind; a run between networks that its method cannot pair is none."""
+    found = list(jobs)
+    vain = [job for job in found if isinstance(job, Run) and not job.applies]
+    kinds = Counter(job.kind for job in found if job not in vain)
+    counts = [_counted(count, NOUNS[kind]) for kind, count in kinds.items()]
+    return [*counts, *([f"{len(vain)} not applicable"] if vain else [])]
+
+
+def _counted(count: int, noun: str) -> str:
+    plural = noun[:-2] + "es" if noun.endswith("is") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"

@@ -1,0 +1,150 @@
+"""What the arguments mean: which tables at which scale, where results lie, and the plan for them."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from benchmark import catalog, costs, devices, layers, tables
+from benchmark.arguments import DEFAULT_SEEDS, split
+from benchmark.book import Book, Weights
+from benchmark.errors import UserError, unknown
+from benchmark.plan import Plan
+from benchmark.planner import make_plan
+from benchmark.store import Store
+from benchmark.tables import TEACHER, Table
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments, understood.
+
+    Attributes:
+        options: as parsed.
+    """
+
+    options: argparse.Namespace
+
+    @cached_property
+    def book(self) -> Book:
+        """Recipes at the wanted scale."""
+        changes = layers.parse_changes(self.options.set)
+        preset = layers.load_preset(self.options.preset) if self.options.preset else None
+        return Book(layers.load_profile(self.profile[0]), changes, preset, self.given)
+
+    @cached_property
+    def profile(self) -> tuple[str, str]:
+        """Name of the profile, and why it is that one."""
+        if self.options.profile:
+            return self.options.profile, "as asked"
+        if devices.cuda_devices():
+            return "paper", "there is a CUDA device"
+        return "digits", "there is no CUDA device"
+
+    @cached_property
+    def given(self) -> dict[str, Weights]:
+        """``--teacher``: files of weights by the network's name."""
+        given = {}
+        for text in self.options.teacher:
+            name, equals, file = text.partition("=")
+            path = Path(file).expanduser()
+            if not equals or not file:
+                raise UserError(f"--teacher {text}: write --teacher NETWORK=FILE")
+            if name not in catalog.networks():
+                raise unknown("network", name, catalog.networks())
+            if not path.is_file():
+                raise UserError(f"--teacher {name}: there is no file {path}")
+            with path.open("rb") as content:
+                given[name] = Weights(hashlib.file_digest(content, "sha256").hexdigest(), path.resolve())
+        return given
+
+    @cached_property
+    def store(self) -> Store:
+        """Where results of this profile and these changes lie."""
+        return Store(self.options.results / self.book.folder, self.options.checkpoints / self.book.folder)
+
+    @cached_property
+    def workers(self) -> tuple[list[str], int]:
+        """One device name a process, and the threads of each."""
+        profile = self.book.profile
+        return devices.workers(self.options.device or profile.device, self.options.jobs, profile.threads)
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What the user changed, as text for captions."""
+        preset = [f"preset {self.options.preset} ({self.book.preset.title})"] if self.book.preset else []
+        teachers = [f"teacher {name} from a file (SHA-256 {file.sha256[:12]})" for name, file in self.given.items()]
+        return (*self.set_values, *preset, *teachers)
+
+    @property
+    def set_values(self) -> tuple[str, ...]:
+        """The recipe's values that the user changed."""
+        return tuple(f"{key}={json.dumps(value)}" for key, value in sorted(self.book.changes.items()))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What sets these tables apart from the others of the profile; part of their files' names."""
+        preset = [self.options.preset] if self.options.preset else []
+        return (*preset, *(f"{name}@{file.sha256[:8]}" for name, file in self.given.items()))
+
+    @property
+    def tables(self) -> list[Table]:
+        """The wanted tables and figures, as selected."""
+        return [selected for _, selected in self._chosen]
+
+    @property
+    def whole_tables(self) -> list[Table]:
+        """The paper's tables, and beside them those with added methods."""
+        wholes = [whole for whole, _ in self._chosen]
+        longer = (whole.extended(split(self.options.methods)) for whole in wholes)
+        return [*wholes, *(table for table in longer if table.added)]
+
+    @cached_property
+    def _chosen(self) -> list[tuple[Table, Table]]:
+        """Each wanted table, whole and as selected; of several, those that the selection speaks of."""
+        methods, pairs = split(self.options.methods), split(self.options.pairs)
+        chosen, errors = [], []
+        for table in self._named():
+            try:
+                chosen.append((table, table.select(methods, pairs)))
+            except UserError as error:
+                errors.append(error)
+        if not chosen:
+            raise errors[0]
+        taught = {cell.teacher for _, selected in chosen for cell in selected.cells()}
+        if strangers := self.given.keys() - taught:
+            raise unknown("teacher of these pairs", min(strangers), taught)
+        return chosen
+
+    def _named(self) -> list[Table]:
+        table, figure = self.options.table, self.options.figure
+        everything = table == "all" or (table is None and figure is None)
+        numbers = tables.numbers() if everything else [table] if table else []
+        figures = tables.figures() if everything or figure == "all" else [figure] if figure else []
+        return [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures)]
+
+    def plan(self, chosen: Sequence[Table], seeds: Sequence[int] | None = None) -> Plan:
+        """What tables need and what of it is there.
+
+        Args:
+            chosen: the tables.
+            seeds: of the students; None for the wanted ones.
+        """
+        speed = costs.SPEEDS[self.workers[0][0].partition(":")[0]]
+        retry = self.options.retry_failed
+        return make_plan(chosen, self.book, seeds or self.options.seeds, self.store, speed, retry=retry)
+
+    def everything(self) -> tuple[Plan, Sequence[int]]:
+        """Whole tables over the wanted seeds and those of the default that there are records of."""
+        asked = self.options.seeds
+        most = sorted({*asked, *DEFAULT_SEEDS})
+        plan = self.plan(self.whole_tables, most)
+        cells = (cell for table in plan.tables for cell in table.cells() if cell.method != TEACHER)
+        found = {job.seed for cell in cells for job in plan.cells[cell.name] if job.id in plan.records}
+        seeds = sorted({*asked, *found})
+        return (plan if seeds == most else self.plan(self.whole_tables, seeds)), seeds

@@ -1,0 +1,62 @@
+"""Measurements of trained networks: what each gives on the test images, looked at once, and handed to a measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark import analysis
+from benchmark.analysis.outputs import Outputs
+from benchmark.data import describe
+from benchmark.jobs import Analysis, Job, Run
+from benchmark.store import DONE
+from benchmark.training.evaluation import outputs
+from benchmark.training.objective import ObjectiveLoss
+from benchmark.training.precision import set_matmul_precision
+from benchmark.training.setting import Setting
+from benchmark.training.weights import load_weights, new_network, read_weights
+from methods import Pair
+
+
+def analyse(jobs: Sequence[Analysis], setting: Setting) -> None:
+    """Measure; each job leaves a record.
+
+    Raises:
+        StoppedError: ``setting.stopped`` said so.
+        UserError: data or weights are missing.
+    """
+    set_matmul_precision("fp32")
+    seen: dict[Job, Outputs] = {}
+    for job in jobs:
+        with setting.guarded(job, setting.fail):
+            setting.check_stopped()
+            for network in job.needs:
+                if network not in seen:
+                    seen[network] = _look(network, job, setting)
+            teacher = seen[job.teacher] if job.teacher else None
+            classes = describe(job.recipe.dataset).num_classes
+            parts = analysis.load(job.measure)(seen[job.subject], teacher, classes)
+            values = parts.pop("metrics")
+            message = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            setting.leave(job, DONE, message, metrics={"last": values}, **parts)
+
+
+def _look(job: Job, analysed: Analysis, setting: Setting) -> Outputs:
+    network = new_network(job, setting.source.device)
+    load_weights(network, setting.weights(job), job)
+    loss = _connecting(job, setting)
+    return outputs(network, setting.source.test_batches(analysed.recipe), loss.connect if loss else None)
+
+
+def _connecting(job: Job, setting: Setting) -> ObjectiveLoss | None:
+    """What the run trained beside the network, if it can connect the student's features with the teacher's."""
+    path = setting.store.terms_path(job)
+    if not isinstance(job, Run) or job.teacher is None or not path.is_file():
+        return None
+    student, teacher = (new_network(each, setting.source.device) for each in (job, job.teacher))
+    stream = setting.source.stream(job.recipe, job.seed)
+    shapes, classes = (student.shapes(), teacher.shapes()), teacher.num_classes
+    pair = Pair(*shapes, teacher, stream.num_samples, classes, stream.labels)
+    loss = ObjectiveLoss(job.objective, pair, job.seed).to(setting.source.device).eval()
+    state, _ = read_weights(path, job)
+    loss.load_state_dict(state)
+    return loss

@@ -1,0 +1,101 @@
+"""What work needs to know beyond its jobs, and how a job leaves its record."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark import provenance
+from benchmark.errors import UserError
+from benchmark.jobs import Job
+from benchmark.store import FAILED, NOT_APPLICABLE, Store
+from benchmark.training.data import Source
+from methods import NotApplicableError
+
+
+class StoppedError(Exception):
+    """The user asked to stop; checkpoints are in place."""
+
+
+class DivergedError(Exception):
+    """A run's loss is no longer finite."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a cohort needs to know beyond its jobs.
+
+    Attributes:
+        store: where records, weights and checkpoints go.
+        source: data sets on the device.
+        checkpoint_seconds: time between two checkpoints of a cohort.
+        counted_seconds: the plan's uncorrected estimate, kept beside the measured time.
+        notify: told of every epoch's end and every job's end.
+        stopped: whether to stop.
+    """
+
+    store: Store
+    source: Source
+    checkpoint_seconds: float
+    counted_seconds: float
+    notify: Callable[[Mapping[str, Any]], None]
+    stopped: Callable[[], bool] = field(default=lambda: False)
+
+    def leave(self, job: Job, status: str, message: str, teacher_weights: str | None = None, **parts: Any) -> None:
+        """Write a job's record, drop its checkpoint and tell."""
+        facts = provenance.describe(self._device_name(), torch.get_num_threads())
+        facts |= {"data": self.source.facts(job.recipe), "teacher_weights": teacher_weights}
+        self.store.write(job, status, facts, **parts)
+        self.store.checkpoint_path(job).unlink(missing_ok=True)
+        self.store.log(job, f"{status}: {message}")
+        self.notify({"event": status, "id": job.id, "message": message})
+
+    @contextmanager
+    def guarded(self, job: Job, fail: Callable[[Job, str, str], None]) -> Iterator[None]:
+        """A failure inside ends this job alone.
+
+        Args:
+            job: what is worked on.
+            fail: told the job, its status and the reason.
+        """
+        try:
+            yield
+        except (StoppedError, UserError, torch.AcceleratorError):  # the last one breaks the device for every job
+            raise
+        except NotApplicableError as error:
+            fail(job, NOT_APPLICABLE, str(error))
+        except DivergedError as error:
+            fail(job, FAILED, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a method raises is its own job's failure
+            self.store.log(job, traceback.format_exc())
+            fail(job, FAILED, f"{type(error).__name__}: {error}".splitlines()[0])
+
+    def fail(self, job: Job, status: str, reason: str) -> None:
+        """Leave the record of a job that came to nothing."""
+        self.leave(job, status, reason, failure={"reason": reason})
+
+    def check_stopped(self) -> None:
+        """Raise ``StoppedError`` where the user asked to stop."""
+        if self.stopped():
+            raise StoppedError
+
+    def weights(self, job: Job) -> Path:
+        """The file that a job left.
+
+        Raises:
+            UserError: it is gone.
+        """
+        path = self.store.weights(job)
+        if path is None:
+            raise UserError(f"the weights of {job} ({job.id[:12]}) are gone: run the command again")
+        return path
+
+    def _device_name(self) -> str:
+        device = self.source.device
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,170 @@
+"""The kinds of jobs that train: a run, a method's first stage, a probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.data import describe
+from benchmark.jobs import Job, Probe, Run, Stage
+from benchmark.store import Store
+from benchmark.training.member import Batches, Member
+from benchmark.training.objective import ObjectiveLoss, build_method
+from benchmark.training.randomness import seeded
+from benchmark.training.views import View
+from benchmark.training.weights import load_weights, new_network, read_weights, save_state, save_weights
+from methods import Batch, NotApplicableError, Pair
+from models import Features, Network
+
+Find = Callable[[Job], Path]
+"""Where the weights lie that a job left."""
+
+
+def member(job: Job, device: torch.device, find: Find) -> Member:
+    """The member that trains a job, without its loss.
+
+    Args:
+        job: a run, a first stage or a probe.
+        device: where it trains.
+        find: where the weights of other jobs are.
+    """
+    return _KINDS[job.kind](job, device, find)
+
+
+class Student(Member):
+    """A run: a whole network and what its objective trains beside it."""
+
+    network: Network
+    loss: ObjectiveLoss
+
+    def __init__(self, job: Run, device: torch.device, find: Find) -> None:
+        super().__init__(job, device)
+        self._run = job
+        self._find = find
+        self.network = new_network(job, device).train()
+
+    def equip(self, pair: Pair | None) -> None:
+        self.loss = ObjectiveLoss(self._run.objective, pair, self.job.seed).to(self.device)
+        if not self._run.applies:
+            raise NotApplicableError(f"{self._run.method} cannot be used between the networks of {self.job.pair}")
+        for stage in self._run.stages:
+            state, _ = read_weights(self._find(stage), stage)
+            self.loss.take_prepared(stage.term.name, _under(state, "method."))
+            if stage.student:
+                self.network.load_state_dict(_under(state, "network."))
+        self._train(self.network, self.loss)
+
+    @property
+    def teacher_modes(self) -> frozenset[bool]:
+        return self.loss.teacher_modes
+
+    def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
+        assert student is not None
+        parts: dict[str, Tensor] = self.loss(student, view, batch)
+        return parts
+
+    def finish(self, store: Store, batches: Batches) -> dict[str, Any]:
+        """Save the weights and measure them as saved."""
+        path = store.weights_path(self.job)
+        save_weights(self.network, path, self.job)
+        load_weights(self.network, path, self.job)
+        if self.loss.connects:
+            save_state(self.loss.state_dict(), store.terms_path(self.job), self.job)
+        self._measure(batches)
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        return {"params": parameters, "last": self.curves.metrics(-1), "best": self.curves.best}
+
+
+class FirstStage(Member):
+    """What a method trains before its runs: a student's trunk, its own prepared modules, or both."""
+
+    def __init__(self, job: Stage, device: torch.device, find: Find) -> None:
+        del find
+        super().__init__(job, device)
+        self._stage = job
+        self.network = new_network(job, device) if job.student else None
+
+    def equip(self, pair: Pair | None) -> None:
+        assert pair is not None
+        self.loss = self._method = build_method(self._stage.term, pair, self.job.seed).to(self.device)
+        self._method.requires_grad_(requires_grad=False)
+        prepared = self._method.prepared().requires_grad_()
+        trunk = nn.ModuleList(self.network.trunk()) if self.network else nn.ModuleList()
+        if self.network:
+            # What is not trained keeps its statistics too.
+            self.network.eval().requires_grad_(requires_grad=False)
+            trunk.train().requires_grad_()
+        self._train(trunk, prepared)
+
+    @property
+    def teacher_modes(self) -> frozenset[bool]:
+        return frozenset([self._train_mode])
+
+    def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
+        teacher = view.teacher(train_mode=self._train_mode)
+        return self._method.prepare(student or teacher, teacher, batch)
+
+    def evaluate(self, batches: Batches) -> None:
+        """No test: a trunk alone classifies nothing."""
+
+    def finish(self, store: Store, batches: Batches) -> dict[str, Any]:
+        """Save all in full precision: its runs go on from here."""
+        del batches
+        network = _prefixed(self.network.state_dict(), "network.") if self.network else {}
+        prepared = _prefixed(self._method.prepared().state_dict(), "method.")
+        save_state(network | prepared, store.weights_path(self.job), self.job)
+        losses = [values[-1] for values in self.curves.state["parts"].values()]
+        return {"last": {"epoch": self.epoch, "loss": sum(losses)}}
+
+    @property
+    def _train_mode(self) -> bool:
+        return "teacher_in_train_mode" in self._method.requires
+
+
+class LinearProbe(Member):
+    """A classifier on a network that stays as it is, its batch-norms too."""
+
+    network: Network
+
+    def __init__(self, job: Probe, device: torch.device, find: Find) -> None:
+        super().__init__(job, device)
+        self.network = new_network(job.base, device)
+        load_weights(self.network, find(job.base), job.base)
+        self.network.eval().requires_grad_(requires_grad=False)
+        classes = describe(job.recipe.dataset).num_classes
+        with seeded("probe", job.network, classes, job.seed):
+            self.network.classifier = nn.Linear(self.network.classifier.in_features, classes).to(device)
+
+    def equip(self, pair: Pair | None) -> None:
+        del pair
+        self.loss = nn.Module()
+        self._train(self.network)
+
+    def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
+        del view
+        assert student is not None
+        return {"ce": functional.cross_entropy(student.logits, batch.targets)}
+
+    def finish(self, store: Store, batches: Batches) -> dict[str, Any]:
+        del store
+        self._measure(batches)
+        return {"last": self.curves.metrics(-1), "best": self.curves.best}
+
+
+_KINDS: Mapping[str, Callable[[Any, torch.device, Find], Member]] = MappingProxyType(
+    {"train": Student, "stage": FirstStage, "probe": LinearProbe}
+)
+
+
+def _prefixed(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

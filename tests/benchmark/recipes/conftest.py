@@ -1,0 +1,49 @@
+"""Everything that tables ask for, resolved in every profile."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from benchmark import layers, tables
+from benchmark.book import Book, Teacher
+from benchmark.jobs import Job
+from benchmark.objectives import parse_method
+from benchmark.tables import TEACHER
+
+
+@dataclass(frozen=True)
+class Question:
+    """What makes a cell of a table, but for the seed."""
+
+    recipe: str
+    student: str
+    method: str
+    teacher: Teacher
+
+    def answer(self, book: Book) -> Job:
+        """The run that has the cell's number, or what leaves the teacher's weights."""
+        if self.method == TEACHER:
+            return book.teacher(self.teacher)
+        return book.run(self.recipe, self.student, parse_method(self.method), self.teacher, 0)
+
+
+@pytest.fixture(scope="session")
+def printed():
+    """Cells of every table and of the figure."""
+    figures = [tables.load(number, "figure") for number in tables.figures()]
+    return [cell for table in (*map(tables.load, tables.numbers()), *figures) for cell in table.cells()]
+
+
+@pytest.fixture(scope="session")
+def questions(printed):
+    return {
+        Question(cell.recipe, cell.student, cell.method, Teacher(cell.teacher_recipe, cell.teacher)): None
+        for cell in printed
+    }.keys()
+
+
+@pytest.fixture(scope="session")
+def resolved(questions):
+    """By profile the answer to each question."""
+    books = {name: Book(layers.load_profile(name), {}) for name in layers.names("profile")}
+    return {name: {question: question.answer(book) for question in questions} for name, book in books.items()}

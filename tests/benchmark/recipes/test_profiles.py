@@ -1,0 +1,57 @@
+from dataclasses import asdict, replace
+
+from benchmark import catalog, layers
+from benchmark.book import Teacher
+from benchmark.jobs import Given
+from benchmark.objectives import parse_method
+
+
+def test_everything_in_the_tables_resolves_in_every_profile(resolved, questions):
+    assert set(resolved) == set(layers.names("profile"))
+    for answers in resolved.values():
+        assert answers.keys() == questions
+        for job in answers.values():
+            recipe = job.recipe
+            assert len(recipe.milestones) == len(set(recipe.milestones)) > 0
+            assert recipe.milestones[-1] < recipe.epochs
+            assert recipe.evaluate_every <= recipe.epochs
+
+
+def test_quick_is_the_paper_on_a_shorter_schedule(resolved):
+    for question, quick in resolved["quick"].items():
+        paper = asdict(resolved["paper"][question].recipe)
+        drops = tuple(round(30 * drop / paper["epochs"]) for drop in paper["milestones"])
+        assert asdict(quick.recipe) == paper | {"epochs": 30, "milestones": drops, "evaluate_every": 5}
+
+
+def test_first_stages_of_quick_keep_their_share_of_the_schedule(job):
+    for method in ("ab", "ft"):
+        [stage] = job(method, "vgg8", "vgg13", recipe="CRD100", profile="quick").stages
+        assert stage.recipe.epochs == 4  # 30 of 240, so 3.75 of 30
+
+
+def test_digits_stand_in_for_all_data(resolved):
+    stand_ins = layers.load_profile("digits").datasets
+    for question, job in resolved["digits"].items():
+        recipe = job.recipe
+        assert recipe.dataset == stand_ins[resolved["paper"][question].recipe.dataset]
+        assert (recipe.precision, recipe.crop, recipe.crop_size, recipe.top_k) == ("fp32", "pad", None, 2)
+        assert recipe.width < 1
+        assert not isinstance(job, Given)
+
+
+def test_digits_maps_are_larger_than_a_pixel(resolved):
+    for job in resolved["digits"].values():
+        info = catalog.networks()[job.network]
+        side = int(info.map.split("x")[-1])
+        assert side * job.recipe.in_size / info.in_size > 1
+
+
+def test_a_data_set_of_ones_own_is_not_replaced(job):
+    assert job().recipe.dataset == "digits"
+    assert job(dataset="cifar100").recipe.dataset == "cifar100"
+
+
+def test_profiles_name_is_no_part_of_the_id(book, job):
+    renamed = replace(book(), profile=replace(book().profile, name="other"))
+    assert renamed.run("C100", "wrn-16-2", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0).id == job().id

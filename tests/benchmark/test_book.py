@@ -1,0 +1,267 @@
+"""How values come about: the order of the layers, and what runs, stages, teachers, trials and looks are made of."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from benchmark import layers
+from benchmark.book import Teacher, Weights
+from benchmark.errors import UserError
+from benchmark.jobs import Given, Run
+from benchmark.layers import Layer
+from benchmark.objectives import parse_method
+from benchmark.recipe import RECIPE_KEYS
+
+METHODS = ["student", "kd", "at", "ofd", "rkd", "crd", "srrl"]
+MEASURES = {"similarity": True, "distance": True, "clusters": False, "tsne": False}
+
+
+class TestLayers:
+    def test_apply_in_order(self, book):
+        wide = Layer({"lr": 0.3, "width": 2.0}, {"student": "wrn-16-*"})
+        preset = layers.Preset("mine", (Layer({"flip": 0.2, "width": 4.0}, {"student": "wrn-16-4"}),))
+        layered = replace(book("paper", lr=0.4), preset=preset)
+        profile = replace(layered.profile, layers=(Layer({"lr": 0.2, "width": 3.0, "flip": 0.1}, {}), wide))
+        layered = replace(layered, profile=profile)
+
+        def values(network):
+            recipe = layered.run("C100", network, parse_method("kd"), Teacher("C100", "wrn-40-4"), 0).recipe
+            return recipe.lr, recipe.width, recipe.flip
+
+        assert values("resnet10-wide") == (0.4, 3.0, 0.1)
+        assert values("wrn-16-2") == (0.4, 2.0, 0.1)
+        assert values("wrn-16-4") == (0.4, 4.0, 0.2)
+
+    def test_a_student_alone_is_not_touched_by_what_a_teacher_brings(self, book):
+        layered = replace(book(), profile=replace(book().profile, layers=(Layer({"lr": 0.3}, {"teacher": "wrn-*"}),)))
+        teacher = Teacher("C100", "wrn-40-4")
+        rates = {name: layered.run("C100", "wrn-16-2", parse_method(name), teacher, 0).recipe.lr for name in METHODS}
+        assert rates == dict.fromkeys(METHODS, 0.3) | {"student": 0.1}
+
+    def test_a_method_brings_its_own_wherever_it_stands_in_the_sum(self, book):
+        layered = replace(book(), profile=replace(book().profile, layers=(Layer({"lr": 0.3}, {"method": "kd"}),)))
+        rates = {
+            name: layered.run("C100", "wrn-16-2", parse_method(name), Teacher("C100", "wrn-40-4"), 0).recipe.lr
+            for name in ("student", "srrl", "kd", "kd+srrl", "kd[temperature=2]")
+        }
+        assert rates == {"student": 0.1, "srrl": 0.1, "kd": 0.3, "kd+srrl": 0.3, "kd[temperature=2]": 0.3}
+
+    @pytest.mark.parametrize(
+        ("epochs", "milestones"),
+        [(200, (100, 150)), (30, (15, 22)), (10, (5, 8)), (2, (1, 2)), (1, (1,)), (400, (200, 300))],
+    )
+    def test_a_changed_length_alone_moves_the_drops_with_it(self, epochs, milestones, job):
+        assert job(profile="paper", epochs=epochs).recipe.milestones == milestones
+        assert job(profile="quick", epochs=epochs).recipe.milestones == milestones
+        assert job(profile="paper", epochs=epochs, milestones=(1,)).recipe.milestones == (1,)
+
+    @pytest.mark.parametrize(("epochs", "stage"), [(240, 30), (480, 60), (24, 3), (4, 1), (1, 1)])
+    def test_a_changed_length_alone_moves_first_stages_with_it(self, epochs, stage, job):
+        where = {"student": "resnet8x4", "teacher": "resnet32x4", "recipe": "CRD100", "profile": "paper"}
+        for method in ("ab", "fsp", "ft"):
+            run = job(method, epochs=epochs, **where)
+            assert [made.recipe.epochs for made in run.stages] == [stage]
+            told = job(method, epochs=epochs, **{f"objectives.{method}.stage.epochs": 7}, **where)
+            assert [made.recipe.epochs for made in told.stages] == [7]
+            assert (told.recipe.epochs, told.objective) == (epochs, run.objective)
+
+    def test_a_rate_of_ones_own_reaches_first_stages_that_have_none(self, job):
+        where = {"recipe": "CRD100", "teacher": "vgg13", "profile": "paper", "lr": 0.3}
+        assert [job("ab", student, **where).stages[0].recipe.lr for student in ("vgg8", "shufflenetv1")] == [0.3, 0.3]
+        assert [job("ft", student, **where).stages[0].recipe.lr for student in ("vgg8", "resnet20")] == [0.3, 0.01]
+        told = job("ft", "resnet20", **where, **{"objectives.ft.stage.lr": 0.2})
+        assert told.stages[0].recipe.lr == 0.2
+
+    def test_equal_values_are_one_run_however_they_came_about(self, job):
+        assert job(profile="quick", epochs=200, evaluate_every=1) == job(profile="paper")
+        assert job(profile="paper", **{"objectives.kd.weight": 0.5}) != job(profile="paper")
+
+    def test_changes_reach_the_run(self, job):
+        changes = layers.parse_changes(["epochs=30", "milestones=[5,8]", "objectives.srrl.options.sr=2"])
+        made = job("srrl", profile="paper", **changes)
+        assert (made.recipe.epochs, made.recipe.milestones, made.objective.terms[0].options) == (
+            30,
+            (5, 8),
+            {"sr": 2.0},
+        )
+
+    def test_changed_results_live_apart(self, book):
+        assert book("digits").folder == "digits"
+        one = book("digits", epochs=30, lr=1).folder
+        assert one.startswith("digits+")
+        assert one == book("digits", lr=1.0, epochs=30).folder != book("digits", epochs=31, lr=1).folder
+
+    def test_an_incomplete_recipe_names_what_it_lacks(self, tmp_path, monkeypatch, book):
+        (tmp_path / "short.yaml").write_text("dataset: cifar100\nepochs: 3\n")
+        monkeypatch.setitem(layers.KINDS, "recipe", tmp_path)
+        with pytest.raises(UserError, match="recipe short states no 'batch_size'"):
+            book("paper").run("short", "wrn-16-2", parse_method("student"), None, 0)
+
+
+class TestObjectives:
+    def test_a_sum_takes_the_smallest_cross_entropy_weight(self, job):
+        assert (job("kd").objective.ce, job("srrl").objective.ce) == (0.1, 1.0)
+        assert job("at+kd+srrl").objective.ce == 0.1
+
+    def test_weight_of_cross_entropy_may_be_above_one(self, job):
+        assert job("kd", **{"objectives.kd.ce": 2.0}).objective.ce == 2.0
+
+    def test_an_option_asked_for_outlives_the_recipes_own_even_where_it_is_the_default(self, job):
+        assert job("at", student="resnet10-wide").objective.terms[0].options == {"last": 2}
+        assert job("at[last=0]", student="resnet10-wide").objective.terms[0].options == {}
+
+    def test_numbers_take_the_type_of_the_default(self, job):
+        value = job("at[last=3.0]").objective.terms[0].options["last"]
+        assert value == 3
+        assert isinstance(value, int)
+
+    def test_spec_states_the_whole_recipe_and_objective(self, job):
+        spec = job("kd[temperature=2]").spec
+        assert set(spec["recipe"]) == set(RECIPE_KEYS)
+        assert spec["objective"] == {
+            "ce": 0.1,
+            "terms": {"kd": {"weight": 0.9, "options": {"temperature": 2.0}, "revision": 1}},
+        }
+
+
+class TestTeachers:
+    def test_student_alone_is_one_run_for_all_teachers(self, job):
+        alone = job("student", teacher="wrn-40-4")
+        assert alone == job("student", teacher="resnet34-wide")
+        assert alone.teacher is None
+        assert alone.spec["objective"] == {"ce": 1.0, "terms": {}}
+
+    def test_teacher_of_every_seed_is_the_run_of_seed_0(self, job):
+        assert job(seed=2).teacher == job("student", student="wrn-40-4", seed=0)
+        assert job(seed=2).spec["teacher"] == {"network": "wrn-40-4", "id": job().teacher.id}
+
+    def test_torchvisions_weights_are_evaluated_not_trained(self, job):
+        teacher = job(student="resnet18-imagenet", teacher="resnet34-imagenet", recipe="IN", profile="paper").teacher
+        assert isinstance(teacher, Given)
+        assert (teacher.weights, teacher.source) == ("b627a593", "ResNet34_Weights.IMAGENET1K_V1")
+        assert (teacher.recipe.name, teacher.recipe.resize, teacher.recipe.in_size) == ("IN", 256, 224)
+
+    def test_the_same_file_is_the_same_teacher_whoever_brings_it(self, job):
+        where = {"student": "resnet18-imagenet", "teacher": "resnet34-imagenet", "recipe": "IN", "profile": "paper"}
+        named = job(**where)
+        path = Path("resnet34.pth")
+        brought = job(**where, given={"resnet34-imagenet": Weights("b627a593" + "0" * 56, path)})
+        assert brought.teacher.source == path
+        assert (brought.teacher.id, brought.id) == (named.teacher.id, named.id)
+        other = job(**where, given={"resnet34-imagenet": Weights("b627a594" + "0" * 56, path)})
+        assert other.teacher.weights.startswith("b627a594")
+        assert other.teacher.id != named.teacher.id
+        assert other.id != named.id
+
+    def test_given_weights_teach_in_every_recipe_and_train_nobody(self, job, book):
+        given = {"wrn-40-2": Weights("ab" * 32, Path("a.pt"))}
+        for recipe in ("CRD100", "C10-WRN"):
+            run = job(teacher="wrn-40-2", recipe=recipe, given=given)
+            assert isinstance(run.teacher, Given)
+            assert (run.teacher.recipe.name, run.teacher.weights) == (recipe, "ab" * 32)
+            assert run.needs == (run.teacher,)
+            assert run.id != job(teacher="wrn-40-2", recipe=recipe).id
+        assert job(given=given) == job()  # another teacher
+        alone = job("student", "wrn-40-2", given=given)
+        assert alone == job("student", "wrn-40-2")
+        assert isinstance(book(given=given).teacher(Teacher("CRD100", "wrn-40-4")), Run)
+
+    def test_digits_have_no_use_for_torchvisions_weights(self, job):
+        teacher = job(student="resnet18-imagenet", teacher="resnet34-imagenet", recipe="IN").teacher
+        assert isinstance(teacher, Run)
+
+
+class TestStages:
+    WHERE: ClassVar = {"recipe": "CRD100", "profile": "paper"}
+
+    def test_a_students_first_stage_is_its_own(self, job):
+        runs = [job("ab", "wrn-16-2", "wrn-40-2", seed=seed, **self.WHERE) for seed in range(3)]
+        stages = [run.stages[0] for run in runs]
+        assert len({*stages}) == 3
+        assert [(stage.network, stage.seed, stage.student) for stage in stages] == [
+            ("wrn-16-2", seed, True) for seed in range(3)
+        ]
+        assert all(run.needs == (run.teacher, *run.stages) for run in runs)
+        assert all(stage.teacher == runs[0].teacher for stage in stages)
+
+    def test_a_teachers_first_stage_is_shared_by_students_and_seeds_of_one_rate(self, job):
+        def stage(student, seed=0, teacher="vgg13", **changes):
+            return job("ft", student, teacher, seed=seed, **self.WHERE, **changes).stages[0]
+
+        shared = {
+            stage("mobilenetv2-half"),
+            stage("mobilenetv2-half", seed=2),
+            stage("shufflenetv1"),
+            stage("resnet20"),
+        }
+        assert len(shared) == 1
+        [paraphraser] = shared
+        assert (paraphraser.network, paraphraser.seed, paraphraser.student) == ("vgg13", 0, False)
+        assert stage("vgg8") != paraphraser
+        assert stage("mobilenetv2-half", teacher="resnet50-crd") != paraphraser
+        # The weight belongs to the run.
+        assert stage("resnet20", **{"objectives.ft.weight": 7.0}) == paraphraser
+
+    def test_a_pair_that_a_method_cannot_join_has_no_first_stage(self, job):
+        run = job("fsp", "wrn-40-1", "wrn-40-2", **self.WHERE)
+        assert (run.applies, run.stages) == (False, ())
+        assert job("fsp", "wrn-16-2", "wrn-40-2", **self.WHERE).applies
+
+    def test_stages_of_a_sum_come_before_it_and_two_cannot_train_one_student(self, job):
+        run = job("ab+ft+kd", "wrn-16-2", "wrn-40-2", **self.WHERE)
+        assert [(stage.term.name, stage.student) for stage in run.stages] == [("ab", True), ("ft", False)]
+        with pytest.raises(UserError, match="ab and fsp cannot be summed"):
+            job("ab+fsp", "wrn-16-2", "wrn-40-2", **self.WHERE)
+
+
+class TestTrials:
+    def test_are_tested_on_held_out_training_images(self, book, job):
+        method = parse_method("srrl[tuned]")
+        teacher = Teacher("C100", "wrn-40-4")
+        for profile, held in (("paper", 5000), ("quick", 5000), ("digits", 120)):
+            trials = book(profile).trials("C100", "wrn-16-2", method, teacher)
+            runs = [job(name, profile=profile) for name in ("srrl", "srrl[sr=5]", "srrl[fm=10]")]
+            assert [trial.recipe.holdout for trial in trials] == [held] * 3
+            assert trials == [replace(run, recipe=replace(run.recipe, holdout=held)) for run in runs]
+            assert {trial.teacher for trial in trials} == {runs[0].teacher}
+            assert not {*trials} & {*runs}
+        [told, *_] = book("paper", **{"tuning.holdout": 77}).trials("C100", "wrn-16-2", method, teacher)
+        assert told.recipe.holdout == 77
+
+    def test_are_the_declared_ones_whatever_the_recipe_says(self, book):
+        method, teacher = parse_method("srrl[tuned]"), Teacher("CRD100", "resnet32x4")
+        plain = book("paper").trials("CRD100", "shufflenetv1", method, teacher)
+        assert book("paper", preset="authors").trials("CRD100", "shufflenetv1", method, teacher) == plain
+
+    def test_first_stages_hold_the_same_images_out(self, book):
+        method = parse_method("ab+srrl[tuned]")
+        trials = book("paper").trials("CRD100", "wrn-16-2", method, Teacher("CRD100", "wrn-40-2"))
+        assert [[stage.recipe.holdout for stage in trial.stages] for trial in trials] == [[5000]] * 3
+        assert len({trial.stages for trial in trials}) == 1
+
+
+class TestProbesAndAnalyses:
+    def test_a_probe_looks_at_the_network_as_the_run_made_it(self, book, job):
+        for profile in layers.names("profile"):
+            for student in ("wrn-16-4", "mobilenetv2-cifar"):
+                run = job("srrl", student, seed=2, profile=profile)
+                for recipe in ("PROBE-STL10", "PROBE-CIFAR100"):
+                    probe = book(profile).probe(recipe, run)
+                    assert (probe.base, probe.network, probe.seed, probe.recipe.name) == (run, student, 2, recipe)
+                    assert (probe.recipe.in_size, probe.recipe.width) == (run.recipe.in_size, run.recipe.width)
+
+    def test_a_measure_that_compares_has_a_teacher(self, book, job):
+        teacher = Teacher("C100", "wrn-40-4")
+        made = {name: book("paper").analysis(name, job(profile="paper", seed=1), teacher) for name in MEASURES}
+        assert {name: analysis.teacher is not None for name, analysis in made.items()} == MEASURES
+        for analysis in made.values():
+            assert (analysis.network, analysis.seed) == ("wrn-16-2", 1)
+            assert analysis.recipe == replace(job(profile="paper").recipe, precision="fp32")
+
+    def test_a_student_alone_is_compared_with_the_teacher_of_its_pair(self, book, job):
+        analysis = book().analysis("similarity", job("student"), Teacher("C100", "wrn-40-4"))
+        assert analysis.subject.teacher is None
+        assert analysis.teacher == job("student", "wrn-40-4")
+        assert analysis.pair == "wrn-40-4--wrn-16-2"

@@ -1,0 +1,97 @@
+from dataclasses import replace
+
+import pytest
+
+from benchmark import catalog
+from benchmark.errors import UserError
+from benchmark.objectives import parse_method
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "student",
+        "kd",
+        "at+kd",
+        "kd[temperature=2]",
+        "srrl[fm]",
+        "kd+srrl[sr]",
+        "srrl[fm=0.5,layers=conv2+last]",
+        "srrl[tuned]",
+        "at[last=2]+srrl[tuned]",
+    ],
+)
+def test_canonical_names_read_back(name):
+    assert parse_method(name).name == name
+
+
+def test_an_option_asked_for_stays_in_the_name_even_where_it_is_the_default():
+    assert parse_method("at[last=0]").name == "at[last=0]"
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("student", "Student"), ("kd", "KD"), ("srrl[sr]+kd", "KD+SRRL[sr]"), ("srrl[ tuned ]", "SRRL[tuned]")],
+)
+def test_titles_are_the_methods_own(name, title):
+    assert parse_method(name).title == title
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("srll", "unknown method 'srll': did you mean 'srrl'?"),
+        ("kd+srll", "unknown method 'srll': did you mean 'srrl'?"),
+        ("kd[temprature=2]", "unknown option of kd 'temprature': did you mean 'temperature'?"),
+        ("srrl[sl]", "unknown variant of srrl 'sl': did you mean 'sr'?"),
+        ("kd[temperature=hot]", "temperature of kd must be of type float like 4.0, not 'hot'"),
+        ("kd[temperature=true]", "must be of type float"),
+        ("kd[temperature=NaN]", "must be of type float"),
+        ("kd[temperature=1e999]", "must be of type float"),
+        ("kd[temperature=[1]]", "cannot read method"),
+        ("at[last=1.5]", "last of at must be of type int like 0, not 1.5"),
+        ("srrl[form=2]", "form of srrl must be of type str like 'l2', not 2"),
+        ("srrl[form=l3]", "unknown form of srrl 'l3': did you mean 'l2'?"),
+        ("srrl[form=../../x]", "form of srrl must be of type str"),
+        ("kd[temperature=2,temperature=3]", "gives kd's option temperature twice"),
+        ("srrl[sr,fm=0.5]", "gives srrl's option fm twice"),
+        ("kd+kd[temperature=2]", "names a term twice"),
+        ("srrl+srrl[tuned]", "names a term twice"),
+        ("kd+student", "student is cross-entropy alone"),
+        ("student[x=1]", "student is cross-entropy alone"),
+        ("student[tuned]", "student is cross-entropy alone"),
+        ("kd[tuned]", "kd declares no candidates to choose among"),
+        ("srrl[tuned,fm=2]", "unknown variant of srrl 'tuned'"),
+        *((text, "cannot read method") for text in ("", "kd+", "+kd", "kd[", "kd]", "kd[temperature=2", "kd[x]y")),
+    ],
+)
+def test_a_wrong_name_is_one_line(name, says):
+    with pytest.raises(UserError) as caught:
+        parse_method(name)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tuned_method_stands_for_its_candidates():
+    trials = parse_method("kd[temperature=2]+srrl[tuned]").trials
+    declared = catalog.method("srrl").candidates
+    assert len(trials) == len(declared) > 1
+    for trial, candidate in zip(trials, declared, strict=True):
+        assert trial.tuned is None
+        assert dict(trial.terms) == {"kd": {"temperature": 2.0}, "srrl": candidate}
+        assert parse_method(trial.name) == trial
+    assert parse_method("srrl").trials == ()
+
+
+def test_one_term_at_a_time_is_tuned(monkeypatch):
+    info = replace(catalog.method("kd"), candidates=({"temperature": 2},))
+    monkeypatch.setitem(catalog.methods(), "kd", info)
+    with pytest.raises(UserError, match="one term at a time can be tuned"):
+        parse_method("kd[tuned]+srrl[tuned]")
+
+
+def test_a_wrong_candidate_is_an_error(monkeypatch):
+    info = replace(catalog.method("kd"), candidates=({"temperature": "hot"},))
+    monkeypatch.setitem(catalog.methods(), "kd", info)
+    with pytest.raises(UserError, match="temperature of kd must be of type float"):
+        assert parse_method("kd[tuned]").trials

@@ -1,0 +1,142 @@
+from dataclasses import replace
+
+import pytest
+
+from benchmark import tables
+from benchmark.book import Teacher
+from benchmark.plan import Cohort, Plan
+
+
+@pytest.fixture
+def runs(job):
+    """Two students of one teacher, and what they need."""
+    where = {"recipe": "CRD100", "student": "wrn-16-2", "teacher": "wrn-40-2"}
+    return [job("kd", **where), job("fsp", **where)]
+
+
+@pytest.fixture
+def plan():
+    """Factory of plans that consist of cohorts alone."""
+
+    def make(*cohorts, states=None, cells=None):
+        jobs = tuple(job for cohort in cohorts for job in cohort.runs)
+        states = {job.id: "missing" for job in jobs} | (states or {})
+        return Plan((tables.load("6"),), jobs, cells or {}, {}, states, cohorts, (), ())
+
+    return make
+
+
+class TestCohort:
+    def test_needs_what_its_members_need(self, runs):
+        kd, fsp = runs
+        assert Cohort((kd, fsp)).needs == {kd.teacher, fsp.stages[0]}
+        assert Cohort((kd.teacher,)).needs == frozenset()
+        assert Cohort((kd,)).teacher == kd.teacher
+        assert Cohort((kd.teacher,)).teacher is None
+
+    def test_goes_on_without_some(self, runs):
+        kd, fsp = runs
+        cohort = Cohort((kd, fsp), 3.0, 2.0)
+        assert cohort.without([kd]) == Cohort((fsp,), 3.0, 2.0)
+        assert cohort.without([kd]).needs == {*fsp.needs}
+        assert cohort.without([kd.teacher]) == cohort
+        assert cohort.without(runs).runs == ()
+
+    def test_says_what_it_is(self, runs, kinds):
+        kd, fsp = runs
+        names = {kind: str(Cohort((job,))) for kind, job in kinds(seed=1).items()}
+        assert names == {
+            "train": "wrn-40-2 -> wrn-16-2, seed 1, 1 run",
+            "stage": "wrn-40-2 -> wrn-16-2, seed 1, 1 first stage",
+            "evaluate": "no teacher -> wrn-40-2, seed 0, 1 evaluation",
+            "probe": "no teacher -> wrn-16-2, seed 1, 1 probe",
+            "analyse": "wrn-40-2 -> wrn-16-2, seed 1, 1 analysis",
+        }
+        other = replace(kd, network="wrn-40-1")
+        assert str(Cohort((kd, fsp, other))) == "wrn-40-2 -> wrn-16-2, wrn-40-1, seed 0, 3 runs"
+
+
+class TestPlan:
+    def test_counts_what_is_missing_by_kind(self, runs, kinds, plan):
+        made = kinds()
+        looks = [replace(made["analyse"], measure=measure) for measure in ("similarity", "distance")]
+        cohorts = [Cohort((job,), 2.0, 1.0) for job in (*runs, made["stage"], made["probe"])]
+        full = plan(*cohorts, Cohort(tuple(looks), 3.0, 3.0))
+        assert full.count_missing() == "2 runs, 1 first stage, 1 probe, 2 analyses"
+        assert (full.missing, full.seconds) == (6, 11.0)
+        assert plan(*cohorts[:1]).count_missing() == "1 run"
+        assert plan().count_missing() == ""
+
+    def test_a_run_between_networks_that_its_method_cannot_pair_is_none(self, job, plan):
+        where = {"recipe": "CRD100", "teacher": "wrn-40-2"}
+        vain = [job("fsp", "wrn-40-1", seed=seed, **where) for seed in range(3)]
+        made = plan(Cohort((job("kd", "wrn-40-1", **where), *vain)))
+        assert made.count_missing() == "1 run, 3 not applicable"
+        assert made.missing == 4
+
+    def test_is_summed_up_by_recipe(self, book, job, plan):
+        run = job("kd", "wrn-16-4")
+        probe = book().probe("PROBE-STL10", run)
+        looks = tuple(book().analysis(measure, run, Teacher("C100", "wrn-40-4")) for measure in ("clusters", "tsne"))
+        made = plan(
+            Cohort((run.teacher,)),
+            Cohort((run,)),
+            Cohort((probe,)),
+            Cohort(looks),
+            states={run.id: "cached", run.teacher.id: "cached", probe.id: "failed"},
+            cells={"one": (run,), "two": (probe,)},
+        )
+        assert made.summary() == [
+            "2 cells, 5 jobs (2 runs, 1 probe, 2 analyses): 2 cached, 1 failed, 2 missing",
+            "  C100: 2 runs, 2 analyses",
+            "  PROBE-STL10: 1 probe",
+        ]
+
+    def test_is_told_to_machines(self, kinds, plan):
+        made = kinds(seed=1)
+        run, probe, analysis = made["train"], made["probe"], made["analyse"]
+        told = plan(
+            Cohort((run,), 1.26),
+            Cohort((probe,), 2.0),
+            Cohort((analysis,), 3.0),
+            states={run.id: "cached"},
+            cells={"a": (run,), "b": (run, probe)},
+        ).to_json()
+        common = {"student": "wrn-16-2", "seed": 1}
+        assert told["runs"] == [
+            {
+                "id": run.id,
+                "kind": "train",
+                "table_cells": ["a", "b"],
+                "dataset": "digits",
+                "teacher": "wrn-40-2",
+                "method": "fsp",
+                "state": "cached",
+                **common,
+            },
+            {
+                "id": probe.id,
+                "kind": "probe",
+                "table_cells": ["b"],
+                "dataset": "digits-for-stl10",
+                "teacher": None,
+                "method": "fsp, probe on digits-for-stl10",
+                "state": "missing",
+                **common,
+            },
+            {
+                "id": analysis.id,
+                "kind": "analyse",
+                "table_cells": [],
+                "dataset": "digits",
+                "teacher": "wrn-40-2",
+                "method": "fsp, similarity",
+                "state": "missing",
+                **common,
+            },
+        ]
+        assert told["cohorts"] == [
+            {"runs": [run.id], "teacher": "wrn-40-2", "estimated_seconds": 1.3},
+            {"runs": [probe.id], "teacher": None, "estimated_seconds": 2.0},
+            {"runs": [analysis.id], "teacher": "wrn-40-2", "estimated_seconds": 3.0},
+        ]

@@ -1,0 +1,222 @@
+import hashlib
+
+import pytest
+
+from benchmark import devices, tables
+from benchmark.arguments import parser
+from benchmark.book import Teacher
+from benchmark.errors import UserError
+from benchmark.jobs import Given
+from benchmark.request import Request
+
+
+@pytest.fixture
+def request_for(tmp_path):
+    """What arguments mean, in profile digits and with folders of this test."""
+
+    def make(*words, profile="digits"):
+        where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
+        return Request(parser().parse_args([*words, *where, *(["--profile", profile] if profile else [])]))
+
+    return make
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(b"weights of a teacher")
+    return path
+
+
+def shown(request):
+    return [table.stem for table in request.tables]
+
+
+ALL_TABLES = [f"table{number:02d}" for number in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("words", "stems"),
+    [
+        (["--table", "6"], ["table06"]),
+        (["--figure", "2"], ["figure02"]),
+        (["--table", "6", "--figure", "2"], ["table06", "figure02"]),
+        (["--figure", "all"], ["figure02"]),
+        (["--table", "6", "--figure", "all"], ["table06", "figure02"]),
+        (["--table", "all"], [*ALL_TABLES, "figure02"]),
+        (["--table", "all", "--figure", "2"], [*ALL_TABLES, "figure02"]),
+        ([], [*ALL_TABLES, "figure02"]),
+    ],
+)
+def test_tables_and_figures(words, stems, request_for):
+    assert shown(request_for(*words)) == stems
+
+
+@pytest.mark.parametrize(("words", "says"), [(["--table", "13"], "table '13'"), (["--figure", "6"], "figure '6'")])
+def test_unknown_tables_and_figures(words, says, request_for):
+    with pytest.raises(UserError, match=f"unknown {says}"):
+        assert request_for(*words).tables
+
+
+def test_of_all_tables_those_are_taken_that_the_selection_speaks_of(request_for):
+    chosen = request_for("--table", "all", "--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd")
+    assert shown(chosen) == ["table06", "table10"]
+    assert {cell.student for table in chosen.tables for cell in table.cells()} == {"wrn-16-2"}
+    assert [table.stem for table in chosen.whole_tables] == ["table06", "table10"]
+    assert chosen.whole_tables[0] == tables.load("6")
+    with pytest.raises(UserError, match="no pair of this table matches 'wrn-99:\\*'"):
+        assert request_for("--table", "all", "--pairs", "wrn-99:*").tables
+
+
+def test_whole_tables_are_those_of_the_paper_and_those_with_added_methods(request_for):
+    whole = request_for("--table", "6", "--methods", "kd,srrl[tuned]").whole_tables
+    assert [table.stem for table in whole] == ["table06", "table06+srrl[tuned]"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "gpus", "expected"),
+    [
+        (None, 0, ("digits", "there is no CUDA device")),
+        (None, 1, ("paper", "there is a CUDA device")),
+        ("quick", 0, ("quick", "as asked")),
+        ("digits", 1, ("digits", "as asked")),
+    ],
+)
+def test_the_profile_and_why(profile, gpus, expected, request_for, monkeypatch):
+    monkeypatch.setattr(devices, "cuda_devices", lambda: gpus)
+    chosen = request_for("--table", "6", profile=profile)
+    assert chosen.profile == expected
+    assert chosen.book.profile.name == expected[0]
+
+
+def test_where_results_lie(request_for, tmp_path):
+    plain, changed = request_for("--table", "6"), request_for("--table", "6", "--set", "epochs=2")
+    assert (plain.store.results, plain.store.checkpoints) == (
+        tmp_path / "results" / "digits",
+        tmp_path / "checkpoints" / "digits",
+    )
+    assert changed.store.results.name == changed.store.checkpoints.name == changed.book.folder != "digits"
+    # What a preset or a teacher changes has ids of its own, so it needs no folder.
+    assert request_for("--table", "6", "--preset", "authors").store == plain.store
+
+
+def test_a_digits_worker_has_one_thread_on_the_cpu(request_for, monkeypatch):
+    monkeypatch.setattr(devices, "cuda_devices", lambda: 2)
+    assert request_for("--table", "6", "--jobs", "3").workers == (["cpu"] * 3, 1)
+    assert request_for("--table", "6", "--jobs", "2", profile="quick").workers[0] == ["cuda:0", "cuda:1"]
+    assert request_for("--table", "6", "--device", "cpu", "--jobs", "1", profile="quick").workers[0] == ["cpu"]
+
+
+def test_plain_tables_have_no_variants(request_for):
+    plain = request_for("--table", "6")
+    assert (plain.changes, plain.set_values, plain.variants, plain.given) == ((), (), (), {})
+
+
+def test_a_preset_is_told_and_stands_in_names(request_for):
+    chosen = request_for("--table", "12", "--preset", "authors", "--set", "lr=0.2", "--set", "epochs=3")
+    assert chosen.set_values == ("epochs=3", "lr=0.2")
+    assert chosen.changes[:2] == chosen.set_values
+    assert chosen.changes[2].startswith("preset authors (weights that")
+    assert chosen.variants == ("authors",)
+    with pytest.raises(UserError, match="unknown preset 'author': did you mean 'authors'"):
+        assert request_for("--table", "12", "--preset", "author").book
+
+
+class TestTeacher:
+    TABLE = ("--table", "12", "--pairs", "resnet32x4:shufflenetv1", "--methods", "kd", "--seeds", "1")
+
+    def test_from_a_file_is_measured_in_place_of_training(self, request_for, weights):
+        sha = hashlib.sha256(weights.read_bytes()).hexdigest()
+        chosen = request_for(*self.TABLE, "--teacher", f"resnet32x4={weights}")
+        [given, run] = chosen.plan(chosen.tables).jobs
+        assert isinstance(given, Given)
+        assert (given.network, given.weights, given.source) == ("resnet32x4", sha, weights.resolve())
+        assert run.teacher == given
+        [_, trained] = request_for(*self.TABLE).plan(chosen.tables).jobs
+        assert trained.id != run.id
+        assert trained.teacher != given
+
+    def test_other_weights_are_another_teacher_with_other_students(self, request_for, weights):
+        words = (*self.TABLE, "--teacher", f"resnet32x4={weights}")
+        one = request_for(*words)
+        before = one.plan(one.tables).jobs
+        moved = weights.rename(weights.with_name("moved.pt"))
+        other = request_for(*self.TABLE, "--teacher", f"resnet32x4={moved}")
+        assert other.plan(other.tables).jobs == before
+        assert other.variants == one.variants
+        weights.write_bytes(b"weights of another teacher")
+        other = request_for(*words)
+        assert not {*other.plan(other.tables).jobs} & {*before}
+        assert other.variants != one.variants
+
+    def test_stands_in_names_and_captions(self, request_for, weights):
+        sha = hashlib.sha256(weights.read_bytes()).hexdigest()
+        words = ("--preset", "authors", "--teacher", f"resnet32x4={weights}")
+        chosen = request_for(*self.TABLE, *words)
+        assert chosen.variants == ("authors", f"resnet32x4@{sha[:8]}")
+        assert f"teacher resnet32x4 from a file (SHA-256 {sha[:12]})" in chosen.changes
+
+    def test_may_be_several_and_at_home(self, request_for, weights, monkeypatch):
+        monkeypatch.setenv("HOME", str(weights.parent))
+        words = ["--teacher", f"vgg13={weights}", "--teacher", "resnet50-crd=~/weights.pt"]
+        chosen = request_for("--table", "12", *words)
+        assert set(chosen.given) == {"vgg13", "resnet50-crd"}
+        assert chosen.given["resnet50-crd"].source == weights.resolve()
+        given = {job.network for job in chosen.plan(chosen.tables).jobs if isinstance(job, Given)}
+        assert given == {"vgg13", "resnet50-crd"}
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("resnet32x4", "--teacher resnet32x4: write --teacher NETWORK=FILE"),
+            ("resnet32x4=", "--teacher resnet32x4=: write --teacher NETWORK=FILE"),
+            ("resnet32x44={file}", "unknown network 'resnet32x44': did you mean 'resnet32x4'"),
+            ("={file}", "unknown network ''"),
+            ("resnet32x4={file}.gone", "--teacher resnet32x4: there is no file"),
+            ("resnet32x4={folder}", "--teacher resnet32x4: there is no file"),
+            ("vgg13={file}", "unknown teacher of these pairs 'vgg13'.*known are resnet32x4$"),
+            ("shufflenetv1={file}", "unknown teacher of these pairs 'shufflenetv1'"),
+        ],
+    )
+    def test_that_cannot_be_is_named(self, text, says, request_for, weights):
+        chosen = request_for(*self.TABLE, "--teacher", text.format(file=weights, folder=weights.parent))
+        with pytest.raises(UserError, match=says) as caught:
+            chosen.plan(chosen.tables)
+        assert "\n" not in str(caught.value)
+
+
+class TestEverything:
+    TABLE = ("--table", "9", "--methods", "srrl", "--seeds")
+
+    def finish(self, request, *seeds):
+        for seed in seeds:
+            [cell] = [cell for cell in tables.load("9").cells() if (cell.method, cell.metric) == ("srrl", "top1")]
+            [job] = request.plan([tables.load("9")], [seed]).cells[cell.name]
+            metrics = {"last": {"top1": 90.0}}
+            request.store.write(job, "done", {"device": "cpu"}, metrics=metrics)
+
+    @pytest.mark.parametrize(
+        ("asked", "there", "expected"),
+        [
+            ("1", [], [0]),
+            ("1", [0, 1, 2], [0, 1, 2]),
+            ("1", [2], [0, 2]),
+            ("4,", [1], [1, 4]),
+            ("4,", [3], [4]),
+            ("3", [], [0, 1, 2]),
+        ],
+    )
+    def test_whole_tables_keep_the_seeds_that_there_are(self, asked, there, expected, request_for):
+        chosen = request_for(*self.TABLE, asked)
+        self.finish(chosen, *there)
+        plan, seeds = chosen.everything()
+        assert list(seeds) == expected
+        assert list(plan.tables) == [tables.load("9")]
+        cells = [cell for cell in tables.load("9").cells() if cell.method != tables.TEACHER]
+        assert all([job.seed for job in plan.cells[cell.name]] == expected for cell in cells)
+
+    def test_a_teachers_record_is_no_students(self, request_for):
+        chosen = request_for(*self.TABLE, "3,")
+        teacher = chosen.book.teacher(Teacher("C100", "wrn-40-4"))
+        chosen.store.write(teacher, "done", {"device": "cpu"}, metrics={"last": {"top1": 90.0}})
+        assert list(chosen.everything()[1]) == [3]

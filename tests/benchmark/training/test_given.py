@@ -1,0 +1,160 @@
+"""Published weights as a teacher."""
+
+import hashlib
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from benchmark.book import Teacher, Weights
+from benchmark.errors import UserError
+from benchmark.objectives import parse_method
+from benchmark.training.cohort import _Cohort
+
+TEACHER = Teacher("C100", "wrn-16-2")
+NAMES = (
+    (r"^group", "block"),
+    (r"\.first\.", ".layer.0."),
+    (r"\.rest\.(\d+)\.", lambda match: f".layer.{int(match[1]) + 1}."),
+    (r"\.norm([12])\.", r".bn\1."),
+    (r"\.shortcut\.", ".convShortcut."),
+    (r"^norm\.", "bn1."),
+    (r"^classifier\.", "fc."),
+)
+"""What turns this project's names of a wide ResNet's weights into RepDistiller's."""
+
+
+def _published(name):
+    for pattern, replacement in NAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+@pytest.fixture
+def network(teacher_job, leave_network):
+    """A trained teacher whose weights need full precision."""
+    network = leave_network(teacher_job)
+    with torch.no_grad():
+        network.classifier.bias.fill_(1 / 3)
+    return network
+
+
+@pytest.fixture
+def state(network):
+    return network.state_dict()
+
+
+@pytest.fixture
+def give(tmp_path, book):
+    """Writes a checkpoint and gives the book in which it is the teacher's, and its path."""
+
+    def make(content, name="ckpt_epoch_240.pth"):
+        path = tmp_path / name
+        torch.save(content, path)
+        sha = hashlib.sha256(path.read_bytes()).hexdigest()
+        return replace(book, given={TEACHER.network: Weights(sha, path)}), path
+
+    return make
+
+
+@pytest.mark.parametrize("rename", [_published, str], ids=["published", "own"])
+def test_checkpoint_becomes_a_teacher(rename, lab, give, network, state):
+    content = {"opt": {"lr": 0.05}, "epoch": 240, "model": {rename(name): tensor for name, tensor in state.items()}}
+    given, path = give(content)
+    job = given.teacher(TEACHER)
+    lab.train(job)
+    saved = load_file(lab.store.weights_path(job))
+    assert saved.keys() == state.keys()
+    assert all(saved[name].dtype == state[name].dtype for name in state)
+    assert all(torch.equal(saved[name], state[name]) for name in state)
+    record = lab.record(job)
+    assert (record["kind"], record["status"]) == ("evaluate", "done")
+    assert record["given"] == {"file": path.name}
+    assert record["spec"]["weights"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert record["metrics"]["params"] == sum(parameter.numel() for parameter in network.parameters())
+    assert record["metrics"]["last"] == pytest.approx(_measured(network, lab.source.test_batches(job.recipe)))
+    assert lab.store.settled(job) == "done"
+    assert lab.events[-1]["event"] == "done"
+
+
+def _measured(network, batches):
+    """Accuracies in percent of the first guess and the first two, and cross-entropy in nats."""
+    images, targets = map(torch.cat, zip(*batches, strict=True))
+    with torch.no_grad():
+        logits = network(images).logits.double()
+    right = logits.gather(1, targets[:, None])
+    ranks = (logits > right).sum(dim=1)
+    top1, topk = (100 * (ranks < k).double().mean().item() for k in (1, 2))
+    return {"top1": top1, "topk": topk, "loss": (logits.logsumexp(dim=1) - right[:, 0]).mean().item()}
+
+
+def test_names_are_not_ours_by_chance(state):
+    names = {_published(name) for name in state}
+    assert {"conv1.weight", "block1.layer.0.bn1.weight", "block2.layer.1.conv2.weight", "bn1.running_var"} <= names
+    assert {"block3.layer.0.convShortcut.weight", "fc.bias"} <= names
+    assert not any(name in names for name in ("norm.weight", "classifier.weight"))
+
+
+def test_students_know_whose_weights_taught_them(lab, give, state):
+    given, _ = give({"model": state})
+    job = given.run("C100", "wrn-10-2", parse_method("kd"), TEACHER, 0)
+    lab.train(job.teacher)
+    lab.train(job)
+    record, weights = lab.record(job), lab.store.weights_path(job.teacher)
+    assert record["status"] == "done"
+    assert record["spec"]["teacher"] == {"network": "wrn-16-2", "id": job.teacher.id}
+    assert record["provenance"]["teacher_weights"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert not lab.store.teacher_path(job.teacher).exists()  # it is kept where it came from
+
+
+def test_given_teacher_is_used_in_full_precision(lab, give, state):
+    given, _ = give({"model": state})
+    job = given.run("C100", "wrn-10-2", parse_method("kd"), TEACHER, 0)
+    lab.train(job.teacher)
+    used = _Cohort([job], lab.setting())._teacher.network.state_dict()
+    assert all(torch.equal(used[name], tensor) for name, tensor in state.items())
+    assert used["classifier.bias"][0] != torch.tensor(1 / 3).half().float()
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda state: state.pop("conv1.weight"), "conv1.weight is missing"),
+        (lambda state: state.update(more=torch.zeros(1)), "more is left over"),
+        (lambda state: state.update({"classifier.bias": torch.zeros(100)}), r"classifier.bias is \(100,\)"),
+    ],
+)
+def test_file_of_another_network_is_the_users_error(change, fault, lab, give, state):
+    change(state)
+    given, path = give({"model": state})
+    job = given.teacher(TEACHER)
+    with pytest.raises(UserError, match=f"teacher wrn-16-2.*{path.name}.*this is no wrn-16-2: {fault}"):
+        lab.train(job)
+    assert not lab.store.record_path(job).exists()
+    assert not lab.store.weights_path(job).exists()
+
+
+def test_file_without_weights_is_the_users_error(lab, give):
+    given, path = give({"epoch": 240})
+    with pytest.raises(UserError, match=f"teacher wrn-16-2.*{path.name} holds no state dict"):
+        lab.train(given.teacher(TEACHER))
+
+
+def test_file_that_changed_since_planning_is_the_users_error(lab, give, state):
+    given, path = give({"model": state})
+    job = given.teacher(TEACHER)
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(UserError, match=f"{path.name} is not the file any more that it was"):
+        lab.train(job)
+    assert not lab.store.record_path(job).exists()
+
+
+def test_file_that_is_gone_is_the_users_error(lab, give, state):
+    given, path = give({"model": state})
+    job = given.teacher(TEACHER)
+    path.unlink()
+    with pytest.raises(UserError, match=path.name):
+        lab.train(job)
+    assert not lab.store.record_path(job).exists()
