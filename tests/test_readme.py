@@ -8,22 +8,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = sorted((ROOT / "results").glob("*/tables/*.md"))
+PROFILES = sorted(path.name for path in (ROOT / "results").iterdir() if path.is_dir())
 
 
-@pytest.mark.parametrize("path", TABLES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_committed_table_follows_from_the_records(path, tmp_path):
-    """Rendered anew from the committed records alone, every form is the committed file."""
-    profile, number = path.parts[-3], path.stem.removeprefix("table").lstrip("0")
-    folder = tmp_path / "results" / profile
+@pytest.mark.parametrize("profile", PROFILES)
+def test_committed_tables_follow_from_the_records(profile, tmp_path):
+    """Rendered anew from the committed records alone, every form of every table and figure is the committed file."""
+    committed, folder = ROOT / "results" / profile, tmp_path / "results" / profile
     folder.mkdir(parents=True)
-    (folder / "records").symlink_to(path.parents[1] / "records")
-    command = [sys.executable, str(ROOT / "run_all.py"), "--table", number, "--profile", profile, "--render"]
-    folders = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
-    subprocess.run([*command, *folders], check=True, capture_output=True)
-    for suffix in (".md", ".tex", ".csv"):
-        rendered = folder / "tables" / f"{path.stem}{suffix}"
-        assert rendered.read_text(encoding="utf-8") == path.with_suffix(suffix).read_text(encoding="utf-8")
+    (folder / "records").symlink_to(committed / "records")
+    seeds = {re.match(r"seed(\d+)-", path.name)[1] for path in (committed / "records").rglob("*.json")}
+    command = [sys.executable, str(ROOT / "run_all.py"), "--table", "all", "--profile", profile, "--render"]
+    options = ["--seeds", ",".join([*sorted(seeds), ""]), "--results", str(tmp_path / "results")]
+    subprocess.run(
+        [*command, *options, "--checkpoints", str(tmp_path / "checkpoints")], check=True, capture_output=True
+    )
+    tables = sorted(path.relative_to(committed) for path in committed.glob("tables/*"))
+    assert {path.stem for path in tables} >= {f"table{number:02d}" for number in range(1, 13)}
+    for path in [*tables, *(path.relative_to(committed) for path in committed.glob("figures/*.md"))]:
+        assert (folder / path).read_text(encoding="utf-8") == (committed / path).read_text(encoding="utf-8"), path
 
 
 def test_shows_the_committed_table():

@@ -52,7 +52,9 @@ class _Cohort:
         self._begun = self._saved = time.monotonic()
 
     def run(self) -> None:
-        for member in [member for member in self._members if member.finished]:
+        resumed = [member for member in self._members if member.finished]
+        self._test(resumed)
+        for member in self._still_here(resumed):
             self._finish(member)
         while self._members:
             # Who resumed from an earlier epoch catches up before the others join again.
@@ -77,12 +79,30 @@ class _Cohort:
         for member in active:
             with self._guarded(member.job):
                 member.end_epoch()
-                member.evaluate(self._setting.source.test_batches(self._recipe))
+        active = self._still_here(active)
+        self._test(active)
         active = self._still_here(active)
         self._report(epoch, active, time.monotonic() - start)
         for member in active:
             if member.finished:
                 self._finish(member)
+
+    def _test(self, members: list[Member]) -> None:
+        """Keep what finished, and test whom it is time for, all in one pass over the test images."""
+        for member in members:
+            if member.finished:
+                with self._guarded(member.job):
+                    member.keep(self._setting.store)
+        members = [member for member in self._still_here(members) if member.tested]
+        tallies = {member.job: member.tally() for member in members}
+        for images, targets in self._setting.source.test_batches(self._recipe) if members else ():
+            for member in members:
+                with self._guarded(member.job):
+                    tallies[member.job].add(images, targets)
+            members = self._still_here(members)
+        for member in members:
+            with self._guarded(member.job):
+                member.note_test(tallies[member.job].metrics())
 
     def _still_here(self, active: list[Member]) -> list[Member]:
         return [member for member in active if member in self._members]
@@ -136,7 +156,7 @@ class _Cohort:
     def _finish(self, member: Member) -> None:
         setting, job = self._setting, member.job
         with self._guarded(job):
-            metrics = member.finish(setting.store, setting.source.test_batches(self._recipe))
+            metrics = member.result()
             if setting.store.teacher_path(job).is_file():
                 setting.store.keep_teacher(job)
             last = metrics["last"]

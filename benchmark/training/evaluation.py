@@ -14,29 +14,46 @@ from benchmark.training.views import resize
 from models import Features, Network
 
 
-def evaluate(
-    network: Network, batches: Iterable[tuple[Tensor, Tensor]], precision: str, top_k: int
-) -> dict[str, float]:
-    """Top-1 and top-k accuracy in percent and mean cross-entropy in nats, in evaluation mode.
+class Tally:
+    """Accuracy and cross-entropy of a network, batch by batch; in evaluation mode until the metrics are taken.
 
     Args:
-        network: left in the mode it was in.
-        batches: ``(images, targets)``, normalised, on the network's device.
+        network: on the batches' device.
         precision: of the forward pass.
         top_k: how many guesses the second accuracy counts.
     """
-    training = network.training
-    network.eval()
-    count, sums = 0, torch.zeros(3, dtype=torch.float64)
-    with torch.no_grad():
-        for images, targets in batches:
-            with autocast(precision, images.device):
-                logits = network(resize(images, network.in_size)).logits
-            sums = sums.to(logits.device) + _sums(logits.double(), targets, top_k)
-            count += len(targets)
-    network.train(training)
-    top1, topk, loss = (sums / count).tolist()
-    return {"top1": 100 * top1, "topk": 100 * topk, "loss": loss}
+
+    def __init__(self, network: Network, precision: str, top_k: int) -> None:
+        self._training = network.training
+        self._network = network.eval()
+        self._precision = precision
+        self._top_k = top_k
+        self._count = 0
+        self._sums = torch.zeros(3, dtype=torch.float64)
+
+    def add(self, images: Tensor, targets: Tensor) -> None:
+        """Take a batch of normalised images with their labels."""
+        with torch.no_grad():
+            with autocast(self._precision, images.device):
+                logits = self._network(resize(images, self._network.in_size)).logits
+            self._sums = self._sums.to(logits.device) + _sums(logits.double(), targets, self._top_k)
+        self._count += len(targets)
+
+    def metrics(self) -> dict[str, float]:
+        """Top-1 and top-k accuracy in percent and mean cross-entropy in nats; the network's mode is restored."""
+        self._network.train(self._training)
+        top1, topk, loss = (self._sums / self._count).tolist()
+        return {"top1": 100 * top1, "topk": 100 * topk, "loss": loss}
+
+
+def evaluate(
+    network: Network, batches: Iterable[tuple[Tensor, Tensor]], precision: str, top_k: int
+) -> dict[str, float]:
+    """The metrics of a `Tally` of all batches."""
+    tally = Tally(network, precision, top_k)
+    for images, targets in batches:
+        tally.add(images, targets)
+    return tally.metrics()
 
 
 def outputs(

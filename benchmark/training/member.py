@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,13 @@ from benchmark.store import Store, write_atomically
 from benchmark.training import optimizers
 from benchmark.training.checkpoints import pack, unpack
 from benchmark.training.curves import Curves
-from benchmark.training.evaluation import evaluate
+from benchmark.training.evaluation import Tally
 from benchmark.training.precision import autocast
 from benchmark.training.randomness import derive
 from benchmark.training.setting import DivergedError
 from benchmark.training.views import View
 from methods import Batch, Pair
 from models import Features, Network
-
-Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 class Member:
@@ -70,21 +68,11 @@ class Member:
         """Named parts of the loss of one batch, scalars that sum to it."""
         raise NotImplementedError
 
-    def evaluate(self, batches: Batches) -> None:
-        """Note the test accuracy after this epoch, where the recipe asks for it.
+    def keep(self, store: Store) -> None:
+        """Save what others need of the finished job; it is tested as it was saved."""
 
-        Raises:
-            DivergedError: the outputs are not finite.
-        """
-        if self.epoch % self.job.recipe.evaluate_every == 0 and not self.finished:
-            self._measure(batches)
-
-    def finish(self, store: Store, batches: Batches) -> dict[str, Any]:
-        """Save what others need and return the record's metrics.
-
-        Raises:
-            DivergedError: the outputs are not finite.
-        """
+    def result(self) -> dict[str, Any]:
+        """The record's metrics, after the last test."""
         raise NotImplementedError
 
     # What all do alike.
@@ -93,6 +81,27 @@ class Member:
     def finished(self) -> bool:
         """Whether the last epoch is trained."""
         return self.epoch >= self.job.recipe.epochs
+
+    @property
+    def tested(self) -> bool:
+        """Whether the network has to be tested after this epoch."""
+        return self.network is not None and (self.finished or self.epoch % self.job.recipe.evaluate_every == 0)
+
+    def tally(self) -> Tally:
+        """What a test of the network adds up in."""
+        assert self.network is not None
+        return Tally(self.network, self.job.recipe.precision, self.job.recipe.top_k)
+
+    def note_test(self, metrics: Mapping[str, float]) -> None:
+        """Keep a test's metrics.
+
+        Raises:
+            DivergedError: the outputs were not finite.
+        """
+        # The last step of an epoch can break weights whose losses were all finite.
+        if not math.isfinite(metrics["loss"]):
+            raise DivergedError(f"diverged: the outputs on test images are not finite after epoch {self.epoch}")
+        self.curves.add_test(self.epoch, metrics)
 
     def begin_epoch(self) -> None:
         """Set the epoch's learning rate."""
@@ -178,15 +187,6 @@ class Member:
         with autocast(self.job.recipe.precision, self.device):
             features: Features = self.network(view.at(self.network.in_size))
         return features.full()
-
-    def _measure(self, batches: Batches) -> None:
-        if self.network is None:
-            return
-        metrics = evaluate(self.network, batches, self.job.recipe.precision, self.job.recipe.top_k)
-        # The last step of an epoch can break weights whose losses were all finite.
-        if not math.isfinite(metrics["loss"]):
-            raise DivergedError(f"diverged: the outputs on test images are not finite after epoch {self.epoch}")
-        self.curves.add_test(self.epoch, metrics)
 
     def _note(self, names: list[str], values: Tensor, images: int) -> None:
         self._parts = names

@@ -14,7 +14,7 @@ from torch.nn import functional
 from benchmark.data import describe
 from benchmark.jobs import Job, Probe, Run, Stage
 from benchmark.store import Store
-from benchmark.training.member import Batches, Member
+from benchmark.training.member import Member
 from benchmark.training.objective import ObjectiveLoss, build_method
 from benchmark.training.randomness import seeded
 from benchmark.training.views import View
@@ -69,14 +69,14 @@ class Student(Member):
         parts: dict[str, Tensor] = self.loss(student, view, batch)
         return parts
 
-    def finish(self, store: Store, batches: Batches) -> dict[str, Any]:
-        """Save the weights and measure them as saved."""
+    def keep(self, store: Store) -> None:
         path = store.weights_path(self.job)
         save_weights(self.network, path, self.job)
         load_weights(self.network, path, self.job)
         if self.loss.connects:
             save_state(self.loss.state_dict(), store.terms_path(self.job), self.job)
-        self._measure(batches)
+
+    def result(self) -> dict[str, Any]:
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         return {"params": parameters, "last": self.curves.metrics(-1), "best": self.curves.best}
 
@@ -110,15 +110,18 @@ class FirstStage(Member):
         teacher = view.teacher(train_mode=self._train_mode)
         return self._method.prepare(student or teacher, teacher, batch)
 
-    def evaluate(self, batches: Batches) -> None:
-        """No test: a trunk alone classifies nothing."""
+    @property
+    def tested(self) -> bool:
+        """Never: a trunk alone classifies nothing."""
+        return False
 
-    def finish(self, store: Store, batches: Batches) -> dict[str, Any]:
-        """Save all in full precision: its runs go on from here."""
-        del batches
+    def keep(self, store: Store) -> None:
+        """Save all in full precision: the runs go on from here."""
         network = _prefixed(self.network.state_dict(), "network.") if self.network else {}
         prepared = _prefixed(self._method.prepared().state_dict(), "method.")
         save_state(network | prepared, store.weights_path(self.job), self.job)
+
+    def result(self) -> dict[str, Any]:
         losses = [values[-1] for values in self.curves.state["parts"].values()]
         return {"last": {"epoch": self.epoch, "loss": sum(losses)}}
 
@@ -151,9 +154,7 @@ class LinearProbe(Member):
         assert student is not None
         return {"ce": functional.cross_entropy(student.logits, batch.targets)}
 
-    def finish(self, store: Store, batches: Batches) -> dict[str, Any]:
-        del store
-        self._measure(batches)
+    def result(self) -> dict[str, Any]:
         return {"last": self.curves.metrics(-1), "best": self.curves.best}
 
 

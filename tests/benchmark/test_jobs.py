@@ -17,11 +17,11 @@ from benchmark.recipe import RECIPE_KEYS
 SEEN = {"name", "dataset", "crop", "crop_size", "resize", "mean", "std", "holdout", "precision"}
 SEEN |= {"in_size", "width", "top_k"}
 PINNED = {
-    ("digits", "train"): "97d90ca34ba33a647c178ef0547a4524133cd69a720e2853427aa8309ca02113",
-    ("digits", "stage"): "1e0c61663a44b51a8d1638e664b98d01142a281b6270da282a39ca8bec464f53",
+    ("digits", "train"): "d30c93b7fa210d3236e53ad92a4e3505baf2b49f265adbb81241b0d4adaa6a5e",
+    ("digits", "stage"): "fa076243dd9854dd61f3b48ad576f306505ec930f4475bba0e58a9a1185a11a2",
     ("digits", "evaluate"): "18f95c61b8204b338f3ec35b38073e3767d67409001089ffe36a3d943b50396a",
-    ("digits", "probe"): "2eda48f7b298dbae4e9ec9c4ff51f38550d8b402915bdf8a32b0b9d13ed63836",
-    ("digits", "analyse"): "e7bdc66278498ac7de7098a60959199374c2744efca275e645e0d7632377fe5d",
+    ("digits", "probe"): "d514881c7a5bacdc7248eaaedae2116e3b7a36cac03bd1d90e7713e21ad60094",
+    ("digits", "analyse"): "6a1a9871125ca984ad6e34b58326d475ac840e450b720960d618f139e374b7b1",
     ("paper", "train"): "7c70356fd1c4da28a6c5738d87a411984df37ef9b8bff55ce95b302323368ef6",
     ("paper", "stage"): "0bd89293839cc19fe33ef9feedc3a9cbaf196345994ae95a2a7e4c3348e6ab2c",
     ("paper", "evaluate"): "34c6618dddc7aa8faf15445f549374fa9714e39e886e57328cbb73861324302b",

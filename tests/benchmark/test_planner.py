@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,13 @@ from benchmark.planner import make_plan
 from benchmark.store import FAILED, NOT_APPLICABLE, Store
 
 CPU = costs.SPEEDS["cpu"]
+load = cache(tables.load)
 ONE = ["wrn-40-4:wrn-16-2"]
 C100 = ["1", "2", "3", "4", "6", "9", "10"]
 
 
 def everything(profile):
-    chosen = [*map(tables.load, tables.numbers()), tables.load("2", "figure")]
+    chosen = [*map(load, tables.numbers()), load("2", "figure")]
     nowhere = Store(Path(os.devnull), Path(os.devnull))
     return make_plan(chosen, Book(layers.load_profile(profile), {}), (0, 1, 2), nowhere, CPU)
 
@@ -35,7 +37,7 @@ def whole():
 @pytest.fixture
 def plan(book, store):
     def make(methods=None, pairs=None, seeds=(0, 1, 2), *, table="6", kind="table", retry=False, **scale):
-        chosen = [tables.load(table, kind).select(methods, pairs)]
+        chosen = [load(table, kind).select(methods, pairs)]
         return make_plan(chosen, book(**scale), seeds, store, CPU, retry=retry)
 
     return make
@@ -232,7 +234,7 @@ def test_who_needs_another_stream_trains_apart(changes, together, book, store):
         layered,
         profile=replace(layered.profile, layers=(*layered.profile.layers, Layer(changes, {"student": "wrn-16-4"}))),
     )
-    made = make_plan([tables.load("6").select(["kd"], ["wrn-40-4:wrn*"])], layered, (0,), store, CPU)
+    made = make_plan([load("6").select(["kd"], ["wrn-40-4:wrn*"])], layered, (0,), store, CPU)
     found = [{job.network for job in cohort.runs} for cohort in made.cohorts if cohort.teacher]
     both = [{"wrn-16-2", "wrn-16-4"}] if together else [{"wrn-16-2"}, {"wrn-16-4"}]
     assert sorted(found, key=sorted) == both
@@ -540,7 +542,7 @@ class TestTuned:
         assert len(made.choices) == 2
 
     def test_a_preset_changes_no_candidate(self, book, store):
-        [table] = [tables.load("12").select(["srrl[tuned]"], ["resnet32x4:shufflenetv1"])]
+        [table] = [load("12").select(["srrl[tuned]"], ["resnet32x4:shufflenetv1"])]
         made = make_plan([table], book("paper", preset="authors"), (0,), store, CPU)
         assert len([job for job in made.jobs if job.recipe.holdout]) == 3
 
@@ -552,7 +554,7 @@ def test_a_figure_shows_one_run_of_each_panel(plan):
 
 
 def test_a_teacher_is_measured_once_whatever_the_seeds(book, store):
-    made = make_plan([tables.load("2", "figure")], book(), (0, 1), store, CPU)
+    made = make_plan([load("2", "figure")], book(), (0, 1), store, CPU)
     teacher = book().teacher(Teacher("C100", "wrn-40-4"))
     assert [job.measure for job in made.jobs if job.kind == "analyse" and job.subject == teacher] == [
         "tsne",
