@@ -44,8 +44,8 @@ class Unread:
         pass
 
 
-# The only names that a file may call for besides those that torch trusts: accuracies as numpy's scalars, and options of a
-# training. None of the named things is made; what is unread stands in for them.
+# The only names that a file may call for besides those that torch trusts: accuracies as numpy's scalars, and options.
+# None of the named things is made; what is unread stands in for them.
 STOOD_FOR: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
     (Unread, "numpy.core.multiarray.scalar"),
     (Unread, "numpy._core.multiarray.scalar"),
