@@ -141,7 +141,7 @@ def test_prepared_modules_of_a_students_stage_are_trained_and_saved(lab, stages,
     assert not any(torch.equal(before[key], tensor) for key, tensor in after.items())
 
 
-@pytest.mark.parametrize(("name", "rates"), [("ab", [0.05, 0.05]), ("fsp", [0.05, 0.05, 0.05]), ("ft", [0.02, 0.02])])
+@pytest.mark.parametrize(("name", "rates"), [("ab", [0.05, 0.05]), ("fsp", [0.005, 0.005, 0.005]), ("ft", [0.02, 0.02])])
 def test_rate_of_a_stage_is_constant(name, rates, lab, stages, company):
     assert company[name].recipe.milestones == (2,)
     assert lab.record(stages[name])["curves"]["lr"] == rates
