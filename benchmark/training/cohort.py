@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,6 +17,7 @@ from benchmark.jobs import Job
 from benchmark.store import DONE
 from benchmark.training import trainees
 from benchmark.training.member import Member, Stopwatch
+from benchmark.training.parts import DATA, TEACHER, each, part
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.setting import Setting
 from benchmark.training.views import Teacher, View
@@ -33,49 +34,48 @@ def train(jobs: Sequence[Job], setting: Setting) -> None:
         StoppedError: ``setting.stopped`` said so.
         UserError: data or weights are missing.
     """
-    _Cohort(jobs, setting).run()
+    CohortTraining(jobs, setting).run()
 
 
-class _Cohort:
+class CohortTraining:
+    """Jobs that share stream, seed and teacher, from their checkpoints to their records.
+
+    Attributes:
+        members: who is still being trained.
+        stream: their batches.
+    """
+
     def __init__(self, jobs: Sequence[Job], setting: Setting) -> None:
         self._setting = setting
         self._recipe = jobs[0].recipe
         self._size = len(jobs)
         self._device = setting.source.device
         set_matmul_precision(self._recipe.precision)
-        self._stream = setting.source.stream(self._recipe, jobs[0].seed)
+        self.stream = setting.source.stream(self._recipe, jobs[0].seed)
         self._teacher, self._teacher_weights = self._load_teacher(jobs[0].teacher_job)
-        self._members: list[Member] = []
+        self.members: list[Member] = []
         for job in jobs:
             with self._guarded(job):
-                self._members.append(self._member(job))
+                self.members.append(self._member(job))
         self._begun = self._saved = time.monotonic()
 
     def run(self) -> None:
-        resumed = [member for member in self._members if member.finished]
+        """Train until every member has left its record."""
+        resumed = [member for member in self.members if member.finished]
         self._test(resumed)
         for member in self._still_here(resumed):
             self._finish(member)
-        while self._members:
+        while self.members:
             # Who resumed from an earlier epoch catches up before the others join again.
-            epoch = min(member.epoch for member in self._members)
-            self._train_epoch(epoch + 1, [member for member in self._members if member.epoch == epoch])
+            epoch = min(member.epoch for member in self.members)
+            self._train_epoch(epoch + 1, [member for member in self.members if member.epoch == epoch])
             self._save()
 
     def _train_epoch(self, epoch: int, active: list[Member]) -> None:
-        start, steps = time.monotonic(), len(self._stream)
-        for member in active:
-            member.begin_epoch()
-        for index, sample in enumerate(self._stream.epoch(epoch)):
+        start = time.monotonic()
+        for _ in self.steps(epoch, active):
             self._setting.check_stopped()
-            batch = Batch(sample.images, sample.targets, sample.indices, progress=0.0, generator=None)
-            view = View(sample.images, self._teacher)
-            for train_mode in {mode for member in active for mode in member.teacher_modes}:
-                view.teacher(train_mode=train_mode)  # ahead of the members, so that none is charged for it
-            for member in active:
-                with self._guarded(member.job), Stopwatch(member):
-                    member.step(batch, view, index / steps)
-            active = self._still_here(active)
+        active = self._still_here(active)
         for member in active:
             with self._guarded(member.job):
                 member.end_epoch()
@@ -86,6 +86,29 @@ class _Cohort:
         for member in active:
             if member.finished:
                 self._finish(member)
+
+    def steps(self, epoch: int, active: Sequence[Member]) -> Iterator[None]:
+        """Begin an epoch and train it, one batch a turn, each through all of the active members.
+
+        A turn comes before its batch is trained, so that whoever takes them can stop there.
+
+        Args:
+            epoch: counted from 1.
+            active: members that stand before that epoch.
+        """
+        for member in active:
+            member.begin_epoch()
+        for index, sample in enumerate(each(DATA, self.stream.epoch(epoch))):
+            yield
+            active = self._still_here(active)
+            batch = Batch(sample.images, sample.targets, sample.indices, progress=0.0, generator=None)
+            view = View(sample.images, self._teacher)
+            with part(TEACHER):  # ahead of the members, so that none is charged for it
+                for train_mode in {mode for member in active for mode in member.teacher_modes}:
+                    view.teacher(train_mode=train_mode)
+            for member in active:
+                with self._guarded(member.job), Stopwatch(member):
+                    member.step(batch, view, index / len(self.stream))
 
     def _test(self, members: list[Member]) -> None:
         """Keep what finished, and test whom it is time for, all in one pass over the test images."""
@@ -104,8 +127,8 @@ class _Cohort:
             with self._guarded(member.job):
                 member.note_test(tallies[member.job].metrics())
 
-    def _still_here(self, active: list[Member]) -> list[Member]:
-        return [member for member in active if member in self._members]
+    def _still_here(self, active: Sequence[Member]) -> list[Member]:
+        return [member for member in active if member in self.members]
 
     def _member(self, job: Job) -> Member:
         made = self._new_member(job)
@@ -132,9 +155,9 @@ class _Cohort:
             student=made.network.shapes() if made.network else teacher.shapes(),
             teacher=teacher.shapes(),
             teacher_network=teacher,
-            num_samples=self._stream.num_samples,
+            num_samples=self.stream.num_samples,
             num_classes=teacher.num_classes,
-            labels=self._stream.labels,
+            labels=self.stream.labels,
         )
 
     def _load_teacher(self, job: Job | None) -> tuple[Teacher | None, str | None]:
@@ -170,25 +193,25 @@ class _Cohort:
             "cohort_counted_seconds": round(self._setting.counted_seconds, 3),
             "cohort_members": self._size,
             "step_seconds": round(member.seconds, 3) if measured else None,
-            "images": member.epoch * self._stream.num_samples,
+            "images": member.epoch * self.stream.num_samples,
             "extra_parameters": member.extra_parameters,
         }
 
     def _leave(self, job: Job, status: str, message: str, **parts: Any) -> None:
         self._setting.leave(job, status, message, self._teacher_weights, **parts)
-        self._members = [member for member in self._members if member.job is not job]
+        self.members = [member for member in self.members if member.job is not job]
 
     def _save(self) -> None:
         if time.monotonic() - self._saved < self._setting.checkpoint_seconds:
             return
-        for member in self._members:
+        for member in self.members:
             member.save(self._setting.store.checkpoint_path(member.job))
         self._saved = time.monotonic()
 
     def _report(self, epoch: int, active: list[Member], seconds: float) -> None:
         if not active:
             return
-        rate = len(active) * self._stream.num_samples / max(seconds, 1e-9)
+        rate = len(active) * self.stream.num_samples / max(seconds, 1e-9)
         for member in active:
             best = member.curves.best_top1
             text = "" if best is None else f", best top-1 {best:.2f}"
@@ -197,4 +220,4 @@ class _Cohort:
         tops = [best for member in active if (best := member.curves.best_top1) is not None]
         epochs = max(member.job.recipe.epochs for member in active)
         event = {"event": "epoch", "epoch": epoch, "epochs": epochs, "images_per_second": rate}
-        self._setting.notify({**event, "best": max(tops, default=None), "members": len(self._members)})
+        self._setting.notify({**event, "best": max(tops, default=None), "members": len(self.members)})

@@ -18,6 +18,7 @@ from benchmark.training import optimizers
 from benchmark.training.checkpoints import pack, unpack
 from benchmark.training.curves import Curves
 from benchmark.training.evaluation import Tally
+from benchmark.training.parts import BACKWARD, FORWARD, LOSS, OPTIMIZER, part
 from benchmark.training.precision import autocast
 from benchmark.training.randomness import derive
 from benchmark.training.setting import DivergedError
@@ -119,11 +120,16 @@ class Member:
         """
         progress = (self.epoch + share) / self.job.recipe.epochs
         own = replace(batch, progress=progress, generator=self._generator)
-        parts = self.losses(self._look(view), view, own)
-        values = torch.stack(list(parts.values()))
-        self._optimizer.zero_grad(set_to_none=True)
-        values.sum().backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+        with part(FORWARD):
+            features = self._look(view)
+        with part(LOSS):
+            parts = self.losses(features, view, own)
+            values = torch.stack(list(parts.values()))
+        with part(BACKWARD):
+            self._optimizer.zero_grad(set_to_none=True)
+            values.sum().backward()  # type: ignore[no-untyped-call]
+        with part(OPTIMIZER):
+            self._optimizer.step()
         self._note(list(parts), values.detach(), len(batch.targets))
 
     def end_epoch(self) -> None:

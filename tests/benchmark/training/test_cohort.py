@@ -14,7 +14,7 @@ from benchmark.canonical import digest
 from benchmark.data import load
 from benchmark.errors import UserError
 from benchmark.training.checkpoints import pack, unpack
-from benchmark.training.cohort import _Cohort
+from benchmark.training.cohort import CohortTraining
 from benchmark.training.setting import StoppedError
 from benchmark.training.weights import load_weights, new_network
 from methods import NotApplicableError
@@ -207,7 +207,7 @@ def test_missing_teacher_is_the_users_error(lab, company, teacher_job):
 
 
 def test_teacher_is_used_as_saved(lab, company, teacher_job):
-    cohort = _Cohort([company["kd"]], lab.setting())
+    cohort = CohortTraining([company["kd"]], lab.setting())
     path = lab.store.teacher_path(teacher_job)
     saved = load_file(path)
     used = cohort._teacher.network.state_dict()
@@ -227,7 +227,7 @@ def test_kept_teacher_serves_without_the_checkpoints(lab, company, undisturbed, 
 
 
 def test_training_leaves_the_teacher_as_it_was(lab, company):
-    cohort = _Cohort([company["ofd"], company["srrl"]], lab.setting())
+    cohort = CohortTraining([company["ofd"], company["srrl"]], lab.setting())
     teacher = cohort._teacher.network
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     cohort.run()

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from benchmark.training.cohort import _Cohort
+from benchmark.training.cohort import CohortTraining
 from benchmark.training.setting import StoppedError
 from benchmark.training.weights import save_weights
 
@@ -61,8 +61,8 @@ def fresh(lab):
     """The member of a job, alone in its cohort and not yet trained; and the cohort."""
 
     def make(job):
-        cohort = _Cohort([job], lab.setting())
-        return cohort._members[0], cohort
+        cohort = CohortTraining([job], lab.setting())
+        return cohort.members[0], cohort
 
     return make
 
@@ -141,7 +141,9 @@ def test_prepared_modules_of_a_students_stage_are_trained_and_saved(lab, stages,
     assert not any(torch.equal(before[key], tensor) for key, tensor in after.items())
 
 
-@pytest.mark.parametrize(("name", "rates"), [("ab", [0.05, 0.05]), ("fsp", [0.005, 0.005, 0.005]), ("ft", [0.02, 0.02])])
+@pytest.mark.parametrize(
+    ("name", "rates"), [("ab", [0.05, 0.05]), ("fsp", [0.005, 0.005, 0.005]), ("ft", [0.02, 0.02])]
+)
 def test_rate_of_a_stage_is_constant(name, rates, lab, stages, company):
     assert company[name].recipe.milestones == (2,)
     assert lab.record(stages[name])["curves"]["lr"] == rates
