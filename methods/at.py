@@ -5,30 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method, Pair
+from methods.sharing import Once, directly
 from models import Features
 
 
 def attention(maps: Tensor) -> Tensor:
     """Mean square over the channels of ``(B, C, H, W)``, as unit vectors ``(B, H * W)`` (Eq. 1 of the paper)."""
-    return functional.normalize(maps.square().mean(dim=1).flatten(start_dim=1), dim=1)
+    # The norm reads a map once, where squares would be written first; what they are divided by falls out.
+    return functional.normalize(torch.linalg.vector_norm(maps, dim=1).square().flatten(start_dim=1), dim=1)
 
 
-def at_loss(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def at_loss(pairs: Sequence[tuple[Tensor, Tensor]], once: Once = directly) -> Tensor:
     """Mean squared difference of the attentions of student and teacher, summed over the pairs of maps.
 
     The mean over images and positions follows the authors' code, where the paper writes un-averaged norms (Eq. 2).
 
     Args:
         pairs: at least one pair of a student's and a teacher's map ``(B, C, H, W)``; the sizes may differ.
+        once: computes what follows from the teacher alone.
     """
     return sum(
         (
-            functional.mse_loss(attention(student), attention(teacher))
+            functional.mse_loss(attention(student), once(attention, teacher))
             for student, teacher in (pool_to_smaller(*pair) for pair in pairs)
         ),
         start=pairs[0][0].new_zeros(()),
@@ -47,7 +51,7 @@ class AT(Method):
         "Zagoruyko & Komodakis, Paying More Attention to Attention: Improving the Performance of Convolutional Neural "
         "Networks via Attention Transfer, ICLR 2017"
     )
-    revision = 1
+    revision = 2
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1000.0}
 
     def __init__(self, pair: Pair, *, last: int = 0) -> None:
@@ -57,4 +61,5 @@ class AT(Method):
         self.last = last
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        return {"at": at_loss(paired_stages(student.taps, teacher.taps)[-self.last :])}
+        pairs = paired_stages(student.taps, teacher.taps)[-self.last :]
+        return {"at": at_loss(pairs, teacher.once)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -46,15 +46,28 @@ class Batch:
         images: ``(B, 3, S, S)`` float, augmented and normalised.
         targets: ``(B,)`` int64 class labels.
         indices: ``(B,)`` int64 positions in the training set.
-        progress: share of the training that is done, 0 to 1.
+        progress: share of the training that is done, 0 to 1: a scalar on the device, so that it changes where a step is
+            recorded once and replayed.
         generator: the run's own random numbers, on the device of the images. Draw from nothing else.
     """
 
     images: Tensor
     targets: Tensor
     indices: Tensor
-    progress: float
+    progress: Tensor
     generator: torch.Generator | None
+
+    def clone(self) -> Batch:
+        """The same batch in memory of its own."""
+        return replace(self, **{name: getattr(self, name).clone() for name in _TENSORS})
+
+    def copy_(self, other: Batch) -> None:
+        """Overwrite this batch's tensors with those of another of equal shapes."""
+        for name in _TENSORS:
+            getattr(self, name).copy_(getattr(other, name))
+
+
+_TENSORS = ("images", "targets", "indices", "progress")
 
 
 class Method(nn.Module):
@@ -102,7 +115,10 @@ class Method(nn.Module):
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         """Named parts of the loss, scalars; the trainer sums them and multiplies by the term's weight.
 
-        ``teacher`` carries no graph. Both are at least float32. A method whose work is done after its first stage
+        ``teacher`` carries no graph. Both are at least float32; the method's own modules compute in the precision of
+        the networks. On a GPU a step is recorded once and replayed: what changes from batch to batch has to be a tensor
+        on the device, state a buffer that is changed in place. A method that waits for the device is not recorded.
+        A method whose work is done after its first stage
         gives none.
         """
         raise NotImplementedError

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,23 +13,35 @@ from torch.nn import functional
 from methods.base import Batch, Method, Pair
 from models import Features
 
-# Above so many samples, a random key for every sample and image would fill the memory: draws may then repeat.
-MOST_KEYS = 2**20
+
+class Draw(NamedTuple):
+    """What the images of a batch are contrasted with.
+
+    Attributes:
+        pool: ``(M,)`` int64, the samples that serve some image.
+        columns: ``(B, n)`` int64, for each image its ``n`` samples as places in the pool.
+    """
+
+    pool: Tensor
+    columns: Tensor
 
 
-def contrast(embedding: Tensor, bank: Tensor, indices: Tensor, temperature: float) -> Tensor:
-    """Scores ``exp(bank[indices] . embedding / temperature)``, ``(B, 1 + n)``.
+def contrast(embedding: Tensor, own: Tensor, others: Tensor, columns: Tensor, temperature: float) -> Tensor:
+    """Scores ``exp(row . embedding / temperature)`` of each image's own row and of others, ``(B, 1 + n)``.
 
-    One product with the whole bank and a choice of its columns; gathering the bank's rows first would take ``C`` times
+    One product with all the rows and a choice of its columns: choosing rows for each image first would take ``C`` times
     the memory.
 
     Args:
         embedding: ``(B, C)``, unit vectors.
-        bank: ``(N, C)``.
-        indices: ``(B, 1 + n)`` int64, rows of the bank.
+        own: ``(B, C)``, the images' own rows of a bank.
+        others: ``(M, C)``, rows of other samples.
+        columns: ``(B, n)`` int64, which of them serve which image.
         temperature: divides the products.
     """
-    return torch.exp((embedding @ bank.T).gather(1, indices) / temperature)
+    mine = (embedding * own).sum(dim=1, keepdim=True)
+    theirs = (embedding @ others.T).gather(1, columns)
+    return torch.exp(torch.cat([mine, theirs], dim=1) / temperature)
 
 
 def normaliser(unset: Tensor, scores: Tensor, num_samples: int) -> Tensor:
@@ -59,28 +72,39 @@ def remembered(bank: Tensor, indices: Tensor, embedding: Tensor, momentum: float
     return functional.normalize(rows, dim=1)
 
 
-def distinct_negatives(labels: Tensor, own: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-    """Draw ``count`` different samples of other classes for each image, uniformly: ``(B, count)`` int64.
+def distinct_negatives(
+    labels: Tensor, own: Tensor, count: int, generator: torch.Generator | None, *, largest: int
+) -> Draw:
+    """Draw ``count`` different samples of other classes for each image, uniformly.
+
+    The first ``count`` of a random order that are not of the image's class are such a draw, exactly. The images of a
+    batch share one order, as they would share a queue: what depends on them together is noise among thousands.
 
     Args:
         labels: ``(N,)`` int64, class of every sample; each class must leave ``count`` others.
         own: ``(B,)`` int64, class of every image.
         count: samples to draw for each image.
         generator: random numbers, on the labels' device.
+        largest: samples of the largest class.
     """
-    keys = torch.rand(len(own), len(labels), generator=generator, device=labels.device)
-    return keys.masked_fill_(own[:, None] == labels, -1.0).topk(count, dim=1, sorted=False).indices
+    order = torch.randperm(len(labels), generator=generator, device=labels.device)
+    pool = order[: count + largest]  # no image can need more
+    foreign = labels[pool] != own[:, None]
+    # The places of an image's samples, in order; those behind and those of its own class end in a last column.
+    rank = foreign.cumsum(dim=1).masked_fill_(~foreign, count + 1).clamp_(max=count + 1) - 1
+    places = torch.arange(len(pool), device=labels.device).expand_as(rank)
+    return Draw(pool, torch.empty_like(rank).scatter_(1, rank, places)[:, :count])
 
 
-def repeated_negatives(labels: Tensor, own: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-    """The same with replacement; memory does not grow with ``N``, and others may be fewer than ``count``."""
+def repeated_negatives(labels: Tensor, own: Tensor, count: int, generator: torch.Generator | None) -> Draw:
+    """The same with replacement, from all samples; others may be fewer than ``count``."""
     ordered, order = labels.sort(stable=True)
     start = torch.searchsorted(ordered, own)[:, None]
     members = torch.searchsorted(ordered, own, right=True)[:, None] - start
     # The remainder of 62 random bits is uniform to one part in 1e12; a float times the number of samples is not.
     draws = torch.randint(2**62, (len(own), count), generator=generator, device=labels.device)
     draws %= len(labels) - members
-    return order[torch.where(draws >= start, draws + members, draws)]
+    return Draw(order, torch.where(draws >= start, draws + members, draws))
 
 
 class CRD(Method):
@@ -97,7 +121,7 @@ class CRD(Method):
 
     title = "CRD"
     citation = "Tian, Krishnan & Isola, Contrastive Representation Distillation, ICLR 2020"
-    revision = 1
+    revision = 2
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 0.8}
 
     bank_student: Tensor
@@ -126,27 +150,26 @@ class CRD(Method):
             self.register_buffer(f"bank_{side}", torch.empty(pair.num_samples, dim).uniform_(-bound, bound))
             self.register_buffer(f"normaliser_{side}", torch.zeros(()))
         self.register_buffer("labels", pair.labels, persistent=False)
-        fewest_others = pair.num_samples - int(pair.labels.bincount().max())
+        largest = int(pair.labels.bincount().max())
+        fewest_others = pair.num_samples - largest
         if not fewest_others:
             raise ValueError("crd: all samples are of one class, so there are no negatives")
-        enough = negatives <= fewest_others and pair.num_samples <= MOST_KEYS
-        self.draw = distinct_negatives if enough else repeated_negatives
+        enough = negatives <= fewest_others
+        self.draw = partial(distinct_negatives, largest=largest) if enough else repeated_negatives
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        others = self.draw(self.labels, self.labels[batch.indices], self.negatives, batch.generator)
-        indices = torch.cat([batch.indices[:, None], others], dim=1)
+        drawn = self.draw(self.labels, self.labels[batch.indices], self.negatives, batch.generator)
         mine = functional.normalize(self.head_student(student.embedding), dim=1)
         theirs = functional.normalize(self.head_teacher(teacher.embedding), dim=1)
         parts = {
-            "student": self._contrast(mine, self.bank_teacher, self.normaliser_student, indices),
-            "teacher": self._contrast(theirs, self.bank_student, self.normaliser_teacher, indices),
+            "student": self._contrast(mine, self.bank_teacher, self.normaliser_student, batch.indices, drawn),
+            "teacher": self._contrast(theirs, self.bank_student, self.normaliser_teacher, batch.indices, drawn),
         }
         self.bank_student[batch.indices] = remembered(self.bank_student, batch.indices, mine, self.momentum)
         self.bank_teacher[batch.indices] = remembered(self.bank_teacher, batch.indices, theirs, self.momentum)
         return parts
 
-    def _contrast(self, embedding: Tensor, bank: Tensor, constant: Tensor, indices: Tensor) -> Tensor:
-        # The graph keeps a copy of the bank, because the bank itself changes before the backward pass.
-        scores = contrast(embedding, bank.clone(), indices, self.temperature)
+    def _contrast(self, embedding: Tensor, bank: Tensor, constant: Tensor, indices: Tensor, drawn: Draw) -> Tensor:
+        scores = contrast(embedding, bank[indices], bank[drawn.pool], drawn.columns, self.temperature)
         constant.copy_(normaliser(constant, scores, len(bank)))
         return crd_loss(scores / constant, len(bank))

@@ -84,7 +84,7 @@ class FT(Method):
 
     title = "FT"
     citation = "Kim, Park & Kwak, Paraphrasing Complex Network: Network Compression via Factor Transfer, NeurIPS 2018"
-    revision = 1
+    revision = 2
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 200.0}
     first_stage = "teacher"
 

@@ -3,52 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method
+from methods.sharing import Once, directly
 from models import Features
 
 
-def selectivity(maps: Tensor) -> Tensor:
-    """Every channel of ``(B, C, H, W)`` as a unit vector over the positions: ``(B, C, H * W)``."""
-    return functional.normalize(maps.flatten(start_dim=2), dim=2)
+def discrepancy(student: Tensor, teacher: Tensor, once: Once = directly) -> Tensor:
+    """Squared maximum mean discrepancy of the channels' selectivity, mean over images.
 
-
-def discrepancy(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared maximum mean discrepancy with the kernel ``(x . y)^2``, mean over images.
-
-    The kernel's mean is ``k(a, b) = |a b'|^2 / (C_a C_b)``, the loss ``k(T, T) + k(S, S) - 2 k(S, T)``. Since
-    ``|a b'|^2`` is also the product of ``a' a`` and ``b' b``, the loss is the squared distance of these two, which is
-    far smaller where a map has many channels and few positions.
+    A channel's selectivity is its unit vector over the positions; the kernel is ``(x . y)^2``. Its mean over the
+    channels is ``k(a, b) = |a' b|^2 / (C_a C_b)``, the loss ``k(T, T) + k(S, S) - 2 k(S, T)``. Since ``|a' b|^2`` is
+    also the product of ``a a'`` and ``b b'``, the loss is the squared distance of these two, which is far smaller where
+    a map has many channels and few positions.
 
     Args:
-        student: ``(B, C, P)``, unit vectors.
-        teacher: ``(B, c, P)``, unit vectors.
+        student: ``(B, C, H, W)``.
+        teacher: ``(B, c, H, W)``.
+        once: computes what follows from the teacher alone.
     """
-    positions, channels = student.shape[2], (student.shape[1], teacher.shape[1])
-    if positions**2 < channels[0] * channels[1]:
-        mine, theirs = (torch.bmm(unit.mT, unit) / unit.shape[1] for unit in (student, teacher))
-        return (mine - theirs).square().sum() / len(student)
-    return _kernel(teacher, teacher) + _kernel(student, student) - 2 * _kernel(student, teacher)
+    channels = student.shape[1], teacher.shape[1]
+    if (student.shape[2] * student.shape[3]) ** 2 < channels[0] * channels[1]:
+        return (by_positions(student) - once(by_positions, teacher)).square().sum() / len(student)
+    mine, both = _Products.apply(_rows(student), _rows(teacher))
+    theirs = once(by_channels, teacher)
+    scale, their_scale = _inverse_lengths(mine), _inverse_lengths(theirs)
+    return (
+        _kernel(theirs, their_scale, their_scale) + _kernel(mine, scale, scale) - 2 * _kernel(both, scale, their_scale)
+    )
 
 
-def _kernel(first: Tensor, second: Tensor) -> Tensor:
-    return torch.bmm(first, second.mT).square().mean()
+def by_positions(maps: Tensor) -> Tensor:
+    """Products ``(B, P, P)`` of the positions of ``(B, C, H, W)``, mean over channels that are unit vectors."""
+    unit = functional.normalize(_rows(maps), dim=1)
+    return torch.bmm(unit, unit.mT) / maps.shape[1]
 
 
-def nst_loss(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def by_channels(maps: Tensor) -> Tensor:
+    """Products ``(B, C, C)`` of the channels of ``(B, C, H, W)``."""
+    rows = _rows(maps)
+    return torch.bmm(rows.mT, rows)
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """``(B, P, C)``: a view where the channels lie last in memory."""
+    return maps.permute(0, 2, 3, 1).flatten(start_dim=1, end_dim=2)
+
+
+def _inverse_lengths(products: Tensor) -> Tensor:
+    """Of the channels, from their products; one that is 0 everywhere has no direction, and its products are 0."""
+    return products.diagonal(dim1=1, dim2=2).clamp_min(1e-24).rsqrt()
+
+
+def _kernel(products: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return (products * first[:, :, None] * second[:, None, :]).square().mean()
+
+
+class _Products(torch.autograd.Function):
+    """``a' a`` and ``a' b``; the gradient of ``a`` in two products, where four would be taken one by one."""
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(first, second)
+        return torch.bmm(first.mT, first), torch.bmm(first.mT, second)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, own: Tensor, both: Tensor) -> tuple[Tensor, None]:
+        first, second = ctx.saved_tensors
+        return torch.bmm(first, own + own.mT).baddbmm_(second, both.mT), None
+
+
+def nst_loss(pairs: Sequence[tuple[Tensor, Tensor]], once: Once = directly) -> Tensor:
     """Discrepancy of the channels' selectivity, summed over the pairs of maps.
 
     Args:
         pairs: at least one pair of a student's and a teacher's map ``(B, C, H, W)``; the sizes may differ.
+        once: computes what follows from the teacher alone.
     """
-    aligned = (pool_to_smaller(*pair) for pair in pairs)
-    return torch.stack([discrepancy(selectivity(mine), selectivity(theirs)) for mine, theirs in aligned]).sum()
+    return torch.stack([discrepancy(*pool_to_smaller(*pair), once) for pair in pairs]).sum()
 
 
 class NST(Method):
@@ -58,8 +98,8 @@ class NST(Method):
     citation = (
         "Huang & Wang, Like What You Like: Knowledge Distill via Neuron Selectivity Transfer, arXiv:1707.01219, 2017"
     )
-    revision = 1
+    revision = 2
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 50.0}
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        return {"nst": nst_loss(paired_stages(student.taps, teacher.taps))}
+        return {"nst": nst_loss(paired_stages(student.taps, teacher.taps), teacher.once)}

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Method, Pair
+from methods.sharing import Once, directly
 from models import Features
 
 
@@ -33,17 +34,17 @@ def angles(embedding: Tensor) -> Tensor:
     return torch.bmm(directions, directions.transpose(1, 2))
 
 
-def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
+def distance_loss(student: Tensor, teacher: Tensor, once: Once = directly) -> Tensor:
     """Huber distance of the normalised distances, mean over ``B^2`` (section 3.2.1 of the paper)."""
     with torch.no_grad():
-        target = distances(teacher)
+        target = once(distances, teacher)
     return functional.smooth_l1_loss(distances(student), target)
 
 
-def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
+def angle_loss(student: Tensor, teacher: Tensor, once: Once = directly) -> Tensor:
     """Huber distance of the cosines, mean over ``B^3`` (section 3.2.2 of the paper). Memory: ``B^2 (B + C)``."""
     with torch.no_grad():
-        target = angles(teacher)
+        target = once(angles, teacher)
     return functional.smooth_l1_loss(angles(student), target)
 
 
@@ -66,7 +67,8 @@ class RKD(Method):
         self.angle = angle
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+        embeddings = student.embedding, teacher.embedding
         return {
-            "distance": self.distance * distance_loss(student.embedding, teacher.embedding),
-            "angle": self.angle * angle_loss(student.embedding, teacher.embedding),
+            "distance": self.distance * distance_loss(*embeddings, teacher.once),
+            "angle": self.angle * angle_loss(*embeddings, teacher.once),
         }

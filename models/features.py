@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -26,18 +26,79 @@ class Features:
     logits: Tensor
     embedding: Tensor
     map: Tensor
-    taps: tuple[Tensor, ...]
-    preacts: tuple[Tensor, ...]
+    taps: Sequence[Tensor]
+    preacts: Sequence[Tensor]
 
     def full(self) -> Features:
         """The same features in at least float32: the precision in which losses are computed."""
-        return Features(
-            _full(self.logits),
-            _full(self.embedding),
-            _full(self.map),
-            tuple(_full(tap) for tap in self.taps),
-            tuple(_full(tap) for tap in self.preacts),
-        )
+        return FullFeatures(self)
+
+    def once(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        """``function(*tensors)``, where that follows from these features alone.
+
+        The trainer computes it once a batch: of a teacher's features, for all methods and students that ask for it.
+        """
+        return function(*tensors)
+
+
+class FullFeatures(Features):
+    """Features in at least float32, each raised when a loss asks for it: few look at all of them.
+
+    Args:
+        features: as recorded.
+    """
+
+    def __init__(self, features: Features) -> None:
+        self._recorded = features
+        self._known: dict[tuple[object, ...], tuple[Tensor, tuple[Tensor, ...]]] = {}
+
+    def once(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        key = function, *map(id, tensors)
+        if key not in self._known:
+            self._known[key] = function(*tensors), tensors  # an id means its tensor only while that is kept
+        return self._known[key][0]
+
+    @property
+    def logits(self) -> Tensor:
+        return self.once(_full, self._recorded.logits)
+
+    @property
+    def embedding(self) -> Tensor:
+        return self.once(_full, self._recorded.embedding)
+
+    @property
+    def map(self) -> Tensor:
+        return self.once(_full, self._recorded.map)
+
+    @property
+    def taps(self) -> Sequence[Tensor]:
+        return _Maps(self, self._recorded.taps)
+
+    @property
+    def preacts(self) -> Sequence[Tensor]:
+        return _Maps(self, self._recorded.preacts)
+
+
+class _Maps(Sequence[Tensor]):
+    """Recorded maps, raised one by one."""
+
+    def __init__(self, features: Features, recorded: Sequence[Tensor]) -> None:
+        self._features = features
+        self._recorded = recorded
+
+    def __len__(self) -> int:
+        return len(self._recorded)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Tensor]: ...
+
+    def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
+        if isinstance(index, slice):
+            return tuple(self._features.once(_full, recorded) for recorded in self._recorded[index])
+        return self._features.once(_full, self._recorded[index])
 
 
 def _full(tensor: Tensor) -> Tensor:

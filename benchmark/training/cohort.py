@@ -13,14 +13,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
+
+from benchmark.data.stream import send
 from benchmark.jobs import Job
 from benchmark.store import DONE
 from benchmark.training import trainees
-from benchmark.training.member import Member, Stopwatch
-from benchmark.training.parts import DATA, TEACHER, each, part
+from benchmark.training.lanes import lanes
+from benchmark.training.member import Member
+from benchmark.training.parts import DATA, each
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.setting import Setting
-from benchmark.training.views import Teacher, View
+from benchmark.training.steps import CudaGraphs, EagerStep, RecordedStep, Step
+from benchmark.training.views import Teacher
 from benchmark.training.weights import load_weights, new_network
 from methods import Batch, Pair
 
@@ -52,7 +57,9 @@ class CohortTraining:
         self._device = setting.source.device
         set_matmul_precision(self._recipe.precision)
         self.stream = setting.source.stream(self._recipe, jobs[0].seed)
+        self._lanes = lanes(self._device)
         self._teacher, self._teacher_weights = self._load_teacher(jobs[0].teacher_job)
+        self._step = self._make_step()
         self.members: list[Member] = []
         for job in jobs:
             with self._guarded(job):
@@ -78,7 +85,7 @@ class CohortTraining:
         active = self._still_here(active)
         for member in active:
             with self._guarded(member.job):
-                member.end_epoch()
+                member.end_epoch(self.stream.num_samples)
         active = self._still_here(active)
         self._test(active)
         active = self._still_here(active)
@@ -98,17 +105,12 @@ class CohortTraining:
         """
         for member in active:
             member.begin_epoch()
-        for index, sample in enumerate(each(DATA, self.stream.epoch(epoch))):
+        shares = send(torch.arange(len(self.stream), dtype=torch.float64) / len(self.stream), self._device)
+        for sample, share in zip(each(DATA, self.stream.epoch(epoch)), shares, strict=True):
             yield
             active = self._still_here(active)
-            batch = Batch(sample.images, sample.targets, sample.indices, progress=0.0, generator=None)
-            view = View(sample.images, self._teacher)
-            with part(TEACHER):  # ahead of the members, so that none is charged for it
-                for train_mode in {mode for member in active for mode in member.teacher_modes}:
-                    view.teacher(train_mode=train_mode)
-            for member in active:
-                with self._guarded(member.job), Stopwatch(member):
-                    member.step(batch, view, index / len(self.stream))
+            if active:
+                self._step(Batch(*sample, progress=share, generator=None), active)
 
     def _test(self, members: list[Member]) -> None:
         """Keep what finished, and test whom it is time for, all in one pass over the test images."""
@@ -168,7 +170,13 @@ class CohortTraining:
             path = self._setting.store.keep_teacher(job)
         network = new_network(job, self._device)
         sha = load_weights(network, path, job)
-        return Teacher(network, self._recipe.precision), sha
+        return Teacher(network, self._recipe.precision, self._lanes), sha
+
+    def _make_step(self) -> Step:
+        eager = EagerStep(self._teacher, self._lanes, self._guarded)
+        if self._device.type == "cuda" and self._setting.recorded:
+            return RecordedStep(eager, CudaGraphs(), self._setting.say)
+        return eager
 
     def _guarded(self, job: Job) -> AbstractContextManager[None]:
         return self._setting.guarded(job, self._fail)

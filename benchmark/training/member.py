@@ -48,10 +48,10 @@ class Member:
         self.epoch = 0
         self.curves = Curves()
         self.seconds = 0.0
-        self._generator = torch.Generator(device).manual_seed(derive("draws", job.seed))
+        self.generator = torch.Generator(device).manual_seed(derive("draws", job.seed))
+        self._done = torch.zeros((), dtype=torch.float64, device=device)
         self._parts: list[str] = []
-        self._sums = torch.zeros((), dtype=torch.float64, device=device)
-        self._count = 0
+        self._sums: Tensor | None = None
         self._optimizer: torch.optim.Optimizer
 
     # What the kinds add.
@@ -107,19 +107,19 @@ class Member:
     def begin_epoch(self) -> None:
         """Set the epoch's learning rate."""
         optimizers.set_learning_rate(self._optimizer, optimizers.learning_rate(self.job.recipe, self.epoch + 1))
-        self._sums = torch.zeros((), dtype=torch.float64, device=self.device)
-        self._count = 0
+        self._done.fill_(self.epoch)
+        if self._sums is not None:
+            self._sums.zero_()
 
-    def step(self, batch: Batch, view: View, share: float) -> None:
-        """One optimiser step; nothing here waits for the device.
+    def step(self, batch: Batch, view: View) -> None:
+        """One optimiser step; nothing here waits for the device, and nothing but tensors changes after the first.
 
         Args:
-            batch: the stream's batch.
+            batch: the stream's batch; its progress is that of the epoch.
             view: its images at every size, and the teacher's features.
-            share: of the epoch that is done, 0 to 1.
         """
-        progress = (self.epoch + share) / self.job.recipe.epochs
-        own = replace(batch, progress=progress, generator=self._generator)
+        progress = (self._done + batch.progress) / self.job.recipe.epochs
+        own = replace(batch, progress=progress, generator=self.generator)
         with part(FORWARD):
             features = self._look(view)
         with part(LOSS):
@@ -132,13 +132,17 @@ class Member:
             self._optimizer.step()
         self._note(list(parts), values.detach(), len(batch.targets))
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, images: int) -> None:
         """Close the epoch: the one place where the loop waits for the device.
+
+        Args:
+            images: that the epoch had.
 
         Raises:
             DivergedError: a part of the loss was not finite.
         """
-        parts = dict(zip(self._parts, (self._sums / self._count).tolist(), strict=True))
+        assert self._sums is not None
+        parts = dict(zip(self._parts, (self._sums / images).tolist(), strict=True))
         self.epoch += 1
         broken = [name for name, value in parts.items() if not math.isfinite(value)]
         if broken:
@@ -160,7 +164,7 @@ class Member:
             "network": self.network.state_dict() if self.network else {},
             "loss": self.loss.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "generator": self._generator.get_state(),
+            "generator": self.generator.get_state(),
         }
         write_atomically(path, pack(state))
 
@@ -176,8 +180,8 @@ class Member:
         if self.network:
             self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._generator.set_state(state["generator"].cpu())
+        optimizers.load(self._optimizer, state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
         self.curves = Curves(state["curves"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         return True
@@ -195,9 +199,9 @@ class Member:
         return features.full()
 
     def _note(self, names: list[str], values: Tensor, images: int) -> None:
-        self._parts = names
-        self._count += images
-        self._sums = self._sums + values.double() * images
+        if self._sums is None:
+            self._parts, self._sums = names, torch.zeros_like(values, dtype=torch.float64)
+        self._sums += values.double() * images
 
 
 class Stopwatch:

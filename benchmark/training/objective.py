@@ -10,6 +10,7 @@ from torch.nn import functional
 
 import methods
 from benchmark.objectives import Objective, Term
+from benchmark.training.precision import compute_in
 from benchmark.training.randomness import seeded
 from benchmark.training.views import View
 from methods import Batch, Method, Pair
@@ -23,13 +24,14 @@ class ObjectiveLoss(nn.Module):
         objective: weights and terms.
         pair: None where no term needs one.
         seed: of the terms' initial parameters.
+        precision: of the terms' modules; what they do with the outputs is float32.
     """
 
-    def __init__(self, objective: Objective, pair: Pair | None, seed: int) -> None:
+    def __init__(self, objective: Objective, pair: Pair | None, seed: int, precision: str = "fp32") -> None:
         super().__init__()
         self._ce = objective.ce
         self._weights = {term.name: term.weight for term in objective.terms}
-        modules = _modules(objective, pair, seed)
+        modules = _modules(objective, pair, seed, precision)
         self._train_mode = {name: "teacher_in_train_mode" in module.requires for name, module in modules.items()}
         self.terms = nn.ModuleDict(modules)
         for module in modules.values():
@@ -67,15 +69,17 @@ class ObjectiveLoss(nn.Module):
         return [cast("Method", term) for term in self.terms.values()]
 
 
-def build_method(term: Term, pair: Pair, seed: int) -> Method:
-    """A term's method, its initial parameters drawn for its name and the seed."""
+def build_method(term: Term, pair: Pair, seed: int, precision: str = "fp32") -> Method:
+    """A term's method, its initial parameters drawn for its name and the seed, its modules in a network's precision."""
     with seeded("method", term.name, seed):
-        return methods.load(term.name)(pair, **term.options)
+        method = methods.load(term.name)(pair, **term.options)
+    compute_in(precision, method)
+    return method
 
 
-def _modules(objective: Objective, pair: Pair | None, seed: int) -> dict[str, Method]:
+def _modules(objective: Objective, pair: Pair | None, seed: int, precision: str) -> dict[str, Method]:
     if not objective.terms:
         return {}
     if pair is None:
         raise ValueError(f"the objective {objective.folder} needs a teacher")
-    return {term.name: build_method(term, pair, seed) for term in objective.terms}
+    return {term.name: build_method(term, pair, seed, precision) for term in objective.terms}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark.recipe import Recipe
 
@@ -24,13 +25,30 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Use a rate from now on."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Go on from a checkpoint's state; the rate is set when the epoch begins."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate  # a checkpoint of another device may hold another kind of number
+
+
+def _rate(recipe: Recipe, parameters: list[nn.Parameter]) -> float | Tensor:
+    """On a GPU a number in the device's memory, so that a recorded step follows its changes."""
+    device = parameters[0].device if parameters else torch.device("cpu")
+    return torch.tensor(recipe.lr, device=device) if device.type == "cuda" else recipe.lr
 
 
 def _sgd(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         parameters,
-        lr=recipe.lr,
+        lr=_rate(recipe, parameters),
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         nesterov=recipe.nesterov,
@@ -40,7 +58,15 @@ def _sgd(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimize
 
 def _adam(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     betas = (recipe.momentum, recipe.beta2 or 0.0)
-    return torch.optim.Adam(parameters, lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay, fused=True)
+    rate = _rate(recipe, parameters)
+    return torch.optim.Adam(
+        parameters,
+        lr=rate,
+        betas=betas,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+        capturable=isinstance(rate, Tensor),
+    )
 
 
 _OPTIMIZERS = {"sgd": _sgd, "adam": _adam}

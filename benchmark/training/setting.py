@@ -38,6 +38,7 @@ class Setting:
         counted_seconds: the plan's uncorrected estimate, kept beside the measured time.
         notify: told of every epoch's end and every job's end.
         stopped: whether to stop.
+        recorded: whether a GPU replays recorded steps.
     """
 
     store: Store
@@ -46,6 +47,7 @@ class Setting:
     counted_seconds: float
     notify: Callable[[Mapping[str, Any]], None]
     stopped: Callable[[], bool] = field(default=lambda: False)
+    recorded: bool = True
 
     def leave(self, job: Job, status: str, message: str, teacher_weights: str | None = None, **parts: Any) -> None:
         """Write a job's record, drop its checkpoint and tell."""
@@ -79,6 +81,10 @@ class Setting:
     def fail(self, job: Job, status: str, reason: str) -> None:
         """Leave the record of a job that came to nothing."""
         self.leave(job, status, reason, failure={"reason": reason})
+
+    def say(self, text: str) -> None:
+        """Tell the user."""
+        self.notify({"event": "note", "message": text})
 
     def check_stopped(self) -> None:
         """Raise ``StoppedError`` where the user asked to stop."""

@@ -50,7 +50,8 @@ class Student(Member):
         self.network = new_network(job, device).train()
 
     def equip(self, pair: Pair | None) -> None:
-        self.loss = ObjectiveLoss(self._run.objective, pair, self.job.seed).to(self.device)
+        job = self._run
+        self.loss = ObjectiveLoss(job.objective, pair, job.seed, job.recipe.precision).to(self.device)
         if not self._run.applies:
             raise NotApplicableError(f"{self._run.method} cannot be used between the networks of {self.job.pair}")
         for stage in self._run.stages:
@@ -92,7 +93,8 @@ class FirstStage(Member):
 
     def equip(self, pair: Pair | None) -> None:
         assert pair is not None
-        self.loss = self._method = build_method(self._stage.term, pair, self.job.seed).to(self.device)
+        job = self._stage
+        self.loss = self._method = build_method(job.term, pair, job.seed, job.recipe.precision).to(self.device)
         self._method.requires_grad_(requires_grad=False)
         prepared = self._method.prepared().requires_grad_()
         trunk = nn.ModuleList(self.network.trunk()) if self.network else nn.ModuleList()

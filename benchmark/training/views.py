@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.training.lanes import ONE_LANE, Lanes
 from benchmark.training.precision import autocast
-from models import Features, Network
+from models import Features, FullFeatures, Network
 
 
 class Teacher:
@@ -18,11 +20,13 @@ class Teacher:
     Args:
         network: the trained teacher, on its device.
         precision: of its forward pass.
+        lanes: which share its features.
     """
 
-    def __init__(self, network: Network, precision: str) -> None:
+    def __init__(self, network: Network, precision: str, lanes: Lanes = ONE_LANE) -> None:
         self.network = network.eval().requires_grad_(requires_grad=False)
         self._precision = precision
+        self._lanes = lanes
         self._train_mode: Network | None = None
 
     def look(self, images: Tensor, *, train_mode: bool) -> Features:
@@ -30,7 +34,7 @@ class Teacher:
         network = self._with_batch_statistics() if train_mode else self.network
         with torch.no_grad(), autocast(self._precision, images.device):
             features: Features = network(images)
-        return features.full()
+        return _SharedFeatures(features, self._lanes)
 
     def _with_batch_statistics(self) -> Network:
         if self._train_mode is None:
@@ -42,24 +46,44 @@ class Teacher:
         return self._train_mode
 
 
+class _SharedFeatures(FullFeatures):
+    """A teacher's features: what methods derive from them is queued ahead of all lanes, once.
+
+    Args:
+        features: as recorded.
+        lanes: which share them.
+    """
+
+    def __init__(self, features: Features, lanes: Lanes) -> None:
+        super().__init__(features)
+        self._lanes = lanes
+
+    def once(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        with self._lanes.home():
+            return super().once(function, *tensors)
+
+
 class View:
     """One batch of images: at every input size asked for, and through the teacher's eyes.
 
     Args:
         images: ``(B, 3, S, S)``, normalised.
         teacher: None where no member has one.
+        lanes: which share the view.
     """
 
-    def __init__(self, images: Tensor, teacher: Teacher | None = None) -> None:
+    def __init__(self, images: Tensor, teacher: Teacher | None = None, lanes: Lanes = ONE_LANE) -> None:
         self._images = {images.shape[-1]: images}
         self._native = images
         self._teacher = teacher
+        self._lanes = lanes
         self._features: dict[bool, Features] = {}
 
     def at(self, size: int) -> Tensor:
         """The images with sides of ``size`` pixels."""
-        if size not in self._images:
-            self._images[size] = resize(self._native, size)
+        with self._lanes.home():
+            if size not in self._images:
+                self._images[size] = resize(self._native, size)
         return self._images[size]
 
     def teacher(self, *, train_mode: bool = False) -> Features:

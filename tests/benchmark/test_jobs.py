@@ -17,20 +17,20 @@ from benchmark.recipe import RECIPE_KEYS
 SEEN = {"name", "dataset", "crop", "crop_size", "resize", "mean", "std", "holdout", "precision"}
 SEEN |= {"in_size", "width", "top_k"}
 PINNED = {
-    ("digits", "train"): "d30c93b7fa210d3236e53ad92a4e3505baf2b49f265adbb81241b0d4adaa6a5e",
-    ("digits", "stage"): "fa076243dd9854dd61f3b48ad576f306505ec930f4475bba0e58a9a1185a11a2",
-    ("digits", "evaluate"): "18f95c61b8204b338f3ec35b38073e3767d67409001089ffe36a3d943b50396a",
-    ("digits", "probe"): "d514881c7a5bacdc7248eaaedae2116e3b7a36cac03bd1d90e7713e21ad60094",
-    ("digits", "analyse"): "6a1a9871125ca984ad6e34b58326d475ac840e450b720960d618f139e374b7b1",
-    ("paper", "train"): "7c70356fd1c4da28a6c5738d87a411984df37ef9b8bff55ce95b302323368ef6",
-    ("paper", "stage"): "0bd89293839cc19fe33ef9feedc3a9cbaf196345994ae95a2a7e4c3348e6ab2c",
-    ("paper", "evaluate"): "34c6618dddc7aa8faf15445f549374fa9714e39e886e57328cbb73861324302b",
-    ("paper", "probe"): "9ee78433ff982a10880860f0ac3e0a165114e4ae723d44647e1a9257ff91c49c",
-    ("paper", "analyse"): "90eace65b58ad23eeb92d6f5b429599f736752ec23d70e62f8e6677fbde075ed",
+    ("digits", "train"): "99f37082589fb843b06998e7922cfe606569968bc3e5ff8649580ab73b7a8d89",
+    ("digits", "stage"): "674b2a5e4b202ba1833e66669aea8e91760fff3333cb33e006d0d83b2391306c",
+    ("digits", "evaluate"): "5ea0cc1ad7351e6dbc82863534c4e56da34e5ff943438f8f146ee3cabcda2fed",
+    ("digits", "probe"): "a555c9b7c8623e78a85a1dbabe975ff4d5dea26df264b212c2d5b21531b06d73",
+    ("digits", "analyse"): "d8c24a393777e2b0f5c30a18e875c37923da93f91e2effeb3217ba9515783a2d",
+    ("paper", "train"): "65cb95321c29dc5cf622c1e3bcee10ba1cffe3c9133d662bc70612ec57acc66c",
+    ("paper", "stage"): "fe74f22136615237406021b3dd7546adb2f21181aa85c6649058d5457870efec",
+    ("paper", "evaluate"): "47e05f3ca28930dfb286f6e9e4316608a5356362a4f1c66b5530baa6532458af",
+    ("paper", "probe"): "3d7b41c74e2a7c26b65b42e196e7d2ad5f14bd81cba2b119ad33e733db6ced40",
+    ("paper", "analyse"): "feaad0bb87ddbb3ec1bec1cc58416477820d8e8315fa549951a0b1cc82115ed7",
 }
 PINNED_OF_TABLE_6 = {
-    "digits": "f142f1fdcc31f35a455d2f8a7480a0e9e9d8c0cea883fe38da2cda9eb895b146",
-    "paper": "0369bea68cbb7f2a6b6f535d4bb49ab75e3fd086fe1910180db1575b4dc8aa53",
+    "digits": "6e03004fe69eba8e179a39681ad4f7e4d494082a7b3bc34ae8ed635b01fe12d7",
+    "paper": "522dc92a476201e728445b97fc9d78b8198421014268df27f521a945554f0dd5",
 }
 MOVED = (
     "the id of a job of the paper changed, so its records are no longer found. Where a recipe's values changed on "
@@ -188,7 +188,7 @@ class TestSpec:
         run = kinds(profile="paper", seed=2)["train"]
         assert run.spec == {
             "kind": "train",
-            "numerics": 1,
+            "numerics": 2,
             "network": "wrn-16-2",
             "recipe": asdict(run.recipe),
             "objective": {"ce": 1.0, "terms": {"fsp": {"weight": 1.0, "options": {}, "revision": 1}}},
@@ -203,7 +203,7 @@ class TestSpec:
         stage = kinds(profile="paper", seed=2)["stage"]
         assert stage.spec == {
             "kind": "stage",
-            "numerics": 1,
+            "numerics": 2,
             "network": "wrn-16-2",
             "recipe": asdict(stage.recipe),
             "method": {"name": "fsp", "options": {}, "revision": 1},
@@ -215,7 +215,7 @@ class TestSpec:
         given = kinds(profile="paper")["evaluate"]
         assert given.spec == {
             "kind": "evaluate",
-            "numerics": 1,
+            "numerics": 2,
             "network": "wrn-40-2",
             "recipe": {key: getattr(given.recipe, key) for key in SEEN},
             "weights": "ab" * 32,
@@ -226,7 +226,7 @@ class TestSpec:
         made = kinds(profile="paper", seed=2)
         assert made["probe"].spec == {
             "kind": "probe",
-            "numerics": 1,
+            "numerics": 2,
             "network": "wrn-16-2",
             "recipe": asdict(made["probe"].recipe),
             "base": {"network": "wrn-16-2", "id": made["train"].id},
@@ -237,7 +237,7 @@ class TestSpec:
         made = kinds(profile="paper", seed=2)
         assert made["analyse"].spec == {
             "kind": "analyse",
-            "numerics": 1,
+            "numerics": 2,
             "network": "wrn-16-2",
             "measure": {"name": "similarity", "revision": made["analyse"].revision},
             "subject": {"network": "wrn-16-2", "id": made["train"].id},

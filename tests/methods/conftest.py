@@ -64,7 +64,7 @@ def make_bench():
             generator = torch.Generator().manual_seed(seed)
             indices = torch.randperm(SAMPLES, generator=generator)[:size]
             images = torch.randn(size, 3, *[max(sizes)] * 2, generator=generator).to(dtype)
-            data = Batch(images, labels[indices], indices, 0.5, generator)
+            data = Batch(images, labels[indices], indices, torch.tensor(0.5), generator)
             with torch.no_grad():
                 seen = expert.to(dtype)(images[:, :, : sizes[1], : sizes[1]])
             return SimpleNamespace(

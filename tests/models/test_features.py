@@ -23,3 +23,25 @@ def test_full_raises_half_precision_and_keeps_double():
 
 def test_full_keeps_the_graph():
     assert all(tensor.requires_grad for tensor in tensors(features(torch.bfloat16).full()))
+
+
+def test_full_raises_what_is_asked_for_and_nothing_else():
+    given = features(torch.bfloat16)
+    asked = given.full()
+    assert asked.taps[0] is asked.taps[0:][0] is asked.taps[-1]
+    assert len(asked.taps) == 1
+    raised = [tensor for tensor, _ in asked._known.values()]
+    assert len(raised) == 1
+    assert raised[0] is asked.taps[0]
+
+
+def test_what_follows_from_features_is_computed_once():
+    asked, calls = features(torch.float32).full(), []
+
+    def double(tensor):
+        calls.append(tensor)
+        return 2 * tensor
+
+    assert asked.once(double, asked.map) is asked.once(double, asked.map)
+    assert asked.once(double, asked.taps[0]) is not asked.once(double, asked.map)
+    assert len(calls) == 2

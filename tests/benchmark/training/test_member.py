@@ -1,5 +1,7 @@
 """What `test_cohort` does not see from outside."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,8 @@ from benchmark.training import trainees
 from benchmark.training.setting import DivergedError
 from benchmark.training.views import View
 from methods import Batch
+
+START = torch.zeros(())
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def member(make_job, make_member):
 @pytest.fixture
 def batch(source, make_job):
     sample = next(iter(source.stream(make_job("student").recipe, 0).epoch(1)))
-    return Batch(sample.images, sample.targets, sample.indices, 0.0, None)
+    return Batch(sample.images, sample.targets, sample.indices, START, None)
 
 
 def test_terms_see_progress_and_the_runs_own_generator(member, batch, monkeypatch):
@@ -38,9 +42,9 @@ def test_terms_see_progress_and_the_runs_own_generator(member, batch, monkeypatc
     monkeypatch.setattr(member.loss, "forward", lambda *given: (seen.append(given[2]), loss(*given))[1])
     member.epoch = 2
     member.begin_epoch()
-    member.step(batch, View(batch.images), 0.5)
+    member.step(replace(batch, progress=torch.tensor(0.5)), View(batch.images))
     assert seen[0].progress == 0.625
-    assert seen[0].generator is member._generator
+    assert seen[0].generator is member.generator
 
 
 @pytest.fixture
@@ -60,9 +64,9 @@ def test_loss_curve_is_the_mean_over_images(member, batch, fixed_parts):
     member.begin_epoch()
     for size in (32, 8):
         fixed_parts(ce=size, other=1.5)
-        part = Batch(batch.images[:size], batch.targets[:size], batch.indices[:size], 0.0, None)
-        member.step(part, View(part.images), 0.0)
-    member.end_epoch()
+        part = Batch(batch.images[:size], batch.targets[:size], batch.indices[:size], START, None)
+        member.step(part, View(part.images))
+    member.end_epoch(40)
     assert member.curves.state["parts"] == {"ce": [(32 * 32 + 8 * 8) / 40], "other": [1.5]}
 
 
@@ -70,8 +74,8 @@ def test_every_epoch_starts_a_new_mean(member, batch, fixed_parts):
     for value in (1.0, 3.0):
         member.begin_epoch()
         fixed_parts(ce=value)
-        member.step(batch, View(batch.images), 0.0)
-        member.end_epoch()
+        member.step(batch, View(batch.images))
+        member.end_epoch(32)
     assert member.curves.state["parts"] == {"ce": [1.0, 3.0]}
 
 
@@ -79,9 +83,9 @@ def test_loss_that_is_not_finite_is_named(member, batch, fixed_parts):
     member.begin_epoch()
     for value in (float("inf"), 1.0):
         fixed_parts(ce=1.0, other=value)
-        member.step(batch, View(batch.images), 0.0)
+        member.step(batch, View(batch.images))
     with pytest.raises(DivergedError, match=r"the loss \(other\) is not finite in epoch 1"):
-        member.end_epoch()
+        member.end_epoch(64)
 
 
 def test_losses_are_full_precision_under_autocast(make_job, make_member, batch, monkeypatch):
@@ -90,7 +94,7 @@ def test_losses_are_full_precision_under_autocast(make_job, make_member, batch, 
     loss = member.loss.forward
     monkeypatch.setattr(member.loss, "forward", lambda *given: (kinds.append(given[0].logits.dtype), loss(*given))[1])
     member.begin_epoch()
-    member.step(batch, View(batch.images), 0.0)
+    member.step(batch, View(batch.images))
     assert kinds == [torch.float32]
     assert {parameter.dtype for parameter in member.network.parameters()} == {torch.float32}
 

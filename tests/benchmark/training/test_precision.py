@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from benchmark.training.precision import autocast, set_matmul_precision
+from benchmark.training.precision import autocast, compute_in, set_matmul_precision
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,36 @@ def test_tf32_is_allowed_only_where_asked_for(precision, allowed, switches):
         switch.allow_tf32 = not allowed
     set_matmul_precision(precision)
     assert [switch.allow_tf32 for switch in switches] == [allowed, allowed]
+
+
+class Formula(torch.nn.Module):
+    """A method in outline: a module that calls another, and a formula of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.modules_of = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4))
+        self.seen = []
+        self.modules_of[2].register_forward_pre_hook(lambda _, inputs: self.seen.append(inputs[0].dtype))
+
+    def forward(self, inputs):
+        outputs = self.modules_of(inputs)
+        self.seen += [outputs.dtype, (outputs @ outputs.T).dtype]
+        return outputs
+
+
+@pytest.mark.parametrize(("precision", "inside"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_modules_of_a_method_compute_as_networks_do_and_its_formula_in_full(precision, inside):
+    method = Formula()
+    compute_in(precision, method)
+    method(torch.randn(2, 4)).sum().backward()
+    assert method.seen == [inside, torch.float32, torch.float32]
+    assert {parameter.grad.dtype for parameter in method.parameters()} == {torch.float32}
+
+
+def test_a_failing_module_leaves_no_autocast_behind():
+    method = Formula()
+    compute_in("bf16", method)
+    with pytest.raises(RuntimeError):
+        method(torch.randn(2, 5))
+    assert torch.nn.Linear(4, 4)(torch.randn(2, 4)).dtype == torch.float32
+    assert method(torch.randn(2, 4)).dtype == torch.float32

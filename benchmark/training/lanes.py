@@ -1,0 +1,81 @@
+"""Where the members' work is queued: one after another on a CPU, on parallel streams on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+class Lanes:
+    """One queue for all."""
+
+    @contextmanager
+    def opened(self, count: int) -> Iterator[None]:
+        """Fork into so many lanes after all that is queued at home; at the end, home waits for all of them.
+
+        Whatever is made at home and used on a lane has to be kept until then.
+        """
+        del count
+        yield
+
+    @contextmanager
+    def lane(self, index: int) -> Iterator[None]:
+        """Queue what is done inside on a lane."""
+        del index
+        yield
+
+    @contextmanager
+    def home(self) -> Iterator[None]:
+        """Queue what is done inside before the lanes that use it; the current lane waits for it."""
+        yield
+
+
+ONE_LANE = Lanes()
+
+
+class Streams(Lanes):
+    """A CUDA stream a lane, beside the one that is current where they are opened.
+
+    Args:
+        device: a CUDA device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._streams: list[torch.cuda.Stream] = []
+        self._home: torch.cuda.Stream | None = None
+
+    @contextmanager
+    def opened(self, count: int) -> Iterator[None]:
+        home = self._home = torch.cuda.current_stream(self._device)
+        self._streams += [torch.cuda.Stream(self._device) for _ in range(count - len(self._streams))]  # type: ignore[no-untyped-call]
+        for stream in self._streams[:count]:
+            stream.wait_stream(home)
+        try:
+            yield
+        finally:
+            for stream in self._streams[:count]:
+                home.wait_stream(stream)
+            self._home = None
+
+    @contextmanager
+    def lane(self, index: int) -> Iterator[None]:
+        with torch.cuda.stream(self._streams[index]):
+            yield
+
+    @contextmanager
+    def home(self) -> Iterator[None]:
+        if self._home is None:
+            yield
+            return
+        lane = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(self._home):
+            yield
+        lane.wait_stream(self._home)
+
+
+def lanes(device: torch.device) -> Lanes:
+    """What a device has of them."""
+    return Streams(device) if device.type == "cuda" else ONE_LANE
