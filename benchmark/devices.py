@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -31,12 +33,62 @@ def cores() -> int:
 @cache
 def slow_in_bf16() -> bool:
     """Whether this CPU is known to have no vector instructions that help with bf16, which is then emulated."""
+    flags = _cpu_facts().get("flags")
+    return flags is not None and not any(flag.startswith(("avx512", "amx")) for flag in flags.split())
+
+
+@cache
+def processor() -> str:
+    """What this machine says of its processor: ``NAME (family.model.stepping)``, for names stand for several."""
+    facts = _cpu_facts()
+    version = ".".join(facts[key] for key in ("cpu family", "model", "stepping") if key in facts)
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    return f"{name} ({version})" if version else name
+
+
+@cache
+def name(device: str) -> str:
+    """The name of a GPU, ``cpu`` for a CPU, as records have it.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
+    """
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return kind
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return False
-    flags = next((line.partition(":")[2].split() for line in text.splitlines() if line.startswith("flags")), None)
-    return flags is not None and not any(flag.startswith(("avx512", "amx")) for flag in flags)
+        return kind
+    handle, text = ctypes.c_int(0), ctypes.create_string_buffer(256)
+    driver.cuDeviceGet(ctypes.byref(handle), int(index or 0))
+    driver.cuDeviceGetName(text, len(text), handle)
+    return text.value.decode(errors="replace") or kind
+
+
+@cache
+def _cpu_facts() -> dict[str, str]:
+    """What Linux tells of the first processor."""
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+
+
+def keep_freed_memory() -> None:
+    """Let this process use freed memory again instead of returning it, where the C library is glibc.
+
+    Training frees and takes large blocks in every operation; fresh pages cost about as much as what is done with them.
+    """
+    with suppress(OSError, AttributeError):  # other C libraries have no such call
+        library = ctypes.CDLL(None)
+        for parameter, value in _GLIBC_KEEPS:
+            library.mallopt(parameter, value)
+
+
+_GLIBC_KEEPS = ((-4, 0), (-1, 2**31 - 1), (-2, 2**26))
+"""M_MMAP_MAX: no block of its own from the system; M_TRIM_THRESHOLD: nothing goes back; M_TOP_PAD: 64 MiB at a time."""
 
 
 def workers(device: str | None, jobs: int | None, threads: int | None) -> tuple[list[str], int]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from benchmark import devices
 from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import Store
@@ -98,6 +99,7 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
     from benchmark.training.setting import Setting, StoppedError
 
     torch.set_num_threads(settings.threads)
+    devices.keep_freed_memory()
 
     def notify(event: Mapping[str, Any]) -> None:
         try:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from benchmark import devices
@@ -59,3 +62,21 @@ def test_absent_devices(device, machine):
     machine(1)
     with pytest.raises(UserError, match="shows 1 CUDA devices"):
         devices.workers("cuda:1", None, None)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is what keeps memory")
+def test_freed_memory_is_kept_and_used_again():
+    code = (
+        "import resource, sys, torch\n"
+        "from benchmark.devices import keep_freed_memory\n"
+        "if sys.argv[1] == 'kept': keep_freed_memory()\n"
+        "torch.empty(16 * 2**20).fill_(1)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(4): torch.empty(16 * 2**20).fill_(1)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+    )
+    faults = {
+        mode: int(subprocess.run([sys.executable, "-c", code, mode], check=True, capture_output=True).stdout)
+        for mode in ("kept", "returned")
+    }
+    assert faults["kept"] * 10 < faults["returned"]
