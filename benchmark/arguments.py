@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,23 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def parse_duration(text: str) -> float:
+    """Seconds of ``90s``, ``25m``, ``1.5h``, ``2d`` or ``1h30m``; a number without a unit means minutes.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no duration, or none above 0.
+    """
+    written = text.lower().replace(" ", "")
+    number = r"(?:([0-9]+(?:\.[0-9]+)?)%s)?"
+    pattern = "".join(number % unit for unit in "dhms")
+    found = re.fullmatch(pattern, f"{written}m" if written[-1:].isdigit() else written)
+    counts = found.groups(default="0") if found else "0000"
+    seconds = sum(float(count) * unit for count, unit in zip(counts, (86400, 3600, 60, 1), strict=True))
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no duration: write 25m, 90s, 1.5h, 2d or 1h30m")
+    return seconds
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         """One line, as for every other error of a user."""
@@ -79,6 +98,12 @@ def parser() -> argparse.ArgumentParser:
         "--teacher", action="append", default=[], metavar="NETWORK=FILE", help="weights that stand in for a trained one"
     )
     what.add_argument("--selection", choices=("last", "best"), default="last", help="the epoch that tables show")
+    what.add_argument(
+        "--time-budget",
+        type=parse_duration,
+        metavar="TIME",
+        help="only what fits into 25m or 1h30m, whole columns first",
+    )
     how = parser.add_argument_group("instead of training")
     how.add_argument("--render", action="store_true", help="print and write tables from the records alone")
     how.add_argument("--plan", action="store_true", help="say what would be trained, and how long it would take")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,26 +120,33 @@ class _Command:
     # What is done.
 
     def _work(self, plan: Plan) -> int:
-        self._check_patience(plan)
+        work, choice = self.request.arranged(plan, self.options.time_budget)
+        self._check_patience(work)
         self.request.store.check_writable()
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        deadline = time.monotonic() + (self.options.time_budget or math.inf)
         tried: set[str] = set()
         while True:
-            outcome, interrupted = self._execute(plan)
+            for line in choice.lines if choice else ():
+                self._say(line)
+            outcome, interrupted = self._execute(work, deadline)
             left = plan.missing - len(outcome.done) - len(outcome.failed)
             if interrupted:
                 self._say(
                     f"stopped: {len(outcome.done)} jobs finished and kept, {left} left. The same command goes on."
                 )
                 return INTERRUPTED
-            tried |= {job.id for cohort in plan.cohorts for job in cohort.runs}
+            tried |= {job.id for cohort in work.cohorts for job in cohort.runs}
             plan = self.request.plan(self.request.tables)
-            # What trials decided can be planned now; what was tried is not tried again.
+            # What trials decided, or there is time for after all, comes next; what was tried is not tried again.
             fresh = [job for cohort in plan.cohorts for job in cohort.runs if job.id not in tried]
-            if outcome.failed or not fresh:
+            if outcome.failed or outcome.out_of_time or not fresh:
+                return self._conclude(plan, outcome)
+            work, choice = self.request.arranged(plan, deadline - time.monotonic() if choice else None)
+            if choice and not choice.fits:
                 return self._conclude(plan, outcome)
 
-    def _execute(self, plan: Plan) -> tuple[Outcome, bool]:
+    def _execute(self, plan: Plan, deadline: float) -> tuple[Outcome, bool]:
         from benchmark.executors.local import LocalExecutor
         from benchmark.executors.worker import Settings
         from benchmark.progress import Progress
@@ -145,21 +154,25 @@ class _Command:
         options = self.options
         names, threads = self.request.workers
         processes = f"{len(names)} process{'es' if len(names) > 1 else ''}"
+        here = sum(state == CACHED for state in plan.states.values())
         self._say(
-            f"{len(plan.jobs) - plan.missing} of {len(plan.jobs)} jobs are here; to do: {plan.count_missing()} in "
-            f"{len(plan.cohorts)} cohorts on {processes} ({names[0]}), about {costs.spoken(plan.seconds / len(names))}"
+            f"{here} of {len(plan.jobs)} jobs are here; to do: {plan.count_missing()} in {len(plan.cohorts)} cohorts "
+            f"on {processes} ({names[0]}), about {self.request.time(plan)}"
         )
         store, seconds = self.request.store, options.checkpoint_seconds
         settings = Settings(store, options.data, options.checkpoints, threads, seconds, options.retry_failed)
         with Progress(self._console, plan, len(names)) as progress:
             executor = LocalExecutor(settings, names, progress)
             try:
-                return executor.run(plan.cohorts), False
+                return executor.run(plan.cohorts, deadline), False
             except KeyboardInterrupt:
                 return executor.outcome, True
 
     def _conclude(self, plan: Plan, outcome: Outcome) -> int:
         self._render(plan)
+        if self.options.time_budget and plan.missing:
+            over = "the time is over; what was begun goes on from its checkpoint" if outcome.out_of_time else "done"
+            self._say(f"time budget: {over}. Left: {plan.count_missing()}. The same command goes on.")
         for job, reason in outcome.failed.items():
             self._say(f"failed: {job}: {reason} (log: {self.request.store.log_path(job)})")
         if outcome.blocked:
@@ -171,10 +184,10 @@ class _Command:
     def _check_patience(self, plan: Plan) -> None:
         profile, (names, _) = self.request.book.profile, self.request.workers
         if profile.patient and names[0] == "cpu" and not self.options.force:
-            time = costs.spoken(plan.seconds / len(names))
+            duration = self.request.time(plan)
             raise UserError(
-                f"profile {profile.name} on a CPU would take about {time} for {plan.missing} jobs: add --force to do "
-                "it all the same, or use --profile digits"
+                f"profile {profile.name} on a CPU would take about {duration} for {plan.missing} jobs: add --force to "
+                "do it all the same, or use --profile digits"
             )
 
     def _render(self, plan: Plan) -> None:
@@ -211,6 +224,7 @@ class _Command:
         self._say(f"written: {', '.join(_short(path) for path in paths)}")
 
     def _print_plan(self, plan: Plan) -> int:
+        plan, choice = self.request.arranged(plan, self.options.time_budget)
         if self.options.json:
             print(json.dumps(plan.to_json(), indent=1))  # noqa: T201
             return 0
@@ -222,8 +236,10 @@ class _Command:
         for line in plan.summary():
             self._say(line)
         names, _ = self.request.workers
-        time = costs.spoken(plan.seconds / len(names))
-        self._say(f"{plan.missing} to do in {len(plan.cohorts)} cohorts, about {time} on {len(names)} x {names[0]}")
+        where = f"{len(names)} x {names[0]}"
+        self._say(f"{plan.missing} to do in {len(plan.cohorts)} cohorts, about {self.request.time(plan)} on {where}")
+        for line in choice.lines if choice else ():
+            self._say(line)
         self._say(self._disk_line())
         return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,13 +23,11 @@ class Cohort:
 
     Attributes:
         runs: the members, all of one kind and seed.
-        seconds: the estimated time, corrected by what finished runs took.
-        counted_seconds: the same before the correction.
+        seconds: the estimated time.
     """
 
     runs: tuple[Job, ...]
     seconds: float = 0.0
-    counted_seconds: float = 0.0
 
     @cached_property
     def needs(self) -> frozenset[Job]:
@@ -44,7 +42,7 @@ class Cohort:
     def without(self, jobs: Iterable[Job]) -> Cohort:
         """The cohort less some of its members."""
         left = {*self.runs} - {*jobs}
-        return Cohort(tuple(job for job in self.runs if job in left), self.seconds, self.counted_seconds)
+        return Cohort(tuple(job for job in self.runs if job in left), self.seconds)
 
     def __str__(self) -> str:
         first = self.runs[0]
@@ -66,6 +64,7 @@ class Plan:
         cohorts: what has to be done.
         remarks: what a person should know, such as a teacher whose weights are not here.
         choices: what tuned methods chose, as sentences.
+        price: estimated seconds of a cohort of some jobs.
     """
 
     tables: tuple[Table, ...]
@@ -76,6 +75,7 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     remarks: tuple[str, ...]
     choices: tuple[str, ...]
+    price: Callable[[Sequence[Job]], float] = lambda _: 0.0
 
     @property
     def missing(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmark import costs
@@ -11,12 +11,23 @@ from benchmark.jobs import Job
 from benchmark.metrics import metric
 from benchmark.objectives import MethodName, parse_method
 from benchmark.plan import CACHED, MISSING, Cohort, Plan
+from benchmark.schedule import longest_chain_first
 from benchmark.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
 from benchmark.tables import TEACHER, Cell, Table
 
+Calibrate = Callable[[Sequence[Job], costs.Prices], costs.Prices]
+"""Prices that know more of what has to be done."""
+
 
 def make_plan(
-    tables: Sequence[Table], book: Book, seeds: Sequence[int], store: Store, speed: costs.Speed, *, retry: bool = False
+    tables: Sequence[Table],
+    book: Book,
+    seeds: Sequence[int],
+    store: Store,
+    speed: costs.Speed,
+    *,
+    retry: bool = False,
+    calibrate: Calibrate = lambda _, prices: prices,
 ) -> Plan:
     """Expand tables into jobs, drop duplicates, look up what exists and put the rest into cohorts.
 
@@ -27,6 +38,7 @@ def make_plan(
         store: where records lie.
         speed: of the machine that will train.
         retry: train failed runs again.
+        calibrate: what to measure where the records do not tell the prices of what has to be done.
     """
     expansion = _Expansion(book, store)
     cells = {cell.name: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells()}
@@ -39,11 +51,13 @@ def make_plan(
     lost = [job for job in jobs if job in wanted and states[job.id] == CACHED]
     states |= {job.id: MISSING for job in lost}
     measured = ((job, records[job.id]) for job in jobs if states[job.id] == CACHED)
-    cohorts = _cohorts([job for job in jobs if job in wanted], costs.calibrated(speed, measured))
+    due = [job for job in jobs if job in wanted]
+    price = calibrate(due, costs.Prices(speed, costs.recorded(measured, speed))).price
+    cohorts = _cohorts(due, price)
     broken = dict.fromkeys(job for job in stuck.values() if states[job.id] == FAILED)
     remarks = (*map(_stuck_remark, broken), *(_lost_remark(job, store) for job in lost))
     choices = tuple(dict.fromkeys(expansion.choices))
-    return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks, choices)
+    return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks, choices, price)
 
 
 def _wanted(table: Table, seeds: Sequence[int]) -> Sequence[int]:
@@ -156,34 +170,9 @@ def _lost_remark(job: Job, store: Store) -> str:
     return f"{job}: its record is here, its weights are not, and missing jobs need them. It is trained again{advice}"
 
 
-def _cohorts(jobs: Sequence[Job], speed: costs.Speed) -> tuple[Cohort, ...]:
+def _cohorts(jobs: Sequence[Job], price: Callable[[Sequence[Job]], float]) -> tuple[Cohort, ...]:
     """Group what can be done together; what most of the work waits for comes first."""
     groups: dict[tuple[Any, ...], list[Job]] = {}
     for job in jobs:
         groups.setdefault(job.company, []).append(job)
-    cohorts = [
-        Cohort(tuple(members), costs.seconds(members, speed) * speed.correction, costs.seconds(members, speed))
-        for members in groups.values()
-    ]
-    chains = _chains(cohorts)
-    return tuple(sorted(cohorts, key=lambda cohort: -chains[cohort.runs[0].id]))
-
-
-def _chains(cohorts: Sequence[Cohort]) -> dict[str, float]:
-    """By a cohort's first member, the seconds of the longest chain of cohorts that begins with it."""
-    waiting: dict[str, list[Cohort]] = {}
-    for cohort in cohorts:
-        for need in cohort.needs:
-            waiting.setdefault(need.id, []).append(cohort)
-    lengths: dict[str, float] = {}
-
-    def length(cohort: Cohort) -> float:
-        key = cohort.runs[0].id
-        if key not in lengths:
-            after = {other.runs[0].id: other for job in cohort.runs for other in waiting.get(job.id, ())}
-            lengths[key] = cohort.seconds + max(map(length, after.values()), default=0.0)
-        return lengths[key]
-
-    for cohort in cohorts:
-        length(cohort)
-    return lengths
+    return longest_chain_first([Cohort(tuple(members), price(members)) for members in groups.values()])

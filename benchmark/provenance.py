@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from benchmark import devices
 from benchmark.catalog import ROOT
 
 _LIBRARIES = ("srrl-bench", "torch", "torchvision", "numpy", "scikit-learn")
@@ -21,6 +22,7 @@ def describe(device: str, threads: int) -> dict[str, Any]:
         "revision": _git("rev-parse", "HEAD"),
         "dirty": None if changed is None else bool(changed),
         "versions": {"python": platform.python_version(), **_versions()},
+        "processor": devices.processor(),
         "device": device,
         "threads": threads,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

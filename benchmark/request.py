@@ -5,17 +5,23 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from benchmark import catalog, costs, devices, layers, tables
+from benchmark import calibration, catalog, costs, devices, layers, tables
 from benchmark.arguments import DEFAULT_SEEDS, split
 from benchmark.book import Book, Weights
+from benchmark.budget import Choice, choose
+from benchmark.calibration import Calibration
 from benchmark.errors import UserError, unknown
+from benchmark.packing import pack
 from benchmark.plan import Plan
 from benchmark.planner import make_plan
+from benchmark.schedule import simulate
 from benchmark.store import Store
 from benchmark.tables import TEACHER, Table
 
@@ -133,11 +139,34 @@ class Request:
 
         Args:
             chosen: the tables.
-            seeds: of the students; None for the wanted ones.
+            seeds: of the students; None for the wanted ones, whose time is measured where that is worth it.
         """
-        speed = costs.SPEEDS[self.workers[0][0].partition(":")[0]]
-        retry = self.options.retry_failed
-        return make_plan(chosen, self.book, seeds or self.options.seeds, self.store, speed, retry=retry)
+        names, threads = self.workers
+        options, speed = self.options, calibration.speed(names[0], threads)
+        settings: dict[str, Any] = {"retry": options.retry_failed}
+        if not (seeds or options.render or options.status):
+            settings["calibrate"] = Calibration(options.checkpoints / "speeds.json", names, threads, self._say)
+        return make_plan(chosen, self.book, seeds or options.seeds, self.store, speed, **settings)
+
+    def arranged(self, plan: Plan, budget: float | None) -> tuple[Plan, Choice | None]:
+        """The plan with its cohorts split and ordered for the processes there are, and what was chosen of it.
+
+        Args:
+            plan: as made.
+            budget: seconds; None for all that is missing, without a choice.
+        """
+        slots = len(self.workers[0])
+        if budget is None:
+            return replace(plan, cohorts=pack(plan.cohorts, slots, plan.price)), None
+        choice = choose(plan, slots, plan.price, budget)
+        return replace(plan, cohorts=choice.cohorts), choice
+
+    def time(self, plan: Plan) -> str:
+        """What an arranged plan takes, for people."""
+        return costs.spoken(simulate(plan.cohorts, len(self.workers[0])).makespan)
+
+    def _say(self, text: str) -> None:
+        print(text, file=sys.stderr if self.options.json else sys.stdout, flush=True)
 
     def everything(self) -> tuple[Plan, Sequence[int]]:
         """Whole tables over the wanted seeds and those of the default that there are records of."""

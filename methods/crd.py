@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from methods.base import Batch, Method, Pair
@@ -18,52 +20,73 @@ class Draw(NamedTuple):
     """What the images of a batch are contrasted with.
 
     Attributes:
-        pool: ``(M,)`` int64, the samples that serve some image.
-        columns: ``(B, n)`` int64, for each image its ``n`` samples as places in the pool.
+        pool: ``(M,)`` int64, samples.
+        counts: ``(B, M)`` float, how often each of them serves each image: ``n`` times in all.
     """
 
     pool: Tensor
-    columns: Tensor
+    counts: Tensor
 
 
-def contrast(embedding: Tensor, own: Tensor, others: Tensor, columns: Tensor, temperature: float) -> Tensor:
-    """Scores ``exp(row . embedding / temperature)`` of each image's own row and of others, ``(B, 1 + n)``.
-
-    One product with all the rows and a choice of its columns: choosing rows for each image first would take ``C`` times
-    the memory.
+def contrast(embedding: Tensor, own: Tensor, others: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Logarithms ``row . embedding / temperature`` of scores: of each own row ``(B, 1)``, of all others ``(B, M)``.
 
     Args:
         embedding: ``(B, C)``, unit vectors.
         own: ``(B, C)``, the images' own rows of a bank.
         others: ``(M, C)``, rows of other samples.
-        columns: ``(B, n)`` int64, which of them serve which image.
         temperature: divides the products.
     """
-    mine = (embedding * own).sum(dim=1, keepdim=True)
-    theirs = (embedding @ others.T).gather(1, columns)
-    return torch.exp(torch.cat([mine, theirs], dim=1) / temperature)
+    scaled = embedding / temperature
+    return (scaled * own).sum(dim=1, keepdim=True), scaled @ others.T
 
 
-def normaliser(unset: Tensor, scores: Tensor, num_samples: int) -> Tensor:
+def normaliser(unset: Tensor, own: Tensor, others: Tensor, counts: Tensor, num_samples: int) -> Tensor:
     """The constant ``Z`` that makes scores probabilities: as given, or by this batch where it is still 0."""
-    return torch.where(unset > 0, unset, scores.detach().mean() * num_samples)
+    drawn = torch.dot(others.detach().exp().flatten(), counts.flatten()) + own.detach().exp().sum()
+    return torch.where(unset > 0, unset, drawn / (counts.sum() + len(own)) * num_samples)
 
 
-def crd_loss(probabilities: Tensor, num_samples: int) -> Tensor:
+def crd_loss(own: Tensor, others: Tensor, counts: Tensor, constant: Tensor, negatives: int, num_samples: int) -> Tensor:
     """Noise-contrastive loss of one own sample against ``n`` others, mean over images.
 
     ``-ln(P_0 / (P_0 + c + e)) - sum_j ln(c / (P_j + c + e))`` with ``c = n / N`` and ``e = 1e-7`` as in the
-    authors' code.
+    authors' code; probabilities ``P`` are scores over ``Z``. Both are ``ln(1 + exp(x))`` of logarithms, which keeps the
+    digits of a ``P`` far below ``c``.
 
     Args:
-        probabilities: ``(B, 1 + n)``, the own sample first.
+        own: ``(B, 1)``, logarithms of the scores of the images' own samples.
+        others: ``(B, M)``, those of other samples.
+        counts: ``(B, M)``, how often each of those was drawn.
+        constant: ``Z``.
+        negatives: ``n``.
         num_samples: ``N``.
     """
-    noise = (probabilities.shape[1] - 1) / num_samples
-    own, others = probabilities[:, 0], probabilities[:, 1:]
-    # ln((P + c + e) / c) by log1p: P is far below c, and the sum would lose its digits in float32.
-    repelled = torch.log1p((others + 1e-7) / noise).sum(dim=1)
-    return (torch.log((own + noise + 1e-7) / own) + repelled).mean()
+    noise = negatives / num_samples
+    threshold = constant.log() + math.log(noise + 1e-7)
+    # ln(1 + P / c + e / c) is that of 1 + e / c, the same for all, and that of 1 + P / (c + e).
+    attracted, repelled = _Softplus.apply(threshold - own), _Softplus.apply(others - threshold)
+    loss: Tensor = attracted.mean() + torch.dot(repelled.flatten(), counts.flatten()) / len(own)
+    return loss + negatives * math.log1p(1e-7 / noise)
+
+
+class _Softplus(torch.autograd.Function):
+    """``ln(1 + exp(x))`` as ``max(x, 0) + 2 artanh(s / (2 + s))`` with ``s = exp(-|x|)``, to the last digits.
+
+    Torch's own rests on ``log1p``, which takes some CPUs more than ten times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        small = values.abs().neg_().exp_()
+        return small.div_(small + 2).atanh_().mul_(2).add_(values.clamp_min(0))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        (values,) = ctx.saved_tensors
+        return torch.sigmoid(values).mul_(slope)
 
 
 def remembered(bank: Tensor, indices: Tensor, embedding: Tensor, momentum: float) -> Tensor:
@@ -90,10 +113,7 @@ def distinct_negatives(
     order = torch.randperm(len(labels), generator=generator, device=labels.device)
     pool = order[: count + largest]  # no image can need more
     foreign = labels[pool] != own[:, None]
-    # The places of an image's samples, in order; those behind and those of its own class end in a last column.
-    rank = foreign.cumsum(dim=1).masked_fill_(~foreign, count + 1).clamp_(max=count + 1) - 1
-    places = torch.arange(len(pool), device=labels.device).expand_as(rank)
-    return Draw(pool, torch.empty_like(rank).scatter_(1, rank, places)[:, :count])
+    return Draw(pool, (foreign & (foreign.cumsum(dim=1, dtype=torch.int32) <= count)).float())
 
 
 def repeated_negatives(labels: Tensor, own: Tensor, count: int, generator: torch.Generator | None) -> Draw:
@@ -104,7 +124,9 @@ def repeated_negatives(labels: Tensor, own: Tensor, count: int, generator: torch
     # The remainder of 62 random bits is uniform to one part in 1e12; a float times the number of samples is not.
     draws = torch.randint(2**62, (len(own), count), generator=generator, device=labels.device)
     draws %= len(labels) - members
-    return Draw(order, torch.where(draws >= start, draws + members, draws))
+    places = torch.where(draws >= start, draws + members, draws)
+    counts = torch.zeros(len(own), len(labels), device=labels.device)
+    return Draw(order, counts.scatter_add_(1, places, torch.ones_like(places, dtype=counts.dtype)))
 
 
 class CRD(Method):
@@ -170,6 +192,8 @@ class CRD(Method):
         return parts
 
     def _contrast(self, embedding: Tensor, bank: Tensor, constant: Tensor, indices: Tensor, drawn: Draw) -> Tensor:
-        scores = contrast(embedding, bank[indices], bank[drawn.pool], drawn.columns, self.temperature)
-        constant.copy_(normaliser(constant, scores, len(bank)))
-        return crd_loss(scores / constant, len(bank))
+        own, others = contrast(embedding, bank[indices], bank[drawn.pool], self.temperature)
+        counts = drawn.counts.to(others.dtype)
+        constant.copy_(normaliser(constant, own, others, counts, len(bank)))
+        # The graph needs a copy: the other side's constant is set before the backward pass, and so is the next one.
+        return crd_loss(own, others, counts, constant.clone(), self.negatives, len(bank))

@@ -217,6 +217,15 @@ def test_interrupted_then_killed_then_finished(place, first_call):
     assert place.results() == first_call[0].results()
 
 
+def test_out_of_time_then_finished(place, first_call):
+    stopped = place.run("--time-budget", "1s")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "the time is over; what was begun goes on from its checkpoint" in stopped.stdout
+    assert "The same command goes on." in stopped.stdout
+    assert place.run().returncode == 0
+    assert place.results() == first_call[0].results()
+
+
 def test_interrupt_at_the_start_leaves_no_traceback(place):
     process = place.start()
     for line in process.stdout:
@@ -238,7 +247,8 @@ def test_errors_inside_a_worker_are_one_line(data, hint, tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"no Parquet")
     folders = ["--results", f"{tmp_path}/results", "--checkpoints", f"{tmp_path}/checkpoints"]
-    paper = ["--profile", "paper", "--device", "cpu", "--force", "--data", str(tmp_path / data)]
+    brief = _set([*FEW, "holdout=64"])  # too little for the machine to be measured before
+    paper = ["--profile", "paper", "--device", "cpu", "--force", "--data", str(tmp_path / data), *brief]
     done = subprocess.run(
         [sys.executable, str(ROOT / "run_all.py"), *TABLE, *paper, *folders],
         capture_output=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 import time
@@ -54,11 +55,13 @@ class Outcome:
         done: ids of finished jobs, those that turned out not to be applicable among them.
         failed: jobs that left a failure record, with the reason.
         blocked: jobs that could not start, since one that they need failed.
+        out_of_time: whether the time was over before all was done.
     """
 
     done: set[str] = field(default_factory=set)
     failed: dict[Job, str] = field(default_factory=dict)
     blocked: list[Job] = field(default_factory=list)
+    out_of_time: bool = False
 
 
 @dataclass
@@ -90,8 +93,12 @@ class LocalExecutor:
         self._deaths: dict[str, int] = {}
         self.outcome = Outcome()
 
-    def run(self, cohorts: Sequence[Cohort]) -> Outcome:
+    def run(self, cohorts: Sequence[Cohort], deadline: float = math.inf) -> Outcome:
         """Work on cohorts in the given order, each as soon as what it needs is there.
+
+        Args:
+            cohorts: what is to be done.
+            deadline: of `time.monotonic`, when all work is stopped, to be resumed from its checkpoints.
 
         Raises:
             UserError: data are missing or a folder cannot be written; finished runs are kept.
@@ -101,6 +108,9 @@ class LocalExecutor:
         self._open = {job.id: job for cohort in cohorts for job in cohort.runs}
         try:
             while self._open:
+                if time.monotonic() >= deadline:
+                    self.outcome.out_of_time = True
+                    break
                 self._dispatch()
                 self._listen()
                 self._look_elsewhere()
@@ -121,7 +131,7 @@ class LocalExecutor:
             worker.cohort = cohort
             self._observer.started(slot, cohort)
             try:
-                worker.connection.send(Task(cohort.runs, cohort.counted_seconds))
+                worker.connection.send(Task(cohort.runs, cohort.seconds))
             except OSError:  # it died while it had nothing to do
                 self._bury(worker)
 

@@ -51,11 +51,11 @@ class Task:
 
     Attributes:
         runs: to be claimed and trained.
-        counted_seconds: the uncorrected estimate of their time.
+        estimated_seconds: the plan's estimate of their time.
     """
 
     runs: tuple[Job, ...]
-    counted_seconds: float
+    estimated_seconds: float
 
 
 def serve(connection: Connection, settings: Settings, device: str) -> None:
@@ -116,7 +116,7 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
         # A busy worker is sent nothing but the word to stop, and a parent that is gone counts as that word. No event
         # of multiprocessing: a process that is killed while it looks at one leaves it locked for all others.
         stopped = connection.poll
-        setting = Setting(settings.store, source, settings.checkpoint_seconds, task.counted_seconds, notify, stopped)
+        setting = Setting(settings.store, source, settings.checkpoint_seconds, task.estimated_seconds, notify, stopped)
         locks = _claim(task.runs, settings, notify)
         try:
             if locks:

@@ -198,7 +198,7 @@ class CohortTraining:
         measured = self._device.type == "cpu"
         return {
             "cohort_seconds": round(time.monotonic() - self._begun, 3),
-            "cohort_counted_seconds": round(self._setting.counted_seconds, 3),
+            "cohort_estimated_seconds": round(self._setting.estimated_seconds, 3),
             "cohort_members": self._size,
             "step_seconds": round(member.seconds, 3) if measured else None,
             "images": member.epoch * self.stream.num_samples,

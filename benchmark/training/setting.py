@@ -35,7 +35,7 @@ class Setting:
         store: where records, weights and checkpoints go.
         source: data sets on the device.
         checkpoint_seconds: time between two checkpoints of a cohort.
-        counted_seconds: the plan's uncorrected estimate, kept beside the measured time.
+        estimated_seconds: the plan's estimate, kept beside the measured time.
         notify: told of every epoch's end and every job's end.
         stopped: whether to stop.
         recorded: whether a GPU replays recorded steps.
@@ -44,7 +44,7 @@ class Setting:
     store: Store
     source: Source
     checkpoint_seconds: float
-    counted_seconds: float
+    estimated_seconds: float
     notify: Callable[[Mapping[str, Any]], None]
     stopped: Callable[[], bool] = field(default=lambda: False)
     recorded: bool = True

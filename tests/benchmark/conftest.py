@@ -1,8 +1,10 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmark import calibration
 from benchmark.book import Book, Teacher, Weights
 from benchmark.layers import load_preset, load_profile
 from benchmark.objectives import parse_method
@@ -38,6 +40,12 @@ _OTHER = {
     "top_k": 2,
 }
 """Another valid value for every key of a recipe."""
+
+
+@pytest.fixture(autouse=True)
+def _no_calibration(monkeypatch):
+    """No plan is worth a measurement, which takes seconds; the tests of calibration have their own idea of that."""
+    monkeypatch.setattr(calibration, "WORTH_SECONDS", math.inf)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def fill(plan):
 
 
 def test_plan_for_machines(command, plan, fill):
-    before = json.loads(command("--table", "6", *ONE_PAIR, "--plan", "--json").out)
+    before = json.loads(command("--table", "6", *ONE_PAIR, "--jobs", "1", "--plan", "--json").out)
     assert set(before) == {"runs", "cohorts"}
     assert [run["state"] for run in before["runs"]] == ["missing"] * 3
     keys = {"id", "kind", "table_cells", "dataset", "teacher", "student", "method", "seed", "state"}
@@ -345,7 +345,7 @@ def test_failed_runs_are_shown_and_only_retried_when_asked(command, fill):
     assert shown.status == 1
     assert "failed, --retry-failed trains them again" in shown.out
     assert "nothing to do" in shown.out
-    retry = json.loads(command("--table", "6", *ONE_PAIR, "--plan", "--json", "--retry-failed").out)
+    retry = json.loads(command("--table", "6", *ONE_PAIR, "--jobs", "1", "--plan", "--json", "--retry-failed").out)
     assert [len(cohort["runs"]) for cohort in retry["cohorts"]] == [2]
 
 
@@ -376,7 +376,7 @@ def worked(monkeypatch):
     """Puts in place of the executor one that leaves a record for each job at once; the rounds that it was asked for."""
     rounds = []
 
-    def run(self, cohorts):
+    def run(self, cohorts, _deadline):
         store, outcome = self._settings.store, Outcome()
         rounds.append([str(job) for cohort in cohorts for job in cohort.runs])
         for job in (job for cohort in cohorts for job in cohort.runs):
@@ -397,7 +397,7 @@ TUNED = ("--table", "6", "--pairs", "wrn-40-4:wrn-16-2", "--methods", "srrl[tune
 
 
 def test_what_trials_decide_is_run_in_the_same_command(command, worked):
-    shown = command(*TUNED)
+    shown = command(*TUNED, "--jobs", "1")
     assert shown.status == 0, shown.err
     assert worked == [
         ["none:wrn-40-4 student seed 0", *(f"wrn-40-4:wrn-16-2 {name} seed 0" for name in SCORES)],
@@ -426,7 +426,7 @@ def test_nothing_to_do_asks_for_no_patience(command, worked):
 
 
 def test_interrupt_keeps_what_is_finished(command, monkeypatch):
-    def run(self, cohorts):
+    def run(self, cohorts, _deadline):
         self.outcome.done.add(cohorts[0].runs[0].id)
         raise KeyboardInterrupt
 
@@ -437,7 +437,7 @@ def test_interrupt_keeps_what_is_finished(command, monkeypatch):
 
 
 def test_failures_and_what_they_block_are_told(command, plan, monkeypatch):
-    def run(self, _):
+    def run(self, _cohorts, _deadline):
         teacher, kd, srrl = plan.jobs
         self._settings.store.write(teacher, "failed", {"device": "cpu"}, failure={"reason": "diverged"})
         return Outcome(failed={teacher: "diverged"}, blocked=[kd, srrl])
@@ -451,3 +451,29 @@ def test_failures_and_what_they_block_are_told(command, plan, monkeypatch):
     again = command("--table", "6", *ONE_PAIR)
     assert again.status == 1
     assert "none:wrn-40-4 student seed 0 failed, so what needs it cannot be done" in again.out
+
+
+def test_a_time_budget_chooses_what_is_done(command, plan, worked):
+    shown = command("--table", "6", *ONE_PAIR, "--time-budget", "1s", "--plan")
+    assert "time budget 1 s: too little for any job" in shown.out
+    assert "left: " in shown.out
+    cohorts = json.loads(command("--table", "6", *ONE_PAIR, "--jobs", "1", "--plan", "--json").out)["cohorts"]
+    enough = cohorts[0]["estimated_seconds"] + 0.5
+    shown = command("--table", "6", *ONE_PAIR, "--jobs", "1", "--time-budget", f"{enough:.1f}s")
+    assert shown.status == 0, shown.err
+    assert worked[0] == [str(plan.jobs[0])]
+    # The pretended work takes no time, so the budget is spent on the rest, too.
+    assert sorted(job for jobs in worked for job in jobs) == sorted(map(str, plan.jobs))
+    assert "time budget" not in command("--table", "6", *ONE_PAIR).out
+
+
+def test_what_is_left_when_the_time_is_over_is_told(command, plan, monkeypatch):
+    def run(self, cohorts, deadline):
+        assert deadline < float("inf")
+        return Outcome(out_of_time=True)
+
+    monkeypatch.setattr(LocalExecutor, "run", run)
+    shown = command("--table", "6", *ONE_PAIR, "--time-budget", "10m")
+    assert shown.status == 0
+    assert "the time is over; what was begun goes on from its checkpoint. Left: 3 runs." in shown.out
+    assert "The same command goes on." in shown.out

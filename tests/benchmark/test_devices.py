@@ -70,7 +70,7 @@ def test_freed_memory_is_kept_and_used_again():
         "import resource, sys, torch\n"
         "from benchmark.devices import keep_freed_memory\n"
         "if sys.argv[1] == 'kept': keep_freed_memory()\n"
-        "torch.empty(16 * 2**20).fill_(1)\n"
+        "for _ in range(12): torch.empty(16 * 2**20).fill_(1)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "for _ in range(4): torch.empty(16 * 2**20).fill_(1)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
@@ -80,3 +80,88 @@ def test_freed_memory_is_kept_and_used_again():
         for mode in ("kept", "returned")
     }
     assert faults["kept"] * 10 < faults["returned"]
+
+
+CPUINFO = """processor\t: 0
+cpu family\t: 26
+model\t\t: 2
+model name\t: Some CPU
+stepping\t: 1
+flags\t\t: fpu {flags} sse
+
+processor\t: 1
+model name\t: Another CPU
+"""
+
+
+@pytest.fixture
+def cpuinfo(monkeypatch):
+    """What Linux tells of the processors, None where it is no Linux."""
+
+    def write(text):
+        def read(self, encoding):
+            assert (str(self), encoding) == ("/proc/cpuinfo", "utf-8")
+            if text is None:
+                raise FileNotFoundError
+            return text
+
+        monkeypatch.setattr(devices.Path, "read_text", read)
+        for function in (devices._cpu_facts, devices.processor, devices.slow_in_bf16):
+            function.cache_clear()
+
+    yield write
+    for function in (devices._cpu_facts, devices.processor, devices.slow_in_bf16):
+        function.cache_clear()
+
+
+def test_the_processor_is_named_with_its_version(cpuinfo, monkeypatch):
+    cpuinfo(CPUINFO)
+    assert devices.processor() == "Some CPU (26.2.1)"
+    cpuinfo(None)
+    monkeypatch.setattr(devices.platform, "processor", lambda: "")
+    monkeypatch.setattr(devices.platform, "machine", lambda: "arm64")
+    assert devices.processor() == "arm64"
+
+
+@pytest.mark.parametrize(("flags", "slow"), [("avx2", True), ("avx512f", False), ("amx_bf16", False)])
+def test_which_processors_emulate_bf16(flags, slow, cpuinfo):
+    cpuinfo(CPUINFO.format(flags=flags))
+    assert devices.slow_in_bf16() is slow
+
+
+def test_a_processor_that_tells_nothing_is_not_said_to_be_slow(cpuinfo):
+    cpuinfo(None)
+    assert devices.slow_in_bf16() is False
+
+
+class _Driver:
+    """Two GPUs, as the driver tells of them."""
+
+    def cuDeviceGet(self, handle, index):  # noqa: N802
+        handle._obj.value = 10 + index
+
+    def cuDeviceGetName(self, text, length, handle):  # noqa: N802
+        text.value = {10: b"First GPU", 11: b"Second GPU"}[handle.value]
+        assert length > 100
+
+
+def test_names_of_devices(monkeypatch):
+    devices.name.cache_clear()
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda _: _Driver())
+    assert [devices.name(device) for device in ("cpu", "cuda", "cuda:0", "cuda:1")] == [
+        "cpu",
+        "First GPU",
+        "First GPU",
+        "Second GPU",
+    ]
+    devices.name.cache_clear()
+
+
+def test_a_gpu_without_a_driver_has_no_name(monkeypatch):
+    def absent(_):
+        raise OSError
+
+    devices.name.cache_clear()
+    monkeypatch.setattr(devices.ctypes, "CDLL", absent)
+    assert devices.name("cuda:0") == "cuda"
+    devices.name.cache_clear()

@@ -36,8 +36,8 @@ class TestCohort:
 
     def test_goes_on_without_some(self, runs):
         kd, fsp = runs
-        cohort = Cohort((kd, fsp), 3.0, 2.0)
-        assert cohort.without([kd]) == Cohort((fsp,), 3.0, 2.0)
+        cohort = Cohort((kd, fsp), 3.0)
+        assert cohort.without([kd]) == Cohort((fsp,), 3.0)
         assert cohort.without([kd]).needs == {*fsp.needs}
         assert cohort.without([kd.teacher]) == cohort
         assert cohort.without(runs).runs == ()
@@ -60,8 +60,8 @@ class TestPlan:
     def test_counts_what_is_missing_by_kind(self, runs, kinds, plan):
         made = kinds()
         looks = [replace(made["analyse"], measure=measure) for measure in ("similarity", "distance")]
-        cohorts = [Cohort((job,), 2.0, 1.0) for job in (*runs, made["stage"], made["probe"])]
-        full = plan(*cohorts, Cohort(tuple(looks), 3.0, 3.0))
+        cohorts = [Cohort((job,), 2.0) for job in (*runs, made["stage"], made["probe"])]
+        full = plan(*cohorts, Cohort(tuple(looks), 3.0))
         assert full.count_missing() == "2 runs, 1 first stage, 1 probe, 2 analyses"
         assert (full.missing, full.seconds) == (6, 11.0)
         assert plan(*cohorts[:1]).count_missing() == "1 run"

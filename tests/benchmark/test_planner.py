@@ -297,13 +297,28 @@ class TestRecords:
         made = plan(["srrl[sr]", "srrl[fm=0.0]", "kd", "kd[temperature=4]"], ONE, seeds=(0,))
         assert made.missing == 3
 
-    def test_estimates_follow_measured_time(self, plan, job, finish):
-        before = plan(["at"], ONE, seeds=(0,)).cohorts[-1]
-        assert before.seconds == before.counted_seconds > 0
-        finish(job().teacher, cost={"cohort_seconds": 30.0, "cohort_counted_seconds": 10.0})
-        [after] = plan(["at"], ONE, seeds=(0,)).cohorts
-        assert after.counted_seconds == before.counted_seconds
-        assert after.seconds == pytest.approx(3 * before.seconds)
+    def test_estimates_follow_measured_time(self, book, store, job, finish):
+        here = {"device": "cpu", "threads": 1}
+
+        def price(speed, **more):
+            table = load("6").select(["at"], ONE)
+            return make_plan([table], book(), (0, 1), store, speed, **more).cohorts[-1].seconds
+
+        this, other = (replace(CPU, machine={**here, **more}) for more in ({}, {"processor": "another one"}))
+        done, more = job("at"), job("at", seed=1)
+        finish(done.teacher)
+        counted = price(CPU)
+        finish(done, cost={"step_seconds": 0.001 * costs.steps(done)})
+        assert price(other) == counted
+        assert price(this) < counted
+        measured = costs.Prices(this, {costs.step_of(done): 0.001})
+        assert price(this) == measured.price([more])
+
+        def calibrate(jobs, prices):
+            assert (list(jobs), prices.measured) == ([more], measured.measured)
+            return costs.Prices(this, {costs.step_of(more): 5.0})
+
+        assert price(this, calibrate=calibrate) > 5 * costs.steps(more)
 
 
 FSP = {"table": "11", "methods": ["fsp"], "pairs": ["wrn-40-2:wrn-16-2"], "seeds": (0,)}

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from benchmark import provenance
+from benchmark import devices, provenance
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def repository(root):
 def test_describe_names_code_versions_and_machine():
     facts = provenance.describe("cpu", 1)
     assert (facts["device"], facts["threads"], facts["dirty"]) == ("cpu", 1, False)
+    assert facts["processor"] == devices.processor()
     assert len(facts["revision"]) == 40
     assert facts["versions"]["python"] == platform.python_version()
     assert {"torch", "numpy"} <= set(facts["versions"])

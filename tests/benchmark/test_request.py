@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from benchmark import devices, tables
+from benchmark import calibration, costs, devices, tables
 from benchmark.arguments import parser
 from benchmark.book import Teacher
 from benchmark.errors import UserError
@@ -183,6 +183,50 @@ class TestTeacher:
         with pytest.raises(UserError, match=says) as caught:
             chosen.plan(chosen.tables)
         assert "\n" not in str(caught.value)
+
+
+class TestEstimates:
+    """When the machine is measured."""
+
+    TABLE = ("--table", "9", "--methods", "srrl", "--seeds", "1")
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """What was measured: a fifth of a second for every step."""
+        seen = []
+
+        def measure(orders):
+            seen.extend(orders)
+            return {costs.step_of(task.job): 0.2 for order in orders for task in order.tasks}, ""
+
+        monkeypatch.setattr(calibration, "measure", measure)
+        monkeypatch.setattr(calibration, "WORTH_SECONDS", 1.0)
+        return seen
+
+    def test_the_wanted_plan_measures_once_and_says_so(self, asked, request_for, tmp_path, capsys):
+        chosen = request_for(*self.TABLE, "--jobs", "2")
+        plan = chosen.plan(chosen.tables)
+        assert "measuring how fast this machine is, once" in capsys.readouterr().out
+        assert [(order.device, order.threads) for order in asked] == [("cpu", 1)] * 2
+        assert (tmp_path / "checkpoints" / "speeds.json").is_file()
+        assert plan.cohorts[0].seconds > 0.2 * costs.steps(plan.cohorts[0].runs[0])
+        asked.clear()
+        assert chosen.plan(chosen.tables).seconds == plan.seconds
+        assert (asked, capsys.readouterr().out) == ([], "")
+
+    def test_json_stays_alone_on_the_standard_output(self, asked, request_for, capsys):
+        chosen = request_for(*self.TABLE, "--plan", "--json")
+        chosen.plan(chosen.tables)
+        printed = capsys.readouterr()
+        assert (printed.out, bool(asked)) == ("", True)
+        assert printed.err.startswith("measuring how fast this machine is")
+
+    @pytest.mark.parametrize("word", ["--render", "--status"])
+    def test_rendering_and_status_measure_nothing(self, word, asked, request_for):
+        chosen = request_for(*self.TABLE, word)
+        chosen.plan(chosen.tables)
+        request_for(*self.TABLE).everything()
+        assert asked == []
 
 
 class TestEverything:

@@ -8,7 +8,16 @@ import torch
 from torch.nn import functional
 
 from methods import load
-from methods.crd import Draw, contrast, crd_loss, distinct_negatives, normaliser, remembered, repeated_negatives
+from methods.crd import (
+    Draw,
+    _Softplus,
+    contrast,
+    crd_loss,
+    distinct_negatives,
+    normaliser,
+    remembered,
+    repeated_negatives,
+)
 
 LABELS = torch.tensor([0] * 5 + [1] * 10 + [2] * 25)[torch.randperm(40, generator=torch.Generator().manual_seed(1))]
 UNSET = torch.zeros((), dtype=torch.float64)
@@ -23,7 +32,14 @@ def repeated(own, count, generator):
 
 
 def chosen(drawn):
-    return drawn.pool[drawn.columns]
+    """The samples drawn for each image, each as often as it was drawn."""
+    return torch.stack([drawn.pool.repeat_interleave(counts.long()) for counts in drawn.counts])
+
+
+def drawn_from(negatives, size):
+    """A draw of these samples ``(B, n)`` among so many."""
+    counts = torch.zeros(len(negatives), size, dtype=torch.float64)
+    return Draw(torch.arange(size), counts.scatter_add_(1, negatives, torch.ones_like(negatives, dtype=counts.dtype)))
 
 
 def naive_scores(embedding, bank, indices, temperature):
@@ -53,10 +69,11 @@ def test_golden(golden, wave):
     bank_student, bank_teacher = 0.3 * wave.s(10, 6, off=3), 0.3 * wave.t(10, 6, off=3)
     total = 0.0
     for side, embedding, bank in (("s", student, bank_teacher), ("t", teacher, bank_student)):
-        scores = contrast(embedding, bank[indices[:, 0]], bank, indices[:, 1:], 0.07)
-        constant = normaliser(UNSET, scores, 10)
+        counts = drawn_from(indices[:, 1:], 10).counts
+        scores = contrast(embedding, bank[indices[:, 0]], bank, 0.07)
+        constant = normaliser(UNSET, *scores, counts, 10)
         assert constant.item() == pytest.approx(golden[f"CRD_Z{side}"], abs=1e-8)
-        loss = crd_loss(scores / constant, 10).item()
+        loss = crd_loss(*scores, counts, constant, 3, 10).item()
         assert loss == pytest.approx(golden[f"CRD_{side}"], abs=1e-9)
         total += loss
     assert total == pytest.approx(golden["CRD"], abs=1e-9)
@@ -72,7 +89,7 @@ def test_two_batches_of_the_method_follow_the_formula(make_bench):
     for seed in (0, 1):
         seen = bench.batch(3, seed, torch.float64)
         negatives = torch.randint(40, (3, 4), generator=torch.Generator().manual_seed(seed))
-        drawn = Draw(torch.arange(40), negatives)
+        drawn = drawn_from(negatives, 40)
         method.draw = lambda *_, drawn=drawn: drawn
         indices = torch.cat([seen.data.indices[:, None], negatives], dim=1).numpy()
         parts = method(seen.student, seen.teacher, seen.data)
@@ -91,17 +108,29 @@ def test_two_batches_of_the_method_follow_the_formula(make_bench):
             assert np.allclose(method.get_buffer(f"bank_{side}").numpy(), bank, atol=1e-12)
 
 
-def test_product_with_the_whole_bank_equals_gathered_rows(wave):
+def test_gradient_is_that_of_gathered_rows(wave):
     bank = wave.t(40, 8)
     indices = torch.randint(40, (4, 9), generator=torch.Generator().manual_seed(0))
-    gradients = []
-    for whole in (True, False):
-        embedding = wave.s(4, 8).requires_grad_()
-        gathered = torch.exp(torch.bmm(bank[indices], embedding[:, :, None]).squeeze(2) / 0.7)
-        scores = contrast(embedding, bank[indices[:, 0]], bank, indices[:, 1:], 0.7) if whole else gathered
-        gradients.append(torch.autograd.grad(crd_loss(scores / 100, 40), embedding)[0])
-        assert torch.allclose(scores, gathered, atol=1e-12)
+    counts, constant = drawn_from(indices[:, 1:], 40).counts, torch.tensor(90.0, dtype=torch.float64)
+    embedding = wave.s(4, 8).requires_grad_()
+    loss = crd_loss(*contrast(embedding, bank[indices[:, 0]], bank, 0.7), counts, constant, 8, 40)
+    rows = torch.exp(torch.bmm(bank[indices], embedding[:, :, None]).squeeze(2) / 0.7) / constant
+    own, others = rows[:, 0], rows[:, 1:]
+    gathered = (torch.log((own + 0.2 + 1e-7) / own) + torch.log((others + 0.2 + 1e-7) / 0.2).sum(dim=1)).mean()
+    assert loss.item() == pytest.approx(gathered.item(), abs=1e-12)
+    gradients = (torch.autograd.grad(value, embedding)[0] for value in (loss, gathered))
     assert torch.allclose(*gradients, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_softplus_keeps_its_digits_everywhere(dtype):
+    values = torch.tensor([-80.0, -30.0, -9.0, -1.0, 0.0, 1e-3, 2.0, 30.0, 90.0], dtype=dtype, requires_grad=True)
+    result = _Softplus.apply(values)
+    expected = [max(value, 0.0) + math.log1p(math.exp(-abs(value))) for value in values.tolist()]
+    digits = 8 * torch.finfo(dtype).eps
+    assert result.tolist() == pytest.approx(expected, rel=digits, abs=0)
+    (slope,) = torch.autograd.grad(result.sum(), values)
+    assert slope.tolist() == pytest.approx([1 / (1 + math.exp(-value)) for value in values.tolist()], rel=digits)
 
 
 def test_first_loss_is_that_of_chance(make_bench):
@@ -152,7 +181,8 @@ def test_negatives_repeat_only_where_others_are_too_few(make_bench):
 
 
 def test_normaliser_is_set_once_and_carries_no_gradient(wave):
-    scores = wave.s(4, 6).exp().requires_grad_()
-    first = normaliser(UNSET, scores, 10)
+    own, others, counts = wave.s(4, 1).requires_grad_(), wave.s(4, 6).requires_grad_(), torch.ones(4, 6).double()
+    first = normaliser(UNSET, own, others, counts, 10)
     assert not first.requires_grad
-    assert normaliser(first, 2 * scores, 10) == first
+    assert first.item() == pytest.approx(torch.cat([own, others], dim=1).exp().mean().item() * 10)
+    assert normaliser(first, 2 * own, 2 * others, counts, 10) == first

@@ -38,9 +38,9 @@ def steps(monkeypatch):
     seen = {"step": [], True: [], False: []}
     step, look = Member.step, Teacher.look
 
-    def count_step(self, batch, view, share):
+    def count_step(self, batch, view):
         seen["step"].append(len(batch.images))
-        step(self, batch, view, share)
+        step(self, batch, view)
 
     def count_look(self, images, *, train_mode):
         seen[train_mode].append(len(images))
@@ -53,11 +53,12 @@ def steps(monkeypatch):
 
 @pytest.fixture
 def ticking(monkeypatch):
-    """A clock that shows a given time at each look at it."""
+    """A clock that shows given times, one at each look at it, while another stands still."""
 
-    def show(*times):
+    def show(name, *times):
         left = iter(times)
-        monkeypatch.setattr(speeds.time, "perf_counter", lambda: next(left))
+        for clock in ("perf_counter", "process_time"):
+            monkeypatch.setattr(speeds.time, clock, (lambda: next(left)) if clock == name else lambda: 0.0)
 
     return show
 
@@ -101,24 +102,29 @@ def test_the_networks_are_those_of_the_job(job, monkeypatch):
 
 
 def test_a_part_of_a_batch_stands_for_it(job, steps, ticking):
-    # A look at the clock at the beginning, then before and after each step, and after those that count.
-    ticking(0.0, 0.0, 0.0, *[1.0, 1.5, 2.0], *[2.0] * 99)
+    ticking("process_time", *range(99))
     student = job("student")
     found = speeds.measured(Task(student, 0.25), CPU)
     assert set(steps["step"]) == {8}
-    assert found[costs.step_of(student)] == 0.5 * 4
+    assert found == {costs.step_of(student): 4, costs.step_of(student)._replace(work=LOOK): 4}
 
 
 def test_slow_steps_are_few(job, steps, ticking):
-    ticking(*range(99))
+    ticking("perf_counter", *range(99))
     speeds.measured(Task(job("kd"), 1.0), CPU)
     assert len(steps["step"]) == 2
 
 
-def test_of_several_the_least_counts(ticking):
-    #       begun  warm-up                        timed
-    ticking(0.0, *[0.0, 0.01], *[0.0, 0.02], 0.0, *[0.0, 0.5], 0.0, *[0.0, 0.3], 0.0, *[0.0, 0.4], 2.0)
-    assert speeds._seconds(lambda _: None, lambda: None, CPU) == pytest.approx(0.3)
+def test_of_several_the_least_counts_and_none_of_the_first(ticking):
+    seconds = [0.1, 0.2, *[0.9] * (speeds.TIMED - 2), 0.3, 0.7]
+    ticking("process_time", *(time for each in seconds for time in (0.0, each)))
+    assert speeds._seconds(lambda _: None, lambda: None, [], CPU) == 0.3
+
+
+def test_several_threads_are_timed_by_the_clock(ticking, monkeypatch):
+    monkeypatch.setattr(speeds.torch, "get_num_threads", lambda: 2)
+    ticking("perf_counter", *(number / 1000 for number in range(99)))
+    assert speeds._seconds(lambda _: None, lambda: None, [], CPU) == pytest.approx(0.001)
 
 
 def test_a_fault_is_told_and_the_rest_measured(job, monkeypatch):
