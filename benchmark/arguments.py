@@ -43,20 +43,22 @@ def _seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number above 0."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number above 0")
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A number of seconds from 0."""
     try:
-        seconds = float(text)
+        found = float(text)
     except ValueError:
-        seconds = -1.0
-    if not seconds >= 0:
+        found = -1.0
+    if not found >= 0:
         raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds")
-    return seconds
+    return found
 
 
 def parse_duration(text: str) -> float:
@@ -76,7 +78,9 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Ends the process with one line where a user's arguments are wrong."""
+
     def error(self, message: str) -> Any:
         """One line, as for every other error of a user."""
         self.exit(USAGE_ERROR, f"error: {message}; see {self.prog} --help\n")
@@ -84,7 +88,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The command's parser; its ``--help`` is the reference of all options."""
-    parser = _Parser(prog=Path(sys.argv[0]).name, description=DESCRIPTION, allow_abbrev=False)
+    parser = Parser(prog=Path(sys.argv[0]).name, description=DESCRIPTION, allow_abbrev=False)
     what = parser.add_argument_group("what")
     what.add_argument("--table", metavar="N", help="a table's number, or all: the whole paper with its figure")
     what.add_argument("--figure", metavar="N", help="a figure's number, or all")
@@ -116,9 +120,9 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="records and tables")
     where.add_argument("--checkpoints", type=Path, default=ROOT / ".cache", metavar="DIR", help="checkpoints, logs")
     where.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N")
-    where.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time")
+    where.add_argument("--jobs", type=positive, metavar="N", help="processes at a time")
     where.add_argument(
-        "--checkpoint-seconds", type=_seconds, default=30.0, metavar="S", help="time between checkpoints (default: 30)"
+        "--checkpoint-seconds", type=seconds, default=30.0, metavar="S", help="time between checkpoints (default: 30)"
     )
     other = parser.add_argument_group("other")
     other.add_argument("--retry-failed", action="store_true", help="train failed runs again")

@@ -113,7 +113,11 @@ def distinct_negatives(
     order = torch.randperm(len(labels), generator=generator, device=labels.device)
     pool = order[: count + largest]  # no image can need more
     foreign = labels[pool] != own[:, None]
-    return Draw(pool, (foreign & (foreign.cumsum(dim=1, dtype=torch.int32) <= count)).float())
+    # Of those behind the first ``count``, an image takes as many as it had to leave out.
+    behind = foreign[:, count:]
+    lacking = count - foreign[:, :count].sum(dim=1, keepdim=True)
+    behind &= behind.cumsum(dim=1) <= lacking
+    return Draw(pool, foreign.float())
 
 
 def repeated_negatives(labels: Tensor, own: Tensor, count: int, generator: torch.Generator | None) -> Draw:
@@ -192,7 +196,7 @@ class CRD(Method):
         return parts
 
     def _contrast(self, embedding: Tensor, bank: Tensor, constant: Tensor, indices: Tensor, drawn: Draw) -> Tensor:
-        own, others = contrast(embedding, bank[indices], bank[drawn.pool], self.temperature)
+        own, others = contrast(embedding, bank[indices], bank.index_select(0, drawn.pool), self.temperature)
         counts = drawn.counts.to(others.dtype)
         constant.copy_(normaliser(constant, own, others, counts, len(bank)))
         # The graph needs a copy: the other side's constant is set before the backward pass, and so is the next one.

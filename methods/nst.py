@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method
@@ -34,16 +33,16 @@ def discrepancy(student: Tensor, teacher: Tensor, once: Once = directly) -> Tens
         return (by_positions(student) - once(by_positions, teacher)).square().sum() / len(student)
     mine, both = _Products.apply(_rows(student), _rows(teacher))
     theirs = once(by_channels, teacher)
-    scale, their_scale = _inverse_lengths(mine), _inverse_lengths(theirs)
-    return (
-        _kernel(theirs, their_scale, their_scale) + _kernel(mine, scale, scale) - 2 * _kernel(both, scale, their_scale)
-    )
+    weights, their_weights = (_weights(products.diagonal(dim1=1, dim2=2)) for products in (mine, theirs))
+    kernels = (_kernel(theirs, their_weights, their_weights), _kernel(mine, weights, weights))
+    return sum(kernels) - 2 * _kernel(both, weights, their_weights)
 
 
 def by_positions(maps: Tensor) -> Tensor:
     """Products ``(B, P, P)`` of the positions of ``(B, C, H, W)``, mean over channels that are unit vectors."""
-    unit = functional.normalize(_rows(maps), dim=1)
-    return torch.bmm(unit, unit.mT) / maps.shape[1]
+    rows = _rows(maps)
+    weighted = rows * _weights(rows.square().sum(dim=1))[:, None, :]
+    return torch.bmm(weighted, rows.mT) / maps.shape[1]
 
 
 def by_channels(maps: Tensor) -> Tensor:
@@ -57,13 +56,14 @@ def _rows(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).flatten(start_dim=1, end_dim=2)
 
 
-def _inverse_lengths(products: Tensor) -> Tensor:
-    """Of the channels, from their products; one that is 0 everywhere has no direction, and its products are 0."""
-    return products.diagonal(dim1=1, dim2=2).clamp_min(1e-24).rsqrt()
+def _weights(squares: Tensor) -> Tensor:
+    """Of the channels, 1 over the squared length; one that is 0 everywhere has no direction, and its products are 0."""
+    return squares.clamp_min(1e-18).reciprocal()
 
 
 def _kernel(products: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    return (products * first[:, :, None] * second[:, None, :]).square().mean()
+    """Mean of the squared products of unit vectors, from the products and the weights of both sides' channels."""
+    return torch.einsum("bi,bij,bj->", first, products.square(), second) / products.numel()
 
 
 class _Products(torch.autograd.Function):

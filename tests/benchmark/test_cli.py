@@ -467,8 +467,8 @@ def test_a_time_budget_chooses_what_is_done(command, plan, worked):
     assert "time budget" not in command("--table", "6", *ONE_PAIR).out
 
 
-def test_what_is_left_when_the_time_is_over_is_told(command, plan, monkeypatch):
-    def run(self, cohorts, deadline):
+def test_what_is_left_when_the_time_is_over_is_told(command, monkeypatch):
+    def run(_self, _cohorts, deadline):
         assert deadline < float("inf")
         return Outcome(out_of_time=True)
 

@@ -1,0 +1,1 @@
+"""Benchmarks of the project itself: ``python -m benchmark.bench SUBJECT`` measures here and writes a report."""

@@ -1,0 +1,118 @@
+"""What is measured: columns of the paper's tables, and the ways in which their runs can be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark import tables
+from benchmark.book import Book, Teacher
+from benchmark.errors import UserError
+from benchmark.jobs import Run
+from benchmark.objectives import STUDENT, parse_method
+
+COLUMNS = (
+    "11/wrn-40-2:wrn-16-2",
+    "11/resnet32x4:resnet8x4",
+    "11/resnet56:resnet20",
+    "11/vgg13:vgg8",
+    "6/wrn-40-4:wrn-16-2",
+)
+"""Measured unless others are named: the number of a table and a pair of it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A pair of a table, with all the methods that the table has for it.
+
+    Attributes:
+        name: as in ``11/wrn-40-2:wrn-16-2``.
+        runs: of one seed, one a method.
+        reference: the plain student of that seed.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    reference: Run
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The runs' methods, in order."""
+        return tuple(run.title for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to train a cohort.
+
+    Attributes:
+        name: in the CSV.
+        title: for people.
+        precision: of the networks.
+        processes: that train side by side, each a whole cohort with a seed of its own.
+        threads: of each; None for what torch takes by itself.
+        recorded: whether a GPU replays recorded steps.
+    """
+
+    name: str
+    title: str
+    precision: str
+    processes: int
+    threads: int | None
+    recorded: bool = True
+
+
+SEPARATE, SIDE_BY_SIDE, COHORT = "separate", "separate-side-by-side", "cohort"
+_MOST_PROCESSES = 8
+
+
+def variants(device: str, cores: int) -> tuple[Variant, ...]:
+    """The cohorts to measure on a machine, the one that the project uses first."""
+    if device != "cpu":
+        return (
+            Variant(COHORT, "cohort", "bf16", 1, None),
+            Variant("cohort-tf32", "cohort, tf32", "tf32", 1, None),
+            Variant("cohort-fp32", "cohort, fp32", "fp32", 1, None),
+            Variant("cohort-launched", "cohort, steps not recorded", "bf16", 1, None, recorded=False),
+        )
+    processes = min(cores, _MOST_PROCESSES)
+    threads = cores // processes
+    found = (
+        Variant(COHORT, "cohort", "bf16", processes, threads),
+        Variant("cohort-fp32", "cohort, fp32", "fp32", processes, threads),
+        Variant("cohort-one-process", "cohort, one process with all threads", "bf16", 1, cores),
+    )
+    return found if processes > 1 else found[:-1]
+
+
+def column(name: str, methods: Sequence[str] | None, book: Book, seed: int) -> Column:
+    """A column's runs.
+
+    Args:
+        name: ``TABLE/TEACHER:STUDENT``.
+        methods: only these of the table's; None for all.
+        book: recipes, with the variant's precision.
+        seed: of the runs.
+
+    Raises:
+        UserError: there is no such column, or no run in it.
+    """
+    number, slash, pair = name.partition("/")
+    if not slash:
+        raise UserError(f"column '{name}': write TABLE/TEACHER:STUDENT, for instance {COLUMNS[0]}")
+    table = tables.load(number).select(methods, [pair])
+    if len(table.pairs) > 1:
+        raise UserError(f"column '{name}' stands for {', '.join(table.pairs)}: name one of them")
+    runs: dict[str, Run] = {}
+    for cell in table.cells():
+        if cell.method in (tables.TEACHER, STUDENT):
+            continue
+        teacher = Teacher(cell.teacher_recipe, cell.teacher)
+        run = book.run(cell.recipe, cell.student, parse_method(cell.method), teacher, seed)
+        if run.applies:
+            runs[cell.method] = run
+    if not runs:
+        raise UserError(f"column '{name}' has no run of a method: choose other --methods")
+    first = next(iter(runs.values()))
+    reference = book.run(first.recipe.name, first.network, parse_method(STUDENT), None, seed)
+    return Column(name, tuple(runs.values()), reference)

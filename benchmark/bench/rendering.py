@@ -1,0 +1,93 @@
+"""``rendering``: how long a table and the plan of all tables take where many records lie in the store."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
+from pathlib import Path
+from statistics import median
+
+from benchmark import costs, tables
+from benchmark.arguments import Parser, positive
+from benchmark.book import Book
+from benchmark.catalog import ROOT
+from benchmark.jobs import Job
+from benchmark.layers import load_profile
+from benchmark.planner import make_plan
+from benchmark.store import DONE, Store, write_atomically
+
+COMMANDS = {
+    "render Table 6": ("--table", "6", "--render"),
+    "render Table 11": ("--table", "11", "--render"),
+    "plan all tables": ("--table", "all", "--plan", "--brief"),
+}
+"""What is timed: the words of a command."""
+
+_PROFILE = "paper"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Fill a store with made-up records, time commands on it, print and write the seconds.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    options = _parser().parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        store = Store(Path(folder, "results", _PROFILE), Path(folder, "checkpoints", _PROFILE))
+        written = _fill(store, options.records)
+        seconds = {title: _seconds(words, Path(folder), options.rounds) for title, words in COMMANDS.items()}
+    for title, found in seconds.items():
+        spread = f"{min(found):.2f} to {max(found):.2f}"
+        print(f"{title}: {median(found):.2f} s ({spread}), {written:,} records in the store")  # noqa: T201
+    write_atomically(options.output / "rendering.csv", "".join(_csv(seconds, written)).encode())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m benchmark.bench rendering", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--records", type=positive, default=10_000, metavar="N", help="in the store (default: 10000)")
+    parser.add_argument("--rounds", type=positive, default=5, metavar="N", help="times each (default: 5)")
+    parser.add_argument("--output", type=Path, default=Path("results/bench"), metavar="FOLDER", help="of rendering.csv")
+    return parser
+
+
+def _fill(store: Store, records: int) -> int:
+    metrics = {"epoch": 240, "top1": 75.0, "topk": 93.0, "loss": 1.0}
+    provenance = {"device": "none", "threads": 1, "data": {"official": False}}
+    for number, job in enumerate(islice(_jobs(store), records)):
+        own = {**metrics, "top1": 70 + number % 100 / 10}
+        store.write(job, DONE, provenance, metrics={"params": 700_000, "last": own, "best": own})
+    return sum(1 for _ in (store.results / "records").rglob("*.json"))
+
+
+def _jobs(store: Store) -> Iterator[Job]:
+    """All jobs of all tables, seed after seed."""
+    book, known = Book(load_profile(_PROFILE), {}), set[str]()
+    wanted = [*map(tables.load, tables.numbers()), *(tables.load(number, "figure") for number in tables.figures())]
+    for seed in count():
+        for job in make_plan(wanted, book, [seed], store, costs.SPEEDS["cpu"]).jobs:
+            if job.id not in known:
+                known.add(job.id)
+                yield job
+
+
+def _seconds(words: Sequence[str], folder: Path, rounds: int) -> list[float]:
+    places = ("--results", str(folder / "results"), "--checkpoints", str(folder / "checkpoints"))
+    command = [sys.executable, str(ROOT / "run_all.py"), *words, "--profile", _PROFILE, *places]
+    found = []
+    for _ in range(1 + rounds):  # the first fills the system's caches
+        begun = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+        found.append(time.perf_counter() - begun)
+    return found[1:]
+
+
+def _csv(seconds: dict[str, list[float]], records: int) -> Iterator[str]:
+    yield "command,records,median_seconds,least_seconds,greatest_seconds\n"
+    for title, found in seconds.items():
+        yield f"{title},{records},{median(found):.3f},{min(found):.3f},{max(found):.3f}\n"

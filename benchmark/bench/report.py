@@ -1,0 +1,193 @@
+"""The measured speed as CSV, Markdown and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.bench.columns import COHORT, SEPARATE, SIDE_BY_SIDE, Variant
+from benchmark.bench.measurements import (
+    BARE_RATIO,
+    FLOOR,
+    GAIN,
+    LOSS_COST,
+    MEAN,
+    OTHERS,
+    RATE,
+    RATIO,
+    Measurement,
+    Row,
+    rows,
+    to_csv,
+)
+from benchmark.objectives import STUDENT
+from benchmark.store import write_atomically
+
+STEM = "speed"
+_GIBI = 2**30
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how it was measured.
+
+    Attributes:
+        processor: its name.
+        cores: that could be used.
+        device: ``cpu`` or ``cuda``.
+        torch: its version.
+        rounds: turns of everybody.
+        seconds: that a block lasted at least.
+    """
+
+    processor: str
+    cores: int
+    device: str
+    torch: str
+    rounds: int
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """For the CSV."""
+        return f"{self.processor}, {self.cores} cores, {self.device}, torch {self.torch}"
+
+
+class Numbers:
+    """Rows by what they are of."""
+
+    def __init__(self, found: Sequence[Row]) -> None:
+        self._rows = {(row.column, row.variant, row.method, row.quantity): row for row in found}
+        self.columns = tuple(dict.fromkeys(row.column for row in found if row.column != MEAN))
+
+    def get(self, column: str, variant: str, quantity: str, method: str = "") -> Row | None:
+        """One row, None where it was not measured."""
+        return self._rows.get((column, variant, method, quantity))
+
+    def value(self, column: str, variant: str, quantity: str) -> float:
+        """One row's value, 0 where it was not measured."""
+        row = self.get(column, variant, quantity)
+        return row.value if row else 0.0
+
+    def methods(self) -> tuple[str, ...]:
+        """The methods whose losses have a cost, in the order of their measuring."""
+        return tuple(dict.fromkeys(row.method for row in self._rows.values() if row.quantity == LOSS_COST))
+
+    def total(self, column: str, variant: str, quantity: str) -> float:
+        """Sum over methods of a quantity."""
+        return sum(
+            row.value
+            for (place, how, method, what), row in self._rows.items()
+            if (place, how, what) == (column, variant, quantity) and method not in ("", STUDENT)
+        )
+
+
+def write(measured: Sequence[Measurement], machine: Machine, variants: Sequence[Variant], folder: Path) -> None:
+    """Write ``speed.csv``, ``speed.md`` and ``speed.png`` into a folder.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    from benchmark.bench.plot import draw
+
+    found = rows(measured)
+    numbers = Numbers(found)
+    write_atomically(folder / f"{STEM}.csv", to_csv(found, machine.name).encode())
+    write_atomically(folder / f"{STEM}.md", markdown(numbers, machine, variants).encode())
+    write_atomically(folder / f"{STEM}.png", draw(numbers, variants))
+
+
+def markdown(numbers: Numbers, machine: Machine, variants: Sequence[Variant]) -> str:
+    """Tables of ratios, of what losses cost and of what parts share, with how they were measured."""
+    parts = [_settings(machine, variants), _ratios(numbers, variants), _costs(numbers), _parts(numbers)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _settings(machine: Machine, variants: Sequence[Variant]) -> str:
+    cohorts = "; ".join(
+        f"{variant.title}: {variant.processes} x {variant.threads or 'default'} threads" for variant in variants
+    )
+    return (
+        f"{machine.name}. {machine.rounds} rounds, interleaved; blocks of at least {machine.seconds:g} s after an "
+        f"untimed step; numbers are medians over the rounds, in brackets the least and the greatest. {cohorts}. "
+        "Separate trainings: a process each, one at a time with torch's default threads, fp32 (on a GPU with torch's "
+        "default of TF32 in convolutions), default memory layout, PIL images from a DataLoader, the teacher's forward "
+        "pass in every step, published losses. Images are random pixels, teachers untrained: neither changes the time."
+    )
+
+
+def _ratios(numbers: Numbers, variants: Sequence[Variant]) -> str:
+    others = variants[1:]
+    heads = [
+        *("column", "separate, steps/s", "cohort, steps/s", "ratio", "without the losses' cost"),
+        *(f"cohort over {variant.title}" for variant in others),
+        "separate side by side, a thread each",
+        *("of the floor: separate", "of the floor: cohort", "memory: separate, all", "memory: one cohort"),
+        "processors taken by others",
+    ]
+    lines = []
+    for column in (*numbers.columns, MEAN):
+        memory = [numbers.total(column, SEPARATE, "memory"), numbers.value(column, COHORT, "memory")]
+        lines.append(
+            [
+                column,
+                *(_cell(numbers.get(column, name, RATE), _plain) for name in (SEPARATE, COHORT)),
+                *(_cell(numbers.get(column, COHORT, quantity), _times) for quantity in (RATIO, BARE_RATIO)),
+                *(_cell(numbers.get(column, variant.name, GAIN), _times) for variant in others),
+                _cell(numbers.get(column, SIDE_BY_SIDE, RATIO), _times),
+                *(_cell(numbers.get(column, variant, FLOOR), _percent) for variant in (SEPARATE, COHORT)),
+                *(f"{value / _GIBI:.1f} GiB" if value else "" for value in memory),
+                _cell(numbers.get(column, "", OTHERS), _percent),
+            ]
+        )
+    return _table(heads, lines)
+
+
+def _costs(numbers: Numbers) -> str:
+    """What a method's step takes beyond the plain student's, as a share of it."""
+    heads = ["loss's cost over the student's step", *numbers.columns]
+    lines = [
+        [method, *(_cell(numbers.get(column, COHORT, LOSS_COST, method), _percent) for column in numbers.columns)]
+        for method in numbers.methods()
+    ]
+    return _table(heads, lines)
+
+
+def _parts(numbers: Numbers) -> str:
+    from benchmark.training.parts import PARTS
+
+    heads = ["share of the time", *PARTS, "other"]
+    lines = [
+        [
+            f"{column}, {variant}",
+            *(_cell(numbers.get(column, variant, f"share of {part}"), _percent) for part in heads[1:]),
+        ]
+        for column in numbers.columns
+        for variant in (SEPARATE, COHORT)
+    ]
+    return _table(heads, lines)
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    ruler = ["---", *["--:"] * (len(heads) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ruler, *lines))
+
+
+def _cell(row: Row | None, spoken: Callable[[float], str]) -> str:
+    if row is None:
+        return ""
+    value, low, high = (spoken(number) for number in (row.value, row.low, row.high))
+    return value if low == high else f"{value} ({low} to {high})"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _times(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0%}"

@@ -1,0 +1,98 @@
+"""What follows from measurements, with numbers that were made up."""
+
+import csv
+import io
+
+import pytest
+
+from benchmark.bench.measurements import (
+    BARE_RATE,
+    BARE_RATIO,
+    FLOOR,
+    FLOOR_RATE,
+    GAIN,
+    LOSS_COST,
+    MEAN,
+    PAIRED,
+    RATE,
+    RATIO,
+    STEP,
+    Measurement,
+    rows,
+    to_csv,
+)
+
+MADE_UP = [
+    Measurement(column, variant, "", RATE, number, value)
+    for column, variant, values in (
+        ("a", "separate", (2.0, 4.0)),
+        ("a", "cohort", (10.0, 16.0)),
+        ("b", "separate", (1.0, 1.0)),
+        ("b", "cohort", (5.0, 9.0)),
+        ("b", "separate-side-by-side", (2.0,)),
+    )
+    for number, value in enumerate(values)
+]
+
+
+def _found(measured, variant, quantity, column="a", method=""):
+    return [
+        (row.value, row.low, row.high)
+        for row in rows(measured)
+        if (row.column, row.variant, row.method, row.quantity) == (column, variant, method, quantity)
+    ]
+
+
+def test_ratios_are_those_of_the_same_round():
+    assert _found(MADE_UP, "cohort", RATIO) == [(4.5, 4.0, 5.0)]
+    assert _found(MADE_UP, "separate-side-by-side", RATIO, "b") == [(2.0, 2.0, 2.0)]
+    assert not _found(MADE_UP, "separate", RATIO)
+
+
+def test_columns_are_joined_by_the_geometric_mean_of_each_round():
+    ((value, low, high),) = _found(MADE_UP, "cohort", RATIO, MEAN)
+    assert (low, high) == pytest.approx((5.0, 6.0))
+    assert value == pytest.approx(5.5)
+
+
+def test_without_the_losses_rates_without_them_are_compared():
+    bare = [Measurement("a", variant, "", BARE_RATE, 0, rate) for variant, rate in (("separate", 3.0), ("cohort", 12))]
+    assert _found(bare, "cohort", BARE_RATIO) == [(4.0, 4.0, 4.0)]
+
+
+def test_a_loss_costs_what_its_step_takes_beyond_the_plain_students():
+    steps = [
+        Measurement("a", variant, method, STEP, 0, seconds)
+        for variant, method, seconds in (
+            ("cohort", "student", 0.1),
+            ("cohort", "kd", 0.11),
+            ("cohort", "crd", 0.15),
+            ("separate", "student", 0.4),
+            ("separate", "kd", 0.5),
+        )
+    ]
+    assert _found(steps, "cohort", LOSS_COST, method="crd")[0][0] == pytest.approx(0.5)
+    assert _found(steps, "cohort", LOSS_COST, method="kd")[0][0] == pytest.approx(0.1)
+    assert not _found(steps, "cohort", LOSS_COST, method="student")
+    assert not _found(steps, "separate", LOSS_COST, method="kd")
+
+
+def test_the_cohorts_gain_over_its_variants_and_the_share_of_the_floor():
+    measured = [
+        *(Measurement("a", name, "", PAIRED, 0, rate) for name, rate in (("cohort", 6.0), ("cohort-fp32", 4.0))),
+        *MADE_UP,
+        Measurement("a", "cohort", "", FLOOR_RATE, 0, 20.0),
+    ]
+    assert _found(measured, "cohort-fp32", GAIN) == [(1.5, 1.5, 1.5)]
+    assert _found(measured, "cohort-fp32", RATIO) == [(pytest.approx(5 / 1.5),) * 3]
+    assert not _found(measured, "cohort", GAIN)
+    assert _found(measured, "cohort", FLOOR)[0][1:] == (0.5, 0.8)
+
+
+def test_csv_has_a_line_a_row_and_names_the_machine():
+    found = rows(MADE_UP)
+    lines = list(csv.DictReader(io.StringIO(to_csv(found, "a fast one, 2 cores"))))
+    assert len(lines) == len(found)
+    assert {line["machine"] for line in lines} == {"a fast one, 2 cores"}
+    line = next(line for line in lines if (line["column"], line["quantity"]) == ("a", RATIO))
+    assert (float(line["value"]), float(line["low"]), float(line["high"])) == (4.5, 4.0, 5.0)

@@ -1,0 +1,50 @@
+"""The command, in real processes, on few images and thin networks."""
+
+import csv
+
+import pytest
+
+from benchmark.bench.__main__ import main
+
+SMALL = (
+    *("--columns", "11/wrn-40-2:wrn-16-2", "--methods", "kd,ft,crd", "--rounds", "1", "--seconds", "0"),
+    *("--set", "width=0.25", "--set", "batch_size=8", "--set", "train_limit=256"),
+    *("--set", "objectives.crd.options.negatives=32", "--device", "cpu"),
+)
+
+
+@pytest.mark.slow
+def test_a_column_is_measured_from_end_to_end(tmp_path, capsys):
+    assert main(["speed", *SMALL, "--output", str(tmp_path)]) == 0
+    with (tmp_path / "speed.csv").open(encoding="utf-8") as file:
+        found = {(row["variant"], row["method"], row["quantity"]): float(row["value"]) for row in csv.DictReader(file)}
+    for method in ("kd", "ft", "crd"):
+        assert ("cohort", method, "loss cost") in found
+        assert found["separate", method, "step seconds"] > 0
+        assert found["separate", method, "memory"] > 2**26
+    for quantity in ("ratio", "bare ratio", "share of floor", "share of backward", "memory"):
+        assert found["cohort", "", quantity] > 0
+    shares = [
+        value
+        for (variant, _, name), value in found.items()
+        if variant == "cohort" and name.startswith("share of ") and name != "share of floor"
+    ]
+    assert sum(shares) == pytest.approx(1.0)
+    assert capsys.readouterr().out == (tmp_path / "speed.md").read_text(encoding="utf-8") + "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["spede"], "unknown subject 'spede': did you mean 'speed'"),
+        (["--columns", "11/a:b"], "no pair of this table matches 'a:b'"),
+        (["speed", "--methods", "kdd"], "unknown method 'kdd'"),
+        (["--set", "batch=8"], "batch"),
+    ],
+)
+def test_errors_are_one_line_and_come_before_anything_is_measured(arguments, message, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
