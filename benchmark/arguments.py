@@ -127,5 +127,6 @@ def parser() -> argparse.ArgumentParser:
     other = parser.add_argument_group("other")
     other.add_argument("--retry-failed", action="store_true", help="train failed runs again")
     other.add_argument("--force", action="store_true", help="profiles paper and quick on a CPU, however long it takes")
+    other.add_argument("--launch", action="store_true", help="a GPU's steps one by one, not recorded as CUDA graphs")
     other.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser

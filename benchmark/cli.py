@@ -159,8 +159,15 @@ class _Command:
             f"{here} of {len(plan.jobs)} jobs are here; to do: {plan.count_missing()} in {len(plan.cohorts)} cohorts "
             f"on {processes} ({names[0]}), about {self.request.time(plan)}"
         )
-        store, seconds = self.request.store, options.checkpoint_seconds
-        settings = Settings(store, options.data, options.checkpoints, threads, seconds, options.retry_failed)
+        settings = Settings(
+            store=self.request.store,
+            data_dir=options.data,
+            cache_dir=options.checkpoints,
+            threads=threads,
+            checkpoint_seconds=options.checkpoint_seconds,
+            retry=options.retry_failed,
+            recorded=not options.launch,
+        )
         with Progress(self._console, plan, len(names)) as progress:
             executor = LocalExecutor(settings, names, progress)
             try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PROFILES = sorted(path.name for path in (ROOT / "results").iterdir() if path.is_dir())
+PROFILES = sorted(path.parent.name for path in (ROOT / "results").glob("*/records"))
 
 
 @pytest.mark.parametrize("profile", PROFILES)

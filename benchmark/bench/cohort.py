@@ -12,6 +12,7 @@ import torch
 
 from benchmark.bench import clock, floor, memory
 from benchmark.bench.madeup import MadeUpSource
+from benchmark.devices import keep_freed_memory
 from benchmark.jobs import Run
 from benchmark.store import FAILED, NOT_APPLICABLE, Store
 from benchmark.training.cohort import CohortTraining
@@ -32,6 +33,7 @@ class Cohort:
     """
 
     def __init__(self, runs: Sequence[Run], reference: Run, store: Store, device: str, recorded: bool) -> None:  # noqa: FBT001 - by pipe
+        keep_freed_memory()  # as the command's workers do
         self._device = torch.device(device)
         self._jobs = [*runs, reference]
         self._setting = setting(store, MadeUpSource(self._device, None, store.checkpoints))
@@ -44,9 +46,7 @@ class Cohort:
             least: seconds to go on for.
         """
         with self._turning(self._training, self._training.members[:-1]) as turn:
-            seconds = clock.seconds(turn, least, self._device)
-        memory.release()
-        return seconds
+            return clock.seconds(turn, least, self._device)
 
     def steps(self, turns: int) -> dict[str, float]:
         """Mean seconds of each member's own step by its method, the reference's too; nobody is charged for the teacher.
@@ -92,7 +92,7 @@ class Cohort:
             yield lambda: next(turns)
 
 
-_UNTIMED = {"cpu": 1, "cuda": 2 + REHEARSALS}
+_UNTIMED = {"cpu": 3, "cuda": 2 + REHEARSALS}
 
 
 class _Watch:

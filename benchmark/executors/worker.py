@@ -35,6 +35,7 @@ class Settings:
         threads: of a process on a CPU.
         checkpoint_seconds: time between two checkpoints.
         retry: train failed runs again.
+        recorded: whether a GPU replays recorded steps.
     """
 
     store: Store
@@ -43,6 +44,7 @@ class Settings:
     threads: int
     checkpoint_seconds: float
     retry: bool
+    recorded: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
         # A busy worker is sent nothing but the word to stop, and a parent that is gone counts as that word. No event
         # of multiprocessing: a process that is killed while it looks at one leaves it locked for all others.
         stopped = connection.poll
-        setting = Setting(settings.store, source, settings.checkpoint_seconds, task.estimated_seconds, notify, stopped)
+        times = settings.checkpoint_seconds, task.estimated_seconds
+        setting = Setting(settings.store, source, *times, notify, stopped, recorded=settings.recorded)
         locks = _claim(task.runs, settings, notify)
         try:
             if locks:
