@@ -82,11 +82,6 @@ class Plan:
         """How many jobs have to be done."""
         return sum(len(cohort.runs) for cohort in self.cohorts)
 
-    @property
-    def seconds(self) -> float:
-        """Estimated seconds of one process after another."""
-        return sum(cohort.seconds for cohort in self.cohorts)
-
     def count_missing(self) -> str:
         """What has to be done, as in "12 runs, 1 analysis"."""
         return ", ".join(_counts(job for cohort in self.cohorts for job in cohort.runs))

@@ -84,7 +84,7 @@ class Numbers:
 
 
 def write(measured: Sequence[Measurement], machine: Machine, variants: Sequence[Variant], folder: Path) -> None:
-    """Write ``speed.csv``, ``speed.md`` and ``speed.png`` into a folder.
+    """Write ``speed.csv``, ``speed.md``, ``speed-details.md`` and ``speed.png`` into a folder.
 
     Raises:
         UserError: the folder cannot be written.
@@ -94,13 +94,19 @@ def write(measured: Sequence[Measurement], machine: Machine, variants: Sequence[
     found = rows(measured)
     numbers = Numbers(found)
     write_atomically(folder / f"{STEM}.csv", to_csv(found, machine.name).encode())
-    write_atomically(folder / f"{STEM}.md", markdown(numbers, machine, variants).encode())
+    write_atomically(folder / f"{STEM}.md", markdown(numbers).encode())
+    write_atomically(folder / f"{STEM}-details.md", details(numbers, machine, variants).encode())
     write_atomically(folder / f"{STEM}.png", draw(numbers, variants))
 
 
-def markdown(numbers: Numbers, machine: Machine, variants: Sequence[Variant]) -> str:
-    """Tables of ratios, of what losses cost and of what parts share, with how they were measured."""
-    parts = [_settings(machine, variants), _ratios(numbers, variants), _costs(numbers), _parts(numbers)]
+def markdown(numbers: Numbers) -> str:
+    """The table of ratios."""
+    return f"{_ratios(numbers)}\n"
+
+
+def details(numbers: Numbers, machine: Machine, variants: Sequence[Variant]) -> str:
+    """How it was measured, and tables of what losses cost, of what parts share, and of other ways to train."""
+    parts = [_settings(machine, variants), _costs(numbers), _parts(numbers), _ways(numbers, variants)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -113,18 +119,16 @@ def _settings(machine: Machine, variants: Sequence[Variant]) -> str:
         f"untimed step; numbers are medians over the rounds, in brackets the least and the greatest. {cohorts}. "
         "Separate trainings: a process each, one at a time with torch's default threads, fp32 (on a GPU with torch's "
         "default of TF32 in convolutions), default memory layout, PIL images from a DataLoader, the teacher's forward "
-        "pass in every step, published losses. Images are random pixels, teachers untrained: neither changes the time."
+        "pass in every step, published losses. Images are random pixels, teachers untrained: neither changes the time. "
+        "The floor: the operations of student and teacher at the rate of a large matrix product in the same precision, "
+        "which convolutions in fp32 may exceed."
     )
 
 
-def _ratios(numbers: Numbers, variants: Sequence[Variant]) -> str:
-    others = variants[1:]
+def _ratios(numbers: Numbers) -> str:
     heads = [
         *("column", "separate, steps/s", "cohort, steps/s", "ratio", "without the losses' cost"),
-        *(f"cohort over {variant.title}" for variant in others),
-        "separate side by side, a thread each",
         *("of the floor: separate", "of the floor: cohort", "memory: separate, all", "memory: one cohort"),
-        "processors taken by others",
     ]
     lines = []
     for column in (*numbers.columns, MEAN):
@@ -134,13 +138,29 @@ def _ratios(numbers: Numbers, variants: Sequence[Variant]) -> str:
                 column,
                 *(_cell(numbers.get(column, name, RATE), _plain) for name in (SEPARATE, COHORT)),
                 *(_cell(numbers.get(column, COHORT, quantity), _times) for quantity in (RATIO, BARE_RATIO)),
-                *(_cell(numbers.get(column, variant.name, GAIN), _times) for variant in others),
-                _cell(numbers.get(column, SIDE_BY_SIDE, RATIO), _times),
                 *(_cell(numbers.get(column, variant, FLOOR), _percent) for variant in (SEPARATE, COHORT)),
                 *(f"{value / _GIBI:.1f} GiB" if value else "" for value in memory),
-                _cell(numbers.get(column, "", OTHERS), _percent),
             ]
         )
+    return _table(heads, lines)
+
+
+def _ways(numbers: Numbers, variants: Sequence[Variant]) -> str:
+    others = variants[1:]
+    heads = [
+        "column",
+        *(f"cohort over {variant.title}" for variant in others),
+        *("separate side by side, a thread each", "processors taken by others"),
+    ]
+    lines = [
+        [
+            column,
+            *(_cell(numbers.get(column, variant.name, GAIN), _times) for variant in others),
+            _cell(numbers.get(column, SIDE_BY_SIDE, RATIO), _times),
+            _cell(numbers.get(column, "", OTHERS), _percent),
+        ]
+        for column in (*numbers.columns, MEAN)
+    ]
     return _table(heads, lines)
 
 

@@ -55,7 +55,8 @@ def run(arguments: Sequence[str]) -> None:
         for name in names:
             found += ColumnRounds(name, plan, Path(folder), _say).measure()
             write(found, machine, plan.variants, options.output)  # what is measured stays, whatever comes after
-    print((options.output / "speed.md").read_text(encoding="utf-8"))  # noqa: T201
+    for name in ("speed.md", "speed-details.md"):
+        print((options.output / name).read_text(encoding="utf-8"))  # noqa: T201
 
 
 def _parser() -> argparse.ArgumentParser:

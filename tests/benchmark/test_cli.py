@@ -18,6 +18,7 @@ from benchmark.planner import make_plan
 from benchmark.store import Store
 
 ROOT = Path(__file__).parents[2]
+CPU = costs.SPEEDS["cpu"]
 SMALL = ("--table", "9", "--methods", "srrl", "--seeds", "1")
 ONE_PAIR = ("--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd,srrl", "--seeds", "1")
 
@@ -186,6 +187,23 @@ def test_rendering_is_quick_and_knows_no_torch(process, fill):
 
     # The promise is 1.5 s; what is tested leaves room for a busy machine, but not for an import of torch.
     assert any(seconds() < 3 for _ in range(3))
+
+
+def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, plan, fill, monkeypatch):
+    fill(2)
+    table, book = tables.load("11"), Book(load_profile("digits"), {})
+    others = make_plan([table], book, [0, 7], plan.store, CPU).jobs
+    for job in others:
+        plan.store.write(job, "failed", {"device": "cpu"}, failure={"reason": "of another table"})
+    touched = set()
+    for name in ("read_text", "read_bytes", "open", "iterdir", "glob", "rglob"):
+        usual = getattr(Path, name)
+        noted = lambda path, *given, usual=usual, **named: (touched.add(path), usual(path, *given, **named))[1]  # noqa: E731
+        monkeypatch.setattr(Path, name, noted)
+    assert command("--table", "6", "--render").status == 0
+    records = {path for path in touched if path.is_relative_to(plan.store.results / "records")}
+    own = {plan.store.record_path(job) for job in make_plan([tables.load("6")], book, range(3), plan.store, CPU).jobs}
+    assert {plan.store.record_path(job) for job in plan.jobs[:2]} <= records <= own
 
 
 @pytest.mark.parametrize(

@@ -298,3 +298,18 @@ def test_connected_embedding_has_the_teachers_width_and_needs_no_waiting(name, b
     with NoWaiting():
         connected = method.connect(seen.student)
     assert connected is None or connected.shape == seen.teacher.embedding.shape
+
+
+@every_method
+def test_what_changes_from_batch_to_batch_is_in_buffers_that_stay_where_they_are(name, benches):
+    """A recorded step repeats what was done to the memory it saw, and nothing that Python did."""
+    bench = benches["same-taps"]
+    method = built(name, bench.pair)
+    states, places = [], []
+    for seed in (0, 1):
+        seen = bench.batch(seed=seed)
+        method(seen.student, seen.teacher, seen.data)
+        states.append({key: value for key, value in vars(method).items() if not key.startswith("_")})
+        places.append({key: tensor.data_ptr() for key, tensor in method.named_buffers()})
+    assert states[0] == states[1]
+    assert places[0] == places[1]

@@ -30,7 +30,8 @@ def test_a_column_is_measured_from_end_to_end(tmp_path, capsys):
         if variant == "cohort" and name.startswith("share of ") and name != "share of floor"
     ]
     assert sum(shares) == pytest.approx(1.0)
-    assert capsys.readouterr().out == (tmp_path / "speed.md").read_text(encoding="utf-8") + "\n"
+    written = [(tmp_path / name).read_text(encoding="utf-8") for name in ("speed.md", "speed-details.md")]
+    assert capsys.readouterr().out == "".join(f"{text}\n" for text in written)
 
 
 @pytest.mark.parametrize(

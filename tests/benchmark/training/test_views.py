@@ -1,7 +1,10 @@
+from contextlib import contextmanager
+
 import pytest
 import torch
 from torch.nn import functional
 
+from benchmark.training.lanes import Lanes
 from benchmark.training.views import Teacher, View, resize
 from benchmark.training.weights import new_network
 
@@ -43,6 +46,35 @@ def test_teacher_looks_once_in_each_mode(images, teacher):
     assert view.teacher() is view.teacher()
     assert view.teacher(train_mode=True) is view.teacher(train_mode=True)
     assert not torch.equal(view.teacher().logits, view.teacher(train_mode=True).logits)
+
+
+class Home(Lanes):
+    """Counts how often something is queued ahead of all lanes."""
+
+    def __init__(self):
+        self.entered = 0
+
+    @contextmanager
+    def home(self):
+        self.entered += 1
+        yield
+
+
+def test_what_losses_derive_from_the_teacher_is_computed_once_and_ahead_of_all_lanes(images, teacher):
+    lanes, calls = Home(), []
+
+    def derive(maps):
+        assert lanes.entered
+        calls.append(maps)
+        return 2 * maps
+
+    view = View(images, Teacher(teacher.network, "bf16", lanes), lanes)
+    first = view.teacher().once(derive, view.teacher().taps[-1])
+    before = lanes.entered
+    assert view.teacher().once(derive, view.teacher().taps[-1]) is first
+    assert lanes.entered > before  # who comes later has to wait for it, too
+    assert len(calls) == 1
+    assert not torch.equal(first, view.teacher(train_mode=True).once(derive, view.teacher(train_mode=True).taps[-1]))
 
 
 def test_train_mode_normalises_with_the_batch_and_touches_nothing(images, teacher):
