@@ -148,10 +148,18 @@ def measure(orders: Sequence[Order]) -> tuple[dict[Step, float], str]:
     with ThreadPoolExecutor() as pool:
         outputs = list(pool.map(_carried_out, (order for order in orders if order.tasks)))
     lines = [line for output in outputs for line in output.splitlines()]
-    rows = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+    rows = [row for line in lines if (row := _row(line)) is not None]
     found = {Step(**row["step"]): row["seconds"] for row in rows if "step" in row}
     faults = [row["fault"] for row in rows if "fault" in row] or lines[-1:]
     return found, faults[0] if faults else "no answer in time"
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """A result among what else a process may print."""
+    with suppress(ValueError):
+        found = json.loads(line)
+        return found if isinstance(found, dict) else None
+    return None
 
 
 def _carried_out(order: Order) -> str:

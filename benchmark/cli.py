@@ -64,6 +64,7 @@ class _Command:
 
     def run(self) -> int:
         options, request = self.options, self.request
+        _ = self._deadline  # the time runs from here
         if not tables.TABLES.is_dir():
             raise UserError("the tables are not here: run from a clone of the project, installed with pip install -e .")
         if options.list:
@@ -120,16 +121,15 @@ class _Command:
     # What is done.
 
     def _work(self, plan: Plan) -> int:
-        work, choice = self.request.arranged(plan, self.options.time_budget)
+        work, choice = self.request.arranged(plan, self._time_left if self.options.time_budget else None)
         self._check_patience(work)
         self.request.store.check_writable()
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        deadline = time.monotonic() + (self.options.time_budget or math.inf)
         tried: set[str] = set()
         while True:
             for line in choice.lines if choice else ():
                 self._say(line)
-            outcome, interrupted = self._execute(work, deadline)
+            outcome, interrupted = self._execute(work)
             left = plan.missing - len(outcome.done) - len(outcome.failed)
             if interrupted:
                 self._say(
@@ -142,11 +142,20 @@ class _Command:
             fresh = [job for cohort in plan.cohorts for job in cohort.runs if job.id not in tried]
             if outcome.failed or outcome.out_of_time or not fresh:
                 return self._conclude(plan, outcome)
-            work, choice = self.request.arranged(plan, deadline - time.monotonic() if choice else None)
-            if choice and not choice.fits:
+            work, choice = self.request.arranged(plan, self._time_left if choice else None)
+            chosen = {job.id for cohort in work.cohorts for job in cohort.runs}
+            if choice and not (choice.fits and chosen - tried):
                 return self._conclude(plan, outcome)
 
-    def _execute(self, plan: Plan, deadline: float) -> tuple[Outcome, bool]:
+    @property
+    def _time_left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    @cached_property
+    def _deadline(self) -> float:
+        return time.monotonic() + (self.options.time_budget or math.inf)
+
+    def _execute(self, plan: Plan) -> tuple[Outcome, bool]:
         from benchmark.executors.local import LocalExecutor
         from benchmark.executors.worker import Settings
         from benchmark.progress import Progress
@@ -164,14 +173,15 @@ class _Command:
             data_dir=options.data,
             cache_dir=options.checkpoints,
             threads=threads,
-            checkpoint_seconds=options.checkpoint_seconds,
+            # A short time must not end before the first checkpoint; an epoch is the least that is kept.
+            checkpoint_seconds=min(options.checkpoint_seconds, (options.time_budget or math.inf) / 10),
             retry=options.retry_failed,
             recorded=not options.launch,
         )
         with Progress(self._console, plan, len(names)) as progress:
             executor = LocalExecutor(settings, names, progress)
             try:
-                return executor.run(plan.cohorts, deadline), False
+                return executor.run(plan.cohorts, self._deadline), False
             except KeyboardInterrupt:
                 return executor.outcome, True
 

@@ -199,5 +199,4 @@ class CRD(Method):
         own, others = contrast(embedding, bank[indices], bank.index_select(0, drawn.pool), self.temperature)
         counts = drawn.counts.to(others.dtype)
         constant.copy_(normaliser(constant, own, others, counts, len(bank)))
-        # The graph needs a copy: the other side's constant is set before the backward pass, and so is the next one.
-        return crd_loss(own, others, counts, constant.clone(), self.negatives, len(bank))
+        return crd_loss(own, others, counts, constant, self.negatives, len(bank))

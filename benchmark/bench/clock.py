@@ -31,6 +31,10 @@ def once(work: Callable[[], None], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
+_QUEUED = 16
+"""Turns that a device is given at most before it is waited for: else a whole epoch is queued in no time."""
+
+
 def seconds(work: Callable[[], None], least: float, device: torch.device) -> float:
     """Mean seconds of some work, done at least once and over and over until so many seconds are over."""
     wait(device)
@@ -38,6 +42,8 @@ def seconds(work: Callable[[], None], least: float, device: torch.device) -> flo
     while not times or time.perf_counter() - start < least:
         work()
         times += 1
+        if times % _QUEUED == 0:
+            wait(device)
     wait(device)
     return (time.perf_counter() - start) / times
 

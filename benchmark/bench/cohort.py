@@ -12,10 +12,10 @@ import torch
 
 from benchmark.bench import clock, floor, memory
 from benchmark.bench.madeup import MadeUpSource
-from benchmark.devices import keep_freed_memory
 from benchmark.jobs import Run
 from benchmark.store import FAILED, NOT_APPLICABLE, Store
 from benchmark.training.cohort import CohortTraining
+from benchmark.training.lanes import use
 from benchmark.training.member import Member
 from benchmark.training.setting import Setting
 from benchmark.training.steps import REHEARSALS
@@ -33,7 +33,7 @@ class Cohort:
     """
 
     def __init__(self, runs: Sequence[Run], reference: Run, store: Store, device: str, recorded: bool) -> None:  # noqa: FBT001 - by pipe
-        keep_freed_memory()  # as the command's workers do
+        use(device, torch.get_num_threads())  # as the command's workers do
         self._device = torch.device(device)
         self._jobs = [*runs, reference]
         self._setting = setting(store, MadeUpSource(self._device, None, store.checkpoints))

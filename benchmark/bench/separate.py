@@ -33,6 +33,8 @@ class Separate:
 
     def __init__(self, run: Run, teacher: Job, weights: Path, device: str) -> None:
         self._device = torch.device(device)
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)
         self._threads = torch.get_num_threads()
         torch.backends.cudnn.benchmark = True  # as the published trainings set it
         self._run = run

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -70,6 +70,7 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     cohort: Cohort | None = None
+    unrecordable: bool = False
 
 
 class LocalExecutor:
@@ -171,6 +172,11 @@ class LocalExecutor:
             self._elsewhere[event["id"]] = self._open[event["id"]]
         elif kind == "epoch":
             self._observer.epoch(worker.slot, event)
+        elif kind == "device_lost":
+            if not event["recorded"]:
+                worker.unrecordable = True
+                self._settings = replace(self._settings, recorded=False)
+                self._observer.note(f"steps are launched one by one, since they cannot be recorded: {event['message']}")
         elif kind == "note":
             self._observer.note(event["message"])
         elif kind == "warning":
@@ -191,6 +197,9 @@ class LocalExecutor:
         worker.process.join()
         code = worker.process.exitcode or 0
         del self._workers[worker.slot]
+        if worker.unrecordable:
+            self._waiting.insert(0, Cohort(tuple(self._release(worker))))
+            return
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         self._try_smaller(self._release(worker), f"its process died ({how}), perhaps for want of memory")
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from filelock import FileLock
 
-from benchmark import devices
 from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import Store
@@ -98,10 +97,11 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
 
     from benchmark.training import work
     from benchmark.training.data import Source
+    from benchmark.training.lanes import use
     from benchmark.training.setting import Setting, StoppedError
+    from benchmark.training.steps import RecordingError
 
-    torch.set_num_threads(settings.threads)
-    devices.keep_freed_memory()
+    use(device, settings.threads)
 
     def notify(event: Mapping[str, Any]) -> None:
         try:
@@ -126,10 +126,11 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
                 work(list(locks), setting)
         except StoppedError:
             pass
-        except torch.AcceleratorError as error:
+        except (RecordingError, torch.AcceleratorError) as error:
             # Nothing works on that device any more in this process: the runs go on in a new one.
             for job in locks:
                 settings.store.log(job, traceback.format_exc())
+            notify({"event": "device_lost", "message": str(error), "recorded": not isinstance(error, RecordingError)})
             raise SystemExit(1) from error
         finally:
             for lock in locks.values():

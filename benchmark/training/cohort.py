@@ -7,6 +7,7 @@ alone and in company. A member that fails leaves; the others do not notice.
 
 from __future__ import annotations
 
+import gc
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,7 @@ def train(jobs: Sequence[Job], setting: Setting) -> None:
         UserError: data or weights are missing.
     """
     CohortTraining(jobs, setting).run()
+    gc.collect()  # its parts know each other, and would stay beside the next cohort's
 
 
 class CohortTraining:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from benchmark.devices import keep_freed_memory
+
 
 class Lanes:
     """One queue for all."""
@@ -74,6 +76,14 @@ class Streams(Lanes):
         with torch.cuda.stream(self._home):
             yield
         lane.wait_stream(self._home)
+
+
+def use(device: torch.device | str, threads: int) -> None:
+    """Let this process work on one device, with so many threads on a CPU."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    if torch.device(device).type == "cuda":
+        torch.cuda.set_device(device)  # graphs, their streams and their checks follow the current device
 
 
 def lanes(device: torch.device) -> Lanes:

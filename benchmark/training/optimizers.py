@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.recipe import Recipe
+
+# Steps before the recording, and all where nothing is recorded, are meant to run without a graph.
+warnings.filterwarnings("ignore", ".*capturable=True.*")
 
 
 def build(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

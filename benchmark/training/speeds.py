@@ -21,6 +21,7 @@ from benchmark.costs import Step
 from benchmark.data import describe
 from benchmark.jobs import Job, Run
 from benchmark.training import trainees
+from benchmark.training.lanes import use
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.steps import REHEARSALS, CudaGraphs
 from benchmark.training.views import Teacher, View
@@ -34,7 +35,7 @@ WARM_UP, TIMED = 2, 10
 
 def carry_out(order: Order) -> Iterator[dict[str, Any]]:
     """Measure until all is done or the time is up; each result names a step and its seconds, or a fault."""
-    torch.set_num_threads(order.threads)
+    use(order.device, order.threads)
     device = torch.device(order.device)
     deadline = time.monotonic() + order.seconds
     for task in order.tasks:
@@ -98,7 +99,7 @@ def _seconds(
     """
     clock = time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     if device.type == "cuda":
-        action = _recorded(action, view(), generators)
+        action = _recorded(action, view, generators)
     seconds: list[float] = []
     begun = time.perf_counter()
     while len(seconds) < WARM_UP + TIMED and (len(seconds) < 2 or time.perf_counter() - begun < 1):
@@ -111,12 +112,13 @@ def _seconds(
     return min(seconds[WARM_UP:] or seconds[1:])
 
 
-def _recorded(action: Action, view: View, generators: Sequence[torch.Generator]) -> Action:
+def _recorded(action: Action, view: Callable[[], View], generators: Sequence[torch.Generator]) -> Action:
     """What the loop does on a GPU: launches recorded and replayed as one, where that is possible."""
     for _ in range(REHEARSALS):
-        action(view)
+        action(view())
+    fresh = view()  # nothing is derived from its teacher yet, so that this is recorded, too
     try:
-        replay = CudaGraphs().record(lambda: action(view), generators)
+        replay = CudaGraphs().record(lambda: action(fresh), generators)
     except Exception:  # noqa: BLE001 - whatever cannot be recorded is launched
         return action
     return lambda _: replay()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +74,13 @@ class Recorder(Protocol):
     def waits(self) -> AbstractContextManager[list[str]]:
         """A context whose list says, after its end, what in it waited for the device."""
 
+    def forget(self) -> None:
+        """All that was recorded is dropped, or will be."""
+
+
+class RecordingError(Exception):
+    """A step could not be recorded. The attempt leaves the device's memory in a state that only a new process mends."""
+
 
 class RecordedStep:
     """The step of a whole cohort, recorded once for every set of members and every size of batch.
@@ -94,17 +102,19 @@ class RecordedStep:
         self._left_out: set[Member] = set()
         self._members: tuple[Member, ...] = ()
         self._recordings: dict[torch.Size, Callable[[Batch], None]] = {}
-        self._able = True
 
     def __call__(self, batch: Batch, members: Sequence[Member]) -> None:
-        """One step of every member, of which there is at least one."""
-        if not self._able:
-            self._step(batch, members)
-        elif min(self._rehearsed[member] for member in members) < REHEARSALS:
+        """One step of every member, of which there is at least one.
+
+        Raises:
+            RecordingError: it cannot be recorded; this process should not go on.
+        """
+        if min(self._rehearsed[member] for member in members) < REHEARSALS:
             self._rehearse(batch, members)
         else:
             if self._members != tuple(members):
                 self._members, self._recordings = tuple(members), {}
+                self._recorder.forget()
             if batch.images.shape not in self._recordings:
                 self._recordings[batch.images.shape] = self._record(batch)
             self._recordings[batch.images.shape](batch)
@@ -140,15 +150,15 @@ class RecordedStep:
             held.copy_(batch)
             replay()
             if rest:
-                self._step.advance(held, views[0], rest, self._step.guarded)
+                self._step.advance(held, views[0].anew(), rest, self._step.guarded)
 
         try:
             replay = self._recorder.record(work, [member.generator for member in recorded])
-        except Exception as error:  # noqa: BLE001 - whatever cannot be recorded can still be launched
-            self._able = False
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._say(f"the cohort is launched step by step, since it cannot be recorded: {reason}")
-            return lambda batch: self._step(batch, self._members)
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__context__ is not None:  # what came first says most
+                cause = cause.__context__
+            raise RecordingError(f"{type(cause).__name__}: {cause}".splitlines()[0]) from error
         return run
 
 
@@ -156,22 +166,30 @@ class CudaGraphs:
     """Records CUDA graphs that share their memory, since one is done before the next begins."""
 
     def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
+        self.forget()
+
+    def forget(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()  # the old one ends with the last graph that used it
 
     def record(self, work: Callable[[], None], generators: Sequence[torch.Generator]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         for generator in generators:
             graph.register_generator_state(generator)
+        gc.collect()  # what earlier members left would stay beside the graph
         # Only this thread records; one that pins memory for the next batches must not break it.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            work()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".*Graph is empty.*")
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                work()
         return graph.replay
 
     @contextmanager
     def waits(self) -> Iterator[list[str]]:
         found: list[str] = []
         before = torch.cuda.get_sync_debug_mode()
-        torch.cuda.set_sync_debug_mode("warn")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the mode itself is announced as a prototype
+            torch.cuda.set_sync_debug_mode("warn")
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")

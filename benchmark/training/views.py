@@ -29,12 +29,12 @@ class Teacher:
         self._lanes = lanes
         self._train_mode: Network | None = None
 
-    def look(self, images: Tensor, *, train_mode: bool) -> Features:
+    def look(self, images: Tensor, *, train_mode: bool) -> SharedFeatures:
         """The teacher's features of a batch, at least float32 and outside any graph."""
         network = self._with_batch_statistics() if train_mode else self.network
         with torch.no_grad(), autocast(self._precision, images.device):
             features: Features = network(images)
-        return _SharedFeatures(features, self._lanes)
+        return SharedFeatures(features, self._lanes)
 
     def _with_batch_statistics(self) -> Network:
         if self._train_mode is None:
@@ -46,7 +46,7 @@ class Teacher:
         return self._train_mode
 
 
-class _SharedFeatures(FullFeatures):
+class SharedFeatures(FullFeatures):
     """A teacher's features: what methods derive from them is queued ahead of all lanes, once.
 
     Args:
@@ -57,10 +57,21 @@ class _SharedFeatures(FullFeatures):
     def __init__(self, features: Features, lanes: Lanes) -> None:
         super().__init__(features)
         self._lanes = lanes
+        vectors = features.logits, features.embedding, features.map
+        self._own = {id(tensor): tensor for tensor in (*vectors, *features.taps, *features.preacts)}
 
     def once(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        """As of `Features`; what is no feature of this teacher's is worked on here and now."""
+        if any(id(tensor) not in self._own for tensor in tensors):
+            return function(*tensors)  # made on a lane, for which home does not wait
         with self._lanes.home():
-            return super().once(function, *tensors)
+            result = super().once(function, *tensors)
+        self._own[id(result)] = result
+        return result
+
+    def anew(self) -> SharedFeatures:
+        """The same recorded features with nothing derived from them."""
+        return SharedFeatures(self._recorded, self._lanes)
 
 
 class View:
@@ -77,7 +88,13 @@ class View:
         self._native = images
         self._teacher = teacher
         self._lanes = lanes
-        self._features: dict[bool, Features] = {}
+        self._features: dict[bool, SharedFeatures] = {}
+
+    def anew(self) -> View:
+        """The view of the same memory after other numbers came into it: nothing is derived from them yet."""
+        view = View(self._native, self._teacher, self._lanes)
+        view._features = {mode: features.anew() for mode, features in self._features.items()}
+        return view
 
     def at(self, size: int) -> Tensor:
         """The images with sides of ``size`` pixels."""

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark.book import Teacher
+from benchmark.executors.local import _Worker
 from benchmark.plan import Cohort
 from benchmark.store import Store
 
@@ -219,3 +220,16 @@ def test_interrupt_stops_the_workers(make_executor, recorder, make_job):
 
 def test_nothing_to_do(make_executor):
     assert make_executor().run([]).done == set()
+
+
+def test_a_cohort_that_cannot_be_recorded_goes_on_whole_in_a_process_that_launches(planned, recorder, chain):
+    cohort = chain.cohorts[0]
+    planned._waiting.remove(cohort)
+    worker = _Worker(0, SimpleNamespace(join=lambda: None, exitcode=1), None, cohort)
+    planned._workers[0] = worker
+    planned._handle(worker, {"event": "device_lost", "message": "stream capture", "recorded": False})
+    planned._bury(worker)
+    assert planned._waiting[0].runs == cohort.runs
+    assert not planned._settings.recorded
+    assert not planned._deaths
+    assert not planned._workers

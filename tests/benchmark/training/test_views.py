@@ -77,6 +77,30 @@ def test_what_losses_derive_from_the_teacher_is_computed_once_and_ahead_of_all_l
     assert not torch.equal(first, view.teacher(train_mode=True).once(derive, view.teacher(train_mode=True).taps[-1]))
 
 
+def test_what_is_not_the_teachers_own_is_worked_on_where_it_was_made(images, teacher):
+    lanes = Home()
+    seen = Teacher(teacher.network, "fp32", lanes).look(images, train_mode=False)
+    pooled = functional.adaptive_avg_pool2d(seen.taps[-1], 1)
+    before = lanes.entered
+    assert torch.equal(seen.once(torch.neg, pooled), -pooled)
+    assert seen.once(torch.neg, pooled) is not seen.once(torch.neg, pooled)
+    assert lanes.entered == before
+    derived = seen.once(torch.neg, seen.taps[-1])
+    assert seen.once(torch.abs, derived) is seen.once(torch.abs, derived)
+
+
+def test_a_view_of_memory_that_was_overwritten_derives_anew(images, teacher):
+    view = View(images, teacher)
+    stale = view.teacher().once(torch.neg, view.teacher().taps[-1]), view.at(16)
+    with torch.no_grad():
+        view.teacher().taps[-1].mul_(2)
+        images.mul_(2)
+    again = view.anew()
+    assert torch.equal(again.teacher().once(torch.neg, again.teacher().taps[-1]), 2 * stale[0])
+    assert torch.equal(again.at(16), 2 * stale[1])
+    assert torch.equal(again.teacher().logits, view.teacher().logits)
+
+
 def test_train_mode_normalises_with_the_batch_and_touches_nothing(images, teacher):
     before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
     seen = teacher.look(images, train_mode=True)
