@@ -222,7 +222,7 @@ def test_nothing_to_do(make_executor):
     assert make_executor().run([]).done == set()
 
 
-def test_a_cohort_that_cannot_be_recorded_goes_on_whole_in_a_process_that_launches(planned, recorder, chain):
+def test_a_cohort_that_cannot_be_recorded_goes_on_whole_in_a_process_that_launches(planned, chain):
     cohort = chain.cohorts[0]
     planned._waiting.remove(cohort)
     worker = _Worker(0, SimpleNamespace(join=lambda: None, exitcode=1), None, cohort)
