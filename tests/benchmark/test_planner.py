@@ -224,7 +224,6 @@ class TestWholePaper:
 
     def test_every_job_costs_something(self, whole):
         assert all(cohort.seconds > 0 for cohort in whole.cohorts)
-        assert whole.seconds == pytest.approx(sum(cohort.seconds for cohort in whole.cohorts))
 
 
 @pytest.mark.parametrize(("changes", "together"), [({"batch_size": 17}, False), ({"epochs": 3, "lr": 0.2}, True)])

@@ -211,7 +211,8 @@ class TestEstimates:
         assert (tmp_path / "checkpoints" / "speeds.json").is_file()
         assert plan.cohorts[0].seconds > 0.2 * costs.steps(plan.cohorts[0].runs[0])
         asked.clear()
-        assert chosen.plan(chosen.tables).seconds == plan.seconds
+        again = chosen.plan(chosen.tables)
+        assert [cohort.seconds for cohort in again.cohorts] == [cohort.seconds for cohort in plan.cohorts]
         assert (asked, capsys.readouterr().out) == ([], "")
 
     def test_json_stays_alone_on_the_standard_output(self, asked, request_for, capsys):
