@@ -42,7 +42,7 @@ class Choice:
     lines: tuple[str, ...]
 
 
-def choose(plan: Plan, slots: int, price: Price, seconds: float) -> Choice:
+def choose(plan: Plan, slots: int, price: Price, seconds: float, *, reserve: float = 0.0) -> Choice:
     """Choose from what a plan misses.
 
     Tables count in the order asked for. Of one table's columns, the next is that which needs the fewest further seconds
@@ -54,9 +54,10 @@ def choose(plan: Plan, slots: int, price: Price, seconds: float) -> Choice:
         slots: equal processes.
         price: seconds of a cohort.
         seconds: the time there is.
+        reserve: so much of it is left free, for processes to start and for what estimates miss.
     """
     price = _remembered(price)
-    picker = _Picker(plan.cohorts, slots, price, seconds)
+    picker = _Picker(plan.cohorts, slots, price, seconds - reserve)
     columns = [column for column in _columns(plan) if picker.lacking(column.jobs)]
     ranked = list(_pick_columns(columns, picker))
     for jobs in (seed for column in ranked for seed in column.seeds):

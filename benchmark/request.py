@@ -25,6 +25,11 @@ from benchmark.schedule import simulate
 from benchmark.store import Store
 from benchmark.tables import TEACHER, Table
 
+START_SECONDS = 6.0
+"""Until a new process trains: it imports torch and loads data."""
+UNCERTAIN = 0.1
+"""Share of a time budget that estimates may be wrong by before something is cut off."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -158,7 +163,7 @@ class Request:
         slots = len(self.workers[0])
         if budget is None:
             return replace(plan, cohorts=pack(plan.cohorts, slots, plan.price)), None
-        choice = choose(plan, slots, plan.price, budget)
+        choice = choose(plan, slots, plan.price, budget, reserve=START_SECONDS + UNCERTAIN * budget)
         return replace(plan, cohorts=choice.cohorts), choice
 
     def time(self, plan: Plan) -> str:

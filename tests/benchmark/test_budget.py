@@ -48,6 +48,10 @@ class TestColumns:
         assert (choice.left, choice.fits, choice.seconds) == ((), True, 2 * COLUMN + SECOND)
         assert {*choice.columns} == {f"{pair} of Table 11" for pair in (PAIR, SIBLING, OTHER)}
 
+    def test_what_is_reserved_is_left_free(self, plan):
+        assert len(choose(plan(ELEVEN), 1, price, COLUMN + 10, reserve=10).columns) == 1
+        assert not choose(plan(ELEVEN), 1, price, COLUMN + 10, reserve=11).columns
+
     def test_one_is_finished_before_another_is_begun(self, plan):
         choice = choose(plan(ELEVEN), 1, price, COLUMN)
         assert choice.columns == (f"{PAIR} of Table 11",)

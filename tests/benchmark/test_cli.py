@@ -15,6 +15,7 @@ from benchmark.book import Book
 from benchmark.executors.local import LocalExecutor, Outcome
 from benchmark.layers import load_profile
 from benchmark.planner import make_plan
+from benchmark.request import START_SECONDS, UNCERTAIN
 from benchmark.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -476,7 +477,7 @@ def test_a_time_budget_chooses_what_is_done(command, plan, worked):
     assert "time budget 1 s: too little for any job" in shown.out
     assert "left: " in shown.out
     cohorts = json.loads(command("--table", "6", *ONE_PAIR, "--jobs", "1", "--plan", "--json").out)["cohorts"]
-    enough = cohorts[0]["estimated_seconds"] + 0.5
+    enough = (cohorts[0]["estimated_seconds"] + START_SECONDS) / (1 - UNCERTAIN) + 1
     shown = command("--table", "6", *ONE_PAIR, "--jobs", "1", "--time-budget", f"{enough:.1f}s")
     assert shown.status == 0, shown.err
     assert worked[0] == [str(plan.jobs[0])]
