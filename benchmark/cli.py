@@ -149,7 +149,7 @@ class _Command:
 
     @property
     def _time_left(self) -> float:
-        return self._deadline - time.monotonic()
+        return max(0.0, self._deadline - time.monotonic())
 
     @cached_property
     def _deadline(self) -> float:
