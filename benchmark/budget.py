@@ -14,8 +14,8 @@ from itertools import zip_longest
 from benchmark.costs import spoken
 from benchmark.jobs import Job
 from benchmark.packing import EFFORT, pack
-from benchmark.plan import CACHED, Cohort, Plan
-from benchmark.schedule import Price, simulate
+from benchmark.plan import CACHED, Cohort, Plan, Price
+from benchmark.schedule import simulate
 from benchmark.store import NOT_APPLICABLE
 
 _NAMED = 4  # columns that are told by name

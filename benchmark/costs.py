@@ -83,6 +83,12 @@ SPEEDS: Mapping[str, Speed] = MappingProxyType(
 """Before anything is measured: two recent CPU cores in bf16, one data-centre GPU in bf16."""
 
 
+def macs(network: str, in_size: int, width: float) -> float:
+    """Multiply-accumulates of a network's forward pass over one image, at a size and a factor of its channels."""
+    info = catalog.networks()[network]
+    return info.macs * (in_size / info.in_size) ** 2 * width**2
+
+
 class Prices:
     """The seconds of steps and of cohorts on one machine.
 
@@ -121,9 +127,8 @@ class Prices:
         """Seconds of a training step of the network, from its operations alone."""
         if not step.network:
             return self.speed.launch
-        info = catalog.networks()[step.network]
-        scale = (step.in_size / info.in_size) ** 2 * step.width**2
-        return self.speed.launch + (1 + BACKWARD) * step.batch_size * info.macs * scale / self.speed.macs
+        operations = (1 + BACKWARD) * step.batch_size * macs(step.network, step.in_size, step.width)
+        return self.speed.launch + operations / self.speed.macs
 
     def _guess(self, step: Step) -> float:
         if step.work == LOOK:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import permutations, product
 from random import Random
 
-from benchmark.plan import Cohort
-from benchmark.schedule import Numbered, Part, Parts, Price, by_chain, chains, simulate_parts
+from benchmark.plan import Cohort, Price
+from benchmark.schedule import Numbered, Part, Parts, by_chain, chains, simulate_parts
 
 EXACT_JOBS = 6
 """Up to so many jobs, all splits in all orders are looked at."""

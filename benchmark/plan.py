@@ -13,6 +13,8 @@ from benchmark.store import Record
 from benchmark.tables import Table
 
 CACHED, MISSING = "cached", "missing"
+Price = Callable[[Sequence[Job]], float]
+"""Seconds of a cohort of these jobs: what each takes, and once what they share."""
 NOUNS = {"train": "run", "stage": "first stage", "evaluate": "evaluation", "probe": "probe", "analyse": "analysis"}
 """What jobs are called, by their kind."""
 
@@ -75,7 +77,7 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     remarks: tuple[str, ...]
     choices: tuple[str, ...]
-    price: Callable[[Sequence[Job]], float] = lambda _: 0.0
+    price: Price = lambda _: 0.0
 
     @property
     def missing(self) -> int:

@@ -10,7 +10,7 @@ from benchmark.book import Book, Teacher
 from benchmark.jobs import Job
 from benchmark.metrics import metric
 from benchmark.objectives import MethodName, parse_method
-from benchmark.plan import CACHED, MISSING, Cohort, Plan
+from benchmark.plan import CACHED, MISSING, Cohort, Plan, Price
 from benchmark.schedule import longest_chain_first
 from benchmark.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
 from benchmark.tables import TEACHER, Cell, Table
@@ -170,7 +170,7 @@ def _lost_remark(job: Job, store: Store) -> str:
     return f"{job}: its record is here, its weights are not, and missing jobs need them. It is trained again{advice}"
 
 
-def _cohorts(jobs: Sequence[Job], price: Callable[[Sequence[Job]], float]) -> tuple[Cohort, ...]:
+def _cohorts(jobs: Sequence[Job], price: Price) -> tuple[Cohort, ...]:
     """Group what can be done together; what most of the work waits for comes first."""
     groups: dict[tuple[Any, ...], list[Job]] = {}
     for job in jobs:

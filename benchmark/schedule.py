@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from benchmark.jobs import Job
-from benchmark.plan import Cohort
-
-Price = Callable[[Sequence[Job]], float]
-"""Seconds of a cohort of these jobs: what each takes, and once what they share."""
+from benchmark.plan import Cohort, Price
 
 
 @dataclass(frozen=True)

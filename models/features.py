@@ -60,15 +60,15 @@ class FullFeatures(Features):
 
     @property
     def logits(self) -> Tensor:
-        return self.once(_full, self._recorded.logits)
+        return self.once(full, self._recorded.logits)
 
     @property
     def embedding(self) -> Tensor:
-        return self.once(_full, self._recorded.embedding)
+        return self.once(full, self._recorded.embedding)
 
     @property
     def map(self) -> Tensor:
-        return self.once(_full, self._recorded.map)
+        return self.once(full, self._recorded.map)
 
     @property
     def taps(self) -> Sequence[Tensor]:
@@ -97,11 +97,12 @@ class _Maps(Sequence[Tensor]):
 
     def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
         if isinstance(index, slice):
-            return tuple(self._features.once(_full, recorded) for recorded in self._recorded[index])
-        return self._features.once(_full, self._recorded[index])
+            return tuple(self._features.once(full, recorded) for recorded in self._recorded[index])
+        return self._features.once(full, self._recorded[index])
 
 
-def _full(tensor: Tensor) -> Tensor:
+def full(tensor: Tensor) -> Tensor:
+    """A tensor in at least float32."""
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 

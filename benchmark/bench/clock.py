@@ -9,17 +9,12 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from benchmark.training.lanes import wait
 from benchmark.training.parts import BACKWARD, PARTS
 
 REST = "other"
 """What is in no part: meters, bookkeeping."""
 _MICROSECONDS = 1e6
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def once(work: Callable[[], None], device: torch.device) -> float:

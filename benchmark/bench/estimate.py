@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
+import io
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import devices
+from benchmark.arguments import Parser
 from benchmark.errors import UserError
+from benchmark.store import write_atomically
 
 WITHIN = 0.3
 """An estimate is good where the truth differs by no more than this share of it."""
@@ -49,7 +51,7 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         UserError: there is nothing to compare.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmark.bench estimate", description=__doc__)
+    parser = Parser(prog="python -m benchmark.bench estimate", description=__doc__, allow_abbrev=False)
     parser.add_argument("results", type=Path, help="a profile's results, as in results/digits")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the comparison there, too")
     options = parser.parse_args(arguments)
@@ -94,11 +96,12 @@ def text(found: Sequence[Cohort]) -> str:
 
 def write_csv(found: Sequence[Cohort], path: Path) -> None:
     """The comparison for machines: a line a cohort."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_HEADER)
-        for cohort in found:
-            writer.writerow([cohort.title, cohort.jobs, cohort.estimated, cohort.seconds, round(cohort.ratio, 3)])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_HEADER)
+    for cohort in found:
+        writer.writerow([cohort.title, cohort.jobs, cohort.estimated, cohort.seconds, round(cohort.ratio, 3)])
+    write_atomically(path, text.getvalue().encode())
 
 
 def _records(results: Path) -> Iterator[Mapping[str, Any]]:

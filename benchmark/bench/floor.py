@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from benchmark import catalog, costs
+from benchmark import costs
 from benchmark.jobs import Job
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def step_macs(student: Job, teacher: Job, share: float) -> float:
 
 
 def _image_macs(job: Job) -> float:
-    info = catalog.networks()[job.network]
-    return info.macs * job.recipe.width**2 * (job.recipe.in_size / info.in_size) ** 2
+    return costs.macs(job.network, job.recipe.in_size, job.recipe.width)
 
 
 def matrix_rate(precision: str, device: torch.device, repeats: int = 8) -> float:
@@ -44,7 +43,7 @@ def matrix_rate(precision: str, device: torch.device, repeats: int = 8) -> float
     """
     import torch
 
-    from benchmark.bench.clock import wait
+    from benchmark.training.lanes import wait
     from benchmark.training.precision import set_matmul_precision
 
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ from benchmark.arguments import Parser, positive, seconds, split
 from benchmark.bench import columns
 from benchmark.bench.measurements import Measurement
 from benchmark.bench.report import Machine, write
-from benchmark.devices import cores, workers
+from benchmark.devices import cores, name, processor, workers
 from benchmark.layers import load_profile, parse_changes
 
 _DESCRIPTION = (
@@ -47,16 +46,24 @@ def run(arguments: Sequence[str]) -> None:
         seconds=options.seconds,
     )
     names = split(options.columns) or columns.COLUMNS
-    for name in names:
-        plan.column(name, "fp32", seed=0)  # what is misspelt is said before anything is measured
-    machine = Machine(_processor(device), cores(), device, version("torch"), options.rounds, options.seconds)
+    for title in names:
+        plan.column(title, "fp32", seed=0)  # what is misspelt is said before anything is measured
+    label = processor() if device == "cpu" else name(device)
+    machine = Machine(
+        label,
+        cores(),
+        device,
+        version("torch"),
+        options.rounds,
+        options.seconds,
+    )
     found: list[Measurement] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        for name in names:
-            found += ColumnRounds(name, plan, Path(folder), _say).measure()
+        for title in names:
+            found += ColumnRounds(title, plan, Path(folder), _say).measure()
             write(found, machine, plan.variants, options.output)  # what is measured stays, whatever comes after
-    for name in ("speed.md", "speed-details.md"):
-        print((options.output / name).read_text(encoding="utf-8"))  # noqa: T201
+    for page in ("speed.md", "speed-details.md"):
+        print((options.output / page).read_text(encoding="utf-8"))  # noqa: T201
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,19 +82,6 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("results/bench"), metavar="FOLDER", help="default: results/bench"
     )
     return parser
-
-
-def _processor(device: str) -> str:
-    if device != "cpu":
-        import torch
-
-        return torch.cuda.get_device_name(torch.device(device))
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def _say(text: str) -> None:

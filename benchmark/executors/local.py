@@ -198,7 +198,8 @@ class LocalExecutor:
         code = worker.process.exitcode or 0
         del self._workers[worker.slot]
         if worker.unrecordable:
-            self._waiting.insert(0, Cohort(tuple(self._release(worker))))
+            runs = self._release(worker)
+            self._waiting[:0] = [Cohort(tuple(runs))] if runs else []
             return
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         self._try_smaller(self._release(worker), f"its process died ({how}), perhaps for want of memory")

@@ -86,6 +86,12 @@ def use(device: torch.device | str, threads: int) -> None:
         torch.cuda.set_device(device)  # graphs, their streams and their checks follow the current device
 
 
+def wait(device: torch.device) -> None:
+    """Until the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def lanes(device: torch.device) -> Lanes:
     """What a device has of them."""
     return Streams(device) if device.type == "cuda" else ONE_LANE

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.features import full
+
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """The context of a network's forward pass."""
@@ -61,4 +63,4 @@ class _Region:
 def _full(output: Any) -> Any:
     if isinstance(output, tuple):
         return tuple(map(_full, output))
-    return output.float() if isinstance(output, Tensor) and output.dtype == torch.bfloat16 else output
+    return full(output) if isinstance(output, Tensor) else output

@@ -21,7 +21,7 @@ from benchmark.costs import Step
 from benchmark.data import describe
 from benchmark.jobs import Job, Run
 from benchmark.training import trainees
-from benchmark.training.lanes import use
+from benchmark.training.lanes import use, wait
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.steps import REHEARSALS, CudaGraphs
 from benchmark.training.views import Teacher, View
@@ -104,10 +104,10 @@ def _seconds(
     begun = time.perf_counter()
     while len(seconds) < WARM_UP + TIMED and (len(seconds) < 2 or time.perf_counter() - begun < 1):
         seen = view()
-        _wait(device)
+        wait(device)
         start = clock()
         action(seen)
-        _wait(device)
+        wait(device)
         seconds.append(clock() - start)
     return min(seconds[WARM_UP:] or seconds[1:])
 
@@ -122,11 +122,6 @@ def _recorded(action: Action, view: Callable[[], View], generators: Sequence[tor
     except Exception:  # noqa: BLE001 - whatever cannot be recorded is launched
         return action
     return lambda _: replay()
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _batch(job: Job, images: int, device: torch.device) -> Batch:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 
@@ -98,8 +98,8 @@ class RecordedStep:
         self._step = step
         self._recorder = recorder
         self._say = say
-        self._rehearsed: Counter[Member] = Counter()
-        self._left_out: set[Member] = set()
+        self._rehearsed = WeakKeyDictionary[Member, int]()
+        self._left_out = WeakSet[Member]()
         self._members: tuple[Member, ...] = ()
         self._recordings: dict[torch.Size, Callable[[Batch], None]] = {}
 
@@ -109,7 +109,7 @@ class RecordedStep:
         Raises:
             RecordingError: it cannot be recorded; this process should not go on.
         """
-        if min(self._rehearsed[member] for member in members) < REHEARSALS:
+        if min(self._rehearsed.get(member, 0) for member in members) < REHEARSALS:
             self._rehearse(batch, members)
         else:
             if self._members != tuple(members):
@@ -120,7 +120,8 @@ class RecordedStep:
             self._recordings[batch.images.shape](batch)
 
     def _rehearse(self, batch: Batch, members: Sequence[Member]) -> None:
-        self._rehearsed.update(members)
+        for member in members:
+            self._rehearsed[member] = self._rehearsed.get(member, 0) + 1
         self._step.advance(batch, self._step.look(batch, members), members, self._watched)
 
     @contextmanager

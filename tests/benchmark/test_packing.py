@@ -7,29 +7,10 @@ from random import Random
 import pytest
 
 from benchmark import packing
-from benchmark.jobs import Job
 from benchmark.packing import EXACT_JOBS, pack
 from benchmark.plan import Cohort
 from benchmark.schedule import longest_chain_first, simulate
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Task(Job):
-    """A job that says what it costs."""
-
-    kind = "train"
-
-    own: int
-    shared: int = 0
-    after: tuple[Job, ...] = ()
-
-    @property
-    def needs(self):
-        return self.after
-
-    @property
-    def inputs(self):
-        return {}
+from tests.benchmark.made_up import Task
 
 
 def task(name, own, shared=0, after=()):

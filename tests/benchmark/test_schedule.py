@@ -1,27 +1,8 @@
-from dataclasses import dataclass
-
 import pytest
 
-from benchmark.jobs import Job
 from benchmark.plan import Cohort
 from benchmark.schedule import longest_chain_first, simulate
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Task(Job):
-    """A job that needs others."""
-
-    kind = "train"
-
-    after: tuple[Job, ...] = ()
-
-    @property
-    def needs(self):
-        return self.after
-
-    @property
-    def inputs(self):
-        return {}
+from tests.benchmark.made_up import Task
 
 
 def cohort(names, seconds, *needs):
