@@ -1,0 +1,274 @@
+"""The ledger: what the paper claims, whether its own numbers bear that out, and whether our runs do."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from benchmark.claims import Claim, Claims
+from benchmark.comparison import Comparison
+from benchmark.metrics import SELECTIONS, metric
+from benchmark.report import verdicts
+from benchmark.report.aggregate import NOT_APPLICABLE, Record, Records
+from benchmark.report.caption import Context
+from benchmark.report.document import Document
+from benchmark.report.layout import signed
+from benchmark.report.markdown import escape
+from benchmark.report.verdicts import Finding, Judgement, Readings, Together, judge
+from benchmark.store import write_atomically
+from benchmark.table import TEACHER, Cell
+
+YES, NO, UNKNOWN = "yes", "no", "–"
+_DIGITS = 6
+LEAST_P = 1e-6
+_STYLES: Mapping[str, str] = MappingProxyType(
+    {verdicts.REPRODUCED: "green", verdicts.FAILED: "red", verdicts.FEW: "dim", UNKNOWN: "dim", YES: "green", NO: "red"}
+)
+_RULE = """\
+A claim is a set of comparisons, each a difference of two students (or of means over pairs) that has to be positive, or
+about as large as the paper says. On the seeds that both sides have, a comparison holds where the 95 % t interval of the
+paired differences lies on the right side.
+
+**Reproduced**: all comparisons hold. **Not reproduced**: at least one of them is on the wrong side, or the pairs for
+which the same two methods are compared say so together (Fisher's test), by tests that share an error of 2.5 % among all
+of the claim's (Bonferroni), so that many comparisons do not fail it by chance. **Within noise**: neither; the seeds are
+too few, or the difference is too small, to tell. **Not enough runs**: nothing is on the wrong side, but some comparison
+has fewer than two seeds.
+
+Either of the first two verdicts is wrong in at most 2.5 % of cases. A teacher is one run: comparisons with it count the
+student's spread alone. What does not apply (n/a) is left out.
+
+The paper prints means without a spread, so they are taken as they stand; beside them, our means alone. Where means bear
+a claim out only in part, it is counted by the cells of whom the claim speaks. SRRL is the method that the paper calls
+its own.\
+"""
+_STAND_IN = """\
+The data are stand-ins, so the sizes that the paper gives (about 1 point) mean little here: only the sign of such a
+difference is checked.\
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One claim with its verdicts.
+
+    Attributes:
+        claim: what is claimed.
+        paper: whether the paper's numbers bear it out: ``yes``, ``no`` or ``in 8 of 9 cells``.
+        exception: the printed comparison that is farthest from that, empty where all hold.
+        judgement: what our runs say.
+    """
+
+    claim: Claim
+    paper: str
+    exception: str
+    judgement: Judgement
+
+    @property
+    def means(self) -> str:
+        """Whether our means bear the claim out, counted as the printed ones are."""
+        return _tally((finding.comparison, finding.mean) for finding in self.judgement.findings)
+
+    @property
+    def counts(self) -> str:
+        """``41 hold, 13 within noise, 0 against``."""
+        outcomes = {
+            "hold": verdicts.HOLDS,
+            "within noise": verdicts.UNDECIDED,
+            "against": verdicts.AGAINST,
+            "missing": verdicts.MISSING,
+        }
+        numbers = {word: self.judgement.count(outcome) for word, outcome in outcomes.items()}
+        return ", ".join(f"{number} {word}" for word, number in numbers.items() if number) or "nothing that applies"
+
+    @property
+    def evidence(self) -> str:
+        """One line on what decided: counts, pairs that together speak against it, the worst comparison."""
+        known = [finding for finding in self.judgement.findings if math.isfinite(finding.interval[0])]
+        worst = [f"least: {_spoken(min(known, key=lambda finding: finding.slack))}"] if known else []
+        return "; ".join([self.counts, *_spoken_against(self.judgement.against), *worst])
+
+
+@dataclass(frozen=True)
+class Ledger(Document):
+    """All claims with their verdicts.
+
+    Attributes:
+        stem: name of its file without suffix.
+        context: how the records came about.
+        entries: in the paper's order.
+    """
+
+    folder: ClassVar[str] = ""
+
+    stem: str
+    context: Context
+    entries: tuple[Entry, ...]
+
+    def forms(self) -> Mapping[str, str]:
+        """The page in Markdown by the name of its file."""
+        return {f"{self.stem}.md": "\n".join(self._page()) + "\n"}
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the page into a folder, whole or not at all.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        for name, text in self.forms().items():
+            write_atomically(folder / name, text.encode())
+        return [folder / name for name in self.forms()]
+
+    def print(self, console: Console) -> None:
+        """Print one line a claim, and how many came out which way."""
+        sheet = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+        for title in ("claim", "paper's means", "our means", "our runs"):
+            sheet.add_column(title, overflow="fold")
+        for entry in self.entries:
+            sheet.add_row(Text(entry.claim.says), *map(_styled, (entry.paper, entry.means, entry.judgement.verdict)))
+        console.print(Text.assemble(("Claims of the paper", "bold"), f" (profile {self.context.profile})"))
+        console.print()
+        console.print(sheet, highlight=False)
+        console.print()
+        for line in self.summary:
+            console.print(line, style="dim", markup=False, highlight=False)
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """How many claims the printed numbers bear out, and how many came out which way in our runs."""
+        papers = Counter(entry.paper if entry.paper in (YES, NO) else "in part" for entry in self.entries)
+        ours = Counter(entry.judgement.verdict for entry in self.entries)
+        return (
+            f"{len(self.entries)} claims. By the paper's means: {_counted(papers, (YES, 'in part', NO))}.",
+            f"By our runs (profile {self.context.profile}): {_counted(ours, verdicts.VERDICTS)}.",
+        )
+
+    def _page(self) -> Iterator[str]:
+        yield f"# Claims of the paper (profile {escape(self.context.profile)})"
+        for paragraph in (" ".join(self.summary), *self._setting(), *_RULE.split("\n\n")):
+            yield ""
+            yield " ".join(paragraph.split())
+        yield ""
+        yield "| | Claim | The paper's means | Our runs | Our means | Evidence |"
+        yield "| --: | :-- | :-- | :-- | :-- | :-- |"
+        for number, entry in enumerate(self.entries, 1):
+            yield f"| {' | '.join((str(number), *_cells(entry)))} |"
+
+    def _setting(self) -> Iterator[str]:
+        context = self.context
+        note = [context.note if context.note.endswith(".") else f"{context.note}."] if context.note else []
+        if note or context.stand_in:
+            yield " ".join([*map(escape, note), *([_STAND_IN] if context.stand_in else [])])
+        changed = f" Changed: {', '.join(context.changes)}." if context.changes else ""
+        yield escape(f"Numbers of the {SELECTIONS[context.selection]}.{changed}")
+        yield from map(escape, context.choices)
+
+
+def build(claims: Claims, records: Records, context: Context) -> Ledger:
+    """Judge all claims.
+
+    Args:
+        claims: as read.
+        records: by a cell's name, one record or None for each seed; teachers have one run.
+        context: how the records came about.
+    """
+    cells = [cell for table in claims.tables for cell in table.cells()]
+    seeds = len(context.seeds)
+    found = ((cell.name, _reading(cell, records.get(cell.name, ()), context.selection, seeds)) for cell in cells)
+    readings = {name: values for name, values in found if values is not None}
+    entries = (_entry(claim, claims.printed, readings, sign_only=context.stand_in) for claim in claims.claims)
+    return Ledger(context.stem("claims"), context, tuple(entries))
+
+
+def _entry(claim: Claim, printed: Mapping[str, float], readings: Readings, *, sign_only: bool) -> Entry:
+    paper = _tally((one, one.total(printed)) for one in claim.comparisons)
+    comparisons = [one.sign_only for one in claim.comparisons] if sign_only else claim.comparisons
+    return Entry(claim, paper, _exception(claim.comparisons, printed), judge(comparisons, readings))
+
+
+def _reading(cell: Cell, records: Sequence[Record | None], selection: str, seeds: int) -> list[float | None] | None:
+    """The cell's number on every seed; None where it does not apply."""
+    if any(record is not None and record["status"] == NOT_APPLICABLE for record in records):
+        return None
+    kind = metric(cell.metric)
+    done = (record if record is not None and record["status"] == "done" else None for record in records)
+    values = [kind.read(record, selection) if record else None for record in done]
+    if cell.method == TEACHER:
+        values = values[:1] * seeds
+    return [*values, *[None] * (seeds - len(values))]
+
+
+def _tally(totals: Iterable[tuple[Comparison, float]]) -> str:
+    """Whether sums lie within bounds, counted by whom they speak of; one that is not known leaves its cell out."""
+    slacks: dict[str, list[float]] = {}
+    for comparison, total in totals:
+        slacks.setdefault(comparison.subject, []).append(comparison.slack(round(total, _DIGITS)))
+    known = [min(values) > 0 for values in slacks.values() if not any(map(math.isnan, values))]
+    if not known:
+        return UNKNOWN
+    return YES if all(known) else NO if not any(known) else f"in {sum(known)} of {len(known)} cells"
+
+
+def _exception(comparisons: Sequence[Comparison], printed: Mapping[str, float]) -> str:
+    """The printed comparison that is worst for the claim, empty where all hold."""
+    totals = ((round(one.total(printed), _DIGITS), one) for one in comparisons)
+    slacks = [(one.slack(total), f"{one.text}: {_number(total)}{_wanted(one)}") for total, one in totals]
+    slack, text = min(slacks)
+    return text if slack <= 0 else ""
+
+
+def _cells(entry: Entry) -> Iterator[str]:
+    claim = entry.claim
+    where = ". ".join(filter(None, (claim.where, claim.reading.rstrip("."))))
+    yield f"**{escape(claim.says)}.** “{escape(claim.quote)}”<br><sub>{escape(where)}.</sub>"
+    yield _with_small(entry.paper, entry.exception)
+    yield f"**{entry.judgement.verdict}**"
+    yield entry.means
+    yield escape(entry.evidence)
+
+
+def _with_small(text: str, small: str) -> str:
+    return f"{text}<br><sub>{escape(small)}</sub>" if small else text
+
+
+def _spoken(finding: Finding) -> str:
+    low, high = map(_number, finding.interval)
+    comparison = finding.comparison
+    mean = _number(finding.mean)
+    return f"{comparison.text}: {mean} ({low} to {high}), {finding.seeds} seeds{_wanted(comparison)}"
+
+
+def _spoken_against(tests: Sequence[Together]) -> Iterator[str]:
+    """The clearest of the tests of several pairs that speak against a claim."""
+    if tests:
+        one = min(tests, key=lambda test: test.p)
+        p = f"p = {one.p:.1g}" if one.p >= LEAST_P else f"p < {LEAST_P:g}"
+        others = f" (and {len(tests) - 1} more)" if len(tests) > 1 else ""
+        yield f"against: {one.contest}, {one.pairs} pairs together, {one.outside} on the wrong side, {p}{others}"
+
+
+def _wanted(comparison: Comparison) -> str:
+    low, high = comparison.bounds
+    return f", where {low:g} to {high:g} is claimed" if math.isfinite(high) else ""
+
+
+def _number(value: float) -> str:
+    return signed(value, 2 if abs(value) >= 0.1 else 4)
+
+
+def _styled(text: str) -> Text:
+    return Text(text, style=_STYLES.get(text, "yellow"))
+
+
+def _counted(counts: Mapping[str, int], order: Sequence[str]) -> str:
+    return ", ".join(f"{counts[word]} {word}" for word in order if counts[word])

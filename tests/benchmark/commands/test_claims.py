@@ -1,0 +1,94 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark import claims as claims_file
+from benchmark.arguments import parser
+from benchmark.commands import claims
+from benchmark.executors.local import LocalExecutor
+from benchmark.metrics import metric
+from benchmark.request import Request
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def request_for(tmp_path):
+    def make(*words):
+        where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
+        return Request(parser().parse_args([*words, "--profile", "digits", *where]))
+
+    return make
+
+
+@pytest.fixture
+def said(request_for):
+    """Runs the command; gives the status and the lines that it says."""
+
+    def run(*words):
+        lines = []
+        return claims.run(request_for(*words), lines.append), lines
+
+    return run
+
+
+def finish(request, number, seeds):
+    """Records as if Table 9 had been trained, every number as printed, a little more with every seed."""
+    [table] = [table for table in claims_file.load().tables if table.number == number]
+    plan = request.plan([table], seeds)
+    metrics = {}
+    for cell in table.cells():
+        for job in plan.cells[cell.name]:
+            last = metrics.setdefault(job, {"last": {}})["last"]
+            last[metric(cell.metric).key] = cell.paper + job.seed / 1000 + len(cell.method) / 10_000 * job.seed
+    for job, found in metrics.items():
+        request.store.write(job, "done", {"device": "cpu"}, metrics=found)
+
+
+def test_prints_and_writes_a_page_and_trains_nothing(said, request_for, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(LocalExecutor, "run", lambda *_: pytest.fail("it trains"))
+    finish(request_for(), "9", (0, 1, 2))
+    status, lines = said()
+    page = tmp_path / "results" / "digits" / "claims.md"
+    assert status == 0
+    assert lines[0].startswith("profile digits")
+    assert lines[-1] == f"written: {page}"
+    assert "By our runs (profile digits): 4 reproduced, 31 not enough runs." in " ".join(
+        capsys.readouterr().out.split()
+    )
+    [row] = [line for line in page.read_text(encoding="utf-8").splitlines() if "L2 is the best of the three" in line]
+    assert "| **reproduced** | yes | 6 hold; least: " in row
+
+
+def test_the_page_does_not_depend_on_the_seeds_that_are_asked_for(said, request_for, tmp_path, capsys):
+    finish(request_for(), "9", (0, 1, 2))
+    page = tmp_path / "results" / "digits" / "claims.md"
+    said()
+    whole = page.read_bytes()
+    said("--seeds", "1")
+    assert page.read_bytes() == whole
+    assert said("--seeds", "5", "--check")[0] == 0
+    capsys.readouterr()
+
+
+def test_check_tells_a_page_that_does_not_follow(said, request_for, capsys):
+    status, lines = said("--check")
+    assert (status, len(lines)) == (1, 1)
+    assert "claims.md: missing" in lines[0]
+    said()
+    assert said("--check") == (0, ["the claims' page follows from the records"])
+    finish(request_for(), "9", (0, 1, 2))
+    assert said("--check")[0] == 1
+    assert not capsys.readouterr().err
+
+
+def test_torch_stays_out(tmp_path):
+    code = (
+        "import sys; from benchmark.arguments import parser; from benchmark.request import Request;"
+        "from benchmark.commands import claims;"
+        f"claims.build(Request(parser().parse_args(['--profile', 'digits', '--results', {str(tmp_path)!r}])));"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
