@@ -1,9 +1,11 @@
-"""The networks of the paper's tables: ``create`` builds one by its registry name."""
+"""The networks of the paper's tables: ``create`` builds one by its registry name, ``load`` one that was exported."""
 
+from models.export import ExportError, load
 from models.features import Features, FullFeatures, Network, Shapes
 from models.registry import Images, Request, UnknownNetworkError, create, made_for, names, register
 
 __all__ = [
+    "ExportError",
     "Features",
     "FullFeatures",
     "Images",
@@ -12,6 +14,7 @@ __all__ = [
     "Shapes",
     "UnknownNetworkError",
     "create",
+    "load",
     "made_for",
     "names",
     "register",

@@ -9,10 +9,8 @@ Example::
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -22,16 +20,17 @@ from rich.console import Console
 from benchmark.report import csvfile, latex, markdown, terminal
 from benchmark.report.aggregate import Records, aggregate, mixtures
 from benchmark.report.caption import Context, caption, notes
+from benchmark.report.document import Document
 from benchmark.report.figure import Figure
 from benchmark.report.layout import Grid, layout
 from benchmark.report.panels import picture
 from benchmark.tables import Table
 
-__all__ = ["Context", "Figure", "Records", "Report", "build"]
+__all__ = ["Context", "Document", "Figure", "Records", "Report", "build"]
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class Report(Document):
     """One aggregated table, ready for every form.
 
     Attributes:
@@ -47,14 +46,9 @@ class Report:
     frame: pd.DataFrame
     grid: Grid
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write all forms into a folder, each file whole or not at all.
-
-        Returns:
-            The files written.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        return [_replace(folder / f"{self.stem}{suffix}", render(self)) for suffix, render in _FORMS.items()]
+    def forms(self) -> Mapping[str, str]:
+        """Markdown, LaTeX and CSV by the names of their files."""
+        return {f"{self.stem}{suffix}": render(self) for suffix, render in _FORMS.items()}
 
     def print(self, console: Console) -> None:
         """Print the table to a console."""
@@ -88,13 +82,3 @@ _FORMS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
         ".csv": lambda report: csvfile.render(report.frame),
     }
 )
-
-
-def _replace(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -19,6 +19,9 @@ Record = Mapping[str, Any]
 Records = Mapping[str, Sequence[Record | None]]
 """By a cell's name: one record, or None, for each wanted seed."""
 
+ID_LENGTH = 12
+"""Characters by which people, and names of files, tell runs apart."""
+
 DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "missing", "failed", "not_applicable")
 
 
@@ -35,7 +38,8 @@ def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataF
     Returns:
         Columns ``table, row, column, metric, mean, std`` (sample, NaN below two values), ``n, paper, difference``
         (mean minus paper), ``state`` (one of `STATES`), and for layouts ``cell, row_index, column_index, hidden,
-        teacher, student, method, probe, wanted, values, failed`` (number of failed records) and ``reasons``.
+        teacher, student, method, probe, wanted, values, runs`` (how the ids of the averaged records begin), ``failed``
+        (number of failed records) and ``reasons``.
 
     Raises:
         UserError: the selection or a metric is unknown.
@@ -65,7 +69,8 @@ def mixtures(table: Table, records: Records) -> tuple[str, ...]:
 
 def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection: str) -> dict[str, Any]:
     kind = metric(cell.metric)
-    values = _values(kind, records, selection)
+    averaged = _averaged(kind, records, selection)
+    values = [value for _, value in averaged]
     wanted = 1 if kind.of_network else len(records)
     failed = _of_status(FAILED, records)
     mean = statistics.fmean(values) if values else math.nan
@@ -91,15 +96,17 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "probe": cell.probe or "",
         "wanted": wanted,
         "values": values,
+        "runs": tuple(record["id"][:ID_LENGTH] for record, _ in averaged if "id" in record),
         "failed": len(failed),
         "reasons": _distinct(_reason(record) for record in [*failed, *_of_status(NOT_APPLICABLE, records)]),
     }
 
 
-def _values(kind: Metric, records: Sequence[Record | None], selection: str) -> list[float]:
-    read = (kind.read(record, selection) for record in _of_status(DONE, records))
-    values = [value for value in read if value is not None]
-    return values[:1] if kind.of_network else values
+def _averaged(kind: Metric, records: Sequence[Record | None], selection: str) -> list[tuple[Record, float]]:
+    """The records that a cell rests on, each with its number."""
+    read = ((record, kind.read(record, selection)) for record in _of_status(DONE, records))
+    found = [(record, value) for record, value in read if value is not None]
+    return found[:1] if kind.of_network else found
 
 
 def _state(n: int, wanted: int, records: Sequence[Record | None]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console
 
+from benchmark.report.document import REFRESH, Document
 from benchmark.report.markdown import escape
 from benchmark.store import write_atomically
 
@@ -65,7 +66,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Document):
     """Panels in one row, five at most, then in the next.
 
     Attributes:
@@ -86,20 +87,22 @@ class Figure:
     caption: tuple[str, ...]
     notes: tuple[str, ...]
 
+    def forms(self) -> Mapping[str, str]:
+        """The Markdown by the name of its file; another version of matplotlib draws other bytes."""
+        return {f"{self.stem}.md": self._markdown()}
+
+    def stale(self, folder: Path) -> list[str]:
+        """As of `Document`; of the drawings only that they are there."""
+        drawings = (folder / f"{self.stem}{suffix}" for suffix in _FORMATS)
+        missing = [f"{path}: missing; {REFRESH}" for path in drawings if not path.is_file()]
+        return [*super().stale(folder), *missing]
+
     def write(self, folder: Path) -> list[Path]:
-        """Write PDF, PNG and Markdown into a folder, each file whole or not at all.
-
-        Returns:
-            The files written.
-
-        Raises:
-            UserError: the folder cannot be written.
-        """
-        contents = draw(self.panels) | {".md": self._markdown().encode()}
-        paths = {folder / f"{self.stem}{suffix}": content for suffix, content in contents.items()}
-        for path, content in paths.items():
+        """Write PDF and PNG, too."""
+        drawings = {folder / f"{self.stem}{suffix}": content for suffix, content in draw(self.panels).items()}
+        for path, content in drawings.items():
             write_atomically(path, content)
-        return list(paths)
+        return [*drawings, *super().write(folder)]
 
     def print(self, console: Console) -> None:
         """Print in words what the figure shows."""

@@ -1,7 +1,7 @@
 """A table as LaTeX: complete ``table`` environments that need booktabs only.
 
 A cell's parts stand below each other, so that eight columns fit the text width of an article; rows that do not fit its
-page go on in a second environment.
+page go on in a second environment. Every mean has a line of the file to itself, with the ids of its runs in a comment.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from types import MappingProxyType
 
-from benchmark.report.layout import Grid, Line, Row, stacked, title_lines
+from benchmark.report.layout import Entry, Grid, Line, Row, stacked, title_lines
 
 _BEST = "Bold"
 _PAGE = 42
@@ -46,7 +46,7 @@ _ESCAPES: Mapping[int, str] = MappingProxyType(
 def render(grid: Grid) -> str:
     """The whole file: ``table`` environments, the first with caption and label, the last with the notes."""
     pages = _pages(grid.rows)
-    lines = ["% needs \\usepackage{booktabs}"]
+    lines = ["% needs \\usepackage{booktabs}; the comment behind a number names its runs, and --why ID tells of them"]
     for number, rows in enumerate(pages, 1):
         caption = _caption(grid) if number == 1 else _CONTINUED
         lines += _environment(grid, rows, caption, _notes(grid) if number == len(pages) else [])
@@ -115,8 +115,11 @@ def _notes(grid: Grid) -> list[str]:
 
 
 def _row(row: Row) -> str:
-    lines = [_cells(row, line, first=position == 0) for position, line in enumerate(stacked(row))]
-    return "\n" + "\n".join(_line(cells) for cells in lines) + "\n"
+    lines = []
+    for position, line in enumerate(stacked(row)):
+        cells = _cells(row, line, first=position == 0)
+        lines.append(_means(cells, row.entries) if line.ours else _line(cells))
+    return "\n" + "\n".join(lines) + "\n"
 
 
 def _cells(row: Row, line: Line, *, first: bool) -> list[str]:
@@ -128,6 +131,18 @@ def _cells(row: Row, line: Line, *, first: bool) -> list[str]:
         texts = [text and rf"\scriptsize {text}" for text in texts]
     size = r"\scriptsize " if line.quiet else ""
     return [stub if first or not stub else rf"\quad {size}{stub}", *texts]
+
+
+def _means(cells: Sequence[str], entries: Sequence[Entry]) -> str:
+    """Each mean on a line of the file to itself: a comment hides the rest of its line."""
+    stub, *means = cells
+    lines = [f"  & {mean}{_comment(entry)}" for mean, entry in zip(means, entries, strict=True)]
+    # A line left empty would end a paragraph.
+    return "\n".join([*([stub] if stub else []), *lines, r"  \\"])
+
+
+def _comment(entry: Entry) -> str:
+    return f" % {' '.join(entry.runs)}" if entry.runs else ""
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -32,6 +32,7 @@ class Entry:
         paper: the printed value.
         difference: ours minus the paper's, signed.
         best: whether it is the best student of its pair.
+        runs: how the ids of the runs behind the mean begin.
     """
 
     mean: str
@@ -42,6 +43,7 @@ class Entry:
     paper: str = ""
     difference: str = ""
     best: bool = False
+    runs: tuple[str, ...] = ()
 
     @property
     def detail(self) -> str:
@@ -179,6 +181,7 @@ def entry(cell: Mapping[Any, Any], *, best: bool, compare: bool) -> Entry:
         paper=paper,
         difference=signed(cell["difference"], decimals) if paper and compare else "",
         best=best,
+        runs=cell["runs"],
     )
 
 

@@ -60,6 +60,16 @@ def test_a_metric_that_no_record_holds_is_missing(small_table, named, record):
     assert (found["state"], found["n"]) == ("missing", 0)
 
 
+def test_ids_of_the_averaged_records(small_table, named, record):
+    done, other, failed, bare = (
+        record(*parts) | {"id": letter * 64}
+        for letter, parts in (("a", ()), ("b", (96.0,)), ("c", (None, "failed")), ("d", (None,)))
+    )
+    frame = aggregate(small_table(), named({"kd": [done, failed, None, other, bare], "at": [failed]}))
+    assert cell(frame, "kd")["runs"] == ("a" * 12, "b" * 12)
+    assert cell(frame, "at")["runs"] == cell(frame, "student")["runs"] == ()
+
+
 def test_best_epoch_only_where_asked_for(small_table, named, record):
     records = named({"kd": [record(90.0)]})
     assert cell(aggregate(small_table(), records), "kd")["mean"] == 90.0
@@ -70,10 +80,10 @@ def test_best_epoch_only_where_asked_for(small_table, named, record):
 
 def test_a_property_of_the_network_needs_one_run(table6, record):
     name = "table06/wrn-40-4:wrn-16-2/student/params_M"
-    frame = aggregate(table6, {name: [None, record(), record()]})
+    frame = aggregate(table6, {name: [None, record() | {"id": "a" * 64}, record() | {"id": "b" * 64}]})
     found = frame[frame["cell"] == name].iloc[0]
     assert found["mean"] == pytest.approx(0.703284)
-    assert (found["n"], found["wanted"], found["state"]) == (1, 1, "done")
+    assert (found["n"], found["wanted"], found["state"], found["runs"]) == (1, 1, "done", ("a" * 12,))
     assert math.isnan(found["std"])
 
 

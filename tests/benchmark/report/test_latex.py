@@ -11,6 +11,17 @@ from benchmark.tables import load, numbers
 SPECIAL = r"100% of a_b & c#d, $5, {x}, a^b ~c \d <e> |f| [g] * h -> i -- ± − – “”".replace("“”", '"')
 
 
+def read(text):
+    """Rows as TeX reads them: a comment hides the rest of its line, the line's end and the spaces that follow."""
+    seen = re.sub(r"(?<!\\)%.*\n[ \t]*", "", text)
+    return [" ".join(row.split()) for row in re.split(r" \\\\\n", seen)]
+
+
+def cells(row):
+    """A row's cells; spaces around a cell are not printed."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)&", row)]
+
+
 def test_escapes():
     assert escape("50% & a_b #1 $x$ {y}") == r"50\% \& a\_b \#1 \$x\$ \{y\}"
     assert escape("a\\b~c^d") == r"a\textbackslash{}b\textasciitilde{}c\textasciicircum{}d"
@@ -20,15 +31,15 @@ def test_escapes():
 
 
 def test_rows_have_equal_numbers_of_cells(table6, full_records, context):
-    lines = [line for line in render(build(table6, full_records, context).grid).splitlines() if line.endswith(r"\\")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {8}
+    *rows, _ = read(render(build(table6, full_records, context).grid))
+    assert {len(cells(row)) for row in rows} == {9}
     assert r"\begin{tabular}{lcccccccc}" in render(build(table6, full_records, context).grid)
 
 
 def test_cells_read_as_meant(table6, full_records, context):
     text = render(build(table6, full_records, context).grid)
-    first = text.split("\\midrule\n")[1].split("\\addlinespace")[0].splitlines()
-    assert [line.removesuffix(r" \\").split(" & ")[:3] for line in first] == [
+    first = read(text.split("\\midrule\n")[1].split("\\addlinespace")[0])[:-1]
+    assert [cells(row)[:3] for row in first] == [
         ["WRN-16-2 (0.70M)", "95.21", r"\textbf{96.25}"],
         [r"\quad WRN-40-4 (8.97M)", r"\scriptsize $\pm$0.01", r"\scriptsize (2/3)"],
         ["", "", ""],
@@ -67,13 +78,48 @@ def test_compiles(table6, full_records, records_of, small_table, context, tmp_pa
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+@pytest.fixture
+def signed(record):
+    """A done record with an id."""
+    return lambda letter, **parts: record(**parts) | {"id": letter * 64}
+
+
+def test_a_comment_names_the_runs_behind_each_mean(small_table, named, signed, record, context):
+    failed = record(None, "failed") | {"id": "f" * 64}
+    records = {"student": [signed("a"), signed("b", top1=98.0)], "kd": [signed("c"), failed, None], "at": [failed]}
+    row = render(build(small_table(heads=("Pair",)), named(records), context).grid).split("\\midrule\n")[1]
+    assert row.splitlines()[:6] == [
+        r"Big $\to$ Small",
+        rf"  & \textbf{{97.50}} % {'a' * 12} {'b' * 12}",
+        f"  & 97.00 % {'c' * 12}",
+        "  & failed",
+        r"  & \textendash{}",
+        r"  \\",
+    ]
+
+
+def test_comments_change_nothing_in_print(small_table, named, signed, record, context):
+    with_ids, without = (
+        render(build(small_table(), named({"student": [one], "kd": [one, None]}), context).grid)
+        for one in (signed("a"), record())
+    )
+    assert with_ids != without
+    # Header and data alike; the first line of the file is a comment of its own.
+    assert [cells(row) for row in read(with_ids)] == [cells(row) for row in read(without)]
+
+
+def test_a_row_without_a_label_leaves_no_empty_line(small_table, named, record, context):
+    text = render(build(small_table(label=""), named({"kd": [record()]}), context).grid)
+    assert "\n\n" not in text
+
+
 @pytest.mark.parametrize("number", numbers())
 def test_every_table_has_rows_of_equal_length(records_of, context, number):
     table = load(number)
     grid = build(table, records_of(table), context).grid
     text = render(grid)
-    lines = [line for line in text.splitlines() if line.endswith(r" \\")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(grid.columns)}
+    *rows, _ = read(text)
+    assert {len(cells(row)) for row in rows} == {1 + len(grid.columns)}
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == text.count(r"\begin{tabular}")
     assert all(ord(character) < 128 for character in text)
 
@@ -96,8 +142,8 @@ def test_what_exceeds_a_page_goes_on_under_the_same_number(records_of, context):
     assert r"\addtocounter{table}{-1}" in second
     assert r"\caption{(continued)}" in second
     assert (r"\label" in second, r"\begin{minipage}" in first, r"\begin{minipage}" in second) == (False, False, True)
-    methods = re.findall(r"^(\w+) & ", text, re.MULTILINE)
-    assert [name for name in methods if name != "Method"] == [row.label for row in table.rows]
+    methods = re.findall(r"^(\w+)\n  & ", text, re.MULTILINE)
+    assert methods == [row.label for row in table.rows]
     assert all(part.count(r" \\") <= 42 + 3 for part in (first, second))
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmark.catalog import ROOT
+from benchmark.errors import UserError
 from benchmark.report import build
 
 
@@ -39,7 +40,7 @@ def test_a_failed_write_leaves_the_old_file(table6, full_records, context, tmp_p
         raise OSError("refused")
 
     monkeypatch.setattr("pathlib.Path.replace", refuse)
-    with pytest.raises(OSError, match="refused"):
+    with pytest.raises(UserError, match="cannot write to"):
         build(table6, {}, context).write(tmp_path)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 3

@@ -1,0 +1,130 @@
+"""Records found without the jobs that left them: all of a folder, or one by its id."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmark.canonical import digest
+from benchmark.store import Record
+
+_PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]{12}")
+_NO_TEACHER = "none"
+_SHORT = 12
+_PARTS = {"id": str, "kind": str, "spec": dict, "status": str, "metrics": dict, "provenance": dict}
+
+
+class UnreadableRecordWarning(UserWarning):
+    """A record was passed over."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A record and where it lies.
+
+    Attributes:
+        path: its file.
+        place: the file's path below the records, without suffix; a job's ``path``.
+        record: its content.
+    """
+
+    path: Path
+    place: str
+    record: Record
+
+    @property
+    def id(self) -> str:
+        """Of the job that left it."""
+        return str(self.record["id"])
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe, that of the network for an analysis."""
+        return self._part("recipe")
+
+    @property
+    def teacher(self) -> str | None:
+        """Network name of the teacher, if there was one."""
+        teacher = self._part("teacher")
+        return None if teacher == _NO_TEACHER else teacher
+
+    @property
+    def student(self) -> str:
+        """Name of the network that the record is about."""
+        return self._part("student")
+
+    @property
+    def method(self) -> str:
+        """Name of the objective, without what was done before or after: ``kd+srrl[sr]``, ``student``."""
+        return self._part("method").partition("@")[0]
+
+    def weights(self, results: Path, checkpoints: Path) -> Path | None:
+        """The network's weights, where `Store` keeps them: among the teachers, else among the checkpoints."""
+        seed = self.record["spec"]["seed"]
+        kept = f"{self.student}-{self.recipe}-seed{seed}-{self.id[:_SHORT]}.safetensors"
+        places = results / "teachers" / kept, checkpoints / "weights" / f"{self.place}.safetensors"
+        return next((path for path in places if path.is_file()), None)
+
+    def _part(self, name: str) -> str:
+        match = _PLACE.fullmatch(self.place)
+        assert match is not None
+        return match[name]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The records of one profile.
+
+    Attributes:
+        results: ``RESULTS/PROFILE``.
+    """
+
+    results: Path
+
+    def __iter__(self) -> Iterator[Known]:
+        """All records by their paths; one that cannot be trusted is passed over, with a warning that names it."""
+        return self._read(self._paths)
+
+    def beginning(self, text: str) -> list[Known]:
+        """The records whose ids begin so."""
+        near = [path for path in self._paths if path.stem.rpartition("-")[2].startswith(text[:_SHORT])]
+        return [known for known in self._read(near) if known.id.startswith(text)]
+
+    @cached_property
+    def _paths(self) -> list[Path]:
+        return sorted(self._root.rglob("seed*.json"))
+
+    @property
+    def _root(self) -> Path:
+        return self.results / "records"
+
+    def _read(self, paths: list[Path]) -> Iterator[Known]:
+        for path in paths:
+            try:
+                yield _known(path, path.relative_to(self._root).with_suffix("").as_posix())
+            except (OSError, ValueError) as error:
+                text = f"record {path} was passed over: {error}"
+                warnings.warn(text, UnreadableRecordWarning, stacklevel=2)
+
+
+def _known(path: Path, place: str) -> Known:
+    """Read a record; what is wrong with it is a ``ValueError``."""
+    try:
+        record: Any = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"it is no complete JSON ({error})") from None
+    parts = record if isinstance(record, dict) else {}
+    missing = [name for name, kind in _PARTS.items() if not isinstance(parts.get(name), kind)]
+    if missing:
+        raise ValueError(f"it lacks '{missing[0]}'")
+    if digest(parts["spec"]) != parts["id"]:
+        raise ValueError("its id does not match its spec")
+    if _PLACE.fullmatch(place) is None or not place.endswith(f"-{parts['id'][:_SHORT]}"):
+        raise ValueError("it belongs to another run than its path says")
+    return Known(path, place, record)

@@ -1,0 +1,218 @@
+"""``--export RUN``: a trained network as a folder of weights, what it is, and a model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from benchmark.archive import Archive, Known
+from benchmark.arguments import parser
+from benchmark.commands import DONE, Say, wording
+from benchmark.commands.why import find_run, jobs_of, plan_of
+from benchmark.errors import UserError
+from benchmark.lineage import Find, Node, finder, planned
+from benchmark.naming import begins_id, find_cells, split_seed
+from benchmark.plan import Plan
+from benchmark.report.card import Exported, card, config
+from benchmark.request import Request
+from benchmark.store import DONE as FINISHED
+from benchmark.store import write_atomically
+from benchmark.table import Cell, Table
+
+_LOOKED_AT = ("subject", "base")
+"""Where the spec of a job that looks at a network names the run that left it."""
+_CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The run to export, and a cell that it is trained for, if any."""
+
+    node: Node
+    cell: tuple[Table, Cell] | None
+
+
+def run(request: Request, say: Say) -> int:
+    """Write the folder.
+
+    Raises:
+        UserError: the name means nothing, no run of that name is done, or its weights are not here.
+    """
+    choice = _choice(request.options.export, request)
+    known = _finished(choice, request)
+    weights = known.weights(request.store.results, request.store.checkpoints)
+    if weights is None:
+        raise UserError(f"the weights of run {known.id[:12]} are not here. {_again(choice, request)}")
+    folder = _folder(known, request)
+    exported = _exported(known, weights, request)
+    contents = {
+        "model.safetensors": weights.read_bytes(),
+        _CONFIG: config(exported).encode(),
+        "README.md": card(exported, Path(wording.short(folder))).encode(),
+    }
+    _make(folder)
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    place = wording.short(folder)
+    say(f"written: {', '.join(f'{place}/{name}' for name in contents)}")
+    say(f'loaded by: import models; network = models.load("{place}")')
+    return DONE
+
+
+# Which run.
+
+
+def _choice(name: str, request: Request) -> _Choice:
+    if begins_id(name):
+        plan = plan_of(request.whole_tables, request)
+        node = _network(find_run(name, plan, request), finder(plan, request.store))
+        return _Choice(node, next(_cells_of(node, plan, request), None))
+    cell_name, seed = split_seed(name)
+    table, cells = find_cells(cell_name, request.whole_tables)
+    plan = plan_of([table], request)
+    jobs = [job for job in jobs_of(cells[0], plan, request) if seed in (None, job.seed)]
+    find = finder(plan, request.store)
+    nodes = [_network(planned(job, plan, request.store), find) for job in jobs]
+    if not nodes:
+        raise UserError(f"{name}: there is no such run; the wanted seeds are {_listed(request.options.seeds)}")
+    return _Choice(next((node for node in nodes if node.state == FINISHED), nodes[0]), (table, cells[0]))
+
+
+def _network(node: Node, find: Find) -> Node:
+    """The run that left the network which a job is about."""
+    named = next((node.spec[part] for part in _LOOKED_AT if part in node.spec), None)
+    return _network(find(named["id"]), find) if named else node
+
+
+def _cells_of(node: Node, plan: Plan, request: Request) -> Iterator[tuple[Table, Cell]]:
+    find = finder(plan, request.store)
+    for table in plan.tables:
+        for cell in table.cells():
+            nodes = (planned(job, plan, request.store) for job in plan.cells[cell.name])
+            if any(_network(one, find).id == node.id for one in nodes):
+                yield table, cell
+
+
+def _finished(choice: _Choice, request: Request) -> Known:
+    node = choice.node
+    if node.kind in ("stage", "evaluate"):
+        what = "first stage, which is no whole network" if node.kind == "stage" else "file that somebody gave: use that"
+        raise UserError(f"{node.id[:12]} is a {what}")
+    if node.state != FINISHED:
+        raise UserError(f"run {node.id[:12]} is {node.state}: {_command(choice, request)}")
+    return Archive(request.store.results).beginning(node.id)[0]
+
+
+# What is known of it.
+
+
+def _exported(known: Known, weights: Path, request: Request) -> Exported:
+    profile, teacher = request.book.profile, known.record["spec"]["teacher"]
+    found = Archive(request.store.results).beginning(teacher["id"]) if teacher else []
+    return Exported(
+        known=known,
+        teacher=next(iter(found), None),
+        num_classes=_num_classes(weights, known),
+        sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+        profile=request.book.folder,
+        note=profile.note,
+        command=shlex.join(["python", "run_all.py", "--profile", profile.name, *_changes(request)]),
+    )
+
+
+def _num_classes(weights: Path, known: Known) -> int:
+    """Width of the logits, from the file's head.
+
+    Raises:
+        UserError: the file cannot be read, or is another run's.
+    """
+    advice = "remove it, and the run is trained again where it is needed"
+    try:
+        with safe_open(weights, framework="np") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            classes = int(file.get_slice("classifier.weight").get_shape()[0])
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"weights {weights} cannot be read ({error}): {advice}") from None
+    if about.get("run") != known.id:
+        raise UserError(f"weights {weights} are those of another run than {known.id[:12]}: {advice}")
+    return classes
+
+
+def _folder(known: Known, request: Request) -> Path:
+    """Where it goes; a folder that holds something else is left alone."""
+    folder: Path = request.options.to or Path("exports", f"{known.student}-{known.id[:12]}")
+    if folder.is_dir() and any(folder.iterdir()) and not _is_of(folder, known):
+        raise UserError(f"{folder} holds something else: choose another folder with --to")
+    return folder.absolute()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}): choose another folder with --to") from None
+
+
+def _is_of(folder: Path, known: Known) -> bool:
+    try:
+        return bool(json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["run"] == known.id)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+# What the user can do where there is nothing to export.
+
+
+def _again(choice: _Choice, request: Request) -> str:
+    record = wording.short(choice.node.path) if choice.node.path else ""
+    return f"To train it again: rm {shlex.quote(record)} && {_command(choice, request)}"
+
+
+def _command(choice: _Choice, request: Request) -> str:
+    """The command that trains a run, as a person would type it."""
+    if choice.cell is None:
+        return "the command that trained it"
+    table, cell = choice.cell
+    seed = choice.node.spec["seed"]
+    words = [
+        *_what(table, request),
+        *("--profile", request.book.profile.name),
+        *("--pairs", f"{cell.teacher}:{cell.student}", "--methods", cell.method, "--seeds", f"{seed},"),
+        *_changes(request),
+        *_places(request),
+    ]
+    return shlex.join(["python", "run_all.py", *words])
+
+
+def _what(table: Table, request: Request) -> tuple[str, ...]:
+    own = request.options.table
+    number = own if own and Path(own).stem == table.name else table.number
+    return (f"--{table.kind}", number) if number else (f"--{table.kind}",)
+
+
+def _changes(request: Request) -> Iterator[str]:
+    """The options that decide what is trained."""
+    options = vars(request.options)
+    for name in ("set", "teacher", "plugin"):
+        for value in options.get(name) or ():
+            yield from (f"--{name}", str(value))
+    if options["preset"]:
+        yield from ("--preset", options["preset"])
+
+
+def _places(request: Request) -> Iterator[str]:
+    """The options that decide where it lies, where that is not the usual place."""
+    for name in ("results", "checkpoints"):
+        value = getattr(request.options, name)
+        if value != parser().get_default(name):
+            yield from (f"--{name}", str(value))
+
+
+def _listed(seeds: Iterable[int]) -> str:
+    return ", ".join(map(str, seeds))

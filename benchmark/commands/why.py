@@ -1,0 +1,93 @@
+"""``--why NAME``: what lies behind a cell's number, or a run: records, recipe, code, data, teacher, first stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from benchmark.archive import Archive
+from benchmark.arguments import DEFAULT_SEEDS
+from benchmark.commands import DONE, Say, wording
+from benchmark.errors import UserError
+from benchmark.jobs import Job
+from benchmark.lineage import Node, chain, finder, planned, recorded
+from benchmark.naming import ambiguous, begins_id, find_cells
+from benchmark.plan import Plan
+from benchmark.report import why
+from benchmark.report.aggregate import aggregate
+from benchmark.report.why import Section
+from benchmark.request import Request
+from benchmark.table import TEACHER, Cell, Table
+
+
+def run(request: Request, say: Say) -> int:
+    """Tell of one cell, or one run.
+
+    Raises:
+        UserError: the name means nothing, or several runs.
+    """
+    name = request.options.why
+    sections = _of_run(name, request) if begins_id(name) else _of_cells(name, request)
+    say(wording.profile_line(request))
+    why.show(sections, wording.console())
+    return DONE
+
+
+def plan_of(tables: Sequence[Table], request: Request) -> Plan:
+    """The plan of tables over the wanted seeds and those of the default, the wanted ones first."""
+    return request.plan(tables, list(dict.fromkeys([*request.options.seeds, *DEFAULT_SEEDS])))
+
+
+def jobs_of(cell: Cell, plan: Plan, request: Request) -> list[Job]:
+    """A cell's jobs of the wanted seeds, and of others those that there are records of, by seed."""
+    wanted = request.options.seeds
+    jobs = (job for job in plan.cells[cell.name] if job.seed in wanted or job.id in plan.records)
+    found = plan.cells[cell.name] if cell.method == TEACHER else jobs
+    return sorted(found, key=lambda job: job.seed)
+
+
+def find_run(name: str, plan: Plan, request: Request) -> Node:
+    """The one job whose id begins so, from the plan or the records.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    store = request.store
+    found = {known.id: recorded(known) for known in Archive(store.results).beginning(name)}
+    found |= {job.id: planned(job, plan, store) for job in plan.jobs if job.id.startswith(name)}
+    if len(found) > 1:
+        raise ambiguous(name, found)
+    if not found:
+        elsewhere = next(_elsewhere(name, request), None)
+        hint = (
+            f"there is one in {elsewhere}: name its profile" if elsewhere else "see --plan for the ids that there are"
+        )
+        raise UserError(f"no run of profile {request.book.folder} has an id that begins with '{name}': {hint}")
+    return next(iter(found.values()))
+
+
+def _elsewhere(name: str, request: Request) -> Iterator[str]:
+    for folder in sorted(request.options.results.glob("*/records")):
+        for known in Archive(folder.parent).beginning(name):
+            yield wording.short(known.path)
+
+
+def _of_cells(name: str, request: Request) -> list[Section]:
+    from benchmark.report import why
+
+    table, cells = find_cells(name, request.whole_tables)
+    plan = plan_of([table], request)
+    jobs = {cell.name: jobs_of(cell, plan, request) for cell in cells}
+    records = {cell: [plan.records.get(job.id) for job in found] for cell, found in jobs.items()}
+    frame = aggregate(table, records, request.options.selection).set_index("cell", drop=False)
+    selection, stand_in = request.options.selection, request.book.profile.stand_in
+    heads = [why.of_cell(table, frame.loc[cell.name].to_dict(), selection, stand_in=stand_in) for cell in cells]
+    starts = ([planned(job, plan, request.store) for job in found] for found in jobs.values() if found)
+    return [*heads, *why.of_groups(chain(starts, finder(plan, request.store)), wording.short)]
+
+
+def _of_run(name: str, request: Request) -> list[Section]:
+    plan = plan_of(request.whole_tables, request)
+    node = find_run(name, plan, request)
+    cells = [cell for cell, jobs in plan.cells.items() if any(job.id == node.id for job in jobs)]
+    head = why.Section(node.id, (("stands in", ", ".join(cells) or "no table"),))
+    return [head, *why.of_groups(chain([[node]], finder(plan, request.store)), wording.short)]

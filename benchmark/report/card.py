@@ -1,0 +1,205 @@
+"""A trained network that leaves the project: what it is, for machines, and its model card, for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from benchmark import catalog
+from benchmark.archive import Known
+from benchmark.lineage import objective_text, values_text
+from benchmark.objectives import STUDENT
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_CITATION = catalog.ROOT / "CITATION.cff"
+_PREPROCESSING = ("crop", "crop_size", "resize", "mean", "std")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A trained network and what is known of it.
+
+    Attributes:
+        known: the run's record.
+        teacher: that of its teacher, if it had one and its record is here.
+        num_classes: width of the logits.
+        sha256: of the weights file.
+        profile: name of the profile's folder.
+        note: the profile's own remark, such as stand-in data and narrowed networks; may be empty.
+        command: that finds the run among others, without what is asked of it.
+    """
+
+    known: Known
+    teacher: Known | None
+    num_classes: int
+    sha256: str
+    profile: str
+    note: str
+    command: str
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """What the run was."""
+        spec: Mapping[str, Any] = self.known.record["spec"]
+        return spec
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """Its resolved recipe."""
+        recipe: Mapping[str, Any] = self.spec["recipe"]
+        return recipe
+
+    @property
+    def lesson(self) -> str:
+        """How it was trained, in a few words."""
+        if self.known.method == STUDENT or not self.spec["teacher"]:
+            return "trained with cross-entropy alone"
+        return f"distilled from {self.spec['teacher']['network']} by {self.known.method}"
+
+
+def config(exported: Exported) -> str:
+    """``config.json``: what ``models.load`` builds the network from, how images are prepared, and which run it is."""
+    known, recipe = exported.known, exported.recipe
+    content = {
+        "network": known.student,
+        "num_classes": exported.num_classes,
+        "in_size": recipe["in_size"],
+        "width": recipe["width"],
+        "preprocessing": {key: recipe[key] for key in _PREPROCESSING},
+        "dataset": recipe["dataset"],
+        "run": known.id,
+        "method": known.method,
+        "seed": exported.spec["seed"],
+        "sha256": exported.sha256,
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def card(exported: Exported, folder: Path) -> str:
+    """``README.md``: a model card with the front matter that Hugging Face reads.
+
+    Args:
+        exported: what it is about.
+        folder: from which the network is loaded.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=False,  # noqa: S701 - Markdown, from records of the user's own
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("model_card.md.jinja").render(_facts(exported, folder))
+
+
+def _facts(exported: Exported, folder: Path) -> dict[str, Any]:
+    known, spec, recipe = exported.known, exported.spec, exported.recipe
+    rows = ((key, values_text({key: value}).partition("=")[2]) for key, value in recipe.items() if key != "name")
+    return {
+        "front_matter": _front_matter(exported),
+        "lesson": exported.lesson,
+        "folder": folder.as_posix(),
+        "network": known.student,
+        "id": known.id,
+        "seed": spec["seed"],
+        "command": exported.command,
+        "note": exported.note,
+        "last": known.record["metrics"]["last"],
+        "best": known.record["metrics"]["best"],
+        "measured_on": "training images that were held out" if recipe["holdout"] else "all test images",
+        "num_classes": exported.num_classes,
+        "preparation": _preparation(recipe),
+        "objective": objective_text(spec["objective"]),
+        "teacher": _teacher(exported),
+        "stages": spec.get("stages", []),
+        "recipe": recipe,
+        "recipe_rows": list(rows),
+        "provenance": list(_provenance(exported)),
+        "citation": _bibtex(),
+        "sources": list(_sources(spec)),
+        **{key: recipe[key] for key in ("dataset", "precision", "in_size", "width", "top_k", "mean", "std")},
+    }
+
+
+def _front_matter(exported: Exported) -> str:
+    known, dataset = exported.known, exported.recipe["dataset"]
+    top1 = {"type": "accuracy", "value": known.record["metrics"]["last"]["top1"], "name": "top-1 accuracy, last epoch"}
+    task = "image-classification"
+    result = {"task": {"type": task}, "dataset": {"type": dataset, "name": dataset}, "metrics": [top1]}
+    terms = sorted(exported.spec["objective"]["terms"])
+    content = {
+        "license": "mit",
+        "library_name": "srrl-bench",
+        "pipeline_tag": task,
+        "tags": [task, *(["knowledge-distillation"] if terms else []), known.student, *terms],
+        "datasets": [dataset],
+        "metrics": ["accuracy"],
+        "model-index": [{"name": f"{known.student}-{known.id[:12]}", "results": [result]}],
+    }
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def _teacher(exported: Exported) -> dict[str, Any] | None:
+    named = exported.spec["teacher"]
+    if not named:
+        return None
+    record = exported.teacher.record if exported.teacher else {"metrics": {}}
+    weights = exported.known.record["provenance"].get("teacher_weights")
+    return {**named, "weights": weights, "last": record["metrics"].get("last")}
+
+
+def _preparation(recipe: Mapping[str, Any]) -> str:
+    if recipe["crop"] == "resized":
+        return (
+            f"Before that, an image's shorter side is resized to {recipe['resize']} pixels and its centre of "
+            f"{recipe['crop_size']} x {recipe['crop_size']} pixels is cut out."
+        )
+    size = f"brought to {recipe['resize']} x {recipe['resize']} pixels" if recipe["resize"] else "of their own size"
+    return f"The images are those of the data set, {size}."
+
+
+def _provenance(exported: Exported) -> Iterator[tuple[str, str]]:
+    provenance, data = exported.known.record["provenance"], exported.known.record["provenance"].get("data") or {}
+    versions = (f"{name} {number}" for name, number in provenance.get("versions", {}).items())
+    changed = {True: ", with changes that were not committed", False: ""}.get(provenance.get("dirty"), "")
+    facts = {
+        "run": exported.known.id,
+        "weights": f"SHA-256 {exported.sha256}",
+        "record": f"{exported.profile}/records/{exported.known.place}.json",
+        "code": f"{provenance['revision']}{changed}" if provenance.get("revision") else None,
+        "data": f"{data['name']}, fingerprint {data['fingerprint']}" if data else None,
+        "versions": ", ".join(versions),
+        "device": provenance.get("device"),
+        "threads": provenance.get("threads"),
+        "finished": provenance.get("finished"),
+    }
+    yield from ((key, str(value)) for key, value in facts.items() if value)
+
+
+def _bibtex() -> str:
+    """The paper, as the project's own citation file names it."""
+    paper = yaml.safe_load(_CITATION.read_text(encoding="utf-8"))["references"][0]
+    authors = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
+    return "\n".join(
+        [
+            f"@inproceedings{{{paper['authors'][0]['family-names'].lower()}{paper['year']},",
+            f"  title = {{{paper['title']}}},",
+            f"  author = {{{authors}}},",
+            f"  booktitle = {{{paper['conference']['name']}}},",
+            f"  year = {{{paper['year']}}}",
+            "}",
+        ]
+    )
+
+
+def _sources(spec: Mapping[str, Any]) -> Iterator[str]:
+    for name in spec["objective"]["terms"]:
+        info = catalog.methods().get(name)
+        if info:
+            yield f"{info.title}: {info.citation}"

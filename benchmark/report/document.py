@@ -1,0 +1,59 @@
+"""What all reports have in common: texts that follow from the records byte for byte, and so can be checked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from rich.console import Console
+
+from benchmark.store import write_atomically
+
+REFRESH = "the same command without --check writes it anew"
+
+
+class Document(ABC):
+    """A table, a figure or a page, ready to be printed and written."""
+
+    folder: ClassVar[str]
+    """Where its files belong, below the profile's results."""
+
+    @abstractmethod
+    def forms(self) -> Mapping[str, str]:
+        """Its texts by the names of their files; equal records make equal texts."""
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write all its files into a folder, each whole or not at all.
+
+        Returns:
+            The files written.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        forms = {folder / name: text for name, text in self.forms().items()}
+        for path, text in forms.items():
+            write_atomically(path, text.encode())
+        return list(forms)
+
+    @abstractmethod
+    def print(self, console: Console) -> None:
+        """Show it on a console."""
+
+    def stale(self, folder: Path) -> list[str]:
+        """A line about every text in a folder that is missing or not what the records say, and how to refresh it."""
+        faults = ((folder / name, _fault(folder / name, text)) for name, text in self.forms().items())
+        return [f"{path}: {fault}; {REFRESH}" for path, fault in faults if fault]
+
+
+def _fault(path: Path, text: str) -> str | None:
+    try:
+        # As bytes, for reading text would hide other ends of lines.
+        found = path.read_bytes()
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None if found == text.encode() else "stale, it does not follow from the records"

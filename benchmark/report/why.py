@@ -1,0 +1,203 @@
+"""What lies behind a number, for the terminal: its runs, how they were made, and what they rest on."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from benchmark.lineage import Group, Node, distinct, objective_text, values_text
+from benchmark.metrics import SELECTIONS, metric
+from benchmark.report.aggregate import ID_LENGTH
+from benchmark.report.layout import entry
+from benchmark.store import Record
+from benchmark.table import Table
+
+Row = tuple[str, str]
+_STYLES: Mapping[str, str] = MappingProxyType({"done": "green", "failed": "red"})
+_INDENT = 2
+_KEYS = 11
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title and what stands under it.
+
+    Attributes:
+        title: of the section.
+        rows: a word and what it says.
+        depth: of the indentation.
+        state: of the job that it is about; empty for others.
+    """
+
+    title: str
+    rows: tuple[Row, ...] = ()
+    depth: int = 0
+    state: str = ""
+
+
+def of_cell(table: Table, cell: Mapping[Any, Any], selection: str, *, stand_in: bool) -> Section:
+    """The number itself.
+
+    Args:
+        table: that it stands in.
+        cell: its row of `aggregate`.
+        selection: ``last`` or ``best``.
+        stand_in: whether it was measured on other data than the paper's.
+    """
+    texts, kind = entry(cell, best=False, compare=not stand_in), metric(cell["metric"])
+    spread = f" ± {cell['std']:.{kind.decimals}f}" if cell["n"] > 1 else ""
+    count = f"{cell['n']} of {cell['wanted']} run{'' if cell['wanted'] == 1 else 's'}"
+    about = "" if kind.of_network else f", {SELECTIONS[selection]}"
+    paper = f"{texts.reference}{', measured on other data' if stand_in else ''}" if texts.paper else "prints nothing"
+    place = f"{table.spoken.capitalize()}, row '{cell['row']}', column '{cell['column']}'"
+    rows = [("stands in", place), ("ours", f"{texts.mean}{spread}, {count}{about}"), ("paper", paper)]
+    undecided = [] if cell["wanted"] else [("reason", "its objective is chosen once all trials are done")]
+    reasons = [("reason", reason) for reason in cell["reasons"]]
+    return Section(cell["cell"], (*rows, *undecided, *reasons))
+
+
+def of_groups(groups: Sequence[Group], short: Callable[[Path], str]) -> Iterator[Section]:
+    """The jobs behind a number, group by group: each, then what they have in common.
+
+    Args:
+        groups: from `lineage.chain`.
+        short: a path for people.
+    """
+    used = _weights_used(groups)
+    for group in groups:
+        names = ", ".join(distinct(node.network or None for node in group.nodes))
+        yield Section(f"{group.role}: {names or 'unknown here'}")
+        for node in group.nodes:
+            yield _node(node, short)
+        common = (*_common(group), *_weights(group, used))
+        if common:
+            yield Section("how" if len(group.nodes) == 1 else "how, all alike", common, 1)
+
+
+def show(sections: Sequence[Section], console: Console) -> None:
+    """Print sections, long lines continued under their beginning; what has no spaces, like a path, stays whole."""
+    for section in sections:
+        if section.depth == 0:
+            console.print()
+        text = Text(" " * _INDENT * section.depth).append(section.title, "bold")
+        if section.state:
+            text.append("  ").append(section.state, _STYLES.get(section.state, "yellow"))
+        console.print(text, soft_wrap=True)
+        for key, value in section.rows:
+            _show_row(key, value, _INDENT * (section.depth + 1), console)
+
+
+def _show_row(key: str, value: str, indent: int, console: Console) -> None:
+    width = max(console.width - indent - _KEYS, 30)
+    lines = textwrap.wrap(value, width, break_long_words=False, break_on_hyphens=False) or [""]
+    for position, line in enumerate(lines):
+        head = "" if position else key
+        text = Text(" " * indent).append(f"{head:{_KEYS}}", "dim").append(line)
+        console.print(text, soft_wrap=True)
+
+
+def _node(node: Node, short: Callable[[Path], str]) -> Section:
+    rows = [("id", node.id)]
+    if node.record:
+        facts = ((key, tell(node.record)) for key, tell in _FACTS.items())
+        rows += [(key, text) for key, text in facts if text]
+    if node.path:
+        rows.append(("record" if node.record else "would be", short(node.path)))
+    method = node.spec.get("method")
+    name = f"seed {node.spec['seed']}" if node.spec else "job"
+    title = f"{method['name']}, {name}" if method else name
+    return Section(f"{title}  {node.id[:ID_LENGTH]}", tuple(rows), 1, node.state)
+
+
+def _common(group: Group) -> Iterator[Row]:
+    for part, tell in _SPEC.items():
+        for value in group.facts(part):
+            yield part, tell(value)
+    for data in group.provenance("data"):
+        official = {True: "the official data", False: "other data than the official ones"}.get(data.get("official"))
+        yield "data", ", ".join(filter(None, (data["name"], f"fingerprint {data['fingerprint']}", official)))
+
+
+def _weights_used(groups: Sequence[Group]) -> dict[str, list[str]]:
+    """SHA-256 of the weights from which students learned, by the teacher's id."""
+    used: dict[str, list[str]] = {}
+    for node in (node for group in groups for node in group.nodes if node.record):
+        teacher, sha = node.spec.get("teacher"), (node.record or {})["provenance"].get("teacher_weights")
+        if teacher and sha and sha not in used.setdefault(teacher["id"], []):
+            used[teacher["id"]].append(sha)
+    return used
+
+
+def _weights(group: Group, used: Mapping[str, list[str]]) -> Iterator[Row]:
+    for node in group.nodes:
+        for sha in used.get(node.id, ()):
+            yield "weights", f"SHA-256 {sha}, as its students used them"
+
+
+def _metrics(record: Record, selection: str) -> str:
+    values = record["metrics"].get(selection, {})
+    numbers = ", ".join(f"{key} {value:.6g}" for key, value in values.items() if key != "epoch")
+    return f"epoch {values['epoch']}: {numbers}" if "epoch" in values else numbers
+
+
+def _parameters(record: Record) -> str:
+    own, extra = record["metrics"].get("params"), (record.get("cost") or {}).get("extra_parameters")
+    return f"{own:,}{f', and {extra:,} in training alone' if extra else ''}" if own else ""
+
+
+def _time(record: Record) -> str:
+    cost = record.get("cost") or {}
+    if not cost:
+        return ""
+    own = f"{cost['step_seconds']:.1f} s in its own steps; " if cost.get("step_seconds") is not None else ""
+    return f"{own}its cohort of {cost['cohort_members']} took {cost['cohort_seconds']:.1f} s"
+
+
+def _code(record: Record) -> str:
+    provenance = record["provenance"]
+    states = {True: "with changes that were not committed", False: "as committed"}
+    state = states.get(provenance.get("dirty"), "whether changed is unknown")
+    return f"revision {provenance['revision']}, {state}" if provenance.get("revision") else "no revision known"
+
+
+def _machine(record: Record) -> str:
+    provenance = record["provenance"]
+    threads = provenance.get("threads")
+    count = f"{threads} thread{'' if threads == 1 else 's'}" if threads else None
+    return ", ".join(filter(None, (provenance.get("device"), count, provenance.get("processor"))))
+
+
+_FACTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
+    {
+        "reason": lambda record: (record.get("failure") or {}).get("reason", ""),
+        "given": lambda record: ", ".join(map(str, (record.get("given") or {}).values())),
+        "last": lambda record: _metrics(record, "last"),
+        "best": lambda record: _metrics(record, "best"),
+        "parameters": _parameters,
+        "time": _time,
+        "code": _code,
+        "versions": lambda record: " ".join(f"{n} {v}" for n, v in record["provenance"].get("versions", {}).items()),
+        "machine": _machine,
+        "finished": lambda record: record["provenance"].get("finished", ""),
+    }
+)
+"""What a record tells of its own run."""
+
+_SPEC: Mapping[str, Callable[[Any], str]] = MappingProxyType(
+    {
+        "recipe": lambda recipe: f"{recipe['name']}: {values_text(recipe)}",
+        "objective": objective_text,
+        "method": lambda method: f"{method['name']}, {values_text(method)}",
+        "measure": lambda measure: f"{measure['name']}, revision {measure['revision']}",
+        "weights": lambda sha: f"given: SHA-256 {sha}",
+        "code": values_text,
+    }
+)
+"""What a spec tells of all seeds alike."""

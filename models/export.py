@@ -1,0 +1,65 @@
+"""Trained networks that left the project as folders: weights, and beside them what network they are of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.features import Network
+from models.registry import create
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_BUILT_FROM = ("network", "num_classes", "in_size", "width")
+
+
+class ExportError(ValueError):
+    """A folder that holds no network; the message is one line."""
+
+
+def load(folder: Path | str) -> Network:
+    """The network of a folder that ``--export`` wrote.
+
+    Args:
+        folder: with ``config.json`` and ``model.safetensors``.
+
+    Returns:
+        The network in evaluation mode, in float32, on the CPU.
+
+    Raises:
+        ExportError: a file is missing or unreadable, or the weights are not those of the network.
+        UnknownNetworkError: no family knows the network's name.
+        ValueError: a value of the network is out of range.
+    """
+    root = Path(folder)
+    config = _config(root / CONFIG)
+    network = create(*(config[key] for key in _BUILT_FROM))
+    try:
+        network.load_state_dict(_state(root / WEIGHTS), strict=True)
+    except RuntimeError as error:
+        raise ExportError(
+            f"{root / WEIGHTS} are no weights of {network.name}: {' '.join(str(error).split())}"
+        ) from None
+    return network.eval()
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{path} cannot be read ({error}): name a folder that --export wrote") from None
+    missing = [key for key in _BUILT_FROM if not isinstance(config, dict) or key not in config]
+    if missing:
+        raise ExportError(f"{path} lacks '{missing[0]}': name a folder that --export wrote")
+    return dict(config)
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise ExportError(f"{path} cannot be read ({error})") from None

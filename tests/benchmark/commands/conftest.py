@@ -1,0 +1,18 @@
+"""Requests as the command makes them of its arguments, on folders of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.arguments import parser
+from benchmark.request import Request
+
+
+@pytest.fixture
+def request_of(tmp_path: Path) -> Callable[..., Request]:
+    """Factory of requests, in profile digits."""
+    folders = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
+    return lambda *arguments: Request(parser().parse_args(["--profile", "digits", *folders, *arguments]))

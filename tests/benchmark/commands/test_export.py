@@ -1,0 +1,213 @@
+"""Trained networks as folders: which run is meant, what is refused, and one trained, exported and loaded for real."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from benchmark.archive import Archive
+from benchmark.book import Teacher
+from benchmark.canonical import canonical_json
+from benchmark.catalog import ROOT
+from benchmark.commands import export
+from benchmark.errors import UserError
+from benchmark.layers import parse_changes
+from benchmark.objectives import parse_method
+
+PAIR = "wrn-40-4:wrn-16-2"
+CELL = f"table06/{PAIR}/kd"
+EPOCH = {"epoch": 6, "top1": 97.5, "topk": 99.0, "loss": 0.25}
+
+
+@pytest.fixture
+def runs(book):
+    teacher, student = PAIR.split(":")
+    return [book().run("C100", student, parse_method("kd"), Teacher("C100", teacher), seed) for seed in (0, 1, 2)]
+
+
+@pytest.fixture
+def leave(request_of):
+    """Leaves what a finished run leaves."""
+
+    def make(job, status="done", run=None, *, weights=True):
+        store = request_of().store
+        store.write(job, status, {}, metrics={"last": EPOCH, "best": EPOCH})
+        if weights:
+            about = canonical_json({"run": run or job.id})
+            content = save({"classifier.weight": np.zeros((10, 4), np.float16)}, {"about": about})
+            path = store.weights_path(job)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            return content
+        return b""
+
+    return make
+
+
+@pytest.fixture
+def exports(request_of, tmp_path, monkeypatch):
+    """Runs the command in a folder of its own; gives the exported folder's configuration."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name, *arguments):
+        said = []
+        assert export.run(request_of("--export", name, *arguments), said.append) == 0
+        place = re.search(r'models.load\("(.*)"\)', said[-1])[1]
+        assert said[0] == f"written: {place}/model.safetensors, {place}/config.json, {place}/README.md"
+        return Path(place), json.loads((Path(place) / "config.json").read_text())
+
+    return run
+
+
+def test_writes_the_weights_as_they_are_stored(exports, leave, runs):
+    content = leave(runs[0])
+    place, config = exports(CELL)
+    assert place == Path(f"exports/wrn-16-2-{runs[0].id[:12]}")
+    assert sorted(path.name for path in place.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert (place / "model.safetensors").read_bytes() == content
+    assert (config["run"], config["num_classes"]) == (runs[0].id, 10)
+    assert config["sha256"] == hashlib.sha256(content).hexdigest()
+    assert f'models.load("{place}")' in (place / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [(CELL, 1), (f"{CELL}/top1", 1), (f"{CELL}/seed2", 2), (f"{CELL}/top1/seed2", 2)],
+)
+def test_the_first_seed_that_is_done_unless_one_is_named(name, seed, exports, leave, runs):
+    leave(runs[0], status="failed")
+    leave(runs[1])
+    leave(runs[2])
+    assert exports(name)[1]["run"] == runs[seed].id
+
+
+def test_by_the_beginning_of_an_id(exports, leave, runs):
+    leave(runs[1])
+    assert exports(runs[1].id[:6])[1]["run"] == runs[1].id
+
+
+def test_a_teacher_out_of_the_kept_ones(exports, leave, runs, request_of):
+    teacher, store = runs[0].teacher, request_of().store
+    leave(teacher)
+    store.keep_teacher(teacher)
+    store.weights_path(teacher).unlink()
+    assert exports(f"table06/{PAIR}/teacher")[1]["run"] == teacher.id
+
+
+def test_a_number_about_a_network_means_the_network(exports, leave, book):
+    made, teacher = book(), Teacher("C100", "wrn-40-4")
+    run = made.run("C100", "wrn-16-4", parse_method("kd"), teacher, 0)
+    leave(run)
+    assert exports("table02/wrn-40-4:wrn-16-4/kd/kl_div_with_teacher")[1]["run"] == run.id
+    assert exports("table04/wrn-40-4:wrn-16-4/kd")[1]["run"] == run.id
+    assert exports(made.analysis("similarity", run, teacher).id[:12])[1]["run"] == run.id
+
+
+def test_again_into_the_same_folder_but_not_over_something_else(exports, leave, runs, tmp_path):
+    leave(runs[0])
+    leave(runs[1])
+    folder = tmp_path / "mine"
+    assert exports(CELL, "--to", str(folder))[0] == Path("mine")
+    exports(CELL, "--to", str(folder))
+    with pytest.raises(UserError, match=r"mine holds something else: choose another folder with --to"):
+        exports(f"{CELL}/seed1", "--to", str(folder))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="choose another folder with --to"):
+        exports(CELL, "--to", str(tmp_path / "file"))
+
+
+def test_weights_that_are_gone_name_the_command_that_trains_them(exports, leave, runs, request_of, tmp_path):
+    leave(runs[1], weights=False)
+    record = request_of().store.record_path(runs[1]).relative_to(tmp_path)
+    for name in (CELL, runs[1].id[:12]):
+        with pytest.raises(UserError) as caught:
+            exports(name)
+        text = str(caught.value)
+        assert text.startswith(f"the weights of run {runs[1].id[:12]} are not here. To train it again: rm {record} && ")
+        command = re.search(r"python run_all.py --table (\d+) (.*)", text)
+        assert command[2].startswith(f"--profile digits --pairs {PAIR} --methods kd --seeds 1, --results {tmp_path}")
+
+
+@pytest.mark.parametrize("status", ["missing", "failed"])
+def test_a_run_that_is_not_done_names_the_command(status, exports, leave, runs):
+    if status == "failed":
+        leave(runs[0], status="failed")
+    message = rf"run {runs[0].id[:12]} is {status}: python run_all.py --table 6 --profile digits --pairs {PAIR} "
+    with pytest.raises(UserError, match=re.escape(message)):
+        exports(CELL)
+
+
+def test_what_cannot_be_exported(exports, leave, runs, kinds, request_of):
+    stage = kinds()["stage"]
+    leave(stage)
+    with pytest.raises(UserError, match="is a first stage, which is no whole network"):
+        exports(stage.id[:12])
+    given = kinds()["evaluate"]
+    leave(given)
+    with pytest.raises(UserError, match="is a file that somebody gave"):
+        exports(given.id[:12])
+    with pytest.raises(UserError, match="there is no such run; the wanted seeds are 0, 1, 2"):
+        exports(f"{CELL}/seed7")
+    leave(runs[0], run="0" * 64)
+    with pytest.raises(UserError, match="are those of another run than"):
+        exports(CELL)
+    request_of().store.weights_path(runs[0]).write_bytes(b"broken")
+    with pytest.raises(UserError, match="cannot be read"):
+        exports(CELL)
+
+
+CHANGES = ("epochs=1", "train_limit=64")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A pair trained by the real command, in a process of its own; the arguments that find it."""
+    root = tmp_path_factory.mktemp("trained")
+    found = ["--results", f"{root}/results", "--checkpoints", f"{root}/checkpoints"]
+    found += [word for change in CHANGES for word in ("--set", change)]
+    select = ["--table", "6", "--pairs", "wrn-16-10:wrn-10-10", "--methods", "kd", "--seeds", "1", "--jobs", "1"]
+    command = [sys.executable, str(ROOT / "run_all.py"), *select, "--profile", "digits", *found]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=_environment())
+    assert done.returncode == 0, done.stderr
+    return found
+
+
+def _environment():
+    return {key: value for key, value in os.environ.items() if key != "KD_DATA"}
+
+
+def _accuracy_by_the_card(place, tmp_path):
+    """Top-1 accuracy on the test images, by the code that the model card shows."""
+    import torch
+
+    from benchmark.data import load
+
+    test = load("digits", None, tmp_path).test
+    (code,) = re.findall(r"```python\n(.*?)```", (place / "README.md").read_text(), flags=re.DOTALL)
+    names = {"images": torch.from_numpy(np.array(test.images)).permute(0, 3, 1, 2) / 255}
+    exec(code, names)
+    assert not names["network"].training
+    return 100 * (names["logits"].argmax(1).numpy() == test.labels).mean(), len(test.labels)
+
+
+@pytest.mark.parametrize("method", ["kd", "teacher"])
+def test_trained_exported_loaded_and_as_accurate_as_its_record_says(method, trained, exports, book, tmp_path):
+    place, config = exports(f"table06/wrn-16-10:wrn-10-10/{method}", *trained)
+    results = Path(trained[1]) / book(**parse_changes(CHANGES)).folder
+    (known,) = Archive(results).beginning(config["run"])
+    assert known.method == ("kd" if method == "kd" else "student")
+    accuracy, images = _accuracy_by_the_card(place, tmp_path)
+    assert images == 600
+    assert accuracy == pytest.approx(known.record["metrics"]["last"]["top1"], abs=1e-5)
+
+
+def test_does_not_import_torch():
+    code = "import sys; from benchmark.commands import export; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -1,0 +1,190 @@
+import subprocess
+import sys
+
+import pytest
+
+from benchmark.book import Teacher
+from benchmark.catalog import ROOT
+from benchmark.commands import why
+from benchmark.errors import UserError
+from benchmark.objectives import parse_method
+from benchmark.store import Store
+
+PAIR = "wrn-40-4:wrn-16-2"
+CELL = f"table06/{PAIR}/kd"
+DATA = {"name": "digits", "fingerprint": "ab" * 32, "official": True}
+
+
+@pytest.fixture
+def tell(request_of, capsys, monkeypatch):
+    """Runs the command; gives what it printed, in words with single spaces between them."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(name, *arguments):
+        said = []
+        assert why.run(request_of("--why", name, *arguments), said.append) == 0
+        return " ".join("\n".join([*said, capsys.readouterr().out]).split())
+
+    return run
+
+
+@pytest.fixture
+def leave(request_of):
+    """Leaves a job's record as training does."""
+
+    def make(job, top1=97.0, status="done", **parts):
+        store: Store = request_of().store
+        facts = {
+            "revision": "c0ffee" * 6,
+            "dirty": True,
+            "versions": {"torch": "2.9"},
+            "processor": "some processor",
+            "device": "cpu",
+            "threads": 1,
+            "finished": "2026-01-02T03:04:05+00:00",
+            "data": DATA,
+            "teacher_weights": "cd" * 32 if job.teacher_job else None,
+        }
+        epoch = {"epoch": 6, "top1": top1, "topk": 99.0, "loss": 0.25}
+        measured = {"metrics": {"params": 1234, "last": epoch, "best": epoch | {"epoch": 3, "top1": top1 + 1}}}
+        cost = {"cohort_seconds": 20.04, "cohort_members": 5, "step_seconds": 1.5, "extra_parameters": 7}
+        store.write(job, status, facts, **(({"cost": cost} | measured if status == "done" else {}) | parts))
+        return store.record_path(job)
+
+    return make
+
+
+@pytest.fixture
+def runs(book):
+    teacher, student = PAIR.split(":")
+    return lambda method="kd", **scale: [
+        book(**scale).run("C100", student, parse_method(method), Teacher("C100", teacher), seed) for seed in (0, 1, 2)
+    ]
+
+
+def test_a_cell_with_all_that_lies_behind_it(tell, leave, runs):
+    first, second, third = runs()
+    teacher_path = leave(first.teacher, top1=98.5)
+    paths = [leave(first, top1=96.0), leave(second, top1=97.0)]
+    leave(third, status="failed", failure={"reason": "diverged in epoch 2"})
+    words = tell(CELL)
+    assert words.startswith("profile digits (")
+    assert "table06/wrn-40-4:wrn-16-2/kd/top1 stands in Table 6, row 'WRN-40-4 (8.97M) -> WRN-16-2 (0.70M)'" in words
+    assert "ours 96.50 ± 0.71, 2 of 3 runs, last epoch" in words
+    assert "paper 74.52, measured on other data" in words
+    assert "reason diverged in epoch 2" in words
+    for job, state, path in ((first, "done", paths[0]), (second, "done", paths[1]), (third, "failed", "")):
+        assert f"seed {job.seed} {job.id[:12]} {state} id {job.id}" in words
+        assert str(path) in words
+    assert "last epoch 6: top1 96, topk 99, loss 0.25 best epoch 3: top1 97, topk 99, loss 0.25" in words
+    assert "parameters 1,234, and 7 in training alone" in words
+    assert "time 1.5 s in its own steps; its cohort of 5 took 20.0 s" in words
+    assert f"code revision {'c0ffee' * 6}, with changes that were not committed" in words
+    assert "versions torch 2.9 machine cpu, 1 thread, some processor finished 2026-01-02T03:04:05+00:00" in words
+    assert words.count("recipe C100: dataset=digits, epochs=6, ") == 1
+    assert words.count("objective 0.1 * cross-entropy + 0.9 * kd (revision=1)") == 1
+    assert f"data digits, fingerprint {'ab' * 32}, the official data" in words
+    teacher = words.partition("the teacher: wrn-40-4 ")[2]
+    assert teacher.startswith(f"seed 0 {first.teacher.id[:12]} done")
+    assert "last epoch 6: top1 98.5" in teacher
+    assert str(teacher_path) in teacher
+    assert f"weights SHA-256 {'cd' * 32}, as its students used them" in teacher
+
+
+def test_what_is_missing_says_where_it_would_be(tell, runs, request_of):
+    words = tell(CELL, "--seeds", "1")
+    (first, *_), store = runs(), request_of().store
+    assert "ours –, 0 of 1 run, last epoch" in words
+    assert f"seed 0 {first.id[:12]} missing id {first.id} would be {store.record_path(first)}" in words
+    assert "seed 1 " not in words
+
+
+def test_seeds_that_are_there_are_told_beside_the_wanted_ones(tell, leave, runs):
+    first, second, _ = runs()
+    leave(first)
+    leave(second)
+    words = tell(CELL, "--seeds", "1")
+    assert "2 of 2 runs" in words
+    assert ("seed 1 " in words, "seed 2 " in words) == (True, False)
+
+
+def test_best_epoch(tell, leave, runs):
+    leave(runs()[0])
+    assert "ours 98.00, 1 of 1 run, best epoch, chosen on the test data" in tell(
+        CELL, "--seeds", "1", "--selection", "best"
+    )
+
+
+def test_a_run_by_its_id_and_where_it_stands(tell, leave, runs):
+    run = runs()[0]
+    leave(run)
+    for name in (run.id, run.id[:6]):
+        words = tell(name)
+        assert f"{run.id} stands in table02/{PAIR}" in words or f"{run.id} stands in table06/{PAIR}/kd/top1" in words
+        assert f"run: wrn-16-2 seed 0 {run.id[:12]} done" in words
+        assert f"seed 0 {run.teacher.id[:12]} missing" in words
+
+
+def test_a_run_that_stands_in_no_table(tell, leave, runs):
+    run = runs("kd+sp")[0]
+    leave(run)
+    words = tell(run.id[:8])
+    assert "stands in no table" in words
+    assert "objective 0.1 * cross-entropy + 0.9 * kd (revision=1) + " in words
+
+
+def test_a_planned_run_by_its_id(tell, runs):
+    run = runs()[1]
+    assert f"seed 1 {run.id[:12]} missing" in tell(run.id[:12])
+
+
+def test_an_analysis_with_the_chain_of_jobs(tell, leave, book):
+    made, teacher = book(), Teacher("C100", "wrn-40-4")
+    run = made.run("C100", "wrn-16-4", parse_method("kd"), teacher, 0)
+    analysis = made.analysis("similarity", run, teacher)
+    for job in (run.teacher, run):
+        leave(job)
+    leave(analysis, metrics={"last": {"kl_teacher": 0.125}})
+    words = tell("table02/wrn-40-4:wrn-16-4/kd", "--seeds", "1")
+    assert "kl_div_with_teacher stands in Table 2, row 'KD', column 'KL div. with teacher' ours 0.1250, 1 of 1" in words
+    assert f"analysis: wrn-16-4 seed 0 {analysis.id[:12]} done id {analysis.id} last kl_teacher 0.125" in words
+    assert "measure similarity, revision 1" in words
+    assert f"what was analysed: wrn-16-4 seed 0 {run.id[:12]} done" in words
+    assert "the teacher: wrn-40-4" in words
+    assert words.count(f"seed 0 {run.id[:12]}") == 1
+
+
+def test_given_weights(tell, leave, kinds):
+    given = kinds()["evaluate"]
+    leave(given, given={"file": "ckpt.pth"})
+    words = tell(given.id[:12])
+    assert f"evaluation: wrn-40-2 seed 0 {given.id[:12]} done" in words
+    assert "given ckpt.pth" in words
+    assert f"weights given: SHA-256 {'ab' * 32}" in words
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("table06/wrn-40-4:wrn-16-2/kdd", "did you mean 'kd'?"),
+        ("table", "neither a cell"),
+        ("abc", "too short"),
+        ("0123456789", "no run of profile digits has an id that begins with '0123456789'"),
+    ],
+)
+def test_names_that_mean_nothing(name, message, request_of):
+    with pytest.raises(UserError, match=message):
+        why.run(request_of("--why", name), print)
+
+
+def test_a_run_of_another_profile_is_found_there(request_of, runs, tmp_path):
+    run = runs(epochs=3)[0]
+    other = Store(tmp_path / "results" / "digits+other", tmp_path / "checkpoints")
+    other.write(run, "done", {}, metrics={"last": {"top1": 1.0}})
+    with pytest.raises(UserError, match=r"there is one in .*digits\+other.*: name its profile"):
+        why.run(request_of("--why", run.id[:12]), print)
+
+
+def test_does_not_import_torch():
+    code = "import sys; from benchmark.commands import why; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmark.archive import Archive
+from benchmark.report.card import Exported, card, config
+from benchmark.store import Store
+
+FOLDER = Path("exports/net")
+
+
+@pytest.fixture
+def exported(tmp_path, run):
+    """Factory: what is exported of a run whose record lies in a folder of the test's own."""
+
+    def make(method="kd", **provenance):
+        job, store = run(method), Store(tmp_path / "digits", tmp_path)
+        for one in (job, *job.needs):
+            epoch = {"epoch": 6, "top1": 97.5, "topk": 99.0, "loss": 0.25}
+            facts = {"data": {"name": "digits", "fingerprint": "ab" * 32}, "teacher_weights": "cd" * 32} | provenance
+            store.write(one, "done", facts, metrics={"last": epoch, "best": epoch | {"epoch": 3, "top1": 98.0}})
+        known = {one.id: one for one in Archive(store.results)}
+        teacher = known[job.teacher.id] if job.teacher else None
+        return Exported(known[job.id], teacher, 10, "ef" * 32, "digits", "A remark.", "python run_all.py")
+
+    return make
+
+
+@pytest.fixture
+def run():
+    from benchmark.book import Book, Teacher
+    from benchmark.layers import load_profile
+    from benchmark.objectives import parse_method
+
+    book = Book(load_profile("digits"), {})
+    return lambda method: book.run("CRD100", "wrn-16-2", parse_method(method), Teacher("CRD100", "wrn-40-2"), 1)
+
+
+def front(text):
+    _, head, body = text.split("---\n", 2)
+    return yaml.safe_load(head), body
+
+
+def test_front_matter_is_what_hugging_face_reads(exported):
+    what = exported("kd+srrl")
+    head, _ = front(card(what, FOLDER))
+    assert head["license"] == "mit"
+    assert head["datasets"] == ["digits"]
+    assert head["tags"] == ["image-classification", "knowledge-distillation", "wrn-16-2", "kd", "srrl"]
+    (model,) = head["model-index"]
+    (result,) = model["results"]
+    assert model["name"] == f"wrn-16-2-{what.known.id[:12]}"
+    assert result["metrics"] == [{"type": "accuracy", "value": 97.5, "name": "top-1 accuracy, last epoch"}]
+
+
+def test_the_card_tells_how_it_was_made(exported):
+    what = exported("kd+srrl", revision="c0ffee", dirty=True, device="cpu", threads=1, versions={"torch": "2.9"})
+    _, text = front(card(what, FOLDER))
+    for line in [
+        "# wrn-16-2, distilled from wrn-40-2 by kd+srrl",
+        f"on digits: run `{what.known.id[:12]}`, seed 1.",
+        "A remark.",
+        "| these weights, last epoch | 6 | 97.50 | 99.00 | 0.2500 |",
+        "| best epoch, chosen on the test data | 3 | 98.00 | 99.00 | 0.2500 |",
+        "| its teacher wrn-40-2, last epoch | 6 | 97.50 | 99.00 | 0.2500 |",
+        'network = models.load("exports/net")  # in evaluation mode, float32',
+        "Objective: 0.1 * cross-entropy + 0.9 * kd (revision=1) + ",
+        f"Teacher: wrn-40-2, run `{what.teacher.id}`, weights of SHA-256 `{'cd' * 32}`.",
+        "| recipe CRD100 | |",
+        "| lr | 0.05 |",
+        "| beta2 | null |",
+        f"| run | {what.known.id} |",
+        f"| weights | SHA-256 {'ef' * 32} |",
+        "| code | c0ffee, with changes that were not committed |",
+        f"| data | digits, fingerprint {'ab' * 32} |",
+        f"`python run_all.py --why {what.known.id[:12]}` tells",
+        "  title = {Knowledge Distillation via Softmax Regression Representation Learning},",
+        "- KD: ",
+    ]:
+        assert line in text, line
+    assert "\n\n\n" not in text
+
+
+def test_a_network_trained_alone_has_no_teacher(exported):
+    text = card(exported("student"), FOLDER)
+    assert "# wrn-16-2, trained with cross-entropy alone" in text
+    assert "Teacher:" not in text
+    assert "knowledge-distillation" not in text
+    assert "Losses:" not in text
+    assert "\n\n\n" not in text
+
+
+def test_first_stages_are_named(exported):
+    what = exported("fsp")
+    assert f"First stage: `{what.spec['stages'][0]}`." in card(what, FOLDER)
+
+
+def test_config_has_what_a_network_is_built_from(exported):
+    what = exported()
+    found = json.loads(config(what))
+    assert [found[key] for key in ("network", "num_classes", "in_size", "width")] == ["wrn-16-2", 10, 8, 0.25]
+    assert found["preprocessing"] == {
+        "crop": "pad",
+        "crop_size": None,
+        "resize": None,
+        "mean": [0.3, 0.3, 0.3],
+        "std": [0.35, 0.35, 0.35],
+    }
+    assert (found["run"], found["seed"], found["method"]) == (what.known.id, 1, "kd")

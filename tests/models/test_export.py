@@ -1,0 +1,89 @@
+"""Networks that come back from a folder."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import models
+from models import ExportError
+from models.export import CONFIG, WEIGHTS
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What --export writes of a small network, as far as loading needs it; and the network."""
+
+    def make(name="wrn-10-1", **changes):
+        torch.manual_seed(1)
+        network = models.create(name, 7, 8, 0.5).eval()
+        state = {
+            key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in network.state_dict().items()
+        }
+        network.load_state_dict(state)
+        config = {"network": name, "num_classes": 7, "in_size": 8, "width": 0.5, "run": "ab" * 32}
+        (tmp_path / CONFIG).write_text(json.dumps(config | changes))
+        save_file(state, tmp_path / WEIGHTS, metadata={"about": "{}"})
+        return tmp_path, network
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["wrn-10-1", "resnet8-A", "vgg8", "mobilenetv2-cifar"])
+def test_comes_back_in_float32_and_evaluation_mode(name, folder):
+    path, network = folder(name)
+    for place in (path, str(path)):
+        loaded = models.load(place)
+        assert (loaded.name, loaded.num_classes, loaded.in_size, loaded.training) == (name, 7, 8, False)
+        assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
+        images = torch.randn(3, 3, 8, 8)
+        assert torch.equal(loaded(images).logits, network(images).logits)
+
+
+def test_drawing_random_numbers_does_not_change_what_is_loaded(folder):
+    path, network = folder()
+    torch.manual_seed(2)
+    loaded = models.load(path)
+    assert all(
+        torch.equal(mine, theirs) for mine, theirs in zip(loaded.parameters(), network.parameters(), strict=True)
+    )
+
+
+def test_weights_of_another_network_are_one_line(folder):
+    path, _ = folder(width=1.0)
+    with pytest.raises(ExportError, match=r"are no weights of wrn-10-1: .*size mismatch") as caught:
+        models.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_tensor_is_an_error(folder):
+    path, network = folder()
+    state = {key: tensor for key, tensor in network.state_dict().items() if key != "classifier.bias"}
+    save_file(state, path / WEIGHTS)
+    with pytest.raises(ExportError, match=r"Missing key.*classifier.bias"):
+        models.load(path)
+
+
+def test_an_unknown_network_is_named(folder):
+    path, _ = folder(network="wrn-10-one")
+    with pytest.raises(models.UnknownNetworkError, match="wrn-10-one"):
+        models.load(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: (path / CONFIG).unlink(), "config.json cannot be read"),
+        (lambda path: (path / CONFIG).write_text("{"), "config.json cannot be read"),
+        (lambda path: (path / CONFIG).write_text("[]"), "lacks 'network'"),
+        (lambda path: (path / CONFIG).write_text('{"network": "vgg8"}'), "lacks 'num_classes'"),
+        (lambda path: (path / WEIGHTS).unlink(), "model.safetensors cannot be read"),
+        (lambda path: (path / WEIGHTS).write_bytes(b"no tensors"), "model.safetensors cannot be read"),
+    ],
+)
+def test_broken_folders(spoil, message, folder):
+    path, _ = folder()
+    spoil(path)
+    with pytest.raises(ExportError, match=message):
+        models.load(path)
