@@ -11,19 +11,19 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from benchmark.archive import Archive, Known
 from benchmark.arguments import parser
 from benchmark.commands import DONE, Say, wording
 from benchmark.commands.why import find_run, jobs_of, plan_of
 from benchmark.errors import UserError
-from benchmark.lineage import Find, Node, finder, planned
-from benchmark.naming import begins_id, find_cells, split_seed
 from benchmark.plan import Plan
 from benchmark.report.card import Exported, card, config
 from benchmark.request import Request
 from benchmark.store import DONE as FINISHED
 from benchmark.store import write_atomically
 from benchmark.table import Cell, Table
+from benchmark.trace.archive import Archive, Known
+from benchmark.trace.lineage import Find, Node, finder, planned
+from benchmark.trace.naming import begins_id, find_cells, split_seed
 
 _LOOKED_AT = ("subject", "base")
 """Where the spec of a job that looks at a network names the run that left it."""

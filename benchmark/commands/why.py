@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmark.archive import Archive
 from benchmark.arguments import DEFAULT_SEEDS
 from benchmark.commands import DONE, Say, wording
 from benchmark.errors import UserError
 from benchmark.jobs import Job
-from benchmark.lineage import Node, chain, finder, planned, recorded
-from benchmark.naming import ambiguous, begins_id, find_cells
 from benchmark.plan import Plan
 from benchmark.report import why
 from benchmark.report.aggregate import aggregate
 from benchmark.report.why import Section
 from benchmark.request import Request
 from benchmark.table import TEACHER, Cell, Table
+from benchmark.trace.archive import Archive
+from benchmark.trace.lineage import Node, chain, finder, planned, recorded
+from benchmark.trace.naming import ambiguous, begins_id, find_cells
 
 
 def run(request: Request, say: Say) -> int:

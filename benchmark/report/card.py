@@ -12,9 +12,9 @@ import jinja2
 import yaml
 
 from benchmark import catalog
-from benchmark.archive import Known
-from benchmark.lineage import objective_text, values_text
 from benchmark.objectives import STUDENT
+from benchmark.trace.archive import Known
+from benchmark.trace.lineage import objective_text, values_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CITATION = catalog.ROOT / "CITATION.cff"

@@ -16,7 +16,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from benchmark.claims import Claim, Claims
-from benchmark.comparison import Comparison
+from benchmark.claims.comparison import Comparison
 from benchmark.metrics import SELECTIONS, metric
 from benchmark.report import verdicts
 from benchmark.report.aggregate import NOT_APPLICABLE, Record, Records

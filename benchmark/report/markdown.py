@@ -17,9 +17,9 @@ def render(grid: Grid) -> str:
     lines = [
         f"**{grid.number}.** {escape(grid.title)}",
         "",
-        _line(titles),
-        _line([":--"] * len(titles)),
-        *[_line(_cells(row)) for row in grid.rows],
+        line(titles),
+        line([":--"] * len(titles)),
+        *[line(_cells(row)) for row in grid.rows],
         "",
         escape(grid.legend("Bold")),
     ]
@@ -47,5 +47,6 @@ def _two_lines(text: str, small: str) -> str:
     return f"{text}<br><sub>{small}</sub>" if small else text
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """One row of a table; its cells are Markdown already."""
     return f"| {' | '.join(cells)} |"

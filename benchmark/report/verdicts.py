@@ -37,7 +37,7 @@ from itertools import pairwise
 
 from scipy.special import gammaincc, stdtr, stdtrit
 
-from benchmark.comparison import Comparison
+from benchmark.claims.comparison import Comparison
 
 REPRODUCED, FAILED, NOISE, FEW = "reproduced", "not reproduced", "within noise", "not enough runs"
 VERDICTS = (REPRODUCED, FAILED, NOISE, FEW)

@@ -12,12 +12,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from benchmark.lineage import Group, Node, distinct, objective_text, values_text
 from benchmark.metrics import SELECTIONS, metric
 from benchmark.report.aggregate import ID_LENGTH
 from benchmark.report.layout import entry
 from benchmark.store import Record
 from benchmark.table import Table
+from benchmark.trace.lineage import Group, Node, distinct, objective_text, values_text
 
 Row = tuple[str, str]
 _STYLES: Mapping[str, str] = MappingProxyType({"done": "green", "failed": "red"})

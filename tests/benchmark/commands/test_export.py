@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from benchmark.archive import Archive
 from benchmark.book import Teacher
 from benchmark.canonical import canonical_json
 from benchmark.catalog import ROOT
@@ -20,6 +19,7 @@ from benchmark.commands import export
 from benchmark.errors import UserError
 from benchmark.layers import parse_changes
 from benchmark.objectives import parse_method
+from benchmark.trace.archive import Archive
 
 PAIR = "wrn-40-4:wrn-16-2"
 CELL = f"table06/{PAIR}/kd"

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.archive import Archive
 from benchmark.report.card import Exported, card, config
 from benchmark.store import Store
+from benchmark.trace.archive import Archive
 
 FOLDER = Path("exports/net")
 

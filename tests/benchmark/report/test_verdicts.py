@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.comparison import POSITIVE, Comparison
+from benchmark.claims.comparison import POSITIVE, Comparison
 from benchmark.report.verdicts import (
     AGAINST,
     FAILED,

@@ -1,0 +1,68 @@
+"""``--list``: what there is of methods, networks, tables, recipes, profiles and presets, a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from benchmark import catalog, layers, tables
+from benchmark.commands import DONE, Say
+from benchmark.objectives import STUDENT
+
+if TYPE_CHECKING:
+    from benchmark.request import Request
+
+
+def run(request: Request, say: Say) -> int:
+    """Print one of the lists."""
+    for name, about in LISTS[request.options.list]():
+        say(f"{name:22} {about}")
+    return DONE
+
+
+def _list_methods() -> Iterator[tuple[str, str]]:
+    yield STUDENT, "cross-entropy alone"
+    for info in catalog.methods().values():
+        options = ", ".join(f"{key}={value!r}" for key, value in info.options.items())
+        yield info.name, f"{info.title}: {info.citation}" + (f" [{options}]" if options else "")
+
+
+def _list_networks() -> Iterator[tuple[str, str]]:
+    for info in catalog.networks().values():
+        yield info.name, f"{info.params:,} parameters, {info.macs / 1e6:,.1f} M MACs"
+
+
+def _list_tables() -> Iterator[tuple[str, str]]:
+    for number in tables.numbers():
+        yield number, tables.load(number).title
+    for number in tables.figures():
+        yield f"figure {number}", tables.load(number, "figure").title
+
+
+def _list_recipes() -> Iterator[tuple[str, str]]:
+    for name in layers.names("recipe"):
+        values = layers.load_recipe(name).layers[0].values
+        yield name, ", ".join(f"{key}={value}" for key, value in values.items() if "." not in key)
+
+
+def _list_profiles() -> Iterator[tuple[str, str]]:
+    for name in layers.names("profile"):
+        yield name, layers.load_profile(name).title
+
+
+def _list_presets() -> Iterator[tuple[str, str]]:
+    for name in layers.names("preset"):
+        yield name, layers.load_preset(name).title
+
+
+LISTS: Mapping[str, Callable[[], Iterator[tuple[str, str]]]] = MappingProxyType(
+    {
+        "methods": _list_methods,
+        "networks": _list_networks,
+        "tables": _list_tables,
+        "recipes": _list_recipes,
+        "profiles": _list_profiles,
+        "presets": _list_presets,
+    }
+)

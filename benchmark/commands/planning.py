@@ -1,0 +1,33 @@
+"""``--plan``: says what would be done, and how long it would take."""
+
+from __future__ import annotations
+
+import json
+
+from benchmark import costs
+from benchmark.commands import DONE, Say, wording
+from benchmark.plan import Plan
+from benchmark.request import Request
+
+
+def show(plan: Plan, request: Request, say: Say) -> int:
+    """Print a plan for people, whole or its counts alone, or for machines."""
+    options = request.options
+    plan, choice = request.arranged(plan, options.time_budget)
+    if options.json:
+        print(json.dumps(plan.to_json(), indent=1))  # noqa: T201
+        return DONE
+    if not options.brief:
+        for job in plan.jobs:
+            say(f"{plan.states[job.id]:8} {job}  {job.id[:12]}")
+        for number, cohort in enumerate(plan.cohorts, 1):
+            say(f"cohort {number}: {cohort}, about {costs.spoken(cohort.seconds)}")
+    for line in plan.summary():
+        say(line)
+    names, _ = request.workers
+    where = f"{len(names)} x {names[0]}"
+    say(f"{plan.missing} to do in {len(plan.cohorts)} cohorts, about {request.time(plan)} on {where}")
+    for line in choice.lines if choice else ():
+        say(line)
+    say(wording.disk_line(request))
+    return DONE

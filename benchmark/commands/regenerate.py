@@ -1,0 +1,156 @@
+"""``--table``, ``--figure``, ``--leaderboard``: plan, do what is missing, aggregate, print and write."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark import contract, devices
+from benchmark.commands import DONE, FAILURE, INTERRUPTED, Say, planning, rendering, wording
+from benchmark.errors import UserError
+from benchmark.plan import CACHED, Plan
+from benchmark.request import Request
+from benchmark.store import FAILED
+
+if TYPE_CHECKING:
+    from benchmark.executors.local import Outcome
+
+
+def run(request: Request, say: Say) -> int:
+    """Regenerate the wanted tables, or say what that would take.
+
+    Raises:
+        UserError: nothing is asked for, or an option goes with another that is not there.
+    """
+    begun, options = time.monotonic(), request.options
+    for form, base in (("json", "plan"), ("brief", "plan"), ("check", "render")):
+        if getattr(options, form) and not getattr(options, base):
+            raise UserError(f"--{form} is a form of --{base}: add --{base}")
+    if not (options.table or options.figure or options.leaderboard):
+        raise UserError("nothing to do: name a table, for instance --table 6, a figure, or see --help")
+    say(wording.profile_line(request))
+    if options.check:
+        return rendering.check(request, say)
+    plan = request.plan(request.tables)
+    for remark in (*plan.remarks, *_advice(request, plan)):
+        say(remark)
+    if options.plan:
+        return planning.show(plan, request, say)
+    if plan.missing and not options.render:
+        return _Work(request, say, begun).run(plan)
+    say(_cached_line(request, plan))
+    rendering.render(plan, request, say)
+    return FAILURE if FAILED in plan.states.values() and not options.render else DONE
+
+
+def _advice(request: Request, plan: Plan) -> list[str]:
+    on_cpu = request.workers[0][0] == "cpu"
+    precisions = {job.recipe.precision for cohort in plan.cohorts for job in cohort.runs}
+    if on_cpu and "bf16" in precisions and devices.slow_in_bf16():
+        return ["this CPU has to emulate bf16: --set precision=fp32 is several times faster"]
+    return []
+
+
+def _cached_line(request: Request, plan: Plan) -> str:
+    states = list(plan.states.values())
+    rest = f"{plan.missing} are missing; without --render they are done" if plan.missing else "nothing to do"
+    where = f"{states.count(CACHED)} of {len(states)} jobs are in {request.store.results}"
+    return f"{where}: {rest}{wording.failures(plan)}"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is missing, done in one round or several."""
+
+    request: Request
+    say: Say
+    begun: float
+
+    def run(self, plan: Plan) -> int:
+        work, choice = self.request.arranged(plan, self._time_left if self.request.options.time_budget else None)
+        self._check_patience(work)
+        self.request.store.check_writable()
+        contract.check(work, self.request.options.checkpoints, self.say)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        tried: set[str] = set()
+        while True:
+            for line in choice.lines if choice else ():
+                self.say(line)
+            outcome, interrupted = self._execute(work)
+            left = plan.missing - len(outcome.done) - len(outcome.failed)
+            if interrupted:
+                self.say(f"stopped: {len(outcome.done)} jobs finished and kept, {left} left. The same command goes on.")
+                return INTERRUPTED
+            tried |= {job.id for cohort in work.cohorts for job in cohort.runs}
+            plan = self.request.plan(self.request.tables)
+            # What trials decided, or there is time for after all, comes next; what was tried is not tried again.
+            fresh = [job for cohort in plan.cohorts for job in cohort.runs if job.id not in tried]
+            if outcome.failed or outcome.out_of_time or not fresh:
+                return self._conclude(plan, outcome)
+            work, choice = self.request.arranged(plan, self._time_left if choice else None)
+            chosen = {job.id for cohort in work.cohorts for job in cohort.runs}
+            if choice and not (choice.fits and chosen - tried):
+                return self._conclude(plan, outcome)
+
+    @property
+    def _time_left(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def _deadline(self) -> float:
+        return self.begun + (self.request.options.time_budget or math.inf)
+
+    def _execute(self, plan: Plan) -> tuple[Outcome, bool]:
+        from benchmark.executors.local import LocalExecutor
+        from benchmark.executors.worker import Settings
+        from benchmark.progress import Progress
+
+        options = self.request.options
+        names, threads = self.request.workers
+        processes = f"{len(names)} process{'es' if len(names) > 1 else ''}"
+        here = sum(state == CACHED for state in plan.states.values())
+        self.say(
+            f"{here} of {len(plan.jobs)} jobs are here; to do: {plan.count_missing()} in {len(plan.cohorts)} cohorts "
+            f"on {processes} ({names[0]}), about {self.request.time(plan)}"
+        )
+        settings = Settings(
+            store=self.request.store,
+            data_dir=options.data,
+            cache_dir=options.checkpoints,
+            threads=threads,
+            # A short time must not end before the first checkpoint; an epoch is the least that is kept.
+            checkpoint_seconds=min(options.checkpoint_seconds, (options.time_budget or math.inf) / 10),
+            retry=options.retry_failed,
+            recorded=not options.launch,
+        )
+        with Progress(wording.console(), plan, len(names)) as progress:
+            executor = LocalExecutor(settings, names, progress)
+            try:
+                return executor.run(plan.cohorts, self._deadline), False
+            except KeyboardInterrupt:
+                return executor.outcome, True
+
+    def _conclude(self, plan: Plan, outcome: Outcome) -> int:
+        rendering.render(plan, self.request, self.say)
+        if self.request.options.time_budget and plan.missing:
+            over = "the time is over; what was begun goes on from its checkpoint" if outcome.out_of_time else "done"
+            self.say(f"time budget: {over}. Left: {plan.count_missing()}. The same command goes on.")
+        for job, reason in outcome.failed.items():
+            self.say(f"failed: {job}: {reason} (log: {self.request.store.log_path(job)})")
+        if outcome.blocked:
+            self.say(f"{len(outcome.blocked)} jobs could not be done, since what they need came to nothing")
+        if outcome.failed:
+            self.say("--retry-failed trains failed runs again")
+        return FAILURE if outcome.failed else DONE
+
+    def _check_patience(self, plan: Plan) -> None:
+        profile, (names, _) = self.request.book.profile, self.request.workers
+        if profile.patient and names[0] == "cpu" and not self.request.options.force:
+            duration = self.request.time(plan)
+            raise UserError(
+                f"profile {profile.name} on a CPU would take about {duration} for {plan.missing} jobs: add --force to "
+                "do it all the same, or use --profile digits"
+            )

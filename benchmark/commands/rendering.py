@@ -1,0 +1,87 @@
+"""Prints and writes tables, figures and the leaderboard from records; ``--check``: do the files follow from them?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmark import report
+from benchmark.commands import DONE, FAILURE, Say, wording
+from benchmark.plan import Plan
+from benchmark.report import Context, Document
+from benchmark.request import Request
+from benchmark.table import Table
+
+
+def render(plan: Plan, request: Request, say: Say) -> None:
+    """Print what was asked for, and write whole tables: their files never depend on what is shown."""
+    for table in plan.tables:
+        _document(table, plan, request.options.seeds, request).print(wording.console())
+    for folder, document in _whole(request):
+        paths = document.write(folder)
+        say(f"written: {', '.join(wording.short(path) for path in paths)}")
+
+
+def check(request: Request, say: Say) -> int:
+    """Compare the files of whole tables that are there with what the records say."""
+    return compare(list(_whole(request)), say)
+
+
+def compare(documents: Sequence[tuple[Path, Document]], say: Say) -> int:
+    """Say which files do not follow from the records, if any."""
+    stale = [line for folder, document in documents for line in document.stale(folder)]
+    names = ", ".join(name for _, document in documents for name in document.forms())
+    for line in stale or [f"what the records say: {names}"]:
+        say(line)
+    return FAILURE if stale else DONE
+
+
+def _whole(request: Request) -> Iterator[tuple[Path, Document]]:
+    """All documents of whole tables, each with the folder of its files."""
+    for table, plan, seeds in request.everything():
+        documents = [_document(table, plan, seeds, request)]
+        if table.kind == "leaderboard":
+            documents.append(_page(table, request))
+        for document in documents:
+            yield (request.store.results / document.folder).resolve(), document
+
+
+def _document(table: Table, plan: Plan, seeds: Sequence[int], request: Request) -> Document:
+    if table.kind != "leaderboard":
+        records = {cell.name: [plan.records.get(job.id) for job in plan.cells[cell.name]] for cell in table.cells()}
+        return report.build(table, records, context(plan, seeds, request))
+    from benchmark.report.leaderboard.board import Board, Source  # they take half a second that no table needs
+    from benchmark.report.leaderboard.documents import Leaderboard
+
+    return Leaderboard(Board(Source(table, plan.cells, plan.records, context(plan, seeds, request))))
+
+
+def _page(table: Table, request: Request) -> Document:
+    """The page of all profiles that there are runs of; of one alone where the user changed something."""
+    from benchmark.report.leaderboard.board import Board, Source
+    from benchmark.report.leaderboard.documents import Page
+
+    changed = request.changes or request.variants
+    boards = []
+    for each in [request] if changed else request.at_every_profile():
+        plan, seeds = each.found(table)
+        source = Source(table, plan.cells, plan.records, context(plan, seeds, each))
+        if source.some:
+            boards.append(Board(source))
+    stem = "-".join((table.stem, *([request.book.folder, *request.variants] if changed else [])))
+    return Page(stem, boards, table)
+
+
+def context(plan: Plan, seeds: Sequence[int], request: Request) -> Context:
+    """How the records of a plan came about."""
+    profile = request.book.profile
+    return Context(
+        profile=profile.name,
+        note=profile.note,
+        changes=request.changes,
+        seeds=tuple(seeds),
+        selection=request.options.selection,
+        stand_in=profile.stand_in,
+        variants=request.variants,
+        choices=plan.choices,
+    )

@@ -1,0 +1,41 @@
+"""Lines that several commands print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.plan import Plan
+from benchmark.request import Request
+from benchmark.store import FAILED
+
+
+def console() -> Console:
+    """What tables are printed to."""
+    return Console(highlight=False)
+
+
+def profile_line(request: Request) -> str:
+    """The profile, why it is that one, and what is changed."""
+    profile = request.book.profile
+    changed = f"; changed: {', '.join(request.changes)}" if request.changes else ""
+    return f"profile {profile.name} ({profile.title}), {request.profile[1]}{changed}"
+
+
+def disk_line(request: Request) -> str:
+    """What checkpoints and logs take."""
+    store = request.store
+    return f"{store.disk_use() / 2**20:.0f} MiB in {store.checkpoints}"
+
+
+def failures(plan: Plan) -> str:
+    """How many failed, as the end of a sentence; empty where none did."""
+    failed = list(plan.states.values()).count(FAILED)
+    return f"; {failed} failed, --retry-failed trains them again" if failed else ""
+
+
+def short(path: Path) -> str:
+    """A path as a person would type it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

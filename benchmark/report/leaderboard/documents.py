@@ -1,0 +1,197 @@
+"""The leaderboard's files: the ranking as Markdown, as CSV and for the terminal, and the page of all boards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from benchmark.metrics import SELECTIONS
+from benchmark.report import markdown
+from benchmark.report.aggregate import MISSING
+from benchmark.report.caption import Context, caption, notes
+from benchmark.report.document import Document
+from benchmark.report.layout import WORDS, Entry, Grid, layout, signed
+from benchmark.report.leaderboard import page
+from benchmark.report.leaderboard.board import METRICS, Board
+from benchmark.report.leaderboard.printed import printed
+from benchmark.report.leaderboard.standing import Standing
+from benchmark.table import Table
+
+NEAR = "≈"
+_NONE = WORDS[MISSING]
+
+
+@dataclass(frozen=True, eq=False)
+class Leaderboard(Document):
+    """Who stands where at one scale.
+
+    Attributes:
+        board: the numbers.
+    """
+
+    folder: ClassVar[str] = "leaderboard"
+
+    board: Board
+
+    def forms(self) -> Mapping[str, str]:
+        """Markdown, and CSV of the ranking and of all pairs."""
+        stem = self._context.stem(self._table.stem)
+        return {
+            f"{stem}.md": self._markdown(),
+            f"{stem}.csv": self._csv(lambda standing: standing.methods),
+            f"{stem}-pairs.csv": self._csv(lambda standing: standing.pairs),
+        }
+
+    def print(self, console: Console) -> None:
+        """Show the ranking."""
+        console.print(f"Leaderboard. {self._title}", style="bold", markup=False, highlight=False)
+        shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for head in _COLUMNS:
+            if head not in _WIDE:
+                shown.add_column(head, justify="left" if head == "Method" else "right")
+        for line in self._ranking():
+            # Intervals take more room than a terminal has.
+            shown.add_row(
+                *(text.partition(" (")[0] for head, text in zip(_COLUMNS, line, strict=True) if head not in _WIDE)
+            )
+        console.print(shown, highlight=False)
+        for sentence in self._standing.sentences:
+            console.print(sentence, style="dim", markup=False, highlight=False)
+
+    @property
+    def _context(self) -> Context:
+        return self.board.source.context
+
+    @property
+    def _table(self) -> Table:
+        return self.board.source.table
+
+    @property
+    def _title(self) -> str:
+        changes = f"; {', '.join(self._context.changes)}" if self._context.changes else ""
+        return f"{self._table.title} (profile {self._context.profile}{changes})"
+
+    @property
+    def _standing(self) -> Standing:
+        return self.board.standing(self._table.defaults.metric or "", self._context.selection)
+
+    def _ranking(self) -> Iterator[list[str]]:
+        """Lines of the table of methods, the best first, those that are not ranked last."""
+        ordered = self._standing.methods.sort_values(["ranked", "average_rank"], ascending=[False, True], kind="stable")
+        for place, method in enumerate(ordered.to_dict("records"), 1):
+            title = self._standing.titles[method["method"]]
+            line: dict[Any, Any] = {"place": place, "title": title, **method, **self.board.cost(method["method"])}
+            yield [show(line) for show in _COLUMNS.values()]
+
+    def _markdown(self) -> str:
+        lines = [list(_COLUMNS), [":--"] * len(_COLUMNS), *self._ranking()]
+        ranking = [markdown.line([markdown.escape(cell) for cell in line]) for line in lines]
+        head = f"**Leaderboard.** {markdown.escape(self._title)}"
+        sentences = markdown.escape(" ".join(self._standing.sentences))
+        return "\n".join([head, "", *ranking, "", sentences, "", markdown.render(self._grid())])
+
+    def _grid(self) -> Grid:
+        """The means of all methods on all pairs."""
+        legend = (*caption(self.board.frame, self._context), f"{NEAR}: cannot be told from the best of its pair.")
+        compare = not self._context.stand_in
+        grid = layout(self._table, self.board.frame, self._title, legend, notes(self.board.frame), compare=compare)
+        near = self._standing.near
+        pairs = [column.pair or "" for column in self._table.columns]
+        rows = [
+            replace(row, entries=tuple(map(_marked, row.entries, [(axis.run, pair) in near for pair in pairs])))
+            for row, axis in zip(grid.rows, self._table.rows, strict=True)
+        ]
+        return replace(grid, number="Pairs", rows=tuple(rows))
+
+    def _csv(self, part: Callable[[Standing], pd.DataFrame]) -> str:
+        parts = [
+            part(self.board.standing(key, selection)).assign(metric=key, epoch=selection)
+            for selection in SELECTIONS
+            for key in METRICS
+        ]
+        frame = pd.concat(parts, ignore_index=True).set_index(["metric", "epoch"]).reset_index()
+        return str((frame.round(_DECIMALS)).to_csv(index=False, lineterminator="\n"))
+
+
+@dataclass(frozen=True, eq=False)
+class Page(Document):
+    """All boards and the paper's printed numbers as one HTML file.
+
+    Attributes:
+        stem: name of the file without suffix.
+        boards: at each scale that there are runs of, the one first that the page opens with.
+        table: methods and pairs with the printed values.
+    """
+
+    folder: ClassVar[str] = ".."  # it is about all profiles
+
+    stem: str
+    boards: Sequence[Board]
+    table: Table
+
+    def forms(self) -> Mapping[str, str]:
+        """The page."""
+        boards = [*(board.payload() for board in self.boards), printed(self.table)]
+        payload = {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards}
+        return {f"{self.stem}.html": page.render(payload)}
+
+    def print(self, console: Console) -> None:
+        """A page is for a browser."""
+
+
+_DECIMALS = 4
+
+
+def _number(value: Any, decimals: int) -> str:
+    return _NONE if _unknown(value) else f"{value:.{decimals}f}"
+
+
+def _gain(name: str) -> Callable[[Mapping[str, Any]], str]:
+    """``+0.70 (+0.10 to +1.30)``: a mean gain with its interval, if there is one."""
+
+    def show(line: Mapping[str, Any]) -> str:
+        if _unknown(line[name]) or line["method"] == name.removeprefix("gain_"):
+            return _NONE
+        ends = [line[f"{name}_{end}"] for end in ("low", "high")]
+        interval = "" if any(map(_unknown, ends)) else f" ({' to '.join(signed(end, 2) for end in ends)})"
+        return f"{signed(line[name], 2)}{interval}"
+
+    return show
+
+
+def _results(line: Mapping[str, Any]) -> str:
+    counts = [line[name] for name in ("wins", "ties", "losses")]
+    return _NONE if any(map(_unknown, counts)) or line["method"] == "kd" else "/".join(map(str, counts))
+
+
+def _unknown(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+
+
+_COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "#": lambda line: str(line["place"]) if line["ranked"] else _NONE,
+    "Method": lambda line: line["title"],
+    "Average rank": lambda line: _number(line["average_rank"], 2),
+    "Gain over student": _gain("gain_student"),
+    "Gain over KD": _gain("gain_kd"),
+    "Gap closed": lambda line: _NONE if _unknown(line["gap_closed"]) else f"{signed(100 * line['gap_closed'], 0)} %",
+    "W/T/L against KD": _results,
+    "Step time": lambda line: _NONE if _unknown(line["relative"]) else f"{line['relative']:.2f}×",
+    "Extra parameters": lambda line: _NONE if _unknown(line["extra_parameters"]) else f"{line['extra_parameters']:,}",
+    "Pairs": lambda line: str(line["pairs"]),
+}
+"""Heads of the ranking, and what stands under each."""
+
+
+_WIDE = ("Extra parameters", "Pairs")
+"""What the terminal leaves out."""
+
+
+def _marked(entry: Entry, near: bool) -> Entry:  # noqa: FBT001 - mapped over
+    return replace(entry, mean=f"{entry.mean}{NEAR}") if near else entry

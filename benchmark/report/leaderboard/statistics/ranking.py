@@ -1,0 +1,125 @@
+"""One row a method, over the pairs that all ranked methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from benchmark.report.leaderboard.statistics.bootstrap import intervals
+from benchmark.report.leaderboard.statistics.suite import BASELINES, Array, Counts, Flags, Suite, moments, ranks
+
+_RESULTS: Mapping[str, int] = MappingProxyType({"wins": 1, "ties": 0, "losses": -1})
+_CONTESTS: Mapping[str, str] = MappingProxyType({"kd": "", "student": "_student"})
+"""By baseline, what the columns of `_RESULTS` end in."""
+
+_COUNTS = (
+    *(f"{name}{end}" for end in _CONTESTS.values() for name in _RESULTS),
+    *(f"gain_{end}_n" for end in BASELINES),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Methods across pairs.
+
+    Attributes:
+        methods: one row a method, see `across`.
+        shared: the pairs that all ranked methods have.
+        ranks: one row a shared pair, one column a ranked method; 1 is best.
+        gains_kd: mean gains over KD on paired seeds, one column a ranked method, one row a pair that gains are over.
+    """
+
+    methods: pd.DataFrame
+    shared: tuple[str, ...]
+    ranks: pd.DataFrame
+    gains_kd: pd.DataFrame
+
+
+def across(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float], decimals: int = 2) -> Ranking:
+    """What the runs say of each method across pairs.
+
+    A method is ranked if it has more than half of the pairs that any method has. Ranks and means are over the pairs
+    that all ranked methods share, so that all are judged by the same; others have none. A baseline has to be ranked.
+
+    Args:
+        scores: columns ``method, pair, seed, value``, one row a finished run of a student.
+        higher: whether more is better.
+        teachers: a teacher's value by pair; may lack some.
+        decimals: of means as printed.
+
+    Returns:
+        ``methods`` has the columns ``method, pairs`` (how many it has), ``ranked, reason`` (why not, a sentence),
+        ``average_rank`` (among the ranked); ``gain_student, gain_student_low, gain_student_high, gain_student_n`` and
+        the same for ``kd``: the mean over ``n`` pairs of the mean difference on paired seeds, positive where better,
+        and a 95 % bootstrap interval (`intervals`), over the shared pairs on which all have a seed in common with the
+        baseline; ``gap_closed``, the sum of gains over the student by the sum of the
+        teachers' leads over it, on pairs where they lead; ``wins, ties, losses``, the pairs by comparison with KD, of
+        means as printed, and ``wins_student, ties_student, losses_student``. What is unknown is NaN or NA.
+    """
+    suite = Suite.of(scores, higher=higher)
+    reasons, shared = _reasons(suite)
+    ranked = np.array([not reason for reason in reasons], dtype=bool)
+    judged = suite.part(ranked, shared)
+    places = ranks(judged.moments.mean)
+    columns: dict[str, Array | Counts] = {"average_rank": moments(places).mean}
+    for end, baseline in BASELINES.items():
+        columns |= _gains(judged, end, baseline)
+        columns |= _contests(judged, end, baseline, decimals)
+    columns["gap_closed"] = _gap_closed(judged, teachers)
+    frame = pd.DataFrame(columns, index=pd.Index(judged.methods, name="method")).reindex(suite.methods)
+    frame.insert(0, "pairs", suite.present.sum(axis=1))
+    frame.insert(1, "ranked", ranked)
+    frame.insert(2, "reason", reasons)
+    gains, use = _paired(judged, BASELINES["kd"])
+    return Ranking(
+        frame.astype(dict.fromkeys(_COUNTS, "Int64")).reset_index(names="method"),
+        judged.pairs,
+        pd.DataFrame(places.T, index=list(judged.pairs), columns=list(judged.methods)),
+        pd.DataFrame(gains.T[use], index=np.array(judged.pairs, object)[use], columns=list(judged.methods)),
+    )
+
+
+def _reasons(suite: Suite) -> tuple[list[str], Flags]:
+    """Why each method is not ranked (empty where it is), and which pairs the ranked ones share."""
+    has, total = suite.present.sum(axis=1), len(suite.pairs)
+    enough = 2 * has > total
+    shared = suite.present[enough].all(axis=0) & enough.any()
+    none = "" if shared.any() else "No pair has runs of all methods that have more than half of the pairs."
+    few = (f"It has {count} of {total} pairs; a rank needs more than half." for count in has)
+    return [none if one else reason for one, reason in zip(enough, few, strict=True)], shared & (none == "")
+
+
+def _paired(suite: Suite, baseline: str) -> tuple[Array, Flags]:
+    """Mean gains (M, P) on paired seeds, and the pairs on which all methods have one, but for those that have none."""
+    gains = moments(suite.gains(baseline)).mean
+    known = np.isfinite(gains)
+    return gains, np.asarray(known[known.any(axis=1)].all(axis=0))
+
+
+def _gains(suite: Suite, end: str, baseline: str) -> dict[str, Array | Counts]:
+    gains, use = _paired(suite, baseline)
+    low, high = intervals(suite.gains(baseline)[:, use])
+    mean = moments(gains[:, use])
+    name = f"gain_{end}"
+    return {name: mean.mean, f"{name}_low": low, f"{name}_high": high, f"{name}_n": mean.n}
+
+
+def _gap_closed(suite: Suite, teachers: Mapping[str, float]) -> Array:
+    gains, use = _paired(suite, BASELINES["student"])
+    gaps = suite.gaps(teachers)
+    use &= np.isfinite(gaps)
+    closed: Array = gains[:, use].sum(axis=1) / (gaps[use].sum() if use.any() else np.nan)
+    return closed
+
+
+def _contests(suite: Suite, end: str, baseline: str, decimals: int) -> dict[str, Array | Counts]:
+    names = [f"{result}{_CONTESTS[end]}" for result in _RESULTS]
+    if baseline not in suite.methods:
+        return dict.fromkeys(names, np.full(len(suite.methods), np.nan))
+    shown = suite.shown(decimals)
+    ahead = np.sign(shown - shown[suite.methods.index(baseline)])
+    return {name: (ahead == sign).sum(axis=1) for name, sign in zip(names, _RESULTS.values(), strict=True)}

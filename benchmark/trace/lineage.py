@@ -1,0 +1,156 @@
+"""What a number rests on: the jobs behind it and those that they needed, from their specs and records alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from benchmark.jobs import Job
+from benchmark.plan import NOUNS, Plan
+from benchmark.store import Record, Store
+from benchmark.trace.archive import Archive, Known
+
+_ROLES: Mapping[str, str] = MappingProxyType(
+    {"subject": "what was analysed", "base": "the frozen network", "teacher": "the teacher", "stages": "first stages"}
+)
+"""Where a spec names the jobs that it needs, and what they are to it."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A job, done or not.
+
+    Attributes:
+        id: of the job.
+        spec: all that could change its result; empty where neither plan nor record tells it.
+        path: where its record lies or would lie; None where that is unknown.
+        record: what it left, if anything.
+    """
+
+    id: str
+    spec: Mapping[str, Any]
+    path: Path | None
+    record: Record | None
+
+    @property
+    def state(self) -> str:
+        """The record's status, or ``missing``."""
+        return str(self.record["status"]) if self.record else "missing"
+
+    @property
+    def kind(self) -> str:
+        """``train``, ``stage``, ``evaluate``, ``probe`` or ``analyse``; empty where the spec is unknown."""
+        return str(self.spec.get("kind", ""))
+
+    @property
+    def network(self) -> str:
+        """Name of the network that it is about."""
+        return str(self.spec.get("network", ""))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that play the same part.
+
+    Attributes:
+        role: what they are to those that need them.
+        nodes: one a seed, or several first stages.
+    """
+
+    role: str
+    nodes: tuple[Node, ...]
+
+    def facts(self, part: str) -> list[Any]:
+        """The distinct values of a part of the specs."""
+        return distinct(node.spec.get(part) for node in self.nodes)
+
+    def provenance(self, part: str) -> list[Any]:
+        """The distinct values of a part of the records' provenance."""
+        return distinct(node.record["provenance"].get(part) for node in self.nodes if node.record)
+
+
+Find = Callable[[str], Node]
+
+
+def finder(plan: Plan, store: Store) -> Find:
+    """Finds a job by its id, among those of a plan, else among the records."""
+    jobs, archive = {job.id: job for job in plan.jobs}, Archive(store.results)
+
+    def find(job_id: str) -> Node:
+        if job_id in jobs:
+            return planned(jobs[job_id], plan, store)
+        known = archive.beginning(job_id)
+        return recorded(known[0]) if known else Node(job_id, {}, None, None)
+
+    return find
+
+
+def planned(job: Job, plan: Plan, store: Store) -> Node:
+    """A job of a plan."""
+    return Node(job.id, job.spec, store.record_path(job), plan.records.get(job.id))
+
+
+def recorded(known: Known) -> Node:
+    """A job that left a record."""
+    return Node(known.id, known.record["spec"], known.path, known.record)
+
+
+def chain(starts: Iterable[Sequence[Node]], find: Find) -> list[Group]:
+    """Some jobs, and after each group of them what it needs, step by step; each job once.
+
+    Args:
+        starts: groups of jobs of one kind, one a seed.
+        find: a job by its id.
+    """
+    groups: list[Group] = []
+    seen: set[str] = set()
+    for start in starts:
+        waiting = [Group(NOUNS.get(start[0].kind, "job"), tuple(start))]
+        for group in waiting:  # grows on the way
+            fresh = tuple(node for node in group.nodes if node.id not in seen)
+            seen.update(node.id for node in fresh)
+            if fresh:
+                groups.append(Group(group.role, fresh))
+                needed = ((role, distinct(_needed(fresh, part))) for part, role in _ROLES.items())
+                waiting += [Group(role, tuple(map(find, ids))) for role, ids in needed]
+    return groups
+
+
+def objective_text(objective: Mapping[str, Any]) -> str:
+    """A spec's objective for people: ``0.1 * cross-entropy + 0.9 * kd[temperature=2] (revision=1)``."""
+    return " + ".join([f"{objective['ce']:g} * cross-entropy", *_terms(objective["terms"])])
+
+
+def values_text(values: Mapping[str, Any]) -> str:
+    """Keys and values as people type them after ``--set``; a name is left to others."""
+    return ", ".join(f"{key}={_value(value)}" for key, value in values.items() if key != "name")
+
+
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """Each value once, in the order in which they come; None is none."""
+    found: list[Any] = []
+    for value in values:
+        if value is not None and value not in found:
+            found.append(value)
+    return found
+
+
+def _needed(nodes: Iterable[Node], part: str) -> Iterator[str]:
+    for node in nodes:
+        named = node.spec.get(part) or ()
+        yield from [named["id"]] if isinstance(named, Mapping) else named
+
+
+def _terms(terms: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name, term in terms.items():
+        options = f"[{values_text(term['options'])}]" if term["options"] else ""
+        code = values_text({key: value for key, value in term.items() if key not in ("weight", "options")})
+        yield f"{term['weight']:g} * {name}{options} ({code})"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

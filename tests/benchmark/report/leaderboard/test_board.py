@@ -1,0 +1,117 @@
+"""One board of the leaderboard against the records that it is made of."""
+
+import json
+
+import pytest
+
+from benchmark import suite, tables
+from benchmark.report.leaderboard.board import Board
+from benchmark.report.leaderboard.printed import printed
+
+PAIRS = ["resnet56:resnet20", "vgg13:vgg8", "wrn-40-2:wrn-40-1"]
+
+
+@pytest.fixture
+def board(source):
+    return Board(source())
+
+
+def test_numbers_are_those_of_the_records_by_seed(board):
+    payload = board.payload()
+    cell = payload["cells"]["kd"]["vgg13:vgg8"]
+    assert cell["state"] == "done"
+    assert cell["values"]["last"]["top1"] == pytest.approx([72.0, 72.1, 72.2])
+    assert cell["values"]["best"]["top1"] == pytest.approx([73.0, 73.1, 73.2])
+    assert cell["values"]["last"]["top5"] == [90.0] * 3
+    assert cell["paper"] == 72.98
+    assert payload["seeds"] == [0, 1, 2]
+    pair = next(pair for pair in payload["pairs"] if pair["id"] == "vgg13:vgg8")
+    assert (pair["label"], pair["group"], pair["paper"]) == ("vgg13 → vgg8", "same architectures", 74.64)
+    assert pair["teacher"]["last"]["top1"] == 75.0
+    json.dumps(payload, allow_nan=False)
+
+
+def test_cells_without_a_number_say_why(board):
+    cells = board.payload()["cells"]["fsp"]
+    states = {pair: cell["state"] for pair, cell in cells.items()}
+    assert states == dict(zip(PAIRS, ["done", "missing", "not_applicable"], strict=True))
+    assert cells["wrn-40-2:wrn-40-1"]["reason"] == "unequal channels"
+    assert cells["vgg13:vgg8"]["values"]["last"]["top1"] == [None] * 3
+    assert cells["vgg13:vgg8"]["runs"] == [None] * 3
+
+
+def test_failed_runs_are_no_numbers(source):
+    def failed(cell, job, record):
+        bad = cell.method == "kd" and job.seed == 1
+        return {**record, "status": "failed", "failure": {"reason": "diverged"}} if bad else record
+
+    cell = Board(source(failed)).payload()["cells"]["kd"]["vgg13:vgg8"]
+    assert (cell["state"], cell["reason"]) == ("partial", "diverged")
+    assert cell["values"]["last"]["top1"] == [72.0, None, pytest.approx(72.2)]
+    assert None not in cell["runs"]  # the failed run's record can be looked at
+
+
+def test_every_number_leads_to_its_run_and_recipe(board):
+    payload = board.payload()
+    run = payload["runs"][payload["cells"]["kd"]["vgg13:vgg8"]["runs"][2]]
+    assert run["seed"] == 2
+    assert run["record"].startswith("records/CRD100/vgg13--vgg8/kd/seed2-")
+    assert run["curve"] == {"epoch": [3, 6], "top1": [50.0, 72.2], "top5": [80.0, 90.0], "loss": [2.5, 1.3]}
+    assert run["objective"]["terms"]["kd"]["weight"] == 0.9
+    assert payload["recipes"][run["recipe"]]["name"] == "CRD100"
+
+
+def test_cost_is_by_the_plain_student_of_the_least_disturbed_seed(board):
+    assert board.payload()["cells"]["kd"]["vgg13:vgg8"]["cost"] == {"relative": 1.5, "extra_parameters": 7}
+    assert board.cost("kd") == {"relative": pytest.approx(1.5), "extra_parameters": 7}
+    assert board.cost("dist") == {"relative": None, "extra_parameters": None}
+
+
+def test_cost_includes_first_stages(source, plan):
+    made = source()
+    [job, *_] = plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]
+    [stage] = job.stages
+    before = Board(made).payload()["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"]
+    made.records[stage.id] = {"cost": {"step_seconds": 1.0}}
+    # Seeds have stages of their own; the others' are not recorded here, so theirs is the least.
+    assert Board(made).payload()["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before, 0.1)
+    for other in plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]:
+        made.records[other.stages[0].id] = {"cost": {"step_seconds": 1.0}}
+    assert Board(made).payload()["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before + 0.5)
+
+
+def test_times_of_different_machines_are_not_compared(source):
+    def moved(cell, _job, record):
+        if cell.method == "kd":
+            record["provenance"]["processor"] = "Q"
+        return record
+
+    board = Board(source(moved))
+    assert board.payload()["cells"]["kd"]["vgg13:vgg8"]["cost"] is None
+    assert board.cost("kd")["relative"] is None
+    assert board.cost("at")["relative"] == pytest.approx(1.0)
+
+
+def test_standing_is_that_of_the_metric(board):
+    best_first = board.standing("top1", "last").methods.set_index("method")["average_rank"]
+    assert best_first[["srrl", "kd", "at", "student"]].tolist() == [1, 2, 3, 4]
+    by_loss = board.standing("loss", "last").methods.set_index("method")["average_rank"]
+    assert by_loss.dropna().tolist() == best_first.dropna().tolist()  # lower is better
+    assert board.standing("top1", "last") is board.standing("top1", "last")
+
+
+def test_the_printed_numbers_need_no_run():
+    table = suite.load()
+    board = printed(table)
+    assert board["cells"]["kd"]["vgg13:vgg8"]["paper"] == 72.98
+    assert board["cells"]["fsp"]["wrn-40-2:wrn-40-1"]["state"] == "not_applicable"
+    assert {method["id"] for method in board["methods"]} == {*tables.load("11").methods, *tables.load("12").methods} - {
+        "teacher"
+    }
+    statistics = board["statistics"]["last"]["top1"]
+    # Ours is best everywhere but on vgg13 -> MobileNetV2, where CRD is.
+    assert statistics["methods"]["srrl"]["average_rank"] == pytest.approx(14 / 13, abs=1e-6)
+    assert statistics["methods"]["srrl"]["wins"] == 13
+    assert statistics["cells"]["crd"]["vgg13:mobilenetv2-half"]["best"]
+    assert not any(cell["near"] for cells in statistics["cells"].values() for cell in cells.values())
+    json.dumps(board, allow_nan=False)

@@ -1,0 +1,93 @@
+"""The leaderboard's files."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from benchmark.report.leaderboard.board import Board
+from benchmark.report.leaderboard.documents import NEAR, Leaderboard, Page
+
+
+@pytest.fixture
+def leaderboard(source):
+    return Leaderboard(Board(source()))
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_writes_a_ranking_and_all_pairs(leaderboard, tmp_path):
+    paths = leaderboard.write(tmp_path)
+    assert [path.name for path in paths] == ["leaderboard.md", "leaderboard.csv", "leaderboard-pairs.csv"]
+    assert leaderboard.stale(tmp_path) == []
+    ranking = [row for row in rows(paths[1].read_text()) if (row["metric"], row["epoch"]) == ("top1", "last")]
+    found = {row["method"]: row for row in ranking}
+    assert float(found["srrl"]["gain_student"]) == 2.0
+    assert float(found["at"]["gain_kd"]) == -0.5
+    assert found["fsp"]["ranked"] == "False"
+    pairs = rows(paths[2].read_text())
+    [cell] = [
+        row
+        for row in pairs
+        if (row["metric"], row["epoch"], row["pair"], row["method"]) == ("top1", "best", "vgg13:vgg8", "kd")
+    ]
+    assert (float(cell["mean"]), cell["n"], cell["best"]) == (pytest.approx(73.1), "3", "False")
+
+
+def test_numbers_of_the_best_epoch_have_files_of_their_own(source):
+    made = source()
+    best = Leaderboard(Board(replace(made, context=replace(made.context, selection="best"))))
+    assert list(best.forms()) == ["leaderboard-best.md", "leaderboard-best.csv", "leaderboard-best-pairs.csv"]
+
+
+def test_the_markdown_ranks_and_marks(leaderboard):
+    text = leaderboard.forms()["leaderboard.md"]
+    lines = text.splitlines()
+    ranked = [line.split(" | ")[:3] for line in lines if re.match(r"\| [–\d]", line)]
+    assert [line[1] for line in ranked] == ["Ours", "KD", "AT", "Student", "FSP"]
+    assert (ranked[0][0], ranked[0][2], ranked[-1][0]) == ("| 1", "1.00", "| –")
+    assert "| Ours | 1.00 | +2.00 | +1.00 |" in text  # three pairs are too few for an interval
+    assert f"{NEAR}: cannot be told from the best of its pair." in text
+    assert "FSP is not ranked. It has 1 of 3 pairs" in text
+    assert "n/a" in text
+
+
+def test_what_cannot_be_told_from_the_best_is_marked(source):
+    noise = {0: -2.0, 1: 0.0, 2: 2.0}
+
+    def noisy(_cell, job, record):
+        last = record["metrics"]["last"]
+        return {**record, "metrics": {**record["metrics"], "last": {**last, "top1": last["top1"] + noise[job.seed]}}}
+
+    clear, unclear = (Leaderboard(Board(source(*change))).forms()["leaderboard.md"] for change in ((), (noisy,)))
+    assert f"{NEAR} ±" not in clear
+    assert unclear.count(f"{NEAR} ±") > 5
+
+
+def test_is_shown_in_eighty_columns(leaderboard):
+    console = Console(file=io.StringIO(), width=80)
+    leaderboard.print(console)
+    lines = console.file.getvalue().splitlines()
+    assert any(re.match(r"\s*1\s+Ours\s+1.00\s+\+2.00", line) for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_page_holds_all_boards_and_the_printed_numbers(source, table, tmp_path):
+    page = Page("leaderboard", [Board(source())], table)
+    [path] = page.write(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert path.name == "leaderboard.html"
+    assert '"opens_with":"digits"' in text
+    assert text.count('"printed":true') == text.count('"printed":false') == 1
+    assert page.stale(tmp_path) == []
+    path.write_text(text.replace("seed2-", "seed3-"), encoding="utf-8")
+    assert "stale" in page.stale(tmp_path)[0]
+
+
+def test_the_page_is_of_use_before_anything_is_trained(table):
+    assert '"opens_with":"printed"' in Page("leaderboard", [], table).forms()["leaderboard.html"]

@@ -1,0 +1,94 @@
+import json
+
+import pytest
+
+from benchmark.trace.archive import Archive, UnreadableRecordWarning
+
+
+@pytest.fixture
+def archive(store):
+    return Archive(store.results)
+
+
+def test_finds_records_without_their_jobs(archive, store, finish, kinds):
+    jobs = kinds()
+    for job in jobs.values():
+        finish(job)
+    found = {known.id: known for known in archive}
+    assert found.keys() == {job.id for job in jobs.values()}
+    for job in jobs.values():
+        known = found[job.id]
+        assert (known.path, known.place) == (store.record_path(job), job.path)
+        assert (known.recipe, f"{known.teacher or 'none'}--{known.student}") == (job.recipe.name, job.pair)
+    methods = {kind: found[job.id].method for kind, job in jobs.items()}
+    assert methods == {"train": "fsp", "stage": "fsp", "evaluate": "given", "probe": "fsp", "analyse": "fsp"}
+
+
+def test_order_is_that_of_the_paths(archive, finish, job):
+    for seed in (2, 0, 1):
+        finish(job(seed=seed))
+    assert [known.record["spec"]["seed"] for known in archive] == [0, 1, 2]
+
+
+def test_finds_by_the_beginning_of_an_id(archive, finish, job):
+    first, second = job(), job(seed=1)
+    finish(first)
+    finish(second)
+    for length in (6, 12, 20, 64):
+        assert [known.id for known in archive.beginning(first.id[:length])] == [first.id]
+    assert archive.beginning(f"{first.id[:20]}{'0' * 44}") == []
+    assert len(archive.beginning("")) == 2
+
+
+@pytest.mark.parametrize("where", ["among the checkpoints", "among the teachers"])
+def test_weights_lie_where_the_store_keeps_them(where, archive, store, finish, job):
+    run = job("student")
+    finish(run)
+    if where == "among the teachers":
+        store.keep_teacher(run)
+        store.weights_path(run).unlink()
+    (known,) = archive
+    assert known.weights(store.results, store.checkpoints) == store.weights(run) is not None
+
+
+def test_no_weights(archive, store, finish, job):
+    finish(job(), weights=None)
+    (known,) = archive
+    assert known.weights(store.results, store.checkpoints) is None
+
+
+def broken(change):
+    return lambda text: json.dumps(change(json.loads(text)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda text: text[:50], "it is no complete JSON"),
+        (lambda _: "[]", "it lacks 'id'"),
+        (broken(lambda record: record | {"metrics": None}), "it lacks 'metrics'"),
+        (broken(lambda record: record | {"id": "f" * 64}), "its id does not match its spec"),
+    ],
+)
+def test_what_cannot_be_trusted_is_passed_over_with_a_warning(spoil, fault, archive, store, finish, job):
+    good, bad = job(), job(seed=1)
+    for one in (good, bad):
+        finish(one)
+    path = store.record_path(bad)
+    path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.warns(UnreadableRecordWarning, match=fault) as caught:
+        assert [known.id for known in archive] == [good.id]
+    assert str(path) in str(caught[0].message)
+
+
+def test_a_record_at_anothers_place_is_passed_over(archive, store, finish, job):
+    one = job()
+    finish(one)
+    path = store.record_path(one)
+    path.rename(path.with_name("seed0-000000000000.json"))
+    with pytest.warns(UnreadableRecordWarning, match="it belongs to another run than its path says"):
+        assert list(archive) == []
+
+
+def test_a_folder_without_records_has_none(archive):
+    assert list(archive) == []
