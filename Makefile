@@ -5,7 +5,7 @@ TABLE ?= 6
 SEEDS ?= 1
 RUN = $(VENV)/bin/python run_all.py
 
-.PHONY: demo test table check clean
+.PHONY: demo test table check clean browser
 
 demo: $(VENV)/installed  ## train one seed of Table 6 on the digits from nothing, and print it
 	rm -rf demo
@@ -14,8 +14,13 @@ demo: $(VENV)/installed  ## train one seed of Table 6 on the digits from nothing
 table: $(VENV)/installed  ## print a table, training what is missing: make table TABLE=6 SEEDS=3
 	$(RUN) --table $(TABLE) --seeds $(SEEDS)
 
-test: $(VENV)/installed-test  ## install what tests need and run them
+test: $(VENV)/installed-test browser  ## install what tests need and run them
 	$(VENV)/bin/python -m pytest
+
+browser:  ## Chromium for the tests of the leaderboard's page, where it may be installed: as root on Debian
+	@command -v chromedriver > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null \
+	&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium chromium-driver > /dev/null; } \
+	|| echo "There is no chromedriver here, and it cannot be installed: the tests of the page in a browser are skipped."
 
 check: $(VENV)/installed-dev  ## what every commit has to pass
 	$(VENV)/bin/ruff check .

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.catalog import ROOT
-from benchmark.listing import LISTS
+from benchmark.commands.listing import LISTS
 
 DESCRIPTION = "Regenerate tables of the paper: plan, train what is missing, aggregate, print and write."
 USAGE_ERROR = 2
@@ -90,8 +90,13 @@ def parser() -> argparse.ArgumentParser:
     """The command's parser; its ``--help`` is the reference of all options."""
     parser = Parser(prog=Path(sys.argv[0]).name, description=DESCRIPTION, allow_abbrev=False)
     what = parser.add_argument_group("what")
-    what.add_argument("--table", metavar="N", help="a table's number, or all: the whole paper with its figure")
+    what.add_argument(
+        "--table", metavar="N", help="a table's number, the file of your own, or all: the whole paper with its figure"
+    )
     what.add_argument("--figure", metavar="N", help="a figure's number, or all")
+    what.add_argument(
+        "--leaderboard", action="store_true", help="methods over the pairs of tables/leaderboard.yaml, as a page"
+    )
     what.add_argument("--profile", metavar="NAME", help="paper, quick, digits (default: paper with CUDA, else digits)")
     what.add_argument("--methods", metavar="LIST", help="trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'")
     what.add_argument("--pairs", metavar="LIST", help="TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'")
@@ -100,6 +105,9 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--preset", metavar="NAME", help="somebody else's values, such as authors")
     what.add_argument(
         "--teacher", action="append", default=[], metavar="NETWORK=FILE", help="weights that stand in for a trained one"
+    )
+    what.add_argument(
+        "--plugin", action="append", default=[], type=Path, metavar="FILE", help="your own method, network or data set"
     )
     what.add_argument("--selection", choices=("last", "best"), default="last", help="the epoch that tables show")
     what.add_argument(
@@ -110,15 +118,23 @@ def parser() -> argparse.ArgumentParser:
     )
     how = parser.add_argument_group("instead of training")
     how.add_argument("--render", action="store_true", help="print and write tables from the records alone")
+    how.add_argument(
+        "--check", action="store_true", help="with --render: fail where files do not follow from the records"
+    )
     how.add_argument("--plan", action="store_true", help="say what would be trained, and how long it would take")
     how.add_argument("--brief", action="store_true", help="the plan's counts alone")
     how.add_argument("--json", action="store_true", help="the plan for machines")
     how.add_argument("--status", action="store_true", help="count what is done, table by table")
+    how.add_argument("--claims", action="store_true", help="what the paper says in words, checked against the records")
+    how.add_argument("--why", metavar="CELL", help="what a cell or a run rests on, e.g. table06/wrn-40-4:wrn-16-2/kd")
+    how.add_argument("--export", metavar="RUN", help="a trained network with a model card, by its run's id or its cell")
+    how.add_argument("--new-method", metavar="NAME", help="write methods/NAME.py and its test, to be changed")
     how.add_argument("--list", choices=sorted(LISTS), help="what there is")
     where = parser.add_argument_group("where")
     where.add_argument("--data", type=Path, metavar="DIR", help="data sets (default: $KD_DATA, else a download)")
     where.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="records and tables")
     where.add_argument("--checkpoints", type=Path, default=ROOT / ".cache", metavar="DIR", help="checkpoints, logs")
+    where.add_argument("--to", type=Path, metavar="DIR", help="where --export writes (default: exports/...)")
     where.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N")
     where.add_argument("--jobs", type=positive, metavar="N", help="processes at a time")
     where.add_argument(

@@ -132,8 +132,9 @@ class Book:
 
     def _published(self, teacher: Teacher) -> Weights | None:
         known = load_recipe(teacher.recipe).teachers.get(teacher.network)
-        # Narrowed networks on other data have no use for them.
-        return None if known is None or self.profile.stand_in else Weights(known["sha256"], known["weights"])
+        # Narrowed networks and networks on other data have no use for them.
+        other = self.profile.stand_in or "dataset" in self.changes
+        return None if known is None or other else Weights(known["sha256"], known["weights"])
 
     def _trial(self, run: Run) -> Run:
         held = self._values(run.recipe.name, run.network, MethodName(()), None)[HOLDOUT]
@@ -220,5 +221,5 @@ def _terms(values: Mapping[str, Any], method: MethodName) -> tuple[Term, ...]:
         info = catalog.method(name)
         prefix = f"objectives.{name}"
         options = {option: values[f"{prefix}.options.{option}"] for option in info.options} | dict(asked)
-        terms.append(Term(name, values[f"{prefix}.weight"], unusual(info, options), info.revision))
+        terms.append(Term(name, values[f"{prefix}.weight"], unusual(info, options), info.revision, info.code))
     return tuple(terms)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmark import catalog
+from benchmark import catalog, data
 from benchmark.canonical import digest
 from benchmark.objectives import STUDENT, Objective, Term
 from benchmark.recipe import Recipe
@@ -69,7 +69,8 @@ class Job:
     @cached_property
     def spec(self) -> dict[str, Any]:
         """All that could change the result, and nothing else."""
-        return {"kind": self.kind, "numerics": NUMERICS, "network": self.network, **self.inputs, "seed": self.seed}
+        head = {"kind": self.kind, "numerics": NUMERICS, "network": self.network}
+        return {**head, **self.inputs, **_own_code(self.network, self.recipe.dataset), "seed": self.seed}
 
     @cached_property
     def id(self) -> str:
@@ -99,6 +100,14 @@ class Job:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+def _own_code(network: str, dataset: str) -> dict[str, dict[str, str]]:
+    """The code of a network and of a data set that are one's own, where they are."""
+    known = catalog.networks().get(network)
+    codes = {"network": known.code if known else "", "dataset": data.code_of(dataset)}
+    own = {what: code for what, code in codes.items() if code}
+    return {"code": own} if own else {}
 
 
 def applicable(term: Term, student: str, teacher: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from benchmark import catalog
+from benchmark import catalog, plugins
 from benchmark.canonical import parse_value
 from benchmark.errors import UserError, unknown
 from benchmark.objectives import checked_options
@@ -214,9 +214,13 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-@cache
 def _known() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The keys of objectives and tuning, and the plain ones."""
+    return _known_beside(plugins.listed())
+
+
+@cache
+def _known_beside(_plugins: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(dict(defaults())), tuple(key for key in RECIPE_KEYS if key != "name")
 
 

@@ -158,12 +158,14 @@ class Term:
         weight: its factor.
         options: the options that differ from the method's defaults.
         revision: of the method's code.
+        sha256: of the code itself where it is a draft, or from outside the project; else empty.
     """
 
     name: str
     weight: float
     options: Mapping[str, Any]
     revision: int
+    sha256: str = ""
 
     @property
     def title(self) -> str:
@@ -173,7 +175,8 @@ class Term:
     @property
     def code(self) -> dict[str, Any]:
         """What of the term stands for the code that runs."""
-        return {"options": dict(self.options), "revision": self.revision}
+        own = {"sha256": self.sha256} if self.sha256 else {}
+        return {"options": dict(self.options), "revision": self.revision, **own}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark import calibration, catalog, costs, devices, layers, tables
+from benchmark import calibration, catalog, costs, devices, layers, suite, tables
 from benchmark.arguments import DEFAULT_SEEDS, split
 from benchmark.book import Book, Weights
 from benchmark.budget import Choice, choose
@@ -134,10 +134,12 @@ class Request:
 
     def _named(self) -> list[Table]:
         table, figure = self.options.table, self.options.figure
-        everything = table == "all" or (table is None and figure is None)
+        nothing = table is None and figure is None and not self.options.leaderboard
+        everything = table == "all" or nothing
         numbers = tables.numbers() if everything else [table] if table else []
         figures = tables.figures() if everything or figure == "all" else [figure] if figure else []
-        return [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures)]
+        suites = [suite.load()] if nothing or self.options.leaderboard else []
+        return [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures), *suites]
 
     def plan(self, chosen: Sequence[Table], seeds: Sequence[int] | None = None) -> Plan:
         """What tables need and what of it is there.
@@ -173,12 +175,30 @@ class Request:
     def _say(self, text: str) -> None:
         print(text, file=sys.stderr if self.options.json else sys.stdout, flush=True)
 
-    def everything(self) -> tuple[Plan, Sequence[int]]:
-        """Whole tables over the wanted seeds and those of the default that there are records of."""
+    def everything(self) -> list[tuple[Table, Plan, Sequence[int]]]:
+        """Whole tables, each over the wanted seeds and those of the default that there are records of for it."""
         asked = self.options.seeds
-        most = sorted({*asked, *DEFAULT_SEEDS})
-        plan = self.plan(self.whole_tables, most)
-        cells = (cell for table in plan.tables for cell in table.cells() if cell.method != TEACHER)
-        found = {job.seed for cell in cells for job in plan.cells[cell.name] if job.id in plan.records}
-        seeds = sorted({*asked, *found})
-        return (plan if seeds == most else self.plan(self.whole_tables, seeds)), seeds
+        most = self.plan(self.whole_tables, sorted({*asked, *DEFAULT_SEEDS}))
+        seeds = {table: sorted({*asked, *_found(table, most)}) for table in self.whole_tables}
+        alike: dict[tuple[int, ...], list[Table]] = {}
+        for table, own in seeds.items():
+            alike.setdefault(tuple(own), []).append(table)
+        plans = {own: self.plan(same, own) for own, same in alike.items()}
+        return [(table, plans[tuple(own)], own) for table, own in seeds.items()]
+
+    def found(self, table: Table) -> tuple[Plan, Sequence[int]]:
+        """A table over those seeds of the default that there are records of; over all of them where there are none."""
+        most = self.plan([table], DEFAULT_SEEDS)
+        seeds = sorted(_found(table, most)) or DEFAULT_SEEDS
+        return (most if len(seeds) == len(DEFAULT_SEEDS) else self.plan([table], seeds)), seeds
+
+    def at_every_profile(self) -> list[Request]:
+        """The same at every scale: those first that train on the paper's own data."""
+        options = [argparse.Namespace(**{**vars(self.options), "profile": name}) for name in layers.names("profile")]
+        return sorted(map(Request, options), key=lambda request: request.book.profile.stand_in)
+
+
+def _found(table: Table, plan: Plan) -> set[int]:
+    """Seeds of a table's students that there are records of."""
+    jobs = (job for cell in table.cells() if cell.method != TEACHER for job in plan.cells[cell.name])
+    return {job.seed for job in jobs if job.id in plan.records}

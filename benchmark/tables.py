@@ -1,265 +1,26 @@
-"""The paper's tables and figures as data: layout, printed values, and which run makes each cell."""
+"""The files of ``tables/``, and one's own beside them: layout, printed values, and which run makes each cell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmark import catalog
 from benchmark.catalog import ROOT
 from benchmark.errors import UserError, unknown
-from benchmark.objectives import STUDENT, parse_method
+from benchmark.metrics import metric
+from benchmark.table import TEACHER, Aside, Axis, Cell, Table
+
+__all__ = ["TABLES", "TEACHER", "Aside", "Axis", "Cell", "Table", "figures", "load", "numbers", "read"]
 
 TABLES = ROOT / "tables"
-TEACHER = "teacher"
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One row or one column: a label and what its cells have in common.
-
-    Attributes:
-        label: as the paper prints it, the CSV's ``row`` or ``column``.
-        pair: ``teacher:student``.
-        method: name of the objective that trains the student.
-        role: ``student``, or ``teacher`` for a cell about the pair's teacher.
-        metric: which number of a record.
-        recipe: name of the recipe of its runs, where it is not the table's.
-        teacher_recipe: name of the recipe of the teacher, where it is not the student's.
-        probe: name of the recipe of a linear probe, for a cell about one on the frozen network of its run.
-        stub: texts under the table's heads, where they do not follow from the label.
-        hidden: written to the CSV only.
-    """
-
-    label: str
-    pair: str | None = None
-    method: str | None = None
-    role: str | None = None
-    metric: str | None = None
-    recipe: str | None = None
-    teacher_recipe: str | None = None
-    probe: str | None = None
-    stub: tuple[str, ...] = ()
-    hidden: bool = False
-
-    @property
-    def run(self) -> str | None:
-        """The run that its cells are about, a method's name or ``teacher``; None where the other axis tells."""
-        return TEACHER if self.role == TEACHER else self.method or self.role
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of a table: a metric over the seeds of one run.
-
-    Attributes:
-        row: position of its row.
-        column: position of its column.
-        teacher: network name of the pair's teacher.
-        student: network name of the pair's student.
-        method: the objective's name, ``teacher`` for a cell about the teacher.
-        metric: which number of a record.
-        recipe: name of the recipe of the student's run.
-        teacher_recipe: name of the recipe of the teacher's run.
-        probe: name of the probe's recipe where the number is that of a linear probe on the run's frozen network.
-        paper: the printed value.
-        name: ``table06/wrn-40-4:wrn-16-2/kd/top1``, with the probe's recipe before the metric where there is one.
-    """
-
-    row: int
-    column: int
-    teacher: str
-    student: str
-    method: str
-    metric: str
-    recipe: str
-    teacher_recipe: str
-    probe: str | None
-    paper: float | None
-    name: str
-
-
-@dataclass(frozen=True)
-class Aside:
-    """A number that the paper prints but that is no cell's: in a caption, or illegible. The notes tell it."""
-
-    row: str
-    column: str
-    metric: str
-    value: float
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of the paper, or one figure whose panels are its cells.
-
-    Attributes:
-        name: ``table06``, ``figure02``.
-        title: its caption.
-        recipe: name of the recipe of its runs.
-        heads: headers of the stub columns, filled from the row labels.
-        rows: rows in print order.
-        columns: columns in print order.
-        paper: what the paper prints, by row and column; None where it prints nothing.
-        notes: printed under the table.
-        defaults: what its cells have in common where neither row nor column states it.
-        asides: what the paper prints outside the cells.
-        added: methods that the paper's table does not have.
-    """
-
-    name: str
-    title: str
-    recipe: str
-    heads: tuple[str, ...]
-    rows: tuple[Axis, ...]
-    columns: tuple[Axis, ...]
-    paper: tuple[tuple[float | None, ...], ...]
-    notes: tuple[str, ...]
-    defaults: Axis
-    asides: tuple[Aside, ...] = ()
-    added: tuple[str, ...] = ()
-
-    @property
-    def stem(self) -> str:
-        """Name of its files: with added methods it is another table than the paper's."""
-        return "+".join((self.name, *self.added))
-
-    @property
-    def kind(self) -> str:
-        """``table`` or ``figure``."""
-        return self.name.rstrip("0123456789")
-
-    @property
-    def number(self) -> str:
-        """``6`` of ``table06``."""
-        return self.name.removeprefix(self.kind).lstrip("0")
-
-    @property
-    def pairs(self) -> tuple[str, ...]:
-        """Every ``teacher:student`` of its cells."""
-        return tuple(dict.fromkeys(f"{cell.teacher}:{cell.student}" for cell in self.cells()))
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The methods of its cells, with ``student`` and ``teacher``."""
-        return tuple(dict.fromkeys(cell.method for cell in self.cells()))
-
-    def cells(self) -> Iterator[Cell]:
-        """All cells, row by row, each once: a pair's parameters may stand in several (hidden) places."""
-        cells: dict[str, Cell] = {}
-        for i, row in enumerate(self.rows):
-            for j, column in enumerate(self.columns):
-                cell = self._cell(i, j, row, column)
-                cells.setdefault(cell.name, cell)
-        yield from cells.values()
-
-    def transposed(self) -> Table:
-        """The same table with rows for columns; its cells keep their names."""
-        paper = tuple(zip(*self.paper, strict=True))
-        return replace(self, rows=self.columns, columns=self.rows, paper=paper)
-
-    def extended(self, methods: Sequence[str] | None) -> Table:
-        """The table with a column (or row) for every named method that it lacks, before the teacher's at its end.
-
-        Raises:
-            UserError: a method is unknown.
-        """
-        if any(row.run for row in self.rows):
-            return self.transposed().extended(methods).transposed()
-        have = {*self.methods, TEACHER}
-        lacking = [parse_method(name) for name in _named(methods or [], self.methods) if name not in have]
-        added = [Axis(label=method.title, method=method.name) for method in lacking]
-        place = 1 + max(j for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden)
-        paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
-        columns = _insert(self.columns, place, added)
-        return replace(self, columns=columns, paper=paper, added=tuple(method.name for method in lacking))
-
-    def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
-        """The part of the table that some methods and pairs make, be they its rows or its columns.
-
-        Args:
-            methods: names or wildcards; a name that the table lacks becomes a column (or row) of it.
-            pairs: ``teacher:student`` patterns.
-
-        Raises:
-            UserError: a name is unknown, a pattern matches nothing or there is none.
-        """
-        for option, patterns in (("--methods", methods), ("--pairs", pairs)):
-            if patterns is not None and not patterns:
-                raise UserError(f"{option} is empty: leave it out to take all of them")
-        whole = self.extended(methods)
-        wanted = {*_wanted_methods(methods or ["*"], whole.methods), *_matching_pairs(pairs or ["*"], whole.pairs)}
-        rows, columns = (
-            [i for i, axis in enumerate(axes) if wanted.issuperset(filter(None, (axis.run, axis.pair)))]
-            for axes in (whole.rows, whole.columns)
-        )
-        return replace(
-            whole,
-            rows=tuple(whole.rows[i] for i in rows),
-            columns=tuple(whole.columns[j] for j in columns),
-            paper=tuple(tuple(whole.paper[i][j] for j in columns) for i in rows),
-        )
-
-    def _cell(self, i: int, j: int, row: Axis, column: Axis) -> Cell:
-        def pick(key: str) -> Any:
-            return next((value for axis in (column, row, self.defaults) if (value := getattr(axis, key))), None)
-
-        pair, method, metric, probe = pick("pair"), pick("run") or STUDENT, pick("metric"), pick("probe")
-        teacher, student = pair.split(":")
-        recipe = pick("recipe") or self.recipe
-        return Cell(
-            row=i,
-            column=j,
-            teacher=teacher,
-            student=student,
-            method=method,
-            metric=metric,
-            recipe=recipe,
-            teacher_recipe=pick("teacher_recipe") or recipe,
-            probe=probe,
-            paper=self.paper[i][j],
-            name="/".join(filter(None, (self.name, pair, method, probe, metric))),
-        )
-
-
-def _insert(items: Sequence[Any], place: int, added: Sequence[Any]) -> tuple[Any, ...]:
-    return (*items[:place], *added, *items[place:])
-
-
-def _matching_pairs(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
-    for pattern in patterns:
-        if not any(fnmatchcase(pair, pattern) for pair in known):
-            raise UserError(f"no pair of this table matches '{pattern}' (TEACHER:STUDENT): it has {', '.join(known)}")
-    return {pair for pair in known if any(fnmatchcase(pair, pattern) for pattern in patterns)}
-
-
-def _wanted_methods(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
-    wanted = set(_named(patterns, known))
-    if not wanted.intersection(known):
-        raise _no_method(TEACHER, known)
-    # Whoever asks for a distilled student wants to see its teacher.
-    return wanted if wanted <= {STUDENT, TEACHER} else {*wanted, TEACHER}
-
-
-def _named(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(name for pattern in patterns for name in _matching_methods(pattern, known)))
-
-
-def _matching_methods(pattern: str, known: Sequence[str]) -> list[str]:
-    if "*" not in pattern and "?" not in pattern:
-        return [pattern if pattern == TEACHER else parse_method(pattern).name]
-    found = [name for name in known if fnmatchcase(name, pattern)]
-    if not found:
-        raise _no_method(pattern, known)
-    return found
-
-
-def _no_method(pattern: str, known: Sequence[str]) -> UserError:
-    return UserError(f"no method of this table matches '{pattern}': it has {', '.join(known)}")
+_KEYS = ("title", "recipe", "heads", "rows", "columns", "notes", "asides")
+_REQUIRED = ("title", "recipe", "rows", "columns")
+_SHARED = ("pair", "method", "role", "metric", "teacher_recipe", "probe")
+_OF_AXIS = ("label", *_SHARED, "recipe", "stub", "hidden", "paper")
 
 
 def numbers() -> list[str]:
@@ -273,11 +34,13 @@ def figures() -> list[str]:
 
 
 def load(number: str, kind: str = "table") -> Table:
-    """Read one table, or figure, by its number.
+    """Read one table, or figure, by its number; or one's own, by the path of its file.
 
     Raises:
-        UserError: there is no such table or figure.
+        UserError: there is no such table or figure, or the file is none.
     """
+    if number.endswith((".yaml", ".yml")):
+        return read(Path(number).expanduser())
     known = _numbers(kind)
     if number.lstrip("0") not in known:
         raise unknown(kind, number, [*known, "all"])
@@ -289,26 +52,77 @@ def _numbers(kind: str) -> list[str]:
 
 
 def read(path: Path) -> Table:
-    """Read one file of a table or a figure."""
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    """Read one file of a table or a figure.
+
+    Raises:
+        UserError: the file cannot be read, a key or a name in it is unknown, or a cell has no pair or metric.
+    """
+    raw = _checked(path)
     width = len(raw["columns"])
     printed = [row.pop("paper", []) for row in raw["rows"]]
-    return Table(
+    table = Table(
         name=path.stem,
         title=raw["title"],
         recipe=raw["recipe"],
-        heads=tuple(raw["heads"]),
+        heads=tuple(raw.get("heads", ("",))),
         rows=tuple(_axis(**row) for row in raw["rows"]),
         columns=tuple(_axis(**column) for column in raw["columns"]),
         paper=tuple((*values, *[None] * (width - len(values))) for values in printed),
         notes=tuple(raw.get("notes", ())),
-        defaults=Axis(label="", **{key: raw[key] for key in _DEFAULTS if key in raw}),
+        defaults=Axis(label="", **{key: raw[key] for key in _SHARED if key in raw}),
         asides=tuple(Aside(**aside) for aside in raw.get("asides", ())),
     )
-
-
-_DEFAULTS = ("pair", "method", "role", "metric", "teacher_recipe", "probe")
+    _check_cells(table, path)
+    return table
 
 
 def _axis(*, stub: Sequence[str] = (), **values: Any) -> Axis:
     return Axis(stub=tuple(stub), **values)
+
+
+def _checked(path: Path) -> Mapping[str, Any]:
+    """What the file says, its keys known."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"table {path}: cannot be read ({' '.join(str(error).split())})") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"table {path}: it has to name {', '.join(_REQUIRED)}")
+    for key in _REQUIRED:
+        if key not in raw:
+            raise UserError(f"table {path}: it lacks '{key}'")
+    for where, values, known in _parts(raw):
+        for key in values:
+            if key not in known:
+                raise unknown(f"key of {where} in {path}", str(key), known)
+        if "label" in known and "label" not in values:
+            raise UserError(f"table {path}: {where} lacks its label")
+    return raw
+
+
+def _parts(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Sequence[str]]]:
+    yield "the table", raw, (*_KEYS, *_SHARED)
+    for row in raw["rows"]:
+        yield "a row", row, _OF_AXIS
+    for column in raw["columns"]:
+        yield "a column", column, tuple(key for key in _OF_AXIS if key != "paper")
+
+
+def _check_cells(table: Table, path: Path) -> None:
+    for line in (*table.rows, *table.columns, table.defaults):
+        teacher, colon, student = (line.pair or "a:b").partition(":")
+        if not colon:
+            raise UserError(f"table {path}: '{line.pair}' is no pair: write TEACHER:STUDENT")
+        for network in (teacher, student) if line.pair else ():
+            if network not in catalog.networks():
+                raise unknown(f"network in {path}", network, catalog.networks())
+        if line.metric:
+            metric(line.metric)
+    for key in ("pair", "metric"):
+        stated = (
+            any(getattr(axis, key) for axis in (row, col, table.defaults))
+            for row in table.rows
+            for col in table.columns
+        )
+        if not all(stated):
+            raise UserError(f"table {path}: there are cells without a {key}: state it for rows, columns or all")

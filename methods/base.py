@@ -79,7 +79,8 @@ class Method(nn.Module):
     Attributes:
         title: the method's name in tables.
         citation: authors, title, venue and year.
-        revision: raise it when a change of the code changes results; it is part of every id.
+        revision: raise it when a change of the code changes results; it is part of every id. 0 is a draft: the code
+            itself is part of its ids, as it is of all methods outside the project, so that no result outlives a change.
         objective: weight of cross-entropy (``ce``) and of this term (``weight``) where a recipe states none.
         variants: short names for sets of options, as in ``srrl[sr]``.
         choices: what an option may be, where that is a few words; others are refused before anything is trained.

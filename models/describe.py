@@ -1,9 +1,15 @@
-"""Measures the registered networks: ``python -m models.describe`` rewrites ``models/networks.csv``."""
+"""Measures the registered networks.
+
+``python -m models.describe`` rewrites ``models/networks.csv``; ``python -m models.describe FILE`` prints the lines of
+the networks that one file registers.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.features import Network
-from models.registry import create, made_for, names
+from models.registry import create, made_for, names_of
 
 NETWORKS_CSV = Path(__file__).with_name("networks.csv")
 COLUMNS = ("name", "family", "params", "macs", "in_size", "classes", "taps", "map")
@@ -57,13 +63,21 @@ def row(name: str) -> dict[str, str | int]:
     }
 
 
-def describe() -> str:
-    """The content of ``networks.csv``: all registered networks, measured."""
+def describe(place: Path = NETWORKS_CSV.parent) -> str:
+    """The content of ``networks.csv``: all networks of this folder, or those that one file registers, measured."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row(name) for name in names())
+    writer.writerows(map(row, names_of(place)))
     return text.getvalue()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Rewrite ``networks.csv``, or print the lines of the networks that a file registers."""
+    if arguments:
+        sys.stdout.write(describe(Path(arguments[0]).resolve()))
+    else:
+        NETWORKS_CSV.write_text(describe(), encoding="utf-8")
 
 
 def _text(shape: tuple[int, int, int]) -> str:
@@ -71,4 +85,4 @@ def _text(shape: tuple[int, int, int]) -> str:
 
 
 if __name__ == "__main__":
-    NETWORKS_CSV.write_text(describe(), encoding="utf-8")
+    main(sys.argv[1:])

@@ -1,7 +1,7 @@
 """Finds the families of ``models/`` and builds their networks by name.
 
-A family is one file in this folder. It decorates its builder with ``register`` and is found from then on: nothing else
-lists it.
+A family is one file in this folder, or one that ``models.plugins`` names. It decorates its builder with ``register``
+and is found from then on: nothing else lists it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,6 +17,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
+from models import plugins
 from models.features import Network
 
 
@@ -125,6 +127,14 @@ def names(pattern: str = "*") -> list[str]:
     return sorted(name for name in _by_name if fnmatchcase(name, pattern))
 
 
+def names_of(place: Path) -> list[str]:
+    """The names that a file registers, or all files of a folder, sorted."""
+    _discover()
+    modules = {name: sys.modules[entry.build.__module__] for name, entry in _by_name.items()}
+    files = {name: Path(str(module.__file__)).resolve() for name, module in modules.items()}
+    return sorted(name for name, file in files.items() if place.resolve() in (file, file.parent))
+
+
 def made_for(name: str) -> Images:
     """The images that a network is made for.
 
@@ -171,7 +181,14 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"unknown network '{name}': {hint}"
 
 
-@cache
 def _discover() -> None:
+    _discover_families()
+    for path in plugins.files():
+        if plugins.registers(path):
+            plugins.load_file(path)
+
+
+@cache
+def _discover_families() -> None:
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{__package__}.{module.name}")

@@ -1,10 +1,23 @@
 """Data sets by name, in one canonical order, and the batch stream on the device.
 
-A data set is one file of this folder that assigns ``SOURCES``; nothing else has to be edited. What is exported here
-does not import torch; ``stream``, ``augment``, ``filestream`` and ``decoders`` do.
+A data set is one file that assigns ``SOURCES``, of this folder or of one's own (``--plugin FILE``); nothing else has to
+be edited. `image_folder` and `parquet_files` make what it assigns. What is exported here does not import torch;
+``stream``, ``augment``, ``filestream`` and ``decoders`` do.
 """
 
 from benchmark.data.dataset import Dataset, DatasetInfo, FileDataset, Split
-from benchmark.data.registry import describe, load, names
+from benchmark.data.own import image_folder, parquet_files
+from benchmark.data.registry import code_of, describe, load, names
 
-__all__ = ["Dataset", "DatasetInfo", "FileDataset", "Split", "describe", "load", "names"]
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "FileDataset",
+    "Split",
+    "code_of",
+    "describe",
+    "image_folder",
+    "load",
+    "names",
+    "parquet_files",
+]

@@ -95,14 +95,19 @@ def training_pixels(image: Image.Image, crops: Crops, draws: Sequence[float]) ->
 
 def test_pixels(image: Image.Image, crops: Crops) -> npt.NDArray[np.uint8]:
     """The centre of an image whose shorter side is brought to ``crops.resize`` pixels: uint8 (size, size, 3)."""
+    return central_pixels(image, crops.resize, crops.size)
+
+
+def central_pixels(image: Image.Image, resize: int, size: int) -> npt.NDArray[np.uint8]:
+    """The centre of an image whose shorter side is brought to ``resize`` pixels: uint8 (size, size, 3)."""
     from PIL import Image
 
     width, height = image.size
     short = min(width, height)
-    sides = [crops.resize if side == short else int(crops.resize * side / short) for side in (width, height)]
-    left, top = (round((side - crops.size) / 2) for side in sides)
+    sides = [resize if side == short else int(resize * side / short) for side in (width, height)]
+    left, top = (round((side - size) / 2) for side in sides)
     resized = image.resize((sides[0], sides[1]), Image.Resampling.BILINEAR)
-    return np.asarray(resized.crop((left, top, left + crops.size, top + crops.size)))
+    return np.asarray(resized.crop((left, top, left + size, top + size)))
 
 
 def crop_box(width: int, height: int, scale: tuple[float, float], draws: Sequence[float]) -> tuple[int, int, int, int]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from benchmark.data.cache import one_line
 from benchmark.data.dataset import Announce, DatasetInfo, Split
-from benchmark.data.images import decode
+from benchmark.data.images import central_pixels, decode
 from benchmark.data.index import cpus
 from benchmark.errors import UserError
 
@@ -39,7 +39,9 @@ class Columns:
     label: tuple[str, ...]
 
 
-def read_split(paths: Sequence[Path], columns: Columns, info: DatasetInfo, announce: Announce) -> Split:
+def read_split(
+    paths: Sequence[Path], columns: Columns, info: DatasetInfo, announce: Announce, *, fit: bool = False
+) -> Split:
     """Reads and decodes all rows of some Parquet files, in file order.
 
     Args:
@@ -47,6 +49,7 @@ def read_split(paths: Sequence[Path], columns: Columns, info: DatasetInfo, annou
         columns: what their columns are called.
         info: the size that every image must have, and the number of classes.
         announce: called with a line of progress now and then.
+        fit: whether images of another size are brought to that one: the shorter side resized, the centre kept.
 
     Raises:
         UserError: a file is unreadable, lacks a column, or holds a row that is no image of this data set.
@@ -60,7 +63,7 @@ def read_split(paths: Sequence[Path], columns: Columns, info: DatasetInfo, annou
             for row, cells, part in batches(path, columns, _BATCH):
                 stop = done + len(part)
                 labels[done:stop] = checked_labels(path, row, part, info.num_classes)
-                _decode(pool, path, row, cells, images[done:stop])
+                _decode(pool, path, row, cells, images[done:stop], fit=fit)
                 done = stop
                 announce(f"{info.name}: decoded {done:,} of {total:,} images ({path.name})")
     return Split(images, labels)
@@ -170,20 +173,21 @@ def checked_labels(path: Path, row: int, labels: npt.NDArray[np.int64], num_clas
 
 
 def _decode(
-    pool: ThreadPoolExecutor, path: Path, row: int, cells: list[bytes | None], out: npt.NDArray[np.uint8]
+    pool: ThreadPoolExecutor, path: Path, row: int, cells: list[bytes | None], out: npt.NDArray[np.uint8], *, fit: bool
 ) -> None:
     def decode_chunk(start: int) -> None:
         for position in range(start, min(start + _CHUNK, len(cells))):
-            out[position] = _image(f"{path}: row {row + position}", cells[position], out.shape[1])
+            out[position] = _image(f"{path}: row {row + position}", cells[position], out.shape[1], fit=fit)
 
     for _ in pool.map(decode_chunk, range(0, len(cells), _CHUNK)):
         pass  # taking the results raises what a thread raised
 
 
-def _image(where: str, cell: bytes | None, size: int) -> npt.NDArray[Any]:
+def _image(where: str, cell: bytes | None, size: int, *, fit: bool) -> npt.NDArray[Any]:
     if cell is None:
         raise UserError(f"{where} holds no image bytes")
-    pixels = np.asarray(decode(where, cell))
+    image = decode(where, cell)
+    pixels = central_pixels(image, size, size) if fit else np.asarray(image)
     if pixels.shape[:2] != (size, size):
         raise UserError(f"{where}: the image is {pixels.shape[1]}x{pixels.shape[0]}, it must be {size}x{size}")
     return pixels

@@ -1,14 +1,20 @@
-"""Data sets by name, found in the files of this folder."""
+"""Data sets by name, found in the files of this folder and in those of one's own that ``benchmark.plugins`` knows."""
 
 from __future__ import annotations
 
 import logging
 import re
+import sys
+import traceback
 from functools import cache
+from hashlib import sha256
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
-from benchmark.data.cache import Stored, stored
+from benchmark import plugins
+from benchmark.data.cache import Stored, one_line, stored
 from benchmark.data.dataset import (
     Announce,
     Dataset,
@@ -22,7 +28,7 @@ from benchmark.data.dataset import (
     fingerprint,
 )
 from benchmark.data.index import open_index
-from benchmark.errors import unknown
+from benchmark.errors import UserError, unknown
 
 # Looked for in the text, because importing every file of the folder would import torch.
 _DECLARES_SOURCES = re.compile(r"^SOURCES\b", re.MULTILINE)
@@ -33,6 +39,15 @@ _log = logging.getLogger(__name__)
 def names() -> list[str]:
     """Names of all data sets, sorted."""
     return sorted(_sources())
+
+
+def code_of(name: str) -> str:
+    """SHA-256 of the code that states a data set of one's own; empty for all others.
+
+    Raises:
+        UserError: a file of one's own cannot be used.
+    """
+    return next((file.code for file in plugins.found().datasets if name in _own(file)), "")
 
 
 def describe(name: str) -> DatasetInfo:
@@ -83,9 +98,49 @@ def _source(name: str) -> Source:
     return _sources()[name]
 
 
-@cache
 def _sources() -> dict[str, Source]:
+    return _all_sources(plugins.listed())
+
+
+@cache
+def _all_sources(_plugins: str) -> dict[str, Source]:
     files = sorted(Path(__file__).parent.glob("*.py"))
-    declaring = [path.stem for path in files if _DECLARES_SOURCES.search(path.read_text(encoding="utf-8"))]
-    modules = [import_module(f"{__package__}.{stem}") for stem in declaring]
-    return {source.info.name: source for module in modules for source in module.SOURCES}
+    declaring = [path for path in files if _DECLARES_SOURCES.search(path.read_text(encoding="utf-8"))]
+    modules = {path: import_module(f"{__package__}.{path.stem}") for path in declaring}
+    inside = {path: {source.info.name: source for source in module.SOURCES} for path, module in modules.items()}
+    own = {file.path: _own(file) for file in plugins.found().datasets}
+    known: dict[str, Source] = {}
+    places: dict[str, Path] = {}
+    for path, sources in (inside | own).items():
+        for name in sources:
+            if other := places.get(name):
+                raise UserError(f"data set '{name}' of {path}: {other} has one of that name, too: choose another name")
+            places[name] = path
+        known |= sources
+    return known
+
+
+@cache
+def _own(file: plugins.OwnFile) -> dict[str, Source]:
+    """The data sets of a file of one's own."""
+    sources = getattr(_loaded(file.path), "SOURCES", None)
+    if not isinstance(sources, list | tuple) or not all(isinstance(source, Source) for source in sources):
+        raise UserError(f"{file.path}: SOURCES must be a tuple of data sets, as in SOURCES = (image_folder(...),)")
+    return {source.info.name: source for source in sources}
+
+
+def _loaded(path: Path) -> ModuleType:
+    """A file of one's own as a module."""
+    spec = spec_from_file_location(f"srrl_bench_data_{sha256(str(path).encode()).hexdigest()[:12]}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        place = f"{path}:{lines[-1]}" if lines else f"{path}"
+        raise UserError(f"{place}: the file cannot be run ({type(error).__name__}: {one_line(error)})") from error
+    return module

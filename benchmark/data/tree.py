@@ -18,7 +18,14 @@ _SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 _CHUNK = 2_000  # images a task reads
 
 
-class _File(NamedTuple):
+class File(NamedTuple):
+    """An image of a tree.
+
+    Attributes:
+        path: below the tree's folder.
+        label: the position of its class among the sorted classes.
+    """
+
     path: str
     label: int
 
@@ -37,6 +44,22 @@ def find_tree(info: DatasetInfo, folder: Path, splits: tuple[str, str], announce
     Raises:
         UserError: a folder is missing or there are too few or too many classes.
     """
+    classes = checked_classes(info, folder, splits)
+    folders = [folder / split / name for split in splits for name in _classes(folder / split)]
+
+    def list_both(_copies: Path) -> tuple[Listing, Listing]:
+        one = partial(_list_split, info, folder, classes=classes, announce=announce)
+        return one(splits[0]), one(splits[1])
+
+    return FoundFiles(list_both, state_key([folder / split for split in splits] + folders), folder, copied=False)
+
+
+def checked_classes(info: DatasetInfo, folder: Path, splits: tuple[str, str]) -> list[str]:
+    """The sorted names of the classes.
+
+    Raises:
+        UserError: a folder is missing or there are too few or too many classes.
+    """
     for split in splits:
         if not (folder / split).is_dir():
             raise UserError(f"{folder}: the folder {split}/ is missing beside the other split's: add it")
@@ -46,13 +69,7 @@ def find_tree(info: DatasetInfo, folder: Path, splits: tuple[str, str], announce
             f"{folder / splits[0]}: {len(classes):,} class folders, there must be {info.num_classes:,}: a label is the "
             "position in the sorted list of all classes, so even an empty folder counts"
         )
-    folders = [folder / split / name for split in splits for name in _classes(folder / split)]
-
-    def list_both(_copies: Path) -> tuple[Listing, Listing]:
-        one = partial(_list_split, info, folder, classes=classes, announce=announce)
-        return one(splits[0]), one(splits[1])
-
-    return FoundFiles(list_both, state_key([folder / split for split in splits] + folders), folder, copied=False)
+    return classes
 
 
 def _classes(folder: Path) -> list[str]:
@@ -64,20 +81,30 @@ def _classes(folder: Path) -> list[str]:
 
 
 def _list_split(info: DatasetInfo, folder: Path, split: str, *, classes: Sequence[str], announce: Announce) -> Listing:
-    labels = {name: label for label, name in enumerate(classes)}
-    files: list[_File] = []
-    for name in _classes(folder / split):
-        if name not in labels:
-            raise UserError(f"{folder / split / name}: no class of the training images is called so")
-        files += [_File(path, labels[name]) for path in _images(folder, f"{split}/{name}")]
-    if not files:
-        raise UserError(f"{folder / split}: no images: put one folder a class there, with files {', '.join(_SUFFIXES)}")
+    files = images_of(folder, split, classes)
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     parts: list[Listing] = []
     for part in in_parallel(lambda chunk: listing([_row(folder, file) for file in chunk]), chunks):
         parts.append(part)
         announce(f"{info.name}: listed {sum(len(part.labels) for part in parts):,} of {len(files):,} images ({split})")
     return joined(parts)
+
+
+def images_of(folder: Path, split: str, classes: Sequence[str]) -> list[File]:
+    """The images of a split in any order.
+
+    Raises:
+        UserError: there are none, or some of no class of the training images.
+    """
+    labels = {name: label for label, name in enumerate(classes)}
+    files: list[File] = []
+    for name in _classes(folder / split):
+        if name not in labels:
+            raise UserError(f"{folder / split / name}: no class of the training images is called so")
+        files += [File(path, labels[name]) for path in _images(folder, f"{split}/{name}")]
+    if not files:
+        raise UserError(f"{folder / split}: no images: put one folder a class there, with files {', '.join(_SUFFIXES)}")
+    return files
 
 
 def _images(folder: Path, inner: str) -> list[str]:
@@ -88,7 +115,7 @@ def _images(folder: Path, inner: str) -> list[str]:
         raise UserError(f"{folder / inner}: cannot be read ({one_line(error)})") from error
 
 
-def _row(folder: Path, file: _File) -> Row:
+def _row(folder: Path, file: File) -> Row:
     try:
         content = (folder / file.path).read_bytes()
     except OSError as error:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import methods
+from benchmark import catalog
+from benchmark.errors import UserError
 from benchmark.objectives import Objective, Term
 from benchmark.training.precision import compute_in
 from benchmark.training.randomness import seeded
@@ -70,9 +72,16 @@ class ObjectiveLoss(nn.Module):
 
 
 def build_method(term: Term, pair: Pair, seed: int, precision: str = "fp32") -> Method:
-    """A term's method, its initial parameters drawn for its name and the seed, its modules in a network's precision."""
+    """A term's method, its initial parameters drawn for its name and the seed, its modules in a network's precision.
+
+    Raises:
+        UserError: the method's code is no longer what the term's says.
+    """
+    kind = methods.load(term.name)
+    if term.sha256 and term.sha256 != (info := catalog.method(term.name)).code:
+        raise UserError(f"{info.path} changed after the plan was made: run the command again")
     with seeded("method", term.name, seed):
-        method = methods.load(term.name)(pair, **term.options)
+        method = kind(pair, **term.options)
     compute_in(precision, method)
     return method
 

@@ -27,6 +27,7 @@ from benchmark.training.steps import REHEARSALS, CudaGraphs
 from benchmark.training.views import Teacher, View
 from benchmark.training.weights import new_network
 from methods import Batch, Pair
+from models import Shapes
 
 Action = Callable[[View], None]
 WARM_UP, TIMED = 2, 10
@@ -59,10 +60,10 @@ def measured(task: Task, device: torch.device) -> dict[Step, float]:
     recipe, own = job.recipe, costs.step_of(job)
     set_matmul_precision(recipe.precision)
     images = max(2, round(recipe.batch_size * task.share))
-    batch = _batch(job, images, device)
+    batch = random_batch(job, images, device)
     teacher = Teacher(new_network(job.teacher_job, device), recipe.precision) if job.teacher_job else None
     member = trainees.member(job, device, _no_weights)
-    member.equip(_pair(job, member.network.shapes() if member.network else None, teacher))
+    member.equip(pair_of(job, member.network.shapes() if member.network else None, teacher))
     member.begin_epoch()
 
     def view() -> View:
@@ -124,7 +125,8 @@ def _recorded(action: Action, view: Callable[[], View], generators: Sequence[tor
     return lambda _: replay()
 
 
-def _batch(job: Job, images: int, device: torch.device) -> Batch:
+def random_batch(job: Job, images: int, device: torch.device) -> Batch:
+    """Random images of the size of the job's, with labels."""
     draws = torch.Generator().manual_seed(0)
     info = describe(job.recipe.dataset)
     size = job.recipe.crop_size or job.recipe.resize or info.image_size
@@ -139,7 +141,14 @@ def _batch(job: Job, images: int, device: torch.device) -> Batch:
     )
 
 
-def _pair(job: Job, student: Any, teacher: Teacher | None) -> Pair | None:
+def pair_of(job: Job, student: Shapes | None, teacher: Teacher | None) -> Pair | None:
+    """The job's pair without its data: made-up labels, as many as there are; None where there is no teacher.
+
+    Args:
+        job: a run or a first stage.
+        student: None where the teacher is its own student.
+        teacher: of the job.
+    """
     if teacher is None:
         return None
     info, shapes = describe(job.recipe.dataset), teacher.network.shapes()

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from benchmark import catalog
 from benchmark.canonical import canonical_json
 from benchmark.data import describe
 from benchmark.errors import UserError
@@ -22,11 +23,22 @@ from models import Network, create
 
 
 def new_network(job: Job, device: torch.device) -> Network:
-    """The job's network on a device, in channels-last memory; its initial weights depend on network and seed only."""
+    """The job's network on a device, in channels-last memory; its initial weights depend on network and seed only.
+
+    Raises:
+        UserError: the code of a draft is no longer what the job's id says.
+    """
     recipe, num_classes = job.recipe, describe(job.recipe.dataset).num_classes
     with seeded("weights", job.network, recipe.width, recipe.in_size, num_classes, job.seed):
         network = create(job.network, num_classes, recipe.in_size, recipe.width)
+    _check_code(job)
     return network.to(device).to(memory_format=torch.channels_last)
+
+
+def _check_code(job: Job) -> None:
+    planned, known = job.spec.get("code", {}).get("network"), catalog.networks().get(job.network)
+    if planned is not None and (known is None or known.code != planned):
+        raise UserError(f"the file of network {job.network} changed after the plan was made: run the command again")
 
 
 def save_weights(network: nn.Module, path: Path, job: Job) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark import cli, costs, tables
+from benchmark import cli, costs, devices, tables
 from benchmark.book import Book
 from benchmark.executors.local import LocalExecutor, Outcome
 from benchmark.layers import load_profile
@@ -224,8 +224,9 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         (["--table", "6", "--methods", "ab+fsp"], "cannot be summed"),
         (["--table", "6", "--teacher", "wrn-40-4"], "NETWORK=FILE"),
         (["--table", "6", "--teacher", "wrn-40-4=gone.pt"], "there is no file gone.pt"),
-        (["--table", "6", "--json"], "--json is a form of the plan: add --plan"),
-        (["--table", "6", "--brief"], "--brief is a form of the plan: add --plan"),
+        (["--table", "6", "--json"], "--json is a form of --plan: add --plan"),
+        (["--table", "6", "--brief"], "--brief is a form of --plan: add --plan"),
+        (["--table", "6", "--check"], "--check is a form of --render: add --render"),
         (["--table", "6", "--set", "epoch=3"], "did you mean 'epochs'?"),
         (["--table", "6", "--set", "epochs"], "KEY=VALUE"),
         (["--table", "6", "--set", "epochs=-1"], "whole number above 0"),
@@ -332,6 +333,7 @@ def test_status_counts(command, fill):
     fill(2)
     shown = command("--status", *ONE_PAIR)
     assert "table 6: 2 of 3 jobs done, 0 failed, 1 to do" in shown.out
+    assert "\nleaderboard: 0 of " in command("--status").out
 
 
 @pytest.mark.parametrize(
@@ -378,7 +380,7 @@ def test_changes_live_apart_and_are_named(command, tmp_path):
 def test_profile_and_its_reason_come_first(command, monkeypatch):
     assert command("--table", "6", "--plan").out.startswith("profile digits (")
     for count, name in ((0, "digits"), (1, "paper")):
-        monkeypatch.setattr(cli.devices, "cuda_devices", lambda count=count: count)
+        monkeypatch.setattr(devices, "cuda_devices", lambda count=count: count)
         line = command("--table", "6", "--render", profile=None).out.splitlines()[0]
         assert line.startswith(f"profile {name} (")
         assert "CUDA device" in line

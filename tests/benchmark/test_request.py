@@ -45,7 +45,10 @@ ALL_TABLES = [f"table{number:02d}" for number in range(1, 13)]
         (["--table", "6", "--figure", "all"], ["table06", "figure02"]),
         (["--table", "all"], [*ALL_TABLES, "figure02"]),
         (["--table", "all", "--figure", "2"], [*ALL_TABLES, "figure02"]),
-        ([], [*ALL_TABLES, "figure02"]),
+        (["--leaderboard"], ["leaderboard"]),
+        (["--leaderboard", "--methods", "kd"], ["leaderboard"]),
+        (["--table", "all", "--leaderboard"], [*ALL_TABLES, "figure02", "leaderboard"]),
+        ([], [*ALL_TABLES, "figure02", "leaderboard"]),
     ],
 )
 def test_tables_and_figures(words, stems, request_for):
@@ -254,9 +257,9 @@ class TestEverything:
     def test_whole_tables_keep_the_seeds_that_there_are(self, asked, there, expected, request_for):
         chosen = request_for(*self.TABLE, asked)
         self.finish(chosen, *there)
-        plan, seeds = chosen.everything()
+        [(table, plan, seeds)] = chosen.everything()
         assert list(seeds) == expected
-        assert list(plan.tables) == [tables.load("9")]
+        assert table == tables.load("9")
         cells = [cell for cell in tables.load("9").cells() if cell.method != tables.TEACHER]
         assert all([job.seed for job in plan.cells[cell.name]] == expected for cell in cells)
 
@@ -264,4 +267,12 @@ class TestEverything:
         chosen = request_for(*self.TABLE, "3,")
         teacher = chosen.book.teacher(Teacher("C100", "wrn-40-4"))
         chosen.store.write(teacher, "done", {"device": "cpu"}, metrics={"last": {"top1": 90.0}})
-        assert list(chosen.everything()[1]) == [3]
+        [(_, _, seeds)] = chosen.everything()
+        assert list(seeds) == [3]
+
+    def test_a_table_s_seeds_are_its_own(self, request_for):
+        self.finish(request_for(*self.TABLE, "1"), 0, 1, 2)
+        chosen = request_for("--table", "all", "--seeds", "1")
+        seeds = {table.stem: list(seeds) for table, _, seeds in chosen.everything()}
+        assert seeds["table09"] == seeds["table06"] == [0, 1, 2]  # they share that run
+        assert seeds["table05"] == seeds["table11"] == [0]

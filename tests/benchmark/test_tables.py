@@ -317,10 +317,58 @@ def test_what_a_row_does_not_print_is_none(tmp_path):
     path.write_text(
         "{title: T, recipe: C100, heads: [Pair], metric: top1,"
         " columns: [{label: A, method: kd}, {label: B, method: at}],"
-        " rows: [{label: R, pair: 'a:b', paper: [1]}, {label: S, pair: 'c:d'}]}"
+        " rows: [{label: R, pair: 'vgg13:vgg8', paper: [1]}, {label: S, pair: 'resnet56:resnet20'}]}"
     )
     assert [cell.paper for cell in tables.read(path).cells()] == [1, None, None, None]
     assert [cell.paper for cell in tables.read(path).select(["at"], None).cells()] == [None, None]
+
+
+OWN = """
+title: Two sizes of one family
+recipe: C100
+metric: top1
+columns: [{label: Student, method: student}, {label: KD, method: kd}, {label: Teacher, role: teacher}]
+rows: [{label: vgg13 -> vgg8, pair: "vgg13:vgg8"}]
+"""
+
+
+def test_one_s_own_table_is_a_file_anywhere(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN)
+    table = tables.load(str(path))
+    assert (table.kind, table.number, table.spoken, table.stem) == ("table", "mine", "table mine", "mine")
+    assert [cell.name for cell in table.cells()] == [
+        f"mine/vgg13:vgg8/{run}/top1" for run in ("student", "kd", "teacher")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("title: Two sizes of one family", "", "it lacks 'title'"),
+        ("metric: top1", "metrics: top1", "unknown key of the table in .*'metrics': did you mean 'metric'"),
+        ("metric: top1", "", "there are cells without a metric"),
+        ("metric: top1", "metric: top2", "unknown metric 'top2'"),
+        ('pair: "vgg13:vgg8"', "", "there are cells without a pair"),
+        ('pair: "vgg13:vgg8"', "pair: vgg8", "'vgg8' is no pair: write TEACHER:STUDENT"),
+        ('pair: "vgg13:vgg8"', 'pair: "vgg13:vgg88"', "unknown network in .*'vgg88': did you mean 'vgg8'"),
+        ("label: KD, method", "label: KD, methd", "unknown key of a column in .*'methd': did you mean 'method'"),
+        ("{label: KD, method: kd}", "{method: kd}", "a column lacks its label"),
+        ("recipe: C100", "recipe: [C100", "cannot be read"),
+        (OWN, "mine", "it has to name title, recipe, rows, columns"),
+    ],
+)
+def test_a_faulty_table_is_named(old, new, says, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN.replace(old, new))
+    with pytest.raises(UserError, match=says) as caught:
+        tables.load(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_s_file_that_is_not_there_is_named():
+    with pytest.raises(UserError, match=r"table gone.yaml: cannot be read"):
+        tables.load("gone.yaml")
 
 
 def test_methods_may_be_rows():

@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import methods
-from benchmark import catalog
+from benchmark import catalog, literals
 from benchmark.objectives import checked_options
 from models import Features
 
@@ -215,7 +215,7 @@ def test_waiting_is_noticed():
 def test_literals_read_from_the_file_are_those_of_the_class(name):
     method, info = methods.load(name), catalog.methods()[name]
     parameters = inspect.signature(method).parameters.values()
-    for literal in catalog._DECLARED:
+    for literal in literals.DECLARED:
         assert getattr(info, literal) == getattr(method, literal)
     assert info.options == {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
     assert [each.name for each in parameters if each.kind is not each.KEYWORD_ONLY] == ["pair"]

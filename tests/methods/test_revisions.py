@@ -1,6 +1,7 @@
 """A method whose code changes must raise its ``revision``, or old results would pass for those of the new code.
 
-``revisions.json`` holds, for every method, its revision and the code of its file and of the helpers that it imports.
+``revisions.json`` holds, for every method, its revision and the code of its file and of the helpers that it imports. A
+draft (revision 0) has no entry: its code is part of its ids.
 Run as a script, this file brings it up to date::
 
     python tests/methods/test_revisions.py                  # after a revision was raised, or for a new method
@@ -18,7 +19,8 @@ import pytest
 # A script finds its own folder, not the repository's.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmark import catalog
+from benchmark import catalog, syntax
+from benchmark.literals import DRAFT
 
 FOLDER = catalog.ROOT / "methods"
 RECORDED = Path(__file__).with_name("revisions.json")
@@ -67,7 +69,7 @@ def recorded_entries(path=RECORDED):
 
 
 def code(path):
-    return catalog._code_hash(ast.parse(path.read_text(encoding="utf-8")))
+    return syntax.code_hash(syntax.parsed(path))
 
 
 def changed(old, new):
@@ -80,7 +82,7 @@ def complaint(name, old, new):
     if new is None:
         return f"'{name}' is in {RECORDED.name} but no longer in methods/: run `{COMMAND}`"
     if old is None:
-        return f"'{name}' is not in {RECORDED.name} yet: run `{COMMAND}`"
+        return None if new["revision"] == DRAFT else f"'{name}' is not in {RECORDED.name} yet: run `{COMMAND}`"
     if old == new:
         return None
     if new["revision"] > old["revision"]:
@@ -110,7 +112,8 @@ def refresh(arguments, recorded=RECORDED, folder=FOLDER):
     old, new = recorded_entries(recorded), current(folder)
     complaints = [] if options.same_results else refused(old, new)
     if not complaints:
-        recorded.write_text(json.dumps(new, indent=1) + "\n", encoding="utf-8")
+        settled = {name: entry for name, entry in new.items() if entry["revision"] != DRAFT}
+        recorded.write_text(json.dumps(settled, indent=1) + "\n", encoding="utf-8")
     sys.stderr.writelines(f"{text}\n" for text in complaints)
     return len(complaints)
 
@@ -156,6 +159,19 @@ def test_refresh_refuses_changed_code_of_the_same_or_a_lower_revision(write, cap
     assert write.refresh() == 1
     write(2, 2)
     assert write.refresh() == 0
+
+
+def test_a_draft_needs_no_entry_until_it_is_settled(write, tmp_path):
+    (tmp_path / "revisions.json").write_text("{}", encoding="utf-8")
+    write(0, 2)
+    draft = current(tmp_path)["example"]
+    assert complaint("example", None, draft) is None
+    assert write.refresh() == 0
+    assert recorded_entries(tmp_path / "revisions.json") == {}
+    write(1, 2)
+    assert COMMAND in complaint("example", None, current(tmp_path)["example"])
+    assert write.refresh() == 0
+    assert recorded_entries(tmp_path / "revisions.json")["example"]["revision"] == 1
 
 
 def test_refresh_refuses_a_changed_helper(write, capsys):

@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from benchmark import catalog
+from benchmark import catalog, syntax
 from benchmark.analysis import measures
 
 RECORDED = Path(__file__).with_name("revisions.json")
@@ -24,7 +24,7 @@ def current():
     folder = catalog.ROOT / "benchmark" / "analysis"
     trees = {name: ast.parse((folder / f"{name}.py").read_text(encoding="utf-8")) for name in measures()}
     return {
-        name: {"revision": info.revision, "code": catalog._code_hash(trees[name])} for name, info in measures().items()
+        name: {"revision": info.revision, "code": syntax.code_hash(trees[name])} for name, info in measures().items()
     }
 
 

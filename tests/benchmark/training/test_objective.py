@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
 
-from benchmark.training.objective import ObjectiveLoss
+from benchmark.errors import UserError
+from benchmark.training.objective import ObjectiveLoss, build_method
 from benchmark.training.views import Teacher, View
 from benchmark.training.weights import new_network
 from methods import Batch, Pair
@@ -70,3 +73,11 @@ def test_teacher_is_no_part_of_the_loss(bench, teacher_job):
 def test_distillation_needs_a_teacher(make_job):
     with pytest.raises(ValueError, match="kd needs a teacher"):
         ObjectiveLoss(make_job("kd").objective, None, 0)
+
+
+def test_code_that_is_no_longer_the_planned_one_is_not_trained(make_job, bench):
+    pair = bench("kd")[0].terms["kd"].pair
+    (term,) = make_job("kd").objective.terms
+    with pytest.raises(UserError, match=r"methods/kd.py changed after the plan was made: run the command again"):
+        build_method(replace(term, sha256="of other code"), pair, 0)
+    assert build_method(term, pair, 0).title == "KD"

@@ -1,8 +1,10 @@
 import hashlib
+from dataclasses import replace
 
 import pytest
 import torch
 
+from benchmark import catalog
 from benchmark.errors import UserError
 from benchmark.training.weights import load_weights, new_network, save_weights
 
@@ -77,3 +79,15 @@ def test_weights_of_another_run_or_none_are_refused(make_job, tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match="cannot be read"):
         load_weights(network, path, job)
+
+
+def test_a_network_whose_code_is_no_longer_the_planned_one_is_not_built(job, monkeypatch):
+    info = replace(catalog.networks()["wrn-16-2"], name=job.network, code="planned")
+    known = {job.network: info}
+    monkeypatch.setattr(catalog, "networks", lambda: known)
+    planned = replace(job)
+    assert planned.spec["code"] == {"network": "planned"}
+    new_network(planned, CPU)
+    known[job.network] = replace(info, code="edited")
+    with pytest.raises(UserError, match=f"the file of network {job.network} changed after the plan was made"):
+        new_network(planned, CPU)

@@ -1,0 +1,216 @@
+"""Methods, networks and data sets of one's own, from files outside the project and from installed packages.
+
+Which files, an environment variable says: so it reaches every process that works for a command, and ``methods`` and
+``models`` read it themselves. Packages state methods as entry points. Nothing is imported here: what a file holds is
+read from its syntax tree.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmark.errors import UserError
+from benchmark.literals import MethodInfo, method_classes, read_method, registered
+from benchmark.syntax import code_of, module_file, parsed
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIABLE = "SRRL_BENCH_PLUGINS"
+"""Names the files, between the signs that separate the folders of PATH; ``models.plugins`` reads it, too."""
+CACHE_VARIABLE = "SRRL_BENCH_CACHE"
+"""Names the folder where what is found out about one's own networks is kept."""
+GROUP = "srrl_bench.methods"
+"""Entry points: a method's name, and its ``package.module`` or ``package.module:Class``."""
+
+_PLAIN = re.compile(r"[a-z][a-z0-9_]*")
+_METHODS = ROOT / "methods"
+# The contract and the search for methods compute nothing.
+_APART = (_METHODS / "base.py", _METHODS / "__init__.py")
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """A file with networks or a data set.
+
+    Attributes:
+        path: the file.
+        code: SHA-256 of its code.
+        names: of the networks; none of a data set, which only the file itself knows.
+    """
+
+    path: Path
+    code: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is outside the project.
+
+    Attributes:
+        methods: with the code of their files.
+        networks: files that register some.
+        datasets: files that assign ``SOURCES``.
+        problems: entry points that cannot be used, as sentences.
+    """
+
+    methods: tuple[MethodInfo, ...]
+    networks: tuple[OwnFile, ...]
+    datasets: tuple[OwnFile, ...]
+    problems: tuple[str, ...]
+
+
+def use(paths: Sequence[Path | str], cache_dir: Path | None = None) -> None:
+    """Make files known to this process and all that it starts, besides those that the environment names.
+
+    Args:
+        paths: Python files, each with a method, with networks or with data sets.
+        cache_dir: where what is found out about networks is kept; None for the default.
+
+    Raises:
+        UserError: a file is not there, cannot be read or holds nothing of these.
+    """
+    named = [*map(Path, filter(None, listed().split(os.pathsep))), *map(Path, paths)]
+    files = [str(path.expanduser().resolve()) for path in named]
+    if wrong := next((file for file in files if os.pathsep in file), None):
+        raise UserError(f"--plugin {wrong}: the path of a plug-in may not contain '{os.pathsep}'")
+    if files:
+        os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(files))
+    if cache_dir is not None:
+        os.environ[CACHE_VARIABLE] = str(cache_dir.resolve())
+    for problem in found().problems:
+        warnings.warn(problem, stacklevel=2)
+
+
+def listed() -> str:
+    """What the environment variable says: what is remembered of plug-ins is remembered by it."""
+    return os.environ.get(VARIABLE, "")
+
+
+def cache_folder() -> Path:
+    """Where what is found out about one's own networks is kept."""
+    return Path(os.environ.get(CACHE_VARIABLE, ROOT / ".cache"))
+
+
+def found() -> Found:
+    """What there is outside the project.
+
+    Raises:
+        UserError: a file that the environment names cannot be used.
+    """
+    return _found(listed())
+
+
+@cache
+def _found(files: str) -> Found:
+    methods: list[MethodInfo] = []
+    networks: list[OwnFile] = []
+    datasets: list[OwnFile] = []
+    for path in (Path(file).resolve() for file in files.split(os.pathsep) if file):
+        tree = _tree(path)
+        held = _held(path, tree)
+        if held == "a method":
+            methods.append(_method(path))
+        elif held == "networks":
+            networks.append(OwnFile(path, code_of(path, path.stem, {}), registered(tree, path)))
+        else:
+            datasets.append(OwnFile(path, code_of(path, path.stem, {})))
+    installed, problems = _installed()
+    return Found((*methods, *installed), tuple(networks), tuple(datasets), problems)
+
+
+def _tree(path: Path) -> ast.Module:
+    if not path.is_file() or path.suffix != ".py":
+        raise UserError(f"--plugin {path}: there is no such Python file")
+    if any(path.is_relative_to(ROOT / folder) for folder in ("methods", "models", "benchmark")):
+        raise UserError(f"--plugin {path}: what lies there is found by itself: leave the option out")
+    return parsed(path)
+
+
+def _held(path: Path, tree: ast.Module) -> str:
+    """What a file holds."""
+    kinds = {
+        "a method": bool(method_classes(tree)),
+        "networks": bool(registered(tree, path)),
+        "data sets": any(_assigns_sources(node) for node in tree.body),
+    }
+    held = [kind for kind, there in kinds.items() if there]
+    if not held:
+        raise UserError(
+            f"--plugin {path}: it holds no method (a class of Method), no networks (@register on a function) "
+            "and no data sets (SOURCES)"
+        )
+    if len(held) > 1:
+        raise UserError(f"--plugin {path}: it holds {' and '.join(held)}: put each into a file of its own")
+    return held[0]
+
+
+def _assigns_sources(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return any(isinstance(target, ast.Name) and target.id == "SOURCES" for target in targets)
+
+
+def _method(path: Path) -> MethodInfo:
+    info = read_method(path)
+    assert info is not None
+    _check_name(path.stem, f"{path}: rename the file")
+    return replace(info, code=method_code(path, path.stem))
+
+
+def method_code(path: Path, module: str, packages: dict[str, Path] | None = None) -> str:
+    """SHA-256 of what a method's result rests on: its file, what that imports of ``methods`` and of its own package."""
+    return code_of(path, module, {"methods": _METHODS, **(packages or {})}, _APART)
+
+
+def _check_name(name: str, advice: str) -> None:
+    if not _PLAIN.fullmatch(name):
+        raise UserError(f"{advice}: a method's name is made of small letters, digits and _, not '{name}'")
+
+
+@cache
+def _installed() -> tuple[tuple[MethodInfo, ...], tuple[str, ...]]:
+    """Methods of packages, and what is wrong with the others: nobody's command fails for a package that is broken."""
+    methods, problems = [], []
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        try:
+            methods.append(_of_package(point))
+        except UserError as error:
+            package = point.dist.name if point.dist else point.value
+            problems.append(f"method '{point.name}' of the package {package} is left out: {error}")
+    return tuple(methods), tuple(problems)
+
+
+def _of_package(point: EntryPoint) -> MethodInfo:
+    _check_name(point.name, "its entry point must be renamed")
+    top, *rest = point.module.split(".")
+    for folder in _folders(top):
+        path = module_file(folder, rest) if folder.is_dir() else None if rest else folder
+        if path is not None:
+            packages = {top: folder} if folder.is_dir() else {}
+            info = read_method(path, point.name, point.attr or "")
+            if info is None:
+                raise UserError(f"{path} holds no class {point.attr or ''} of Method".replace("  ", " "))
+            return replace(info, code=method_code(path, point.module, packages))
+    raise UserError(f"there is no module {point.module}")
+
+
+def _folders(top: str) -> Iterator[Path]:
+    """Where a package lies, or the file of a single module; found, not imported."""
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return
+    if spec is None:
+        return
+    if spec.submodule_search_locations is not None:
+        yield from map(Path, spec.submodule_search_locations)
+    elif spec.origin and Path(spec.origin).is_file():
+        yield Path(spec.origin)

@@ -1,0 +1,278 @@
+"""A table or figure as data: layout, printed values, and which run makes each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from benchmark import catalog
+from benchmark.errors import UserError
+from benchmark.objectives import STUDENT, parse_method
+
+TEACHER = "teacher"
+_KINDS = ("table", "figure", "leaderboard")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One row or one column: a label and what its cells have in common.
+
+    Attributes:
+        label: as the paper prints it, the CSV's ``row`` or ``column``.
+        pair: ``teacher:student``.
+        method: name of the objective that trains the student.
+        role: ``student``, or ``teacher`` for a cell about the pair's teacher.
+        metric: which number of a record.
+        recipe: name of the recipe of its runs, where it is not the table's.
+        teacher_recipe: name of the recipe of the teacher, where it is not the student's.
+        probe: name of the recipe of a linear probe, for a cell about one on the frozen network of its run.
+        stub: texts under the table's heads, where they do not follow from the label.
+        hidden: written to the CSV only.
+        group: what it has in common with its neighbours, for people.
+    """
+
+    label: str
+    pair: str | None = None
+    method: str | None = None
+    role: str | None = None
+    metric: str | None = None
+    recipe: str | None = None
+    teacher_recipe: str | None = None
+    probe: str | None = None
+    stub: tuple[str, ...] = ()
+    hidden: bool = False
+    group: str = ""
+
+    @property
+    def run(self) -> str | None:
+        """The run that its cells are about, a method's name or ``teacher``; None where the other axis tells."""
+        return TEACHER if self.role == TEACHER else self.method or self.role
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table: a metric over the seeds of one run.
+
+    Attributes:
+        row: position of its row.
+        column: position of its column.
+        teacher: network name of the pair's teacher.
+        student: network name of the pair's student.
+        method: the objective's name, ``teacher`` for a cell about the teacher.
+        metric: which number of a record.
+        recipe: name of the recipe of the student's run.
+        teacher_recipe: name of the recipe of the teacher's run.
+        probe: name of the probe's recipe where the number is that of a linear probe on the run's frozen network.
+        paper: the printed value.
+        name: ``table06/wrn-40-4:wrn-16-2/kd/top1``, with the probe's recipe before the metric where there is one.
+    """
+
+    row: int
+    column: int
+    teacher: str
+    student: str
+    method: str
+    metric: str
+    recipe: str
+    teacher_recipe: str
+    probe: str | None
+    paper: float | None
+    name: str
+
+    @property
+    def applies(self) -> bool:
+        """Whether its method can be used between the two networks, as far as the method's requirements tell."""
+        networks = catalog.networks()
+        pair = networks[self.student], networks[self.teacher]
+        terms = () if self.method == TEACHER else parse_method(self.method).terms
+        return all(catalog.applies(catalog.method(name), *pair) for name, _ in terms)
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A number that the paper prints but that is no cell's: in a caption, or illegible. The notes tell it."""
+
+    row: str
+    column: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the paper, or one figure whose panels are its cells.
+
+    Attributes:
+        name: ``table06``, ``figure02``.
+        title: its caption.
+        recipe: name of the recipe of its runs.
+        heads: headers of the stub columns, filled from the row labels.
+        rows: rows in print order.
+        columns: columns in print order.
+        paper: what the paper prints, by row and column; None where it prints nothing.
+        notes: printed under the table.
+        defaults: what its cells have in common where neither row nor column states it.
+        asides: what the paper prints outside the cells.
+        added: methods that the paper's table does not have.
+        kept: methods that every selection keeps, since the others are measured by them.
+    """
+
+    name: str
+    title: str
+    recipe: str
+    heads: tuple[str, ...]
+    rows: tuple[Axis, ...]
+    columns: tuple[Axis, ...]
+    paper: tuple[tuple[float | None, ...], ...]
+    notes: tuple[str, ...]
+    defaults: Axis
+    asides: tuple[Aside, ...] = ()
+    added: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    @property
+    def stem(self) -> str:
+        """Name of its files: with added methods it is another table than the paper's."""
+        return "+".join((self.name, *self.added))
+
+    @property
+    def kind(self) -> str:
+        """``table``, ``figure`` or ``leaderboard``."""
+        stripped = self.name.rstrip("0123456789")
+        return stripped if stripped in _KINDS else _KINDS[0]
+
+    @property
+    def number(self) -> str:
+        """``6`` of ``table06``; one's own tables are called by their name."""
+        return self.name.removeprefix(self.kind).lstrip("0")
+
+    @property
+    def spoken(self) -> str:
+        """``table 6``, ``figure 2``, ``leaderboard``."""
+        return f"{self.kind} {self.number}".rstrip()
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Every ``teacher:student`` of its cells."""
+        return tuple(dict.fromkeys(f"{cell.teacher}:{cell.student}" for cell in self.cells()))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods of its cells, with ``student`` and ``teacher``."""
+        return tuple(dict.fromkeys(cell.method for cell in self.cells()))
+
+    def cells(self) -> Iterator[Cell]:
+        """All cells, row by row, each once: a pair's parameters may stand in several (hidden) places."""
+        cells: dict[str, Cell] = {}
+        for i, row in enumerate(self.rows):
+            for j, column in enumerate(self.columns):
+                cell = self._cell(i, j, row, column)
+                cells.setdefault(cell.name, cell)
+        yield from cells.values()
+
+    def transposed(self) -> Table:
+        """The same table with rows for columns; its cells keep their names."""
+        paper = tuple(zip(*self.paper, strict=True))
+        return replace(self, rows=self.columns, columns=self.rows, paper=paper)
+
+    def extended(self, methods: Sequence[str] | None) -> Table:
+        """The table with a column (or row) for every named method that it lacks, before the teacher's at its end.
+
+        Raises:
+            UserError: a method is unknown.
+        """
+        if any(row.run for row in self.rows):
+            return self.transposed().extended(methods).transposed()
+        have = {*self.methods, TEACHER}
+        lacking = [parse_method(name) for name in _named(methods or [], self.methods) if name not in have]
+        added = [Axis(label=method.title, method=method.name) for method in lacking]
+        place = 1 + max(j for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden)
+        paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
+        columns = _insert(self.columns, place, added)
+        return replace(self, columns=columns, paper=paper, added=tuple(method.name for method in lacking))
+
+    def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
+        """The part of the table that some methods and pairs make, be they its rows or its columns.
+
+        Args:
+            methods: names or wildcards; a name that the table lacks becomes a column (or row) of it.
+            pairs: ``teacher:student`` patterns.
+
+        Raises:
+            UserError: a name is unknown, a pattern matches nothing or there is none.
+        """
+        for option, patterns in (("--methods", methods), ("--pairs", pairs)):
+            if patterns is not None and not patterns:
+                raise UserError(f"{option} is empty: leave it out to take all of them")
+        methods = [*self.kept, *methods] if methods else methods
+        whole = self.extended(methods)
+        wanted = {*_wanted_methods(methods or ["*"], whole.methods), *_matching_pairs(pairs or ["*"], whole.pairs)}
+        rows, columns = (
+            [i for i, axis in enumerate(axes) if wanted.issuperset(filter(None, (axis.run, axis.pair)))]
+            for axes in (whole.rows, whole.columns)
+        )
+        return replace(
+            whole,
+            rows=tuple(whole.rows[i] for i in rows),
+            columns=tuple(whole.columns[j] for j in columns),
+            paper=tuple(tuple(whole.paper[i][j] for j in columns) for i in rows),
+        )
+
+    def _cell(self, i: int, j: int, row: Axis, column: Axis) -> Cell:
+        def pick(key: str) -> Any:
+            return next((value for axis in (column, row, self.defaults) if (value := getattr(axis, key))), None)
+
+        pair, method, metric, probe = pick("pair"), pick("run") or STUDENT, pick("metric"), pick("probe")
+        teacher, student = pair.split(":")
+        recipe = pick("recipe") or self.recipe
+        return Cell(
+            row=i,
+            column=j,
+            teacher=teacher,
+            student=student,
+            method=method,
+            metric=metric,
+            recipe=recipe,
+            teacher_recipe=pick("teacher_recipe") or recipe,
+            probe=probe,
+            paper=self.paper[i][j],
+            name="/".join(filter(None, (self.name, pair, method, probe, metric))),
+        )
+
+
+def _insert(items: Sequence[Any], place: int, added: Sequence[Any]) -> tuple[Any, ...]:
+    return (*items[:place], *added, *items[place:])
+
+
+def _matching_pairs(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
+    for pattern in patterns:
+        if not any(fnmatchcase(pair, pattern) for pair in known):
+            raise UserError(f"no pair of this table matches '{pattern}' (TEACHER:STUDENT): it has {', '.join(known)}")
+    return {pair for pair in known if any(fnmatchcase(pair, pattern) for pattern in patterns)}
+
+
+def _wanted_methods(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
+    wanted = set(_named(patterns, known))
+    if not wanted.intersection(known):
+        raise _no_method(TEACHER, known)
+    # Whoever asks for a distilled student wants to see its teacher.
+    return wanted if wanted <= {STUDENT, TEACHER} else {*wanted, TEACHER}
+
+
+def _named(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(name for pattern in patterns for name in _matching_methods(pattern, known)))
+
+
+def _matching_methods(pattern: str, known: Sequence[str]) -> list[str]:
+    if "*" not in pattern and "?" not in pattern:
+        return [pattern if pattern == TEACHER else parse_method(pattern).name]
+    found = [name for name in known if fnmatchcase(name, pattern)]
+    if not found:
+        raise _no_method(pattern, known)
+    return found
+
+
+def _no_method(pattern: str, known: Sequence[str]) -> UserError:
+    return UserError(f"no method of this table matches '{pattern}': it has {', '.join(known)}")

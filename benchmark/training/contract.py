@@ -1,0 +1,190 @@
+"""Lets one's own methods and networks take one small batch: the process behind `benchmark.contract`.
+
+``python -m benchmark.training.contract`` reads pickled `Subject`s and writes a line of JSON for each.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.contract import Subject
+from benchmark.jobs import Job
+from benchmark.objectives import Term
+from benchmark.training.objective import build_method
+from benchmark.training.precision import autocast
+from benchmark.training.speeds import pair_of, random_batch
+from benchmark.training.views import Teacher, View
+from benchmark.training.weights import new_network
+from methods import Batch, Method, NotApplicableError, Pair
+from models import Features, Network
+
+IMAGES = 8
+_CPU = torch.device("cpu")
+
+
+class BrokenError(Exception):
+    """Something breaks the contract; the message says what."""
+
+
+def fault_of(subject: Subject) -> str:
+    """What is wrong with a subject, as a line that names its file; empty where it passes."""
+    try:
+        if subject.term is None:
+            _check_network(subject.jobs[0])
+        else:
+            _check_where_it_applies(subject.term, subject.jobs)
+    except BrokenError as error:
+        return f"{subject.title} of {subject.path}: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever one's own code raises
+        lines = traceback.extract_tb(error.__traceback__)
+        own = [frame.lineno for frame in lines if Path(frame.filename).resolve() == subject.path]
+        place = f"{subject.path}:{own[-1]}" if own else f"{subject.path}"
+        words = " ".join(str(error).split())
+        return f"{subject.title} of {place}: {type(error).__name__}: {words}"
+    return ""
+
+
+def _check_where_it_applies(term: Term, jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        try:
+            _Check(term, job).run()
+        except NotApplicableError:
+            continue
+        return
+
+
+def _check_network(job: Job) -> None:
+    network, batch = new_network(job, _CPU).train(), random_batch(job, IMAGES, _CPU)
+    features = _look(network, job, View(batch.images))
+    if not isinstance(features, Features):
+        raise BrokenError("forward gives no models.Features")
+    expected = (IMAGES, network.num_classes)
+    if features.logits.shape != expected:
+        raise BrokenError(f"the logits have shape {tuple(features.logits.shape)}, not {expected}")
+    if features.embedding.shape != (IMAGES, network.classifier.in_features):
+        raise BrokenError("the embedding is not what the classifier takes")
+    if not torch.isfinite(features.logits).all():
+        raise BrokenError("the logits are not finite")
+    if not _moved(features.logits.square().sum(), list(network.parameters())):
+        raise BrokenError("no gradient of the logits reaches the parameters")
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One method on one pair.
+
+    Attributes:
+        term: the method with its options.
+        job: a run that needs it.
+    """
+
+    term: Term
+    job: Job
+
+    def run(self) -> None:
+        """Build the method and take the steps that training would take."""
+        job = self.job
+        assert job.teacher_job is not None
+        torch.manual_seed(0)
+        # Of another seed: a student of the teacher's architecture would begin as its equal, and all losses at zero.
+        other = replace(job.teacher_job, seed=job.teacher_job.seed + job.seed + 1)
+        teacher = Teacher(new_network(other, _CPU), job.recipe.precision)
+        student = new_network(job, _CPU).train()
+        before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
+        batch = replace(random_batch(job, IMAGES, _CPU), generator=torch.Generator().manual_seed(0))
+        pair = pair_of(job, student.shapes(), teacher)
+        assert pair is not None
+        method = self._built(pair)
+        view = View(batch.images, teacher)
+        features = _look(student, job, view).full()
+        seen = view.teacher(train_mode="teacher_in_train_mode" in method.requires)
+        if method.first_stage == "student":
+            self._first_stage(method, features, seen, batch, nn.ModuleList(student.trunk()))
+        elif method.first_stage == "teacher":
+            alone = self._built(replace(pair, student=pair.teacher))
+            self._first_stage(alone, seen, seen, batch, alone.prepared())
+        method.prepared().requires_grad_(requires_grad=False)
+        parts = method(features, seen, batch)
+        if parts or method.first_stage != "student":
+            _check_parts(parts, student, "its loss")
+        after = teacher.network.state_dict()
+        if not all(torch.equal(tensor, after[name]) for name, tensor in before.items()):
+            raise BrokenError("it changes the teacher's weights or statistics")
+        if any(parameter.requires_grad for parameter in teacher.network.parameters()):
+            raise BrokenError("it lets gradients reach the teacher's parameters: the teacher stays frozen")
+
+    def _built(self, pair: Pair) -> Method:
+        method = build_method(self.term, pair, self.job.seed, self.job.recipe.precision)
+        network = pair.teacher_network
+        modules = {id(module) for module in network.modules()}
+        memory = {tensor.data_ptr() for tensor in network.state_dict().values() if tensor.numel()}
+        taken = [name for name, module in method.named_modules() if id(module) in modules]
+        taken += [name for name, tensor in method.state_dict().items() if tensor.data_ptr() in memory]
+        if taken:
+            raise BrokenError(f"'{taken[0]}' is the teacher's own: use it through self.pair.teacher_network instead")
+        return method
+
+    def _first_stage(
+        self, method: Method, student: Features, teacher: Features, batch: Batch, trained: nn.Module
+    ) -> None:
+        _check_parts(method.prepare(student, teacher, batch), trained, "the loss of its first stage")
+
+
+def _look(network: Network, job: Job, view: View) -> Features:
+    with autocast(job.recipe.precision, _CPU):
+        features: Features = network(view.at(network.in_size))
+    return features
+
+
+def _check_parts(parts: Mapping[str, Tensor], trained: nn.Module, what: str) -> None:
+    if not isinstance(parts, Mapping) or not parts:
+        given = "is empty" if isinstance(parts, Mapping) else f"is of type {type(parts).__name__}"
+        raise BrokenError(f"{what} {given}: it must be a dictionary of named scalars, like {{'mine': loss}}")
+    for name, part in parts.items():
+        if not isinstance(name, str):
+            raise BrokenError(f"{what} has a part named {name!r}, which is no text")
+        if not isinstance(part, Tensor) or part.shape != () or not part.is_floating_point():
+            form = f"{part.dtype} of shape {tuple(part.shape)}" if isinstance(part, Tensor) else type(part).__name__
+            raise BrokenError(f"part '{name}' of {what} is {form}, it must be a scalar tensor of floating point")
+        if not torch.isfinite(part):
+            raise BrokenError(f"part '{name}' of {what} is {part.item()} on random images")
+    total = torch.stack([part.float() for part in parts.values()]).sum()
+    if not _moved(total, [parameter for parameter in trained.parameters() if parameter.requires_grad]):
+        raise BrokenError(
+            f"{what} gives no gradient to what it trains: does it use the student's features, undetached?"
+        )
+
+
+def _moved(loss: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
+    """Whether a loss's gradient reaches some of the parameters.
+
+    Raises:
+        BrokenError: it is not finite.
+    """
+    if not loss.requires_grad or not parameters:
+        return False
+    found = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)
+    gradients = [gradient for gradient in found if gradient is not None]
+    if not all(torch.isfinite(gradient).all() for gradient in gradients):
+        raise BrokenError("a gradient is not finite on random images")
+    return any(bool(gradient.any()) for gradient in gradients)
+
+
+def answers(subjects: Iterable[Subject]) -> Iterator[dict[str, str]]:
+    """What is wrong with each subject, one after the other."""
+    for subject in subjects:
+        yield {"key": subject.key, "fault": fault_of(subject)}
+
+
+if __name__ == "__main__":
+    for answer in answers(pickle.load(sys.stdin.buffer)):  # noqa: S301
+        print(json.dumps(answer), flush=True)  # noqa: T201

@@ -1,0 +1,237 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark import plugins
+from benchmark.book import Book, Teacher
+from benchmark.data import code_of, describe, image_folder, load, names, parquet_files, registry
+from benchmark.data.dataset import canonical
+from benchmark.errors import UserError
+from benchmark.layers import load_profile
+from benchmark.objectives import parse_method
+
+BLACK = Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8))
+SIZES = {"num_train": 6, "num_test": 4, "num_classes": 3, "image_size": 8}
+FILE = """
+from benchmark.data import image_folder, parquet_files
+
+SOURCES = ({maker}("leaves", num_train=6, num_test=4, num_classes=3, image_size=8, folder={folder!r}),)
+"""
+
+
+@pytest.fixture
+def splits(make_split):
+    """Six training and four test images of 8x8 pixels in three classes, all of which occur."""
+    train, test = make_split(6, seed=1, size=8, num_classes=3), make_split(4, seed=2, size=8, num_classes=3)
+    train.labels[:] = [0, 0, 1, 1, 2, 2]
+    test.labels[:] = [0, 0, 1, 2]
+    return train, test
+
+
+@pytest.fixture
+def folder(tmp_path, splits):
+    """The images as one folder a class."""
+
+    def make(names=("train", "test"), place="data/leaves", enlarge=lambda image: image):
+        for name, split in zip(names, splits, strict=True):
+            for number, (image, label) in enumerate(zip(split.images, split.labels, strict=True)):
+                path = tmp_path / place / name / f"class{label}" / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(enlarge(image)).save(path)
+        return tmp_path / "data"
+
+    return make
+
+
+@pytest.fixture
+def use(monkeypatch, tmp_path):
+    """``use(maker, folder)`` makes a file with a data set known, and returns it."""
+
+    def make(maker="image_folder", folder=None, name="leaves.py", text=FILE):
+        path = tmp_path / name
+        path.write_text(text.format(maker=maker, folder=folder), encoding="utf-8")
+        monkeypatch.setenv(plugins.VARIABLE, str(path))
+        plugins._found.cache_clear()
+        registry._all_sources.cache_clear()
+        return path
+
+    return make
+
+
+def same(found, split):
+    expected = canonical(split)
+    assert np.array_equal(found.images, expected.images)
+    assert np.array_equal(found.labels, expected.labels)
+
+
+@pytest.mark.parametrize("test", ["test", "val"])
+def test_a_folder_of_images_is_decoded_as_it_is(use, folder, splits, tmp_path, test):
+    use()
+    dataset = load("leaves", folder(("train", test)), tmp_path / "cache")
+    same(dataset.train, splits[0])
+    same(dataset.test, splits[1])
+    assert (dataset.name, dataset.num_classes, dataset.official) == ("leaves", 3, None)
+
+
+@pytest.mark.parametrize("test", ["test", "validation"])
+def test_parquet_gives_the_same_as_a_folder(use, folder, splits, write_parquet, tmp_path, test):
+    use()
+    first = load("leaves", folder(), tmp_path / "cache")
+    for name, split in zip(("train", test), splits, strict=True):
+        write_parquet(tmp_path / "shards" / "leaves" / f"{name}-00000-of-00001.parquet", split, shuffle=3)
+    use("parquet_files")
+    second = load("leaves", tmp_path / "shards", tmp_path / "cache")
+    assert first.fingerprint == second.fingerprint
+
+
+def test_images_of_other_sizes_are_made_square(use, folder, splits, write_parquet, tmp_path, make_split):
+    def enlarge(image):
+        """Twice as large, with a border at the left and the right that the square leaves out."""
+        return np.pad(image.repeat(2, axis=0).repeat(2, axis=1), ((0, 0), (4, 4), (0, 0)))
+
+    use()
+    dataset = load("leaves", folder(enlarge=enlarge), tmp_path / "cache")
+    assert dataset.train.images.shape == (6, 8, 8, 3)
+    expected = [
+        np.asarray(Image.fromarray(image.repeat(2, axis=0).repeat(2, axis=1)).resize((8, 8), Image.Resampling.BILINEAR))
+        for image in splits[0].images
+    ]
+    inner = slice(2, 6)  # at the border the filter sees what is left out
+    found = {image[:, inner].tobytes() for image in dataset.train.images}
+    assert found == {image[:, inner].tobytes() for image in expected}
+    for name, count in (("train", 6), ("test", 4)):
+        write_parquet(tmp_path / "shards" / "leaves" / f"{name}.parquet", make_split(count, size=20, num_classes=3))
+    use("parquet_files")
+    assert load("leaves", tmp_path / "shards", tmp_path / "cache").train.images.shape == (6, 8, 8, 3)
+
+
+def test_where_it_lies_may_stand_in_the_file(use, folder, tmp_path):
+    folder(place="elsewhere/images")
+    use(folder=str(tmp_path / "elsewhere/images"))
+    assert len(load("leaves", None, tmp_path / "cache").train) == 6
+
+
+def test_decoded_images_are_kept_until_a_file_changes(use, folder, tmp_path):
+    use()
+    said = []
+    place = folder()
+    for _ in range(2):
+        load("leaves", place, tmp_path / "cache", said.append)
+    assert sum("decoded 6 of 6 images" in line for line in said) == 1
+    BLACK.save(place / "leaves/train/class0/0.png")
+    load("leaves", place, tmp_path / "cache", said.append)
+    assert sum("decoded 6 of 6 images" in line for line in said) == 2
+
+
+def test_it_is_known_by_name_size_and_code(use):
+    path = use()
+    assert "leaves" in names()
+    assert (describe("leaves").num_train, describe("leaves").image_size) == (6, 8)
+    assert len(code_of("leaves")) == 64
+    assert code_of("digits") == code_of("cifar100") == ""
+    before = code_of("leaves")
+    use(text=FILE.replace("image_size=8", "image_size=16"))
+    assert path.is_file()
+    assert code_of("leaves") != before
+
+
+def test_the_code_of_a_data_set_is_part_of_all_ids_that_rest_on_it(use):
+    def ids(**changes):
+        taught = Teacher("C100", "wrn-40-4")
+        run = Book(load_profile("digits"), changes).run("C100", "wrn-16-2", parse_method("kd"), taught, 0)
+        return {run.id, run.teacher.id}
+
+    use()
+    first, others = ids(dataset="leaves"), ids()
+    use(text=FILE.replace("image_size=8", "image_size=16"))
+    assert not first & ids(dataset="leaves")
+    assert ids() == others
+
+
+def one_more(place):
+    BLACK.save(place / "train/class0/more.png")
+
+
+def no_image(place):
+    (place / "train/class1/2.png").write_bytes(b"no image")
+
+
+def other_class(place):
+    (place / "test/class9").mkdir()
+
+
+def fourth_class(place):
+    (place / "train/class9").mkdir()
+
+
+def no_test(place):
+    (place / "test").rename(place / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (one_more, "7 images where the data set's file says num_train=6"),
+        (no_image, r"train/class1/2.png: the image cannot be decoded"),
+        (other_class, "test/class9: no class of the training images is called so"),
+        (fourth_class, "4 class folders, there must be 3"),
+        (no_test, "the folder test/ is missing"),
+    ],
+)
+def test_what_is_wrong_in_a_folder_is_named(use, folder, tmp_path, spoil, says):
+    use()
+    place = folder()
+    spoil(place / "leaves")
+    with pytest.raises(UserError, match=says):
+        load("leaves", place, tmp_path / "cache")
+
+
+def test_what_is_wrong_with_parquet_is_named(use, splits, write_parquet, tmp_path):
+    use("parquet_files")
+    folder = tmp_path / "data" / "leaves"
+    write_parquet(folder / "train.parquet", splits[0], label="kind")
+    with pytest.raises(UserError, match=r"leaves: the test split is missing: add test-\*.parquet"):
+        load("leaves", tmp_path / "data", tmp_path / "cache")
+    write_parquet(folder / "test.parquet", splits[1], label="kind")
+    with pytest.raises(UserError, match=r"train.parquet: no column label \(there are image, kind\)"):
+        load("leaves", tmp_path / "data", tmp_path / "cache")
+
+
+def test_a_folder_that_is_not_there_is_named(use, tmp_path):
+    use()
+    with pytest.raises(UserError, match=r"data set 'leaves': there is no folder .*/leaves: put it into DIR"):
+        load("leaves", tmp_path, tmp_path / "cache")
+    use(folder="/nowhere")
+    with pytest.raises(UserError, match=r"data set 'leaves': there is no folder /nowhere: mend the folder in its file"):
+        load("leaves", tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("make", [image_folder, parquet_files])
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("Leaves", {}, "a name is made of small letters"),
+        ("leaves", {"num_train": 0}, "num_train must be a whole number from 2, not 0"),
+        ("leaves", {"num_test": "4"}, "num_test must be a whole number from 1, not '4'"),
+        ("leaves", {"num_classes": 1}, "num_classes must be a whole number from 2"),
+        ("leaves", {"image_size": 4}, "image_size must be a whole number from 8"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(make, name, changes, says):
+    with pytest.raises(UserError, match=says):
+        make(name, **(SIZES | changes))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("SOURCES = ()\nraise ValueError('no')", r"leaves.py:2: the file cannot be run \(ValueError: no\)"),
+        ("SOURCES = ('leaves',)", "SOURCES must be a tuple of data sets"),
+        (FILE.replace("leaves", "digits"), r"data set 'digits' of .*leaves.py: .*/digits.py has one of that name, too"),
+        (FILE.replace("image_size=8", "image_size=2"), "image_size must be a whole number from 8, not 2"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(use, text, says):
+    use(text=text)
+    with pytest.raises(UserError, match=says):
+        names()

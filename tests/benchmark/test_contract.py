@@ -1,0 +1,150 @@
+import json
+import pickle
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from benchmark import contract, costs, plugins
+from benchmark.book import Teacher
+from benchmark.errors import UserError
+from benchmark.objectives import parse_method
+from benchmark.plan import CACHED, MISSING, Cohort, Plan
+
+METHOD = """
+from methods import Method
+
+class Mine(Method):
+    title = "Mine"
+    citation = "unpublished"
+    def __init__(self, pair, *, power: float = {power}): ...
+"""
+
+
+@pytest.fixture
+def runs(monkeypatch, tmp_path, book):
+    """``runs("mine", "kd", power=3)`` are runs with those methods on two pairs."""
+
+    def make(*names, power=2.0):
+        path = tmp_path / "mine.py"
+        path.write_text(METHOD.format(power=power), encoding="utf-8")
+        monkeypatch.setenv(plugins.VARIABLE, str(path))
+        plugins._found.cache_clear()
+        contract.catalog._methods.cache_clear()
+        return [
+            book().run("C100", "wrn-16-2", parse_method(name), Teacher("C100", teacher), 0)
+            for name in names
+            for teacher in ("wrn-40-4", "wrn-16-10")
+        ]
+
+    return make
+
+
+@pytest.fixture
+def plan():
+    def make(due, done=()):
+        jobs = (*due, *done)
+        states = {job.id: CACHED if job in done else MISSING for job in jobs}
+        return Plan((), jobs, {}, {}, states, (Cohort(tuple(due)),), (), ())
+
+    return make
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The subjects of every process that was started; it says ``asked.noise``, then ``asked.fault`` of each."""
+
+    class Asked(list):
+        fault = ""
+        noise = ""
+        silent = False
+
+    calls = Asked()
+
+    def run(_, *, input, **__):  # noqa: A002 - as subprocess calls it
+        calls.append([subject.title for subject in pickle.loads(input)])
+        lines = [json.dumps({"key": subject.key, "fault": calls.fault}) for subject in pickle.loads(input)]
+        text = "\n".join([calls.noise, *([] if calls.silent else lines)])
+        return subprocess.CompletedProcess([], 0, text.encode())
+
+    monkeypatch.setattr(contract.subprocess, "run", run)
+    return calls
+
+
+@pytest.fixture
+def check(plan, tmp_path):
+    def make(*jobs, done=()):
+        said = []
+        contract.check(plan(jobs, done), tmp_path / "checkpoints", said.append)
+        return said
+
+    return make
+
+
+def test_only_what_is_ones_own_is_checked(runs, check, asked):
+    assert check(*runs("kd", "srrl")) == []
+    assert check(*runs("mine", "kd+mine")) == ["checking method 'mine', once"]
+    assert asked == [["method 'mine'"]]
+
+
+def test_what_passed_is_not_checked_again_until_its_code_changes(runs, check, asked):
+    for power, count in ((2.0, 1), ("(2.0)", 1), (3.0, 2), (2.0, 2)):
+        check(*runs("mine", power=power))
+        assert len(asked) == count
+
+
+def test_every_set_of_options_is_checked(runs, check, asked):
+    check(*runs("mine", "mine[power=1]"))
+    check(*runs("mine[power=1]", "mine[power=4]"))
+    assert asked == [["method 'mine'", "method 'mine[power=1]'"], ["method 'mine[power=4]'"]]
+
+
+def test_what_there_are_results_of_has_passed(runs, check, asked):
+    first, second = runs("mine")
+    check(first, done=(second,))
+    assert asked == []
+    check(first, *runs("mine[power=1]"), done=(second,))
+    assert asked == [["method 'mine[power=1]'"]]
+
+
+def test_all_planned_pairs_are_offered_once(runs):
+    jobs = runs("mine")
+    (found,) = contract.subjects([*jobs, *(replace(job, seed=1) for job in jobs)])
+    assert [job.pair for job in found.jobs] == ["wrn-40-4--wrn-16-2", "wrn-16-10--wrn-16-2"]
+
+
+def test_a_fault_is_an_error_and_checked_again(runs, check, asked):
+    asked.fault = "method 'mine' of mine.py: no"
+    for count in (1, 2):
+        with pytest.raises(UserError, match=r"^method 'mine' of mine.py: no$"):
+            check(*runs("mine"))
+        assert len(asked) == count
+
+
+def test_every_fault_is_a_line(runs, check, asked):
+    asked.fault = "no"
+    with pytest.raises(UserError, match=r"^no\nerror: no$"):
+        check(*runs("mine", "mine[power=1]"))
+
+
+def test_other_words_of_the_process_do_not_matter(runs, check, asked):
+    asked.noise = 'some words\n3\n{"a": 1}\n[]'
+    check(*runs("mine"))
+    assert len(asked) == 1
+
+
+def test_a_process_that_breaks_off_is_named(runs, check, asked):
+    asked.silent, asked.noise = True, "Killed"
+    with pytest.raises(UserError, match=r"method 'mine' of .*mine.py: the check broke off \(Killed\)"):
+        check(*runs("mine"))
+
+
+def test_networks_of_the_plan_are_checked_at_their_sizes(runs, monkeypatch, tmp_path):
+    job = runs("kd")[0]
+    own = replace(costs.catalog.networks()["wrn-16-2"], code="ab", path=tmp_path / "net.py")
+    known = {**costs.catalog.networks(), "wrn-16-2": own}
+    monkeypatch.setattr(contract.catalog, "networks", lambda: known)
+    other = replace(job, recipe=replace(job.recipe, in_size=16))
+    found = contract.subjects([job, replace(job, seed=1), other])
+    assert [(subject.title, subject.term) for subject in found] == [("network 'wrn-16-2'", None)] * 2
+    assert found[0].key != found[1].key

@@ -1,0 +1,126 @@
+import ast
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.literals import read_method, registered
+from benchmark.plugins import ROOT
+from benchmark.syntax import parsed
+
+METHOD = '''
+"""A file."""
+from methods import base
+from methods.base import Method
+
+class Example(Method):
+    """A method."""
+
+    title = "Example"
+    citation = "Nobody"
+    {body}
+
+    def __init__(self, pair, *, needed, size: int = 3, form="l2"):
+        """Set up."""
+
+    def forward(self, student, teacher, batch):
+        return {{"example": student.logits.sum()}}
+'''
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(body="", old="", new=""):
+        path = tmp_path / "example.py"
+        path.write_text(METHOD.format(body=body).replace(old, new) if old else METHOD.format(body=body))
+        return path
+
+    return make
+
+
+def test_method_is_read_from_its_literals(write):
+    info = read_method(
+        write(
+            'revision = 2; requires = ["teacher_in_train_mode"]; name = "no option of the catalog"; '
+            'first_stage = "student"; candidates = [{"size": 2}, {"size": 3, "form": "l1"}]'
+        )
+    )
+    assert (info.name, info.title, info.citation, info.revision) == ("example", "Example", "Nobody", 2)
+    assert info.objective == {"ce": 1.0, "weight": 1.0}
+    assert info.requires == ("teacher_in_train_mode",)
+    assert info.first_stage == "student"
+    assert info.candidates == ({"size": 2}, {"size": 3, "form": "l1"})
+    assert info.options == {"size": 3, "form": "l2"}
+
+
+def test_method_is_found_however_its_base_is_written(write):
+    assert read_method(write(old="Example(Method)", new="Example(base.Method)")) is not None
+    assert read_method(write(old="Example(Method)", new="Example")) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"Nobody"', "CITATION", "must be literals"),
+        ("size: int = 3", "size: int = SIZE", "must be literals"),
+        ('citation = "Nobody"', "", "lacks the class attribute 'citation'"),
+        ("from methods import base", "class Other(Method): pass", "one file holds one method"),
+        ("from methods import base", "from methods import", "no Python that can be read"),
+        ('"Nobody"', '"Nobody"; requires = ("teacher_in_trainmode",)', "did you mean 'teacher_in_train_mode'"),
+        ('"Nobody"', '"Nobody"; objective = {"weight": 2.0}', "objective must be two numbers"),
+        ('"Nobody"', '"Nobody"; requires = ("equal_channel",)', "did you mean 'equal_channels'"),
+        ('"Nobody"', '"Nobody"; first_stage = "students"', "did you mean 'student'"),
+        ('"Nobody"', '"Nobody"; first_stage = None', "unknown first_stage"),
+        ('"Nobody"', '"Nobody"; candidates = ({"sice": 1},)', "candidates in .*'sice': did you mean 'size'"),
+        ('"Nobody"', '"Nobody"; candidates = {"size": 1}', "candidates must be sets of options"),
+        ('"Nobody"', '"Nobody"; candidates = ("size",)', "candidates must be sets of options"),
+        ('"Nobody"', '"Nobody"; variants = {"tuned": {"size": 1}}', "no variant may be called 'tuned'"),
+        ('"Nobody"', '"Nobody"; variants = {"big": {"sice": 1}}', "variants in .*'sice': did you mean 'size'"),
+        ('"Nobody"', '"Nobody"; variants = {"big": 1}', "variants must be sets of options"),
+        ('"Nobody"', "3", "citation must be a text, not 3"),
+        ('"Example"', '""', "title must be a text"),
+        ("self, pair, *,", "self, pair, other=1, *,", "come after a \\*"),
+        ('"Nobody"', '"Nobody"; revision = -1', "revision must be a whole number, 0 for a draft"),
+        ('"Nobody"', '"Nobody"; revision = "1"', "revision must be a whole number"),
+    ],
+)
+def test_what_cannot_be_read_is_named(write, old, new, says):
+    with pytest.raises(UserError, match=says) as caught:
+        read_method(write(old=old, new=new))
+    assert "example.py" in str(caught.value)
+
+
+def test_one_class_of_several_is_read_where_it_is_named(write):
+    path = write(old="from methods import base", new="class Other(Method): pass")
+    info = read_method(path, "mine", "Example")
+    assert (info.name, info.title, info.path) == ("mine", "Example", path)
+    assert read_method(path, "mine", "Nothing") is None
+
+
+def test_names_of_networks_are_read_from_their_decorators(tmp_path):
+    text = """
+SIZES = {"b": 1, "c": 2}
+NAMES = ("d",)
+
+@register("a", pattern="x.*")
+def first(request): ...
+
+@models.register(*SIZES)
+def second(request): ...
+
+@registry.register(*NAMES, "e", images=IMAGENET)
+def third(request): ...
+
+@other("f")
+def fourth(request): ...
+"""
+    assert registered(ast.parse(text), tmp_path) == ("a", "b", "c", "d", "e")
+    for unclear in ("*names()", "*MISSING", "NAME", "*[name for name in SIZES]"):
+        with pytest.raises(UserError, match=r"net.py:2: names of networks must be literals"):
+            registered(ast.parse(f"SIZES = {{}}\n@register({unclear})\ndef f(request): ..."), tmp_path / "net.py")
+
+
+def test_names_of_all_families_can_be_read():
+    files = sorted((ROOT / "models").glob("*.py"))
+    assert {"wrn-16-2", "vgg8", "resnet20", "resnet18-imagenet", "mobilenetv2-half"} <= {
+        name for path in files for name in registered(parsed(path), path)
+    }

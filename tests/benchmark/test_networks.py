@@ -1,0 +1,129 @@
+import subprocess
+
+import pytest
+
+from benchmark import catalog, networks, plugins
+from benchmark.book import Teacher
+from benchmark.errors import UserError
+from benchmark.objectives import parse_method
+
+ROWS = """name,family,params,macs,in_size,classes,taps,map
+plain,plain,5000,123456,32,100,16x32x32 32x16x16,32x16x16
+other,plain,1,1,1,1,1x1x1,1x1x1
+"""
+NETWORK = """
+from models import register
+
+@register("plain")
+def build(request): return {factor}
+"""
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The files that a process was started for; it answers with `ROWS`, or fails with ``asked.fault``."""
+
+    class Asked(list):
+        fault = ""
+
+    files = Asked()
+
+    def run(command, *, env, **_):
+        files.append((command[-1], env[plugins.VARIABLE]))
+        return subprocess.CompletedProcess(command, 1 if files.fault else 0, ROWS, files.fault)
+
+    monkeypatch.setattr(networks.subprocess, "run", run)
+    return files
+
+
+@pytest.fixture
+def use(monkeypatch, tmp_path):
+    """``use(factor=2)`` makes a file with a network known, and returns it."""
+
+    def make(text=NETWORK, name="net.py", **values):
+        path = tmp_path / name
+        path.write_text(text.format(**values) if values else text, encoding="utf-8")
+        monkeypatch.setenv(plugins.VARIABLE, str(path))
+        monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path / "cache"))
+        plugins._found.cache_clear()
+        networks._all.cache_clear()
+        return path
+
+    yield make
+    plugins._found.cache_clear()
+    networks._all.cache_clear()
+
+
+def test_a_network_is_measured_once_and_kept_by_its_code(use, asked, tmp_path):
+    path = use(factor=2)
+    info = catalog.networks()["plain"]
+    assert (info.params, info.macs, info.taps, info.path) == (5000, 123456, "16x32x32 32x16x16", path)
+    assert asked == [(str(path), str(path))]
+    assert [file.name for file in (tmp_path / "cache" / "networks").iterdir()] == [f"net-{info.code[:12]}.csv"]
+    use(factor="2  # words")
+    assert catalog.networks()["plain"] == info
+    assert len(asked) == 1
+    use(factor=3)
+    assert catalog.networks()["plain"].code != info.code
+    assert len(asked) == 2
+
+
+def test_what_was_kept_and_cannot_be_read_is_measured_again(use, asked, tmp_path):
+    use(factor=2)
+    catalog.networks()
+    for file in (tmp_path / "cache" / "networks").iterdir():
+        file.write_text("name,family\nplain", encoding="utf-8")
+    use(factor=2)
+    assert catalog.networks()["plain"].params == 5000
+    assert len(asked) == 2
+
+
+@pytest.mark.usefixtures("asked")
+def test_only_what_the_file_registers_is_taken_over(use):
+    use(factor=2)
+    assert set(catalog.networks()) - set(networks.settled()) == {"plain"}
+
+
+def test_a_file_that_cannot_be_run_is_named_with_its_line(use, asked):
+    path = use(factor=2)
+    asked.fault = f'Traceback\n  File "{path}", line 2, in <module>\n  File "elsewhere.py", line 9\nTypeError: no'
+    with pytest.raises(UserError, match=r"net.py:2: its networks cannot be built: TypeError: no$"):
+        catalog.networks()
+
+
+@pytest.mark.parametrize("name", ["wrn-16-2", "vgg8", "resnet20"])
+def test_a_name_of_the_projects_own_collides(use, asked, name):
+    use(NETWORK.replace("plain", name).format(factor=1))
+    with pytest.raises(UserError, match=rf"network '{name}' of .*net.py: .*models/\w+.py registers one of that name"):
+        catalog.networks()
+    assert not asked
+
+
+def test_a_new_network_in_the_project_is_a_draft_until_the_csv_names_it(monkeypatch, use):
+    use("SOURCES = ()")
+    kept = dict(networks.settled())
+    del kept["vgg8"], kept["vgg13"]
+    monkeypatch.setattr(networks, "settled", lambda: kept)
+    rows = ROWS.replace("plain,", "vgg8,", 1).replace("other,", "vgg13,")
+    monkeypatch.setattr(networks.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, rows, ""))
+    found = catalog.networks()
+    assert found["vgg8"].path.name == "vgg.py"
+    assert found["vgg8"].code == found["vgg13"].code != ""
+    assert found["wrn-16-2"].code == ""
+
+
+@pytest.mark.usefixtures("asked")
+def test_the_code_of_a_network_is_part_of_all_ids_that_rest_on_it(use, book):
+    def ids():
+        made, method = book(), parse_method("kd")
+        student = made.run("C100", "plain", method, Teacher("C100", "wrn-16-2"), 0)
+        teacher = made.run("C100", "wrn-16-2", method, Teacher("C100", "plain"), 0)
+        other = made.run("C100", "wrn-16-2", method, Teacher("C100", "wrn-40-2"), 0)
+        jobs = student, teacher, teacher.teacher, made.probe("PROBE-STL10", student)
+        return [job.id for job in jobs], [student.teacher.id, other.id]
+
+    use(factor=2)
+    (first, others), _ = ids(), use(factor=3)
+    second, same = ids()
+    assert not {*first} & {*second}
+    assert others == same

@@ -1,0 +1,268 @@
+"""Methods and networks that break the contract, each in its own way, and some that keep it."""
+
+import re
+
+import pytest
+import torch
+
+import methods
+import models
+from benchmark import catalog, contract, networks, plugins
+from benchmark.book import Book, Teacher
+from benchmark.layers import load_profile
+from benchmark.objectives import parse_method
+from benchmark.training import contract as process
+from models import registry
+
+HEAD = """
+import torch
+from torch import nn
+from torch.nn import functional
+
+from methods import Method, NotApplicableError
+
+
+class Mine(Method):
+    title = "Mine"
+    citation = "unpublished"
+"""
+KEEPS = """
+    def __init__(self, pair, *, power: float = 2.0):
+        super().__init__(pair)
+        self.connector = nn.Linear(pair.student.embedding, pair.teacher.embedding)
+        self.power = power
+
+    def forward(self, student, teacher, batch):
+        head = self.pair.teacher_network.classifier
+        distance = (self.connector(student.embedding) - teacher.embedding).abs().pow(self.power).mean()
+        logits = head(self.connector(student.embedding))
+        return {"distance": distance, "head": functional.mse_loss(logits, teacher.logits)}
+"""
+STAGED = """
+    first_stage = "{whose}"
+
+    def __init__(self, pair):
+        super().__init__(pair)
+        self.map = nn.Conv2d(pair.student.map[0], pair.teacher.map[0], 1)
+
+    def prepared(self):
+        return self.map
+
+    def prepare(self, student, teacher, batch):
+        return {prepare}
+
+    def forward(self, student, teacher, batch):
+        return {forward}
+"""
+DISTANCE = '{{"distance": (self.map({}) - teacher.map).square().mean()}}'
+ON_STUDENT = {"whose": "student", "prepare": DISTANCE.format("student.map"), "forward": "{}"}
+ON_TEACHER = {
+    "whose": "teacher",
+    "prepare": DISTANCE.format("student.map"),
+    "forward": '{"logits": (student.logits - self.map(teacher.map).mean((2, 3))[:, :1]).square().mean()}',
+}
+
+
+def forward(result):
+    return f"    def forward(self, student, teacher, batch):\n        return {result}\n"
+
+
+def built(line):
+    return f"    def __init__(self, pair):\n        super().__init__(pair)\n        {line}\n" + forward(LOSS)
+
+
+LOSS = '{"mine": student.logits.square().mean()}'
+BETWEEN = '{"mine": (student.logits - teacher.logits).square().mean()}'
+UNLIKE = """
+    def __init__(self, pair):
+        super().__init__(pair)
+        raise NotApplicableError("nowhere")
+"""
+
+
+@pytest.fixture
+def subject(monkeypatch, tmp_path):
+    """``subject(body)`` is what is to be checked of a method with that body, on a pair of small networks."""
+
+    def make(body, name="mine", teacher="wrn-16-1"):
+        path = tmp_path / "mine.py"
+        path.write_text(HEAD + body, encoding="utf-8")
+        monkeypatch.setenv(plugins.VARIABLE, str(path))
+        method = parse_method(name)
+        run = Book(load_profile("digits"), {}).run("C10-WRN", "wrn-16-1", method, Teacher("C10-WRN", teacher), 0)
+        (found,) = contract.subjects([run])
+        return found
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        KEEPS,
+        forward(LOSS),
+        STAGED.format(**ON_STUDENT),
+        STAGED.format(**ON_TEACHER),
+        '    requires = ("teacher_in_train_mode",)\n' + forward(BETWEEN),
+        UNLIKE,
+    ],
+    ids=["modules", "plain", "student's stage", "teacher's stage", "train mode", "not applicable"],
+)
+def test_what_keeps_the_contract_passes(subject, body):
+    assert process.fault_of(subject(body)) == ""
+
+
+@pytest.mark.parametrize("name", ["mine[power=3]", "mine+kd"])
+def test_options_are_accepted(subject, name):
+    assert process.fault_of(subject(KEEPS, name)) == ""
+
+
+FAULTS = {
+    "no loss": (forward("{}"), "its loss is empty: it must be a dictionary of named scalars"),
+    "a number": (forward("student.logits.mean()"), "its loss is of type Tensor: it must be a dictionary"),
+    "no name": (forward("{1: student.logits.mean()}"), "its loss has a part named 1, which is no text"),
+    "no tensor": (forward('{"a": 1.0}'), "part 'a' of its loss is float, it must be a scalar tensor"),
+    "no scalar": (forward('{"a": student.logits}'), r"part 'a' of its loss is torch.float32 of shape \(8, 10\)"),
+    "whole": (forward('{"a": student.logits.argmax()}'), r"part 'a' of its loss is torch.int64 of shape \(\)"),
+    "not finite": (forward('{"a": student.logits.mean() / 0}'), "part 'a' of its loss is -?inf on random images"),
+    "detached": (forward('{"a": student.logits.detach().mean()}'), "its loss gives no gradient to what it trains"),
+    "of the teacher": (forward('{"a": teacher.logits.mean()}'), "its loss gives no gradient to what it trains"),
+    "zero": (forward('{"a": 0 * student.logits.mean()}'), "its loss gives no gradient to what it trains"),
+    "broken gradient": (forward('{"a": (student.taps[0] * 0).sqrt().mean()}'), "a gradient is not finite"),
+    "a module": (built("self.head = pair.teacher_network.classifier"), "'head' is the teacher's own"),
+    "a parameter": (built("self.w = pair.teacher_network.classifier.weight"), "'w' is the teacher's own"),
+    "thawed": (
+        built("pair.teacher_network.requires_grad_()"),
+        "it lets gradients reach the teacher's parameters",
+    ),
+    "changed": (
+        built("nn.init.zeros_(pair.teacher_network.classifier.weight)"),
+        "it changes the teacher's weights or statistics",
+    ),
+    "raises": (forward("{'a': student.nothing}"), r"mine.py:13: AttributeError: .*'nothing'"),
+    "raises elsewhere": (built("nn.Linear(0.5, 2)"), r"mine.py:14: TypeError: "),
+    "options": ("    def __init__(self, pair, *, size): ...\n" + forward(LOSS), "TypeError: .*missing 1 required"),
+    "import": (forward(LOSS) + "import nothing_of_that_name\n", r"mine.py:14: ModuleNotFoundError: .*nothing_of"),
+    "empty stage": (STAGED.format(**{**ON_STUDENT, "prepare": "{}"}), "the loss of its first stage is empty"),
+    "stage": (
+        STAGED.format(**{**ON_STUDENT, "prepare": DISTANCE.format("student.map.detach()")}),
+        "the loss of its first stage gives no gradient",
+    ),
+    "teacher's stage": (
+        STAGED.format(**{**ON_TEACHER, "prepare": '{"a": teacher.map.mean()}'}),
+        "the loss of its first stage gives no gradient",
+    ),
+    "no loss after the teacher's stage": (STAGED.format(**{**ON_TEACHER, "forward": "{}"}), "its loss is empty"),
+}
+
+
+@pytest.mark.parametrize(("body", "says"), FAULTS.values(), ids=FAULTS)
+def test_what_breaks_the_contract_is_one_line(subject, body, says, tmp_path):
+    fault = process.fault_of(subject(body))
+    assert fault.startswith(f"method 'mine' of {tmp_path}/mine.py")
+    assert "\n" not in fault
+    assert re.search(says, fault)
+
+
+def test_it_is_checked_on_the_first_pair_to_which_it_applies(monkeypatch, subject):
+    found = subject(forward(LOSS))
+    tried = []
+
+    class Only(methods.Method):
+        title = "Mine"
+
+        def __init__(self, pair):
+            tried.append(pair.teacher.name)
+            if len(tried) == 1:
+                raise methods.NotApplicableError("not there")
+            super().__init__(pair)
+
+        def forward(self, *_):
+            return {}
+
+    monkeypatch.setattr(methods, "load", lambda _: Only)
+    twice = contract.Subject(found.title, found.path, found.term, found.jobs * 2, found.key)
+    assert "its loss is empty" in process.fault_of(twice)
+    assert tried == ["wrn-16-1", "wrn-16-1"]
+
+
+def test_global_state_of_the_settled_methods_needs_no_check():
+    run = Book(load_profile("digits"), {}).run(
+        "C10-WRN", "wrn-16-1", parse_method("kd+srrl"), Teacher("C10-WRN", "wrn-40-2"), 0
+    )
+    assert contract.subjects([run, run.teacher]) == []
+
+
+NETWORK = """
+import torch
+from torch import nn
+
+from models import Features, Network, Request, register
+
+
+class Small(Network):
+    family = "small"
+
+    def __init__(self, request):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.classifier = nn.Linear(8, request.num_classes)
+
+    def forward(self, images):
+        last = torch.relu(self.conv(images))
+        embedding = last.mean((2, 3))
+        return Features({logits}, {embedding}, last, (last,), (last,))
+
+
+@register("small-checked")
+def build(request):
+    return Small(request)
+"""
+LOGITS = "self.classifier(embedding)"
+
+
+@pytest.fixture
+def network(monkeypatch, tmp_path):
+    """``network(logits)`` is what is to be checked of a network that gives such logits."""
+    models.names()
+    monkeypatch.setattr(registry, "_by_name", dict(registry._by_name))
+
+    def make(logits, embedding="embedding"):
+        path = tmp_path / "net.py"
+        path.write_text(NETWORK.format(logits=logits, embedding=embedding), encoding="utf-8")
+        info = catalog.NetworkInfo("small-checked", "small", 1, 1, 32, 100, "8x32x32", "8x32x32", "ab", path)
+        monkeypatch.setattr(networks, "_all", lambda _: {"small-checked": info})
+        monkeypatch.setenv(plugins.VARIABLE, str(path))
+        run = Book(load_profile("digits"), {}).run("C10-WRN", "small-checked", parse_method("student"), None, 0)
+        (found,) = contract.subjects([run])
+        return found
+
+    return make
+
+
+def test_a_network_that_gives_what_it_should_passes(network):
+    assert process.fault_of(network(LOGITS)) == ""
+
+
+@pytest.mark.parametrize(
+    ("logits", "embedding", "says"),
+    [
+        (f"{LOGITS}[:, :7]", "embedding", r"the logits have shape \(8, 7\), not \(8, 10\)"),
+        (LOGITS, "embedding[:, :7]", "the embedding is not what the classifier takes"),
+        (f"{LOGITS} / 0", "embedding", "the logits are not finite"),
+        (f"{LOGITS}.detach()", "embedding", "no gradient of the logits reaches the parameters"),
+        (f"{LOGITS} + images.nothing", "embedding", r"net.py:19: AttributeError"),
+    ],
+)
+def test_a_network_is_looked_at_as_it_is_planned(network, logits, embedding, says):
+    fault = process.fault_of(network(logits, embedding))
+    assert fault.startswith("network 'small-checked' of ")
+    assert re.search(says, fault)
