@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark import commands, plugins, tables
+from benchmark import commands, tables
 from benchmark.arguments import USAGE_ERROR, parser
+from benchmark.catalog import plugins
 from benchmark.commands import FAILURE, INTERRUPTED, wording
 from benchmark.errors import UserError
 from benchmark.request import Request

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from benchmark import catalog
 from benchmark.canonical import digest
+from benchmark.catalog.plugins import ROOT
 from benchmark.errors import UserError
 from benchmark.jobs import Job, Run
 from benchmark.objectives import Term
 from benchmark.plan import CACHED, Plan
-from benchmark.plugins import ROOT
 from benchmark.store import write_atomically
 
 VERSION = 1

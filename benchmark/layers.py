@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
-from benchmark import catalog, plugins
+from benchmark import catalog
 from benchmark.canonical import parse_value
+from benchmark.catalog import plugins
 from benchmark.errors import UserError, unknown
 from benchmark.objectives import checked_options
 from benchmark.recipe import RECIPE_KEYS, check_value

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from benchmark import catalog, plugins
-from benchmark.catalog import ROOT
+from benchmark import catalog
+from benchmark.catalog import ROOT, plugins
 from benchmark.commands import DONE, Say
 from benchmark.commands.wording import short
 from benchmark.errors import UserError

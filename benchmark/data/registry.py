@@ -1,4 +1,4 @@
-"""Data sets by name, found in the files of this folder and in those of one's own that ``benchmark.plugins`` knows."""
+"""Data sets by name, found in the files of this folder and among plug-ins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from benchmark import plugins
+from benchmark.catalog import plugins
 from benchmark.data.cache import Stored, one_line, stored
 from benchmark.data.dataset import (
     Announce,

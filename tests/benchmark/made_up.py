@@ -20,5 +20,5 @@ class Task(Job):
         return self.after
 
     @property
-    def inputs(self):
-        return {}
+    def spec(self):
+        return {"network": self.network, "seed": self.seed}

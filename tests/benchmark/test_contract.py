@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import contract, costs, plugins
+from benchmark import contract, costs
 from benchmark.book import Teacher
+from benchmark.catalog import plugins
 from benchmark.errors import UserError
 from benchmark.objectives import parse_method
 from benchmark.plan import CACHED, MISSING, Cohort, Plan

@@ -12,7 +12,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import methods
-from benchmark import catalog, literals
+from benchmark import catalog
+from benchmark.catalog import literals
 from benchmark.objectives import checked_options
 from models import Features
 

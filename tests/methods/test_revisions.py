@@ -19,8 +19,9 @@ import pytest
 # A script finds its own folder, not the repository's.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmark import catalog, syntax
-from benchmark.literals import DRAFT
+from benchmark import catalog
+from benchmark.catalog import syntax
+from benchmark.catalog.literals import DRAFT
 
 FOLDER = catalog.ROOT / "methods"
 RECORDED = Path(__file__).with_name("revisions.json")

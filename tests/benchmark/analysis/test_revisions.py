@@ -13,8 +13,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from benchmark import catalog, syntax
+from benchmark import catalog
 from benchmark.analysis import measures
+from benchmark.catalog import syntax
 
 RECORDED = Path(__file__).with_name("revisions.json")
 COMMAND = "python tests/benchmark/analysis/test_revisions.py"

@@ -10,10 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark import catalog, plugins
+from benchmark import catalog
+from benchmark.catalog import plugins
+from benchmark.catalog.literals import read_method
 from benchmark.commands import DONE, scaffold
 from benchmark.errors import UserError
-from benchmark.literals import read_method
 
 NAME = "idea_one"
 OWN = "idea_two"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import plugins
 from benchmark.book import Book, Teacher
+from benchmark.catalog import plugins
 from benchmark.data import code_of, describe, image_folder, load, names, parquet_files, registry
 from benchmark.data.dataset import canonical
 from benchmark.errors import UserError

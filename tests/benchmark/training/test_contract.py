@@ -7,8 +7,9 @@ import torch
 
 import methods
 import models
-from benchmark import catalog, contract, networks, plugins
+from benchmark import catalog, contract
 from benchmark.book import Book, Teacher
+from benchmark.catalog import plugins
 from benchmark.layers import load_profile
 from benchmark.objectives import parse_method
 from benchmark.training import contract as process
@@ -239,7 +240,7 @@ def network(monkeypatch, tmp_path):
         path = tmp_path / "net.py"
         path.write_text(NETWORK.format(logits=logits, embedding=embedding), encoding="utf-8")
         info = catalog.NetworkInfo("small-checked", "small", 1, 1, 32, 100, "8x32x32", "8x32x32", "ab", path)
-        monkeypatch.setattr(networks, "_all", lambda _: {"small-checked": info})
+        monkeypatch.setattr(network_info, "_all", lambda _: {"small-checked": info})
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         run = Book(load_profile("digits"), {}).run("C10-WRN", "small-checked", parse_method("student"), None, 0)
         (found,) = contract.subjects([run])

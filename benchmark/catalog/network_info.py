@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmark import plugins
+from benchmark.catalog import plugins
+from benchmark.catalog.literals import registered
+from benchmark.catalog.plugins import ROOT, OwnFile
+from benchmark.catalog.syntax import code_of, parsed
 from benchmark.errors import UserError
-from benchmark.literals import registered
-from benchmark.plugins import ROOT, OwnFile
-from benchmark.syntax import code_of, parsed
 
 _MODELS = ROOT / "models"
 _PATIENCE = 120.0

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from benchmark.catalog.syntax import parsed
 from benchmark.errors import UserError, unknown
-from benchmark.syntax import parsed
 
 REQUIREMENTS = ("teacher_in_train_mode", "equal_channels")
 """What a method may need beyond the common: of the trainer, or of the two networks."""

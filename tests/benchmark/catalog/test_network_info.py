@@ -2,8 +2,9 @@ import subprocess
 
 import pytest
 
-from benchmark import catalog, networks, plugins
+from benchmark import catalog
 from benchmark.book import Teacher
+from benchmark.catalog import network_info, plugins
 from benchmark.errors import UserError
 from benchmark.objectives import parse_method
 
@@ -32,7 +33,7 @@ def asked(monkeypatch):
         files.append((command[-1], env[plugins.VARIABLE]))
         return subprocess.CompletedProcess(command, 1 if files.fault else 0, ROWS, files.fault)
 
-    monkeypatch.setattr(networks.subprocess, "run", run)
+    monkeypatch.setattr(network_info.subprocess, "run", run)
     return files
 
 
@@ -46,12 +47,12 @@ def use(monkeypatch, tmp_path):
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path / "cache"))
         plugins._found.cache_clear()
-        networks._all.cache_clear()
+        network_info._all.cache_clear()
         return path
 
     yield make
     plugins._found.cache_clear()
-    networks._all.cache_clear()
+    network_info._all.cache_clear()
 
 
 def test_a_network_is_measured_once_and_kept_by_its_code(use, asked, tmp_path):
@@ -81,7 +82,7 @@ def test_what_was_kept_and_cannot_be_read_is_measured_again(use, asked, tmp_path
 @pytest.mark.usefixtures("asked")
 def test_only_what_the_file_registers_is_taken_over(use):
     use(factor=2)
-    assert set(catalog.networks()) - set(networks.settled()) == {"plain"}
+    assert set(catalog.networks()) - set(network_info.settled()) == {"plain"}
 
 
 def test_a_file_that_cannot_be_run_is_named_with_its_line(use, asked):
@@ -101,11 +102,11 @@ def test_a_name_of_the_projects_own_collides(use, asked, name):
 
 def test_a_new_network_in_the_project_is_a_draft_until_the_csv_names_it(monkeypatch, use):
     use("SOURCES = ()")
-    kept = dict(networks.settled())
+    kept = dict(network_info.settled())
     del kept["vgg8"], kept["vgg13"]
-    monkeypatch.setattr(networks, "settled", lambda: kept)
+    monkeypatch.setattr(network_info, "settled", lambda: kept)
     rows = ROWS.replace("plain,", "vgg8,", 1).replace("other,", "vgg13,")
-    monkeypatch.setattr(networks.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, rows, ""))
+    monkeypatch.setattr(network_info.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, rows, ""))
     found = catalog.networks()
     assert found["vgg8"].path.name == "vgg.py"
     assert found["vgg8"].code == found["vgg13"].code != ""

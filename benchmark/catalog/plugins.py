@@ -18,11 +18,11 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmark.catalog.literals import MethodInfo, method_classes, read_method, registered
+from benchmark.catalog.syntax import code_of, module_file, parsed
 from benchmark.errors import UserError
-from benchmark.literals import MethodInfo, method_classes, read_method, registered
-from benchmark.syntax import code_of, module_file, parsed
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = "SRRL_BENCH_PLUGINS"
 """Names the files, between the signs that separate the folders of PATH; ``models.plugins`` reads it, too."""
 CACHE_VARIABLE = "SRRL_BENCH_CACHE"

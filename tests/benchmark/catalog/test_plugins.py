@@ -6,7 +6,8 @@ import warnings
 import pytest
 
 import models.plugins
-from benchmark import catalog, layers, plugins
+from benchmark import catalog, layers
+from benchmark.catalog import plugins
 from benchmark.errors import UserError
 from benchmark.objectives import parse_method
 
@@ -242,7 +243,8 @@ def test_a_package_and_a_file_of_one_name_collide(install, write):
 
 def test_planning_with_plugins_does_not_import_torch(write):
     code = (
-        "import sys; from benchmark import catalog, plugins, data, layers; plugins.use(sys.argv[1:]); "
+        "import sys; from benchmark import catalog, data, layers; from benchmark.catalog import plugins; "
+        "plugins.use(sys.argv[1:]); "
         "catalog.method('mine'); data.names(); layers.parse_changes(['objectives.mine.weight=3']); "
         "assert 'torch' not in sys.modules"
     )

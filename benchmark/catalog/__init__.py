@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from benchmark import plugins
+from benchmark.catalog import plugins
+from benchmark.catalog.literals import DRAFT, TUNED, MethodInfo, read_method
+from benchmark.catalog.network_info import NetworkInfo, all_networks
+from benchmark.catalog.plugins import ROOT
 from benchmark.errors import UserError, unknown
-from benchmark.literals import DRAFT, TUNED, MethodInfo, read_method
-from benchmark.networks import NetworkInfo, all_networks
-from benchmark.plugins import ROOT
 
 __all__ = ["ROOT", "TUNED", "MethodInfo", "NetworkInfo", "applies", "method", "methods", "networks", "read_method"]
 

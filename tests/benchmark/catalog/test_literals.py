@@ -2,10 +2,10 @@ import ast
 
 import pytest
 
+from benchmark.catalog.literals import read_method, registered
+from benchmark.catalog.plugins import ROOT
+from benchmark.catalog.syntax import parsed
 from benchmark.errors import UserError
-from benchmark.literals import read_method, registered
-from benchmark.plugins import ROOT
-from benchmark.syntax import parsed
 
 METHOD = '''
 """A file."""
