@@ -9,7 +9,7 @@ import methods
 import models
 from benchmark import catalog, contract
 from benchmark.book import Book, Teacher
-from benchmark.catalog import plugins
+from benchmark.catalog import network_info, plugins
 from benchmark.layers import load_profile
 from benchmark.objectives import parse_method
 from benchmark.training import contract as process
