@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TABLE ?= 6
-SEEDS ?= 1
+SEEDS ?= 3
 RUN = $(VENV)/bin/python run_all.py
 
 .PHONY: demo test table check clean browser
@@ -11,7 +11,7 @@ demo: $(VENV)/installed  ## train one seed of Table 6 on the digits from nothing
 	rm -rf demo
 	$(RUN) --table 6 --profile digits --seeds 1 --results demo/results --checkpoints demo/checkpoints
 
-table: $(VENV)/installed  ## print a table, training what is missing: make table TABLE=6 SEEDS=3
+table: $(VENV)/installed  ## print a table, training what is missing: make table TABLE=11 SEEDS=1
 	$(RUN) --table $(TABLE) --seeds $(SEEDS)
 
 test: $(VENV)/installed-test browser  ## install what tests need and run them

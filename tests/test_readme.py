@@ -12,21 +12,19 @@ PROFILES = sorted(path.parent.name for path in (ROOT / "results").glob("*/record
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_committed_tables_follow_from_the_records(profile, tmp_path):
-    """Rendered anew from the committed records alone, every form of every table and figure is the committed file."""
-    committed, folder = ROOT / "results" / profile, tmp_path / "results" / profile
-    folder.mkdir(parents=True)
-    (folder / "records").symlink_to(committed / "records")
-    seeds = {re.match(r"seed(\d+)-", path.name)[1] for path in (committed / "records").rglob("*.json")}
-    command = [sys.executable, str(ROOT / "run_all.py"), "--table", "all", "--profile", profile, "--render"]
-    options = ["--seeds", ",".join([*sorted(seeds), ""]), "--results", str(tmp_path / "results")]
-    subprocess.run(
-        [*command, *options, "--checkpoints", str(tmp_path / "checkpoints")], check=True, capture_output=True
-    )
-    tables = sorted(path.relative_to(committed) for path in committed.glob("tables/*"))
-    assert {path.stem for path in tables} >= {f"table{number:02d}" for number in range(1, 13)}
-    for path in [*tables, *(path.relative_to(committed) for path in committed.glob("figures/*.md"))]:
-        assert (folder / path).read_text(encoding="utf-8") == (committed / path).read_text(encoding="utf-8"), path
+@pytest.mark.parametrize(
+    "what", [("--table", "all", "--leaderboard", "--render"), ("--claims",)], ids=["tables", "claims"]
+)
+def test_committed_files_follow_from_the_records(what, profile):
+    """Every form of every table, the figure, the leaderboard with its page and the claims are what the records say."""
+    command = [sys.executable, str(ROOT / "run_all.py"), *what, "--check", "--profile", profile, "--seeds", "1"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_is_committed_is_all_there_is():
+    tables = {path.stem for profile in PROFILES for path in (ROOT / "results" / profile / "tables").glob("*")}
+    assert tables == {f"table{number:02d}" for number in range(1, 13)}
 
 
 def test_shows_the_committed_table():
@@ -35,6 +33,13 @@ def test_shows_the_committed_table():
     assert shown
     for path, table in shown:
         assert table.strip() == (ROOT / path).read_text(encoding="utf-8").strip()
+
+
+def test_shows_lines_of_the_file_that_it_names():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [(path, shown)] = re.findall(r"<!-- (methods/\S+\.py) -->\n```python\n(.*?)\n```", text, flags=re.DOTALL)
+    lines = iter((ROOT / path).read_text(encoding="utf-8").splitlines())
+    assert [line for line in shown.splitlines() if line and line not in lines] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/design.md", "docs/decisions.md"])
