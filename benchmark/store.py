@@ -21,6 +21,7 @@ from benchmark.jobs import Job
 
 SCHEMA = 1
 DONE, FAILED, NOT_APPLICABLE = "done", "failed", "not_applicable"
+ELSEWHERE = "it belongs to another run than its path says"
 _PARTS = {"schema": int, "id": str, "spec": dict, "status": str, "metrics": dict, "provenance": dict}
 
 Record = Mapping[str, Any]
@@ -68,9 +69,14 @@ class Store:
         except (OSError, UnicodeDecodeError) as error:
             self._set_aside(path, f"it cannot be read ({error})")
             return None
-        fault, record = _check(text, job)
-        if fault:
-            self._set_aside(path, fault)
+        try:
+            record = parse_record(text)
+        except ValueError as error:
+            self._set_aside(path, str(error))
+            return None
+        if record["id"] != job.id:
+            self._set_aside(path, ELSEWHERE)
+            return None
         return record
 
     def write(self, job: Job, status: str, provenance: Mapping[str, Any], **parts: Any) -> None:
@@ -89,7 +95,11 @@ class Store:
 
     def weights(self, job: Job) -> Path | None:
         """The trained network's weights file, if it is here: among the kept teachers, else among the checkpoints."""
-        places = (self.teacher_path(job), self.weights_path(job))
+        return self.weights_of(job.path, self.teacher_path(job).name)
+
+    def weights_of(self, place: str, kept: str) -> Path | None:
+        """The same of a job of which only its ``path`` is known, and the name of its file among the teachers."""
+        places = (self.results / "teachers" / kept, self.checkpoints / "weights" / f"{place}.safetensors")
         return next((path for path in places if path.is_file()), None)
 
     def settled(self, job: Job, *, retry: bool = False) -> str | None:
@@ -115,7 +125,7 @@ class Store:
 
     def teacher_path(self, job: Job) -> Path:
         """Where a teacher's weights are kept beside the results."""
-        return self.results / "teachers" / f"{job.network}-{job.recipe.name}-seed{job.seed}-{job.id[:12]}.safetensors"
+        return self.results / "teachers" / teacher_file(job.network, job.recipe.name, job.seed, job.id)
 
     def keep_teacher(self, job: Job) -> Path:
         """Put a trained network's weights among the teachers and return the file there."""
@@ -178,6 +188,11 @@ class Store:
         warnings.warn(f"record {path}: {fault}; {outcome}", SetAsideWarning, stacklevel=3)
 
 
+def teacher_file(network: str, recipe: str, seed: int, job_id: str) -> str:
+    """Name of a network's weights among the teachers."""
+    return f"{network}-{recipe}-seed{seed}-{job_id[:12]}.safetensors"
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary name beside ``path``, then move it there.
 
@@ -215,17 +230,24 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _check(text: str, job: Job) -> tuple[str | None, Record | None]:
-    """What is wrong with a record's text, or the record."""
+def parse_record(text: str) -> Record:
+    """A record that can be trusted by itself, wherever it lies.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
     try:
         record = json.loads(text)
-        fault = _fault(record, job)
+        fault = _fault(record)
     except ValueError as error:  # also where its spec holds a number that is not finite
-        return f"it is no complete JSON ({error})", None
-    return fault, None if fault else record
+        raise ValueError(f"it is no complete JSON ({error})") from None
+    if fault:
+        raise ValueError(fault)
+    found: Record = record
+    return found
 
 
-def _fault(record: Any, job: Job) -> str | None:
+def _fault(record: Any) -> str | None:
     parts = record if isinstance(record, dict) else {}
     missing = [name for name, kind in _PARTS.items() if not isinstance(parts.get(name), kind)]
     if missing:
@@ -236,9 +258,7 @@ def _fault(record: Any, job: Job) -> str | None:
         return f"its status '{parts['status']}' is unknown"
     if parts["status"] == DONE and not _measured(parts["metrics"]):
         return "its metrics are not numbers"
-    if digest(parts["spec"]) != parts["id"]:
-        return "its id does not match its spec"
-    return None if parts["id"] == job.id else "it belongs to another run than its path says"
+    return None if digest(parts["spec"]) == parts["id"] else "its id does not match its spec"
 
 
 def _measured(metrics: Mapping[str, Any]) -> bool:

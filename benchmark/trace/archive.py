@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from benchmark.canonical import digest
-from benchmark.store import Record
+from benchmark.store import ELSEWHERE, Record, Store, parse_record, teacher_file
 
 _PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]{12}")
 _NO_TEACHER = "none"
 _SHORT = 12
-_PARTS = {"id": str, "kind": str, "spec": dict, "status": str, "metrics": dict, "provenance": dict}
 
 
 class UnreadableRecordWarning(UserWarning):
@@ -65,11 +61,9 @@ class Known:
         return self._part("method").partition("@")[0]
 
     def weights(self, results: Path, checkpoints: Path) -> Path | None:
-        """The network's weights, where `Store` keeps them: among the teachers, else among the checkpoints."""
-        seed = self.record["spec"]["seed"]
-        kept = f"{self.student}-{self.recipe}-seed{seed}-{self.id[:_SHORT]}.safetensors"
-        places = results / "teachers" / kept, checkpoints / "weights" / f"{self.place}.safetensors"
-        return next((path for path in places if path.is_file()), None)
+        """The network's weights, if they are here."""
+        kept = teacher_file(self.student, self.recipe, self.record["spec"]["seed"], self.id)
+        return Store(results, checkpoints).weights_of(self.place, kept)
 
     def _part(self, name: str) -> str:
         match = _PLACE.fullmatch(self.place)
@@ -115,16 +109,7 @@ class Archive:
 
 def _known(path: Path, place: str) -> Known:
     """Read a record; what is wrong with it is a ``ValueError``."""
-    try:
-        record: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"it is no complete JSON ({error})") from None
-    parts = record if isinstance(record, dict) else {}
-    missing = [name for name, kind in _PARTS.items() if not isinstance(parts.get(name), kind)]
-    if missing:
-        raise ValueError(f"it lacks '{missing[0]}'")
-    if digest(parts["spec"]) != parts["id"]:
-        raise ValueError("its id does not match its spec")
-    if _PLACE.fullmatch(place) is None or not place.endswith(f"-{parts['id'][:_SHORT]}"):
-        raise ValueError("it belongs to another run than its path says")
+    record = parse_record(path.read_text(encoding="utf-8"))
+    if _PLACE.fullmatch(place) is None or not place.endswith(f"-{record['id'][:_SHORT]}"):
+        raise ValueError(ELSEWHERE)
     return Known(path, place, record)

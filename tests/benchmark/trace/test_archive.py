@@ -65,7 +65,7 @@ def broken(change):
     ("spoil", "fault"),
     [
         (lambda text: text[:50], "it is no complete JSON"),
-        (lambda _: "[]", "it lacks 'id'"),
+        (lambda _: "[]", "it lacks 'schema'"),
         (broken(lambda record: record | {"metrics": None}), "it lacks 'metrics'"),
         (broken(lambda record: record | {"id": "f" * 64}), "its id does not match its spec"),
     ],

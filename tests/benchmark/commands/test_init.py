@@ -1,0 +1,24 @@
+"""Which module does what an option asks for."""
+
+from importlib import import_module
+
+import pytest
+
+from benchmark import cli, commands
+from benchmark.arguments import parser
+
+
+@pytest.mark.parametrize("option", commands.BY_OPTION)
+def test_every_command_has_an_option_and_a_module(option):
+    assert hasattr(parser().parse_args([]), option)
+    module = import_module(f"benchmark.commands.{commands.BY_OPTION[option]}")
+    assert module.__doc__.startswith(f"``--{option.replace('_', '-')}")
+    assert callable(module.run)
+
+
+def test_the_option_decides(tmp_path, capsys):
+    assert cli.main(["--new-method", str(tmp_path / "mine.py")]) == 0
+    assert (tmp_path / "mine.py").is_file()
+    assert "--plugin" in capsys.readouterr().out
+    assert cli.main(["--why", "nothing"]) == 2
+    assert "neither a cell" in capsys.readouterr().err

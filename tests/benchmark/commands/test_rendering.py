@@ -1,0 +1,96 @@
+"""Files of the leaderboard, and whether files follow from the records."""
+
+import json
+import re
+
+import pytest
+
+from benchmark import cli, suite
+
+PAIRS = ("resnet56:resnet20", "vgg13:vgg8")
+
+
+@pytest.fixture
+def command(tmp_path, capsys):
+    """Runs the command in profile digits on folders of this test; gives its status and what it printed."""
+
+    def run(*words, profile="digits"):
+        where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
+        status = cli.main([*words, "--profile", profile, *where])
+        return status, capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def finish(tmp_path):
+    """``finish(profile, *methods)`` leaves records of two pairs as if they had been trained."""
+
+    def run(profile, *methods):
+        from benchmark.arguments import parser
+        from benchmark.request import Request
+
+        words = ["--leaderboard", "--profile", profile, "--results", str(tmp_path / "results")]
+        request = Request(parser().parse_args([*words, "--checkpoints", str(tmp_path / "checkpoints")]))
+        plan = request.plan([suite.load().select(methods, PAIRS)], (0, 1, 2))
+        for place, job in enumerate(plan.jobs):
+            last = {"epoch": 6, "top1": 70.0 + place / 10, "topk": 90.0, "loss": 1.0}
+            parts = {
+                "metrics": {"params": 1, "last": last, "best": last},
+                "cost": {"step_seconds": 1.0, "extra_parameters": 0},
+            }
+            request.store.write(job, "done", {"device": "cpu", "threads": 1, "data": {"official": True}}, **parts)
+
+    return run
+
+
+def boards(path):
+    payload = re.search(r'<script type="application/json" id="payload">(.*?)</script>', path.read_text(), re.DOTALL)[1]
+    return {board["name"]: board for board in json.loads(payload)["boards"]}
+
+
+def test_the_leaderboard_is_written_before_anything_is_trained(command, tmp_path):
+    status, out = command("--leaderboard", "--render")
+    assert status == 0
+    assert "There are no numbers to rank by yet." in out
+    names = {path.name for path in (tmp_path / "results" / "digits" / "leaderboard").iterdir()}
+    assert names == {"leaderboard.md", "leaderboard.csv", "leaderboard-pairs.csv"}
+    assert set(boards(tmp_path / "results" / "leaderboard.html")) == {"printed"}
+
+
+def test_the_page_holds_every_profile_whichever_was_asked_for(command, finish, tmp_path):
+    finish("digits", "kd", "srrl")
+    finish("quick", "kd")
+    command("--leaderboard", "--render")
+    page = tmp_path / "results" / "leaderboard.html"
+    assert list(boards(page)) == ["quick", "digits", "printed"]  # the paper's own data first
+    assert boards(page)["quick"]["seeds"] == [0, 1, 2]
+    before = page.read_bytes()
+    assert command("--leaderboard", "--render", "--check", profile="quick")[0] == 1  # its own tables are not there yet
+    command("--leaderboard", "--render", "--seeds", "1", profile="quick")
+    assert page.read_bytes() == before
+
+
+def test_added_methods_and_changes_have_files_of_their_own(command, finish, tmp_path):
+    finish("digits", "kd")
+    out = command("--leaderboard", "--render", "--methods", "ofd", "--pairs", "vgg13:vgg8")[1]
+    assert "leaderboard+ofd.html" in " ".join(out.split())
+    assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+ofd.html"}
+    command("--leaderboard", "--render", "--set", "epochs=2")
+    [changed] = (tmp_path / "results").glob("leaderboard-digits+*.html")
+    assert set(boards(changed)) == {"printed"}
+
+
+def test_check_tells_what_is_missing_and_what_is_stale(command, finish, tmp_path):
+    status, out = command("--table", "11", "--leaderboard", "--render", "--check")
+    assert status == 1
+    assert out.count("missing") == 3 + 4
+    finish("digits", "kd")
+    command("--table", "11", "--leaderboard", "--render")
+    status, out = command("--table", "11", "--leaderboard", "--render", "--check")
+    assert (status, "what the records say: table11.md" in out) == (0, True)
+    finish("digits", "kd", "srrl")
+    status, out = command("--table", "11", "--leaderboard", "--render", "--check")
+    assert status == 1
+    assert out.count("stale") == 3 + 4
+    assert not (tmp_path / "results" / "digits" / "tables" / "table06.md").exists()
