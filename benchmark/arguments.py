@@ -6,7 +6,9 @@ import argparse
 import math
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmark.catalog import ROOT
@@ -89,60 +91,77 @@ class Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The command's parser; its ``--help`` is the reference of all options."""
     parser = Parser(prog=Path(sys.argv[0]).name, description=DESCRIPTION, allow_abbrev=False)
-    what = parser.add_argument_group("what")
-    what.add_argument(
-        "--table", metavar="N", help="a table's number, the file of your own, or all: the whole paper with its figure"
-    )
-    what.add_argument("--figure", metavar="N", help="a figure's number, or all")
-    what.add_argument(
-        "--leaderboard", action="store_true", help="methods over the pairs of tables/leaderboard.yaml, as a page"
-    )
-    what.add_argument("--profile", metavar="NAME", help="paper, quick, digits (default: paper with CUDA, else digits)")
-    what.add_argument("--methods", metavar="LIST", help="trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'")
-    what.add_argument("--pairs", metavar="LIST", help="TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'")
-    what.add_argument("--seeds", type=_seeds, default=DEFAULT_SEEDS, metavar="N", help="number of seeds, or a list 0,2")
-    what.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe's value")
-    what.add_argument("--preset", metavar="NAME", help="somebody else's values, such as authors")
-    what.add_argument(
-        "--teacher", action="append", default=[], metavar="NETWORK=FILE", help="weights that stand in for a trained one"
-    )
-    what.add_argument(
-        "--plugin", action="append", default=[], type=Path, metavar="FILE", help="your own method, network or data set"
-    )
-    what.add_argument("--selection", choices=("last", "best"), default="last", help="the epoch that tables show")
-    what.add_argument(
-        "--time-budget",
-        type=parse_duration,
-        metavar="TIME",
-        help="only what fits into 25m or 1h30m, whole columns first",
-    )
-    how = parser.add_argument_group("instead of training")
-    how.add_argument("--render", action="store_true", help="print and write tables from the records alone")
-    how.add_argument(
-        "--check", action="store_true", help="with --render: fail where files do not follow from the records"
-    )
-    how.add_argument("--plan", action="store_true", help="say what would be trained, and how long it would take")
-    how.add_argument("--brief", action="store_true", help="the plan's counts alone")
-    how.add_argument("--json", action="store_true", help="the plan for machines")
-    how.add_argument("--status", action="store_true", help="count what is done, table by table")
-    how.add_argument("--claims", action="store_true", help="what the paper says in words, checked against the records")
-    how.add_argument("--why", metavar="CELL", help="what a cell or a run rests on, e.g. table06/wrn-40-4:wrn-16-2/kd")
-    how.add_argument("--export", metavar="RUN", help="a trained network with a model card, by its run's id or its cell")
-    how.add_argument("--new-method", metavar="NAME", help="write methods/NAME.py and its test, to be changed")
-    how.add_argument("--list", choices=sorted(LISTS), help="what there is")
-    where = parser.add_argument_group("where")
-    where.add_argument("--data", type=Path, metavar="DIR", help="data sets (default: $KD_DATA, else a download)")
-    where.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="records and tables")
-    where.add_argument("--checkpoints", type=Path, default=ROOT / ".cache", metavar="DIR", help="checkpoints, logs")
-    where.add_argument("--to", type=Path, metavar="DIR", help="where --export writes (default: exports/...)")
-    where.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N")
-    where.add_argument("--jobs", type=positive, metavar="N", help="processes at a time")
-    where.add_argument(
-        "--checkpoint-seconds", type=seconds, default=30.0, metavar="S", help="time between checkpoints (default: 30)"
-    )
-    other = parser.add_argument_group("other")
-    other.add_argument("--retry-failed", action="store_true", help="train failed runs again")
-    other.add_argument("--force", action="store_true", help="profiles paper and quick on a CPU, however long it takes")
-    other.add_argument("--launch", action="store_true", help="a GPU's steps one by one, not recorded as CUDA graphs")
-    other.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    for title, options in _OPTIONS.items():
+        group = parser.add_argument_group(title)
+        for name, settings in options.items():
+            group.add_argument(f"--{name}", **settings)
     return parser
+
+
+_SWITCH = {"action": "store_true"}
+_REPEATED: Mapping[str, Any] = MappingProxyType({"action": "append", "default": []})
+_OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "what": {
+            "table": {
+                "metavar": "N",
+                "help": "a table's number, the file of your own, or all: the whole paper with its figure",
+            },
+            "figure": {"metavar": "N", "help": "a figure's number, or all"},
+            "leaderboard": {**_SWITCH, "help": "methods over the pairs of tables/leaderboard.yaml, as a page"},
+            "profile": {"metavar": "NAME", "help": "paper, quick, digits (default: paper with CUDA, else digits)"},
+            "methods": {"metavar": "LIST", "help": "trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'"},
+            "pairs": {"metavar": "LIST", "help": "TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'"},
+            "seeds": {
+                "type": _seeds,
+                "default": DEFAULT_SEEDS,
+                "metavar": "N",
+                "help": "number of seeds, or a list 0,2",
+            },
+            "set": {**_REPEATED, "metavar": "KEY=VALUE", "help": "change a recipe's value"},
+            "preset": {"metavar": "NAME", "help": "somebody else's values, such as authors"},
+            "teacher": {**_REPEATED, "metavar": "NETWORK=FILE", "help": "weights that stand in for a trained one"},
+            "plugin": {**_REPEATED, "type": Path, "metavar": "FILE", "help": "your own method, network or data set"},
+            "selection": {"choices": ("last", "best"), "default": "last", "help": "the epoch that tables show"},
+            "time-budget": {
+                "type": parse_duration,
+                "metavar": "TIME",
+                "help": "only what fits into 25m or 1h30m, whole columns first",
+            },
+        },
+        "instead of training": {
+            "render": {**_SWITCH, "help": "print and write tables from the records alone"},
+            "check": {**_SWITCH, "help": "with --render: fail where files do not follow from the records"},
+            "plan": {**_SWITCH, "help": "say what would be trained, and how long it would take"},
+            "brief": {**_SWITCH, "help": "the plan's counts alone"},
+            "json": {**_SWITCH, "help": "the plan for machines"},
+            "status": {**_SWITCH, "help": "count what is done, table by table"},
+            "claims": {**_SWITCH, "help": "what the paper says in words, checked against the records"},
+            "why": {"metavar": "CELL", "help": "what a cell or a run rests on, e.g. table06/wrn-40-4:wrn-16-2/kd"},
+            "export": {"metavar": "RUN", "help": "a trained network with a model card, by its run's id or its cell"},
+            "new-method": {"metavar": "NAME", "help": "write methods/NAME.py and its test, to be changed"},
+            "list": {"choices": sorted(LISTS), "help": "what there is"},
+        },
+        "where": {
+            "data": {"type": Path, "metavar": "DIR", "help": "data sets (default: $KD_DATA, else a download)"},
+            "results": {"type": Path, "default": ROOT / "results", "metavar": "DIR", "help": "records and tables"},
+            "checkpoints": {"type": Path, "default": ROOT / ".cache", "metavar": "DIR", "help": "checkpoints, logs"},
+            "to": {"type": Path, "metavar": "DIR", "help": "where --export writes (default: exports/...)"},
+            "device": {"metavar": "NAME", "help": "cpu, cuda or cuda:N"},
+            "jobs": {"type": positive, "metavar": "N", "help": "processes at a time"},
+            "checkpoint-seconds": {
+                "type": seconds,
+                "default": 30.0,
+                "metavar": "S",
+                "help": "time between checkpoints (default: 30)",
+            },
+        },
+        "other": {
+            "retry-failed": {**_SWITCH, "help": "train failed runs again"},
+            "force": {**_SWITCH, "help": "profiles paper and quick on a CPU, however long it takes"},
+            "launch": {**_SWITCH, "help": "a GPU's steps one by one, not recorded as CUDA graphs"},
+            "debug": {**_SWITCH, "help": "show the traceback of an error"},
+        },
+    }
+)
+"""Groups of options, and what each of them is."""

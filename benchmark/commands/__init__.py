@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.request import Request
@@ -16,22 +20,66 @@ Say = Callable[[str], None]
 DONE, FAILURE, INTERRUPTED = 0, 1, 130
 """Exit statuses; 2 is a user's error."""
 
-USUAL = "regenerate"
-BY_OPTION = MappingProxyType(
+
+@dataclass(frozen=True)
+class Command:
+    """Something else than to regenerate tables.
+
+    Attributes:
+        module: of this package, that does it.
+        of_tables: whether it looks at the tables that are named.
+    """
+
+    module: str
+    of_tables: bool = False
+
+
+BY_OPTION: Mapping[str, Command] = MappingProxyType(
     {
-        "list": "listing",
-        "status": "status",
-        "new_method": "scaffold",
-        "claims": "claims",
-        "why": "why",
-        "export": "export",
+        "list": Command("listing"),
+        "status": Command("status", of_tables=True),
+        "new_method": Command("scaffold"),
+        "claims": Command("claims"),
+        "why": Command("why", of_tables=True),
+        "export": Command("export", of_tables=True),
     }
 )
 """What is done where an option is given; tables are regenerated where none of them is."""
 
+_TABLES = ("table", "figure", "leaderboard")
+_INSTEAD = ("plan", "render")
+_FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"json": ("plan",), "brief": ("plan",), "check": ("render", "claims"), "to": ("export",)}
+)
+"""Options that only change what another one does."""
+
 
 def run(request: Request, say: Say) -> int:
-    """Do what the arguments ask for."""
-    asked = (module for option, module in BY_OPTION.items() if getattr(request.options, option))
-    status: int = import_module(f"{__name__}.{next(asked, USUAL)}").run(request, say)
+    """Do what the arguments ask for.
+
+    Raises:
+        UserError: they ask for two things at once, or for a form of something that they do not ask for.
+    """
+    options = request.options
+    asked = _given(options, BY_OPTION)
+    for form in _given(options, _FORMS):
+        if not _given(options, _FORMS[form]):
+            bases = " or ".join(map(_spelled, _FORMS[form]))
+            raise UserError(f"{_spelled(form)} is a form of {bases}: add {_spelled(_FORMS[form][0])}")
+    if not asked:
+        regenerate: int = import_module(f"{__name__}.regenerate").run(request, say)
+        return regenerate
+    command = BY_OPTION[asked[0]]
+    others = [*asked[1:], *_given(options, _INSTEAD), *([] if command.of_tables else _given(options, _TABLES))]
+    if others:
+        raise UserError(f"one thing at a time: leave out {_spelled(asked[0])} or {', '.join(map(_spelled, others))}")
+    status: int = import_module(f"{__name__}.{command.module}").run(request, say)
     return status
+
+
+def _given(options: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    return [name for name in names if getattr(options, name)]
+
+
+def _spelled(option: str) -> str:
+    return f"--{option.replace('_', '-')}"

@@ -23,14 +23,11 @@ def run(request: Request, say: Say) -> int:
     """Regenerate the wanted tables, or say what that would take.
 
     Raises:
-        UserError: nothing is asked for, or an option goes with another that is not there.
+        UserError: nothing is asked for.
     """
     begun, options = time.monotonic(), request.options
-    for form, base in (("json", "plan"), ("brief", "plan"), ("check", "render")):
-        if getattr(options, form) and not getattr(options, base):
-            raise UserError(f"--{form} is a form of --{base}: add --{base}")
     if not (options.table or options.figure or options.leaderboard):
-        raise UserError("nothing to do: name a table, for instance --table 6, a figure, or see --help")
+        raise UserError("nothing to do: name a table, for instance --table 6, a figure, --leaderboard, or see --help")
     say(wording.profile_line(request))
     if options.check:
         return rendering.check(request, say)

@@ -11,7 +11,7 @@ from benchmark.arguments import parser
 @pytest.mark.parametrize("option", commands.BY_OPTION)
 def test_every_command_has_an_option_and_a_module(option):
     assert hasattr(parser().parse_args([]), option)
-    module = import_module(f"benchmark.commands.{commands.BY_OPTION[option]}")
+    module = import_module(f"benchmark.commands.{commands.BY_OPTION[option].module}")
     assert module.__doc__.startswith(f"``--{option.replace('_', '-')}")
     assert callable(module.run)
 
