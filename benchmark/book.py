@@ -11,9 +11,9 @@ from typing import Any
 from benchmark import analysis, catalog
 from benchmark.canonical import digest
 from benchmark.errors import UserError
-from benchmark.jobs import Analysis, Given, Job, Probe, Run, Stage, applicable
+from benchmark.jobs import Analysis, Given, Job, Probe, Run, Stage
 from benchmark.layers import HOLDOUT, Layer, Preset, Profile, defaults, load_recipe
-from benchmark.objectives import STUDENT, MethodName, Objective, Term, parse_method, unusual
+from benchmark.objectives import STUDENT, MethodName, Objective, Term, applicable, parse_method, unusual
 from benchmark.recipe import RECIPE_KEYS, Recipe
 
 
@@ -147,7 +147,7 @@ class Book:
         stages = []
         for term in terms:
             info = catalog.method(term.name)
-            if not info.first_stage or not applicable(term, network, teacher.network):
+            if not info.first_stage or not applicable(term.name, network, teacher.network):
                 continue
             student = info.first_stage == "student"
             trained = values if student else self._values(teacher.recipe, teacher.network, MethodName(()), None)

@@ -1,4 +1,4 @@
-"""One text for one value, and what follows from it: digests, and values as people type them."""
+"""One text for one value, and what follows from it: digests, whole and short, and values as people type them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
+
+ID_LENGTH = 12
+"""Characters by which people, and names of files, tell digests such as runs' ids apart."""
 
 
 def canonical_json(value: object) -> str:
@@ -16,6 +19,11 @@ def canonical_json(value: object) -> str:
 def digest(value: object) -> str:
     """SHA-256 of the canonical JSON, in hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def short_id(digest: str) -> str:
+    """How a digest begins, as far as people and names of files need it."""
+    return digest[:ID_LENGTH]
 
 
 def _canonical(value: object) -> object:

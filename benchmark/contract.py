@@ -69,13 +69,13 @@ def check(plan: Plan, checkpoints: Path, say: Callable[[str], None]) -> None:
     if not found:
         return
     say(f"checking {', '.join(dict.fromkeys(subject.title for subject in found))}, once")
-    faults = ask(found)
+    answers = ask(found)
     for subject in found:
-        if subject.key not in faults:
+        if answers[subject.key] == "":
             with suppress(UserError):  # it can be checked where nothing can be written, too
                 write_atomically(_mark(subject, checkpoints), f"{subject.title} of {subject.path} passed\n".encode())
-    if faults:
-        raise UserError("\nerror: ".join(faults.values()))
+    if faults := [fault for fault in answers.values() if fault]:
+        raise UserError("\nerror: ".join(faults))
 
 
 def subjects(jobs: Iterable[Job]) -> list[Subject]:
@@ -111,8 +111,8 @@ def _mark(subject: Subject, checkpoints: Path) -> Path:
     return checkpoints / "contract" / subject.key[:24]
 
 
-def ask(found: Sequence[Subject]) -> dict[str, str]:
-    """What is wrong with each subject, by its key; nothing of those that pass."""
+def ask(found: Sequence[Subject]) -> dict[str, str | None]:
+    """What is wrong with each subject, by its key; empty where it passes, None where it applies to no pair."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", "benchmark.training.contract"],
@@ -129,11 +129,12 @@ def ask(found: Sequence[Subject]) -> dict[str, str]:
             subject.key: f"{subject.title} of {subject.path}: no step within {_PATIENCE:.0f} s" for subject in found
         }
     lines = done.stdout.decode(errors="replace").splitlines()
-    answers: dict[str, str] = {}
+    last = lines[-1] if lines else f"exit status {done.returncode}"
+    answers: dict[str, str | None] = {
+        subject.key: f"{subject.title} of {subject.path}: the check broke off ({last})" for subject in found
+    }
     for line in lines:
         with suppress(ValueError, KeyError, TypeError):  # whatever else a method prints
             answer = json.loads(line)
             answers[answer["key"]] = answer["fault"]
-    last = lines[-1] if lines else f"exit status {done.returncode}"
-    unheard = {each.key: f"{each.title} of {each.path}: the check broke off ({last})" for each in found}
-    return {key: fault for key, fault in (unheard | answers).items() if fault}
+    return answers

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark import catalog, data
-from benchmark.canonical import digest
-from benchmark.objectives import STUDENT, Objective, Term
+from benchmark.canonical import digest, short_id
+from benchmark.objectives import STUDENT, Objective, Term, applicable
 from benchmark.recipe import Recipe
 
 NUMERICS = 2
@@ -85,7 +85,7 @@ class Job:
     @property
     def path(self) -> str:
         """Where records, checkpoints and logs of this job lie below their roots, without suffix."""
-        return f"{self.recipe.name}/{self.pair}/{self.folder}/seed{self.seed}-{self.id[:12]}"
+        return f"{self.recipe.name}/{self.pair}/{self.folder}/seed{self.seed}-{short_id(self.id)}"
 
     @property
     def title(self) -> str:
@@ -108,14 +108,6 @@ def _own_code(network: str, dataset: str) -> dict[str, dict[str, str]]:
     codes = {"network": known.code if known else "", "dataset": data.code_of(dataset)}
     own = {what: code for what, code in codes.items() if code}
     return {"code": own} if own else {}
-
-
-def applicable(term: Term, student: str, teacher: str) -> bool:
-    """Whether a method can be used between two networks, as far as its requirements tell."""
-    known = catalog.networks()
-    if student not in known or teacher not in known:
-        return True
-    return catalog.applies(catalog.method(term.name), known[student], known[teacher])
 
 
 def _named(job: Job | None) -> dict[str, str] | None:
@@ -244,7 +236,9 @@ class Run(Job):
     def applies(self) -> bool:
         """Whether all its methods can be used between the two networks, as far as their requirements tell."""
         teacher = self.teacher
-        return teacher is None or all(applicable(term, self.network, teacher.network) for term in self.objective.terms)
+        return teacher is None or all(
+            applicable(term.name, self.network, teacher.network) for term in self.objective.terms
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,7 +12,7 @@ from benchmark.canonical import canonical_json, parse_value
 from benchmark.catalog import TUNED
 from benchmark.errors import UserError, unknown
 
-STUDENT = "student"
+STUDENT = catalog.STUDENT
 """Name of the objective without terms: cross-entropy alone."""
 
 
@@ -75,6 +75,14 @@ def parse_method(text: str) -> MethodName:
     if len(tuned) > 1:
         raise UserError(f"method '{text}': one term at a time can be {TUNED}")
     return MethodName(tuple((name, options or {}) for name, options in sorted(terms.items())), *tuned)
+
+
+def applicable(method: str, student: str, teacher: str) -> bool:
+    """Whether a method can be used between two networks, as far as its requirements and what is known of them tell."""
+    known = catalog.networks()
+    if student not in known or teacher not in known:
+        return True
+    return catalog.applies(catalog.method(method), known[student], known[teacher])
 
 
 def _parse_term(text: str, part: str) -> tuple[str, Mapping[str, Any] | None]:

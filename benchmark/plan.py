@@ -79,6 +79,11 @@ class Plan:
     choices: tuple[str, ...]
     price: Price = lambda _: 0.0
 
+    @cached_property
+    def records_by_cell(self) -> dict[str, list[Record | None]]:
+        """By a cell's name, one record or None for each of its jobs."""
+        return {cell: [self.records.get(job.id) for job in jobs] for cell, jobs in self.cells.items()}
+
     @property
     def missing(self) -> int:
         """How many jobs have to be done."""

@@ -17,6 +17,7 @@ from benchmark.arguments import DEFAULT_SEEDS, split
 from benchmark.book import Book, Weights
 from benchmark.budget import Choice, choose
 from benchmark.calibration import Calibration
+from benchmark.canonical import short_id
 from benchmark.errors import UserError, unknown
 from benchmark.packing import pack
 from benchmark.plan import Plan
@@ -89,7 +90,9 @@ class Request:
     def changes(self) -> tuple[str, ...]:
         """What the user changed, as text for captions."""
         preset = [f"preset {self.options.preset} ({self.book.preset.title})"] if self.book.preset else []
-        teachers = [f"teacher {name} from a file (SHA-256 {file.sha256[:12]})" for name, file in self.given.items()]
+        teachers = [
+            f"teacher {name} from a file (SHA-256 {short_id(file.sha256)})" for name, file in self.given.items()
+        ]
         return (*self.set_values, *preset, *teachers)
 
     @property

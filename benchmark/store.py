@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchmark.canonical import digest
+from benchmark.canonical import digest, short_id
 from benchmark.errors import UserError
 from benchmark.jobs import Job
 
@@ -190,7 +190,7 @@ class Store:
 
 def teacher_file(network: str, recipe: str, seed: int, job_id: str) -> str:
     """Name of a network's weights among the teachers."""
-    return f"{network}-{recipe}-seed{seed}-{job_id[:12]}.safetensors"
+    return f"{network}-{recipe}-seed{seed}-{short_id(job_id)}.safetensors"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from benchmark import tables
+from benchmark import strict, tables
 from benchmark.errors import UserError, unknown
+from benchmark.metrics import METRICS
 from benchmark.objectives import STUDENT
-from benchmark.tables import TEACHER, Axis, Cell, Table
+from benchmark.table import TEACHER, Axis, Cell, Table
 
 FILE = tables.TABLES / "leaderboard.yaml"
-_KEYS = ("title", "metric", "tables", "methods", "notes")
+_REQUIRED = ("title", "metric", "tables")
+_OPTIONAL = ("methods", "notes")
+_Axes = tuple[Axis, ...]
 
 
 @dataclass(frozen=True)
@@ -27,68 +28,107 @@ class _Place:
     group: str
 
     @property
-    def pair(self) -> Axis:
-        """The column of its pair."""
-        cell = self.cell
-        pair = f"{cell.teacher}:{cell.student}"
-        row, column = self.table.rows[cell.row], self.table.columns[cell.column]
-        label = next((axis.label for axis in (row, column) if axis.pair), pair)
-        return Axis(label, pair=pair, recipe=cell.recipe, teacher_recipe=cell.teacher_recipe, group=self.group)
+    def pair(self) -> str:
+        """``teacher:student``."""
+        return f"{self.cell.teacher}:{self.cell.student}"
 
     @property
-    def method(self) -> Axis:
-        """The row of its method."""
-        row, column = self.table.rows[self.cell.row], self.table.columns[self.cell.column]
-        label = next(axis.label for axis in (row, column) if axis.run)
+    def column(self) -> Axis:
+        """That of its pair."""
+        label, cell = next((axis.label for axis in self._axes if axis.pair), self.pair), self.cell
+        return Axis(label, pair=self.pair, recipe=cell.recipe, teacher_recipe=cell.teacher_recipe, group=self.group)
+
+    @property
+    def row(self) -> Axis:
+        """That of its method."""
+        label = next((axis.label for axis in self._axes if axis.run), self.cell.method)
         if self.cell.method == TEACHER:
             return Axis(label, role=TEACHER)
         return Axis(label, method=self.cell.method)
+
+    @property
+    def _axes(self) -> tuple[Axis, Axis]:
+        return self.table.rows[self.cell.row], self.table.columns[self.cell.column]
 
 
 def load(path: Path = FILE) -> Table:
     """The table of all methods (rows) and pairs (columns) of some tables; its name is the file's.
 
+    A pair or a method of several tables is called as in the first of them.
+
     Raises:
-        UserError: a key or a table is unknown, or two tables train one pair by different recipes.
+        UserError: the file cannot be read, a key, a table, the metric or a method is unknown, a value is of another
+            kind, a table has no numbers of the metric, or two tables train one pair by different recipes.
     """
-    raw: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for key in raw:
-        if key not in _KEYS:
-            raise unknown(f"key in {path.name}", key, _KEYS)
-    places = list(_places(raw["tables"], raw["metric"]))
-    columns = tuple(dict.fromkeys(place.pair for place in places))
-    rows = tuple({place.cell.method: place.method for place in reversed(places)}[name] for name in _methods(places))
-    _check(columns, path)
-    # Where a method cannot be applied there is no number, whatever the paper prints.
-    printed = {(place.cell.method, place.pair): place.cell.paper for place in places if place.cell.applies}
+    where = path.name
+    raw = strict.mapping(strict.load(path, where), where)
+    strict.check_keys(raw, where, _REQUIRED, _OPTIONAL)
+    metric = _metric(raw, where)
+    rows, columns, paper = _laid_out(_places(raw["tables"], metric, path), where)
     table = Table(
         name=path.stem,
-        title=raw["title"],
+        kind="leaderboard",
+        number="",
+        title=strict.text(raw["title"], "title", where),
         recipe=columns[0].recipe or "",
         heads=("Method",),
         rows=rows,
         columns=columns,
-        paper=tuple(tuple(printed.get((row.run or "", column)) for column in columns) for row in rows),
-        notes=tuple(raw.get("notes", ())),
-        defaults=Axis(label="", metric=raw["metric"]),
+        paper=paper,
+        notes=strict.texts(raw.get("notes", []), "notes", where, empty=True),
+        defaults=Axis(label="", metric=metric),
         kept=(STUDENT,),
     )
-    return replace(table.extended(raw.get("methods", ())), added=())
+    return replace(table.extended(strict.texts(raw.get("methods", []), "methods", where, empty=True)), added=())
 
 
-def _places(numbers: dict[int, str], metric: str) -> Iterator[_Place]:
-    for number, group in numbers.items():
-        table = tables.load(str(number))
-        for cell in table.cells():
-            if cell.metric == metric and not cell.probe:
-                yield _Place(cell, table, group)
+def _laid_out(places: Iterable[_Place], where: str) -> tuple[_Axes, _Axes, tuple[tuple[float | None, ...], ...]]:
+    """Rows, columns, and what the paper prints there."""
+    rows: dict[str, Axis] = {}
+    columns: dict[str, Axis] = {}
+    printed: dict[tuple[str, str], float] = {}
+    for place in places:
+        cell, column = place.cell, place.column
+        _check_alike(columns.setdefault(place.pair, column), column, where)
+        rows.setdefault(cell.method, place.row)
+        # Where a method cannot be applied there is no number, whatever the paper prints.
+        if cell.applies and cell.paper is not None:
+            printed.setdefault((cell.method, place.pair), cell.paper)
+    paper = tuple(tuple(printed.get((method, pair)) for pair in columns) for method in rows)
+    return tuple(rows.values()), tuple(columns.values()), paper
 
 
-def _methods(places: list[_Place]) -> Iterator[str]:
-    yield from dict.fromkeys(place.cell.method for place in places)
+def _metric(raw: Mapping[str, Any], where: str) -> str:
+    """A metric that every run has, and of which more is better or worse."""
+    name = strict.text(raw["metric"], "metric", where)
+    fit = [key for key, kind in METRICS.items() if kind.higher is not None and not kind.measure]
+    if name not in fit:
+        raise unknown(f"metric in {where}", name, fit)
+    return name
 
 
-def _check(columns: tuple[Axis, ...], path: Path) -> None:
-    pairs = [column.pair for column in columns]
-    if twice := next((pair for pair in pairs if pairs.count(pair) > 1), None):
-        raise UserError(f"{path.name}: {twice} is a pair of two tables that train it differently: name one of them")
+def _places(raw: Any, metric: str, path: Path) -> Iterator[_Place]:
+    where = f"'tables' of {path.name}"
+    named = strict.mapping(raw, where)
+    if not named:
+        raise UserError(f"{where}: name at least one, as in 11: what its pairs have in common")
+    for key, group in named.items():
+        table = _table(key, where, path.parent)
+        title = strict.text(group, str(key), where)
+        cells = [cell for cell in table.cells() if cell.metric == metric and not cell.probe]
+        if not cells:
+            raise UserError(f"{where}: {table.spoken} has no {metric} of networks as they were trained: leave it out")
+        yield from (_Place(cell, table, title) for cell in cells)
+
+
+def _table(key: Any, where: str, folder: Path) -> Table:
+    """A table by its number, or one's own by its path; a relative one is seen from the file that names it."""
+    if type(key) not in (int, str):
+        raise UserError(f"{where}: '{key}' must be a table's number, or the path of one's own")
+    name = str(key)
+    return tables.load(str(folder / Path(name).expanduser()) if name.endswith((".yaml", ".yml")) else name)
+
+
+def _check_alike(first: Axis, other: Axis, where: str) -> None:
+    if (first.recipe, first.teacher_recipe) != (other.recipe, other.teacher_recipe):
+        raise UserError(f"{where}: {first.pair} is a pair of two tables that train it differently: name one of them")

@@ -9,10 +9,9 @@ from typing import Any
 
 from benchmark import catalog
 from benchmark.errors import UserError
-from benchmark.objectives import STUDENT, parse_method
+from benchmark.objectives import STUDENT, applicable, parse_method
 
-TEACHER = "teacher"
-_KINDS = ("table", "figure", "leaderboard")
+TEACHER = catalog.TEACHER
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,8 @@ class Cell:
     @property
     def applies(self) -> bool:
         """Whether its method can be used between the two networks, as far as the method's requirements tell."""
-        networks = catalog.networks()
-        pair = networks[self.student], networks[self.teacher]
         terms = () if self.method == TEACHER else parse_method(self.method).terms
-        return all(catalog.applies(catalog.method(name), *pair) for name, _ in terms)
+        return all(applicable(name, self.student, self.teacher) for name, _ in terms)
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,9 @@ class Table:
     """One table of the paper, or one figure whose panels are its cells.
 
     Attributes:
-        name: ``table06``, ``figure02``.
+        name: ``table06``, ``figure02``, ``leaderboard``; one's own tables are called as their files are.
+        kind: ``table``, ``figure`` or ``leaderboard``.
+        number: ``6`` of ``table06``, empty for the leaderboard; one's own tables are called by their name.
         title: its caption.
         recipe: name of the recipe of its runs.
         heads: headers of the stub columns, filled from the row labels.
@@ -120,6 +119,8 @@ class Table:
     """
 
     name: str
+    kind: str
+    number: str
     title: str
     recipe: str
     heads: tuple[str, ...]
@@ -136,17 +137,6 @@ class Table:
     def stem(self) -> str:
         """Name of its files: with added methods it is another table than the paper's."""
         return "+".join((self.name, *self.added))
-
-    @property
-    def kind(self) -> str:
-        """``table``, ``figure`` or ``leaderboard``."""
-        stripped = self.name.rstrip("0123456789")
-        return stripped if stripped in _KINDS else _KINDS[0]
-
-    @property
-    def number(self) -> str:
-        """``6`` of ``table06``; one's own tables are called by their name."""
-        return self.name.removeprefix(self.kind).lstrip("0")
 
     @property
     def spoken(self) -> str:
@@ -181,14 +171,17 @@ class Table:
         """The table with a column (or row) for every named method that it lacks, before the teacher's at its end.
 
         Raises:
-            UserError: a method is unknown.
+            UserError: a method is unknown, or cannot be added.
         """
         if any(row.run for row in self.rows):
             return self.transposed().extended(methods).transposed()
         have = {*self.methods, TEACHER}
         lacking = [parse_method(name) for name in _named(methods or [], self.methods) if name not in have]
         added = [Axis(label=method.title, method=method.name) for method in lacking]
-        place = 1 + max(j for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden)
+        said = ([getattr(row, key) or getattr(self.defaults, key) for row in self.rows] for key in ("pair", "metric"))
+        if lacking and not all(map(all, said)):
+            raise UserError(f"{self.spoken}: no method can be added, for pairs or metrics stand where it would")
+        place = max((j + 1 for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden), default=0)
         paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
         columns = _insert(self.columns, place, added)
         return replace(self, columns=columns, paper=paper, added=tuple(method.name for method in lacking))

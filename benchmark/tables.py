@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from benchmark import catalog
+from benchmark import catalog, strict
 from benchmark.catalog import ROOT
 from benchmark.errors import UserError, unknown
 from benchmark.metrics import metric
+from benchmark.objectives import STUDENT
 from benchmark.table import TEACHER, Aside, Axis, Cell, Table
 
 __all__ = ["TABLES", "TEACHER", "Aside", "Axis", "Cell", "Table", "figures", "load", "numbers", "read"]
 
 TABLES = ROOT / "tables"
-_KEYS = ("title", "recipe", "heads", "rows", "columns", "notes", "asides")
 _REQUIRED = ("title", "recipe", "rows", "columns")
 _SHARED = ("pair", "method", "role", "metric", "teacher_recipe", "probe")
-_OF_AXIS = ("label", *_SHARED, "recipe", "stub", "hidden", "paper")
+_OPTIONAL = ("heads", "notes", "asides", *_SHARED)
+_TEXTS = (*_SHARED, "recipe")
+_OF_COLUMNS = (*_TEXTS, "stub", "hidden")
+_OF_ROWS = (*_OF_COLUMNS, "paper")
+_OF_ASIDES = ("row", "column", "metric", "value")
+# With what a selection, a preset or the best epoch adds to a name: files of one's own must not take the place of these.
+_TAKEN = re.compile(r"(?:(?:table|figure)\d+|leaderboard|claims)(?!\w)", re.IGNORECASE)
 
 
 def numbers() -> list[str]:
@@ -34,90 +40,130 @@ def figures() -> list[str]:
 
 
 def load(number: str, kind: str = "table") -> Table:
-    """Read one table, or figure, by its number; or one's own, by the path of its file.
+    """Read one table, or figure, by its number; or a table of one's own, by the path of its file.
 
     Raises:
-        UserError: there is no such table or figure, or the file is none.
+        UserError: there is no such table or figure, or the file is none, or has a name of the project's.
     """
-    if number.endswith((".yaml", ".yml")):
-        return read(Path(number).expanduser())
+    if kind == "table" and number.endswith((".yaml", ".yml")):
+        return _own(Path(number).expanduser())
     known = _numbers(kind)
     if number.lstrip("0") not in known:
         raise unknown(kind, number, [*known, "all"])
-    return read(TABLES / f"{kind}{int(number):02d}.yaml")
+    return read(TABLES / f"{kind}{int(number):02d}.yaml", kind, str(int(number)))
 
 
 def _numbers(kind: str) -> list[str]:
-    return sorted((path.stem.removeprefix(kind).lstrip("0") for path in TABLES.glob(f"{kind}*.yaml")), key=int)
+    ends = (path.stem.removeprefix(kind) for path in TABLES.glob(f"{kind}*.yaml"))
+    return sorted((end.lstrip("0") for end in ends if end.isdecimal()), key=int)
 
 
-def read(path: Path) -> Table:
+def _own(path: Path) -> Table:
+    if _TAKEN.match(path.stem):
+        raise UserError(
+            f"table {path}: files of this project are called '{path.stem}': give yours another name, or ask for one of "
+            "the project's by its number"
+        )
+    return read(path)
+
+
+def read(path: Path, kind: str = "table", number: str | None = None) -> Table:
     """Read one file of a table or a figure.
 
+    Args:
+        path: of the file.
+        kind: ``table`` or ``figure``.
+        number: by which it is called; None for its name.
+
     Raises:
-        UserError: the file cannot be read, a key or a name in it is unknown, or a cell has no pair or metric.
+        UserError: the file cannot be read, a key or a name in it is unknown, a value is of another kind, a cell has no
+            pair or metric or is there twice, or both its row and its column name a method.
     """
-    raw = _checked(path)
-    width = len(raw["columns"])
-    printed = [row.pop("paper", []) for row in raw["rows"]]
+    where = f"{kind} {path}"
+    raw = strict.mapping(strict.load(path, where), where)
+    strict.check_keys(raw, where, _REQUIRED, _OPTIONAL)
+    rows, columns = _lines(raw, "rows", where), _lines(raw, "columns", where)
     table = Table(
         name=path.stem,
-        title=raw["title"],
-        recipe=raw["recipe"],
-        heads=tuple(raw.get("heads", ("",))),
-        rows=tuple(_axis(**row) for row in raw["rows"]),
-        columns=tuple(_axis(**column) for column in raw["columns"]),
-        paper=tuple((*values, *[None] * (width - len(values))) for values in printed),
-        notes=tuple(raw.get("notes", ())),
-        defaults=Axis(label="", **{key: raw[key] for key in _SHARED if key in raw}),
-        asides=tuple(Aside(**aside) for aside in raw.get("asides", ())),
+        kind=kind,
+        number=path.stem if number is None else number,
+        title=strict.text(raw["title"], "title", where),
+        recipe=strict.text(raw["recipe"], "recipe", where),
+        heads=strict.texts(raw.get("heads", [""]), "heads", where),
+        rows=tuple(_axis(row, place, _OF_ROWS) for place, row in rows.items()),
+        columns=tuple(_axis(column, place, _OF_COLUMNS) for place, column in columns.items()),
+        paper=tuple(_printed(row, place, len(columns)) for place, row in rows.items()),
+        notes=strict.texts(raw.get("notes", []), "notes", where, empty=True),
+        defaults=Axis(label="", **_names(raw, where, _SHARED)),
+        asides=tuple(_aside(aside, place) for place, aside in _lines(raw, "asides", where).items()),
     )
-    _check_cells(table, path)
+    _check(table, where)
     return table
 
 
-def _axis(*, stub: Sequence[str] = (), **values: Any) -> Axis:
-    return Axis(stub=tuple(stub), **values)
+def _lines(raw: Mapping[str, Any], key: str, where: str) -> dict[str, Mapping[str, Any]]:
+    """The rows, columns or asides by what errors call them."""
+    found = strict.items(raw[key], key, where) if key in raw else []
+    places = {f"{key.removesuffix('s')} {number} of {where}": line for number, line in enumerate(found, 1)}
+    return {place: strict.mapping(line, place) for place, line in places.items()}
 
 
-def _checked(path: Path) -> Mapping[str, Any]:
-    """What the file says, its keys known."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"table {path}: cannot be read ({' '.join(str(error).split())})") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"table {path}: it has to name {', '.join(_REQUIRED)}")
-    for key in _REQUIRED:
-        if key not in raw:
-            raise UserError(f"table {path}: it lacks '{key}'")
-    for where, values, known in _parts(raw):
-        for key in values:
-            if key not in known:
-                raise unknown(f"key of {where} in {path}", str(key), known)
-        if "label" in known and "label" not in values:
-            raise UserError(f"table {path}: {where} lacks its label")
-    return raw
+def _axis(raw: Mapping[str, Any], where: str, optional: Sequence[str]) -> Axis:
+    strict.check_keys(raw, where, ("label",), optional)
+    return Axis(
+        label=strict.text(raw["label"], "label", where),
+        stub=strict.texts(raw.get("stub", []), "stub", where, empty=True),
+        hidden=strict.flag(raw.get("hidden", False), "hidden", where),
+        **_names(raw, where, _TEXTS),
+    )
 
 
-def _parts(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Sequence[str]]]:
-    yield "the table", raw, (*_KEYS, *_SHARED)
-    for row in raw["rows"]:
-        yield "a row", row, _OF_AXIS
-    for column in raw["columns"]:
-        yield "a column", column, tuple(key for key in _OF_AXIS if key != "paper")
+def _names(raw: Mapping[str, Any], where: str, keys: Sequence[str]) -> dict[str, Any]:
+    """What is said of a run or of a number of it, its names known."""
+    names = {key: strict.text(raw[key], key, where) for key in keys if key in raw}
+    if "pair" in names:
+        _check_pair(names["pair"], where)
+    if "metric" in names:
+        metric(names["metric"])
+    if names.get("role", STUDENT) not in (STUDENT, TEACHER):
+        raise unknown(f"role in {where}", names["role"], (STUDENT, TEACHER))
+    return names
 
 
-def _check_cells(table: Table, path: Path) -> None:
-    for line in (*table.rows, *table.columns, table.defaults):
-        teacher, colon, student = (line.pair or "a:b").partition(":")
-        if not colon:
-            raise UserError(f"table {path}: '{line.pair}' is no pair: write TEACHER:STUDENT")
-        for network in (teacher, student) if line.pair else ():
-            if network not in catalog.networks():
-                raise unknown(f"network in {path}", network, catalog.networks())
-        if line.metric:
-            metric(line.metric)
+def _check_pair(pair: str, where: str) -> None:
+    teacher, colon, student = pair.partition(":")
+    if not colon:
+        raise UserError(f"{where}: '{pair}' is no pair: write TEACHER:STUDENT")
+    for network in (teacher, student):
+        if network not in catalog.networks():
+            raise unknown(f"network in {where}", network, catalog.networks())
+
+
+def _printed(raw: Mapping[str, Any], where: str, width: int) -> tuple[float | None, ...]:
+    """What the paper prints in a row; what it does not say is None."""
+    values = raw.get("paper", [])
+    if not isinstance(values, list) or not all(value is None or strict.is_number(value) for value in values):
+        raise UserError(f"{where}: 'paper' must be a list of numbers, with ~ where there is none")
+    if len(values) > width:
+        raise UserError(f"{where}: 'paper' has {len(values)} numbers for {width} columns")
+    return (*values, *[None] * (width - len(values)))
+
+
+def _aside(raw: Mapping[str, Any], where: str) -> Aside:
+    strict.check_keys(raw, where, _OF_ASIDES)
+    row, column, name = (strict.text(raw[key], key, where) for key in ("row", "column", "metric"))
+    return Aside(row, column, name, strict.number(raw["value"], "value", where))
+
+
+def _check(table: Table, where: str) -> None:
+    """Check what rows and columns come to together."""
+    if any(row.run for row in table.rows) and any(column.run for column in table.columns):
+        raise UserError(f"{where}: rows and columns name a method or role: only one of them can")
+    for row in table.rows:
+        if len(row.stub) not in (0, len(table.heads)):
+            raise UserError(
+                f"{where}: row '{row.label}' has {len(row.stub)} texts as stub for {len(table.heads)} heads"
+            )
     for key in ("pair", "metric"):
         stated = (
             any(getattr(axis, key) for axis in (row, col, table.defaults))
@@ -125,4 +171,8 @@ def _check_cells(table: Table, path: Path) -> None:
             for col in table.columns
         )
         if not all(stated):
-            raise UserError(f"table {path}: there are cells without a {key}: state it for rows, columns or all")
+            raise UserError(f"{where}: there are cells without a {key}: state it for rows, columns or all")
+    there = {(cell.row, cell.column) for cell in table.cells()}
+    for (i, row), (j, column) in product(enumerate(table.rows), enumerate(table.columns)):
+        if (i, j) not in there and not (row.hidden or column.hidden):
+            raise UserError(f"{where}: row '{row.label}', column '{column.label}' is the same number as another cell")

@@ -36,7 +36,7 @@ def load(name: str) -> type[Method]:
 def names() -> list[str]:
     """Names of all methods, sorted; files without a method (helpers) are left out."""
     inside = [name for name in _files() if _methods_of(import_module(f"{__name__}.{name}"))]
-    elsewhere = {*(path.stem for path in plugins.files()), *entry_points(group=GROUP).names}
+    elsewhere = {*(path.stem for path in plugins.files()), *entry_points(group=GROUP).names} - {*_files()}
     return sorted([*inside, *filter(_is_usable, elsewhere)])
 
 
@@ -48,9 +48,9 @@ def _is_usable(name: str) -> bool:
 
 
 def _outside(name: str) -> list[type[Method]]:
-    """The methods of that name in plug-ins and installed packages."""
+    """The methods of that name in plug-ins, or in installed packages if there are none."""
     found = [method for path in plugins.files() if path.stem == name for method in _methods_of(plugins.load_file(path))]
-    for point in entry_points(group=GROUP, name=name):
+    for point in () if found else entry_points(group=GROUP, name=name):
         loaded = point.load()
         found += _methods_of(loaded) if isinstance(loaded, ModuleType) else [loaded]
     return found

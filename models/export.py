@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.features import Network
-from models.registry import create
+from models.plugins import VARIABLE
+from models.registry import UnknownNetworkError, create
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _BUILT_FROM = ("network", "num_classes", "in_size", "width")
@@ -37,7 +38,10 @@ def load(folder: Path | str) -> Network:
     """
     root = Path(folder)
     config = _config(root / CONFIG)
-    network = create(*(config[key] for key in _BUILT_FROM))
+    try:
+        network = create(*(config[key] for key in _BUILT_FROM))
+    except UnknownNetworkError as error:
+        raise UnknownNetworkError(f"{error}; to find one of your own, let {VARIABLE} name its file") from None
     try:
         network.load_state_dict(_state(root / WEIGHTS), strict=True)
     except RuntimeError as error:

@@ -6,15 +6,24 @@ from dataclasses import replace
 from functools import cache
 
 from benchmark.catalog import plugins
-from benchmark.catalog.literals import DRAFT, TUNED, MethodInfo, read_method
+from benchmark.catalog.literals import DRAFT, STUDENT, TEACHER, TUNED, MethodInfo, read_method
 from benchmark.catalog.network_info import NetworkInfo, all_networks
 from benchmark.catalog.plugins import ROOT
-from benchmark.errors import UserError, unknown
+from benchmark.errors import unknown
 
-__all__ = ["ROOT", "TUNED", "MethodInfo", "NetworkInfo", "applies", "method", "methods", "networks", "read_method"]
-
-# What else tables call an objective or a cell.
-_TAKEN = ("student", "teacher")
+__all__ = [
+    "ROOT",
+    "STUDENT",
+    "TEACHER",
+    "TUNED",
+    "MethodInfo",
+    "NetworkInfo",
+    "applies",
+    "method",
+    "methods",
+    "networks",
+    "read_method",
+]
 
 
 def methods() -> dict[str, MethodInfo]:
@@ -31,29 +40,21 @@ def _methods(_plugins: str) -> dict[str, MethodInfo]:
     files = sorted((ROOT / "methods").glob("*.py"))
     inside = [info for info in map(read_method, files) if info is not None]
     known = {info.name: _with_code(info) for info in inside}
-    places = {path.stem: path for path in files}  # a helper's name is taken, too: it would be imported instead
-    for info in plugins.found().methods:
-        if info.name in _TAKEN:
-            raise UserError(f"method '{info.name}' of {info.path}: tables call something else so: choose another name")
-        if other := places.get(info.name):
-            raise UserError(f"method '{info.name}' of {info.path}: {other} has that name, too: choose another one")
-        places[info.name] = info.path
-        known[info.name] = info
-    return known
+    return known | {info.name: info for info in plugins.found().methods}
 
 
 def _with_code(info: MethodInfo) -> MethodInfo:
     """A method of the project; the code of a draft is part of its identity, a revision stands for that of others."""
     if info.revision != DRAFT:
         return info
-    return replace(info, code=plugins.method_code(info.path, f"methods.{info.name}"))
+    return replace(info, code=plugins.own_code(info.path))
 
 
 def method(name: str) -> MethodInfo:
     """One method by name; an unknown one is an error that names its nearest neighbour."""
     known = methods()
     if name not in known:
-        raise unknown("method", name, ["student", *known])
+        raise unknown("method", name, [STUDENT, *known])
     return known[name]
 
 

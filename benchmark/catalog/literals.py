@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -11,6 +12,12 @@ from typing import Any
 
 from benchmark.catalog.syntax import parsed
 from benchmark.errors import UserError, unknown
+
+STUDENT = "student"
+"""What tables call cross-entropy alone; no method may have the name."""
+
+TEACHER = "teacher"
+"""What tables call a cell about the teacher; no method may have the name."""
 
 REQUIREMENTS = ("teacher_in_train_mode", "equal_channels")
 """What a method may need beyond the common: of the trainer, or of the two networks."""
@@ -37,6 +44,10 @@ DECLARED = (
 )
 """The class attributes of a method that planning knows."""
 
+# It becomes part of a record's path, and stands beside others in TEACHER--STUDENT and TEACHER:STUDENT.
+_NETWORK = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
+_REGISTER = ("models.register", "models.registry.register")
+
 
 @dataclass(frozen=True)
 class MethodInfo:
@@ -49,6 +60,7 @@ class MethodInfo:
         path: the file.
         code: SHA-256 of its code where that is part of ids: of a draft, and of a method from outside the project. Empty
             where the revision stands for it.
+        package: the folder of the installed package that it is part of; None for all others.
         revision: raised when a change of code changes results; 0 for a draft.
         objective: default weights, ``ce`` and ``weight``.
         variants: short names for sets of options.
@@ -64,6 +76,7 @@ class MethodInfo:
     citation: str
     path: Path
     code: str = ""
+    package: Path | None = None
     revision: int = 1
     objective: Mapping[str, float] = field(default_factory=lambda: {"ce": 1.0, "weight": 1.0})
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -112,11 +125,12 @@ def method_classes(tree: ast.Module) -> list[ast.ClassDef]:
 
 
 def registered(tree: ast.Module, path: Path) -> tuple[str, ...]:
-    """The names of networks that the decorators ``@register`` of a file state.
+    """The names of networks that the decorators ``@register`` of a file state, imported from ``models``.
 
     Raises:
-        UserError: a name is neither a literal nor stands in a literal at the top of the file.
+        UserError: a name is neither a literal nor stands in a literal at the top of the file, or cannot be a network's.
     """
+    origins = dict(_origins(tree))
     tops = {
         target.id: node.value
         for node in tree.body
@@ -126,8 +140,27 @@ def registered(tree: ast.Module, path: Path) -> tuple[str, ...]:
     }
     decorators = (each for node in tree.body if isinstance(node, ast.FunctionDef) for each in node.decorator_list)
     calls = (each for each in decorators if isinstance(each, ast.Call))
-    asked = (call.args for call in calls if ast.unparse(call.func).rpartition(".")[2] == "register")
+    asked = (call.args for call in calls if _registers(ast.unparse(call.func), origins))
     return tuple(name for argument in chain.from_iterable(asked) for name in _names(argument, tops, path))
+
+
+def _registers(function: str, origins: Mapping[str, str]) -> bool:
+    """Whether a function, as it is written, is the ``register`` of ``models``: others have one, too."""
+    first, dot, rest = function.partition(".")
+    return function.rpartition(".")[2] == "register" and f"{origins.get(first, '')}{dot}{rest}" in _REGISTER
+
+
+def _origins(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The names that a file's imports give, each with what it stands for; what is relative is relative to models."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                yield alias.asname or top, alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*(["models"] if node.level else []), *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{base}.{alias.name}"
 
 
 def _names(argument: ast.expr, tops: Mapping[str, ast.expr], path: Path) -> Iterator[str]:
@@ -140,6 +173,11 @@ def _names(argument: ast.expr, tops: Mapping[str, ast.expr], path: Path) -> Iter
             raise UserError(
                 f"{path}:{argument.lineno}: names of networks must be literals, as in @register('a', 'b'), or those of "
                 "a literal at the top of the file, as in @register(*SIZES)"
+            )
+        if not _NETWORK.fullmatch(item.value):
+            raise UserError(
+                f"{path}:{item.lineno}: network {item.value!r}: a name is made of letters and digits, with single "
+                "- or _ between them"
             )
         yield item.value
 

@@ -1,7 +1,7 @@
 """What planning knows of networks without importing torch: ``models/networks.csv``, and drafts measured once.
 
 A draft is a network that the CSV does not name: from a file outside the project, or new in ``models/``. It is measured
-in a process of its own, and what comes out is kept by the hash of its file's code.
+in a process of its own, and what comes out is kept by the hash of its file's code and of what that imports.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from benchmark.canonical import short_id
 from benchmark.catalog import plugins
 from benchmark.catalog.literals import registered
 from benchmark.catalog.plugins import ROOT, OwnFile
-from benchmark.catalog.syntax import code_of, parsed
+from benchmark.catalog.syntax import parsed
 from benchmark.errors import UserError
 
 _MODELS = ROOT / "models"
@@ -42,7 +43,8 @@ class NetworkInfo:
         classes: number of classes at which the counts hold.
         taps: shapes of the taps as ``CxHxW`` joined by spaces.
         map: shape of the penultimate map.
-        code: SHA-256 of its file's code where that is part of ids: of a draft. Empty where the CSV names it.
+        code: SHA-256 of its file's code, and of what that imports of one's own, where that is part of ids: of a draft.
+            Empty where the CSV names it.
         path: a draft's file.
     """
 
@@ -90,12 +92,12 @@ def _drafts_inside(places: dict[str, Path]) -> Iterator[OwnFile]:
     drafts = {name: path for name, path in places.items() if name not in settled()}
     for path in dict.fromkeys(drafts.values()):
         names = tuple(name for name, file in drafts.items() if file == path)
-        yield OwnFile(path, code_of(path, path.stem, {}), names)
+        yield OwnFile(path, plugins.own_code(path), names)
 
 
 def _measured(file: OwnFile) -> list[NetworkInfo]:
     """What is known of the file's networks."""
-    kept = plugins.cache_folder() / "networks" / f"{file.path.stem}-{file.code[:12]}.csv"
+    kept = plugins.cache_folder() / "networks" / f"{file.path.stem}-{short_id(file.code)}.csv"
     with suppress(OSError, ValueError, KeyError):
         rows = _read(kept.read_text(encoding="utf-8"), file)
         if {row.name for row in rows} >= {*file.names}:

@@ -11,18 +11,21 @@ import ast
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmark.catalog.literals import MethodInfo, method_classes, read_method, registered
+from benchmark.catalog.literals import STUDENT, TEACHER, MethodInfo, method_classes, read_method, registered
 from benchmark.catalog.syntax import code_of, module_file, parsed
 from benchmark.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("benchmark", "methods", "models")
+"""The project's own, where no plug-in may lie."""
 VARIABLE = "SRRL_BENCH_PLUGINS"
 """Names the files, between the signs that separate the folders of PATH; ``models.plugins`` reads it, too."""
 CACHE_VARIABLE = "SRRL_BENCH_CACHE"
@@ -31,9 +34,13 @@ GROUP = "srrl_bench.methods"
 """Entry points: a method's name, and its ``package.module`` or ``package.module:Class``."""
 
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
-_METHODS = ROOT / "methods"
-# The contract and the search for methods compute nothing.
-_APART = (_METHODS / "base.py", _METHODS / "__init__.py")
+_PROJECT = {name: ROOT / name for name in ("methods", "models")}
+# What states, finds and reads methods and networks computes nothing of them.
+_APART = (
+    ROOT / "benchmark",
+    *(_PROJECT["methods"] / name for name in ("__init__.py", "base.py")),
+    *(_PROJECT["models"] / name for name in ("__init__.py", "features.py", "published.py", "registry.py")),
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class OwnFile:
 
     Attributes:
         path: the file.
-        code: SHA-256 of its code.
+        code: SHA-256 of its code and of what it imports of one's own.
         names: of the networks; none of a data set, which only the file itself knows.
     """
 
@@ -111,6 +118,8 @@ def found() -> Found:
 
 @cache
 def _found(files: str) -> Found:
+    # A helper's name is taken, too: it would be imported instead.
+    places = {path.stem: path for path in sorted(_PROJECT["methods"].glob("*.py"))}
     methods: list[MethodInfo] = []
     networks: list[OwnFile] = []
     datasets: list[OwnFile] = []
@@ -118,19 +127,20 @@ def _found(files: str) -> Found:
         tree = _tree(path)
         held = _held(path, tree)
         if held == "a method":
-            methods.append(_method(path))
+            methods.append(_method(path, places))
+            places[path.stem] = path
         elif held == "networks":
-            networks.append(OwnFile(path, code_of(path, path.stem, {}), registered(tree, path)))
+            networks.append(OwnFile(path, own_code(path), registered(tree, path)))
         else:
-            datasets.append(OwnFile(path, code_of(path, path.stem, {})))
-    installed, problems = _installed()
+            datasets.append(OwnFile(path, own_code(path)))
+    installed, problems = _installed(places)
     return Found((*methods, *installed), tuple(networks), tuple(datasets), problems)
 
 
 def _tree(path: Path) -> ast.Module:
     if not path.is_file() or path.suffix != ".py":
         raise UserError(f"--plugin {path}: there is no such Python file")
-    if any(path.is_relative_to(ROOT / folder) for folder in ("methods", "models", "benchmark")):
+    if any(path.is_relative_to(ROOT / folder) for folder in PACKAGES):
         raise UserError(f"--plugin {path}: what lies there is found by itself: leave the option out")
     return parsed(path)
 
@@ -145,7 +155,8 @@ def _held(path: Path, tree: ast.Module) -> str:
     held = [kind for kind, there in kinds.items() if there]
     if not held:
         raise UserError(
-            f"--plugin {path}: it holds no method (a class of Method), no networks (@register on a function) "
+            f"--plugin {path}: it holds no method (a class of Method), no networks (@register, imported from "
+            "models, on a function) "
             "and no data sets (SOURCES)"
         )
     if len(held) > 1:
@@ -158,16 +169,39 @@ def _assigns_sources(node: ast.stmt) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "SOURCES" for target in targets)
 
 
-def _method(path: Path) -> MethodInfo:
+def _method(path: Path, places: Mapping[str, Path]) -> MethodInfo:
     info = read_method(path)
     assert info is not None
     _check_name(path.stem, f"{path}: rename the file")
-    return replace(info, code=method_code(path, path.stem))
+    _check_free(path.stem, places, f"method '{path.stem}' of {path}: ")
+    return replace(info, code=own_code(path))
 
 
-def method_code(path: Path, module: str, packages: dict[str, Path] | None = None) -> str:
-    """SHA-256 of what a method's result rests on: its file, what that imports of ``methods`` and of its own package."""
-    return code_of(path, module, {"methods": _METHODS, **(packages or {})}, _APART)
+def own_code(path: Path, package: Path | None = None) -> str:
+    """SHA-256 of the code that results rest on, as it stands in its files now.
+
+    These are a file and what it imports, step by step: of the project's methods and networks, and of its own package.
+    A file outside of packages may import what lies beside it.
+
+    Args:
+        path: the file, with a method, with networks or with data sets.
+        package: the folder of the package that it is part of, unless that is one of the project's.
+
+    Raises:
+        UserError: one of the files cannot be read.
+    """
+    package = package or next((folder for folder in _PROJECT.values() if folder == path.parent), None)
+    if package is not None:
+        module = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        return code_of(path, module, {**_PROJECT, package.name: package}, _APART)
+    installed = any(path.parent.glob("*.dist-info"))  # then all packages lie beside it
+    return code_of(path, path.stem, _PROJECT, _APART, None if installed else path.parent)
+
+
+@cache
+def loaded_code(path: Path, package: Path | None = None) -> str:
+    """The same, asked once a process, right after it loaded the file: what is edited later does not run in it."""
+    return own_code(path, package)
 
 
 def _check_name(name: str, advice: str) -> None:
@@ -175,12 +209,26 @@ def _check_name(name: str, advice: str) -> None:
         raise UserError(f"{advice}: a method's name is made of small letters, digits and _, not '{name}'")
 
 
-@cache
-def _installed() -> tuple[tuple[MethodInfo, ...], tuple[str, ...]]:
-    """Methods of packages, and what is wrong with the others: nobody's command fails for a package that is broken."""
+def _check_free(name: str, places: Mapping[str, Path | str], whose: str = "") -> None:
+    if name in (STUDENT, TEACHER):
+        raise UserError(f"{whose}tables call something else so: choose another name")
+    if name in places:
+        raise UserError(f"{whose}{places[name]} has that name, too: choose another one")
+
+
+def _installed(places: Mapping[str, Path | str]) -> tuple[tuple[MethodInfo, ...], tuple[str, ...]]:
+    """Methods of packages, and what is wrong with the others: nobody's command fails for a package that is broken.
+
+    Args:
+        places: files whose names are taken.
+    """
     methods, problems = [], []
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    several = [name for name, count in Counter(point.name for point in points).items() if count > 1]
+    places = {**places, **dict.fromkeys(several, "another entry point")}
+    for point in points:
         try:
+            _check_free(point.name, places)
             methods.append(_of_package(point))
         except UserError as error:
             package = point.dist.name if point.dist else point.value
@@ -194,11 +242,11 @@ def _of_package(point: EntryPoint) -> MethodInfo:
     for folder in _folders(top):
         path = module_file(folder, rest) if folder.is_dir() else None if rest else folder
         if path is not None:
-            packages = {top: folder} if folder.is_dir() else {}
+            package = folder if folder.is_dir() else None
             info = read_method(path, point.name, point.attr or "")
             if info is None:
                 raise UserError(f"{path} holds no class {point.attr or ''} of Method".replace("  ", " "))
-            return replace(info, code=method_code(path, point.module, packages))
+            return replace(info, package=package, code=own_code(path, package))
     raise UserError(f"there is no module {point.module}")
 
 

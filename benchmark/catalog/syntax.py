@@ -29,29 +29,32 @@ def code_hash(tree: ast.Module) -> str:
     return hashlib.sha256(repr(_code(tree)).encode()).hexdigest()
 
 
-def code_of(path: Path, module: str, packages: Mapping[str, Path], apart: Collection[Path] = ()) -> str:
+def code_of(
+    path: Path, module: str, packages: Mapping[str, Path], apart: Collection[Path] = (), beside: Path | None = None
+) -> str:
     """SHA-256 of the code of a file and of what it imports, step by step, from some packages.
 
     Args:
         path: the file.
         module: its name as a module: where relative imports start.
         packages: folders of the packages by name; what is imported from elsewhere does not count.
-        apart: files that do not count either.
+        apart: files, and folders of files, that do not count either.
+        beside: a folder whose modules count, too; None for none.
 
     Raises:
         UserError: one of the files cannot be read.
     """
     found, waiting = {path: ""}, [(path, module)]
     while waiting:
-        for file, name in _imported(*waiting.pop(), packages):
-            if file not in found and file not in apart:
+        for file, name in _imported(*waiting.pop(), packages, beside):
+            if file not in found and not any(file.is_relative_to(each) for each in apart):
                 found[file] = name
                 waiting.append((file, name))
     return digest({name: code_hash(parsed(file)) for file, name in found.items()})
 
 
-def _imported(path: Path, module: str, packages: Mapping[str, Path]) -> Iterator[tuple[Path, str]]:
-    """Files of the packages that a file imports, each with its name as a module."""
+def _imported(path: Path, module: str, packages: Mapping[str, Path], beside: Path | None) -> Iterator[tuple[Path, str]]:
+    """Files of the packages and of a folder that a file imports, each with its name as a module."""
     parents = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(parsed(path)):
         names = []
@@ -63,7 +66,8 @@ def _imported(path: Path, module: str, packages: Mapping[str, Path]) -> Iterator
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         for name in names:
             top, *rest = name.split(".")
-            if top in packages and (file := module_file(packages[top], rest)) is not None:
+            folder, parts = (packages[top], rest) if top in packages else (beside, [top, *rest])
+            if folder is not None and (file := module_file(folder, parts)) is not None:
                 yield file, name
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
-from benchmark import tables
+from benchmark import strict, tables
 from benchmark.claims.comparison import Comparison, Place, chosen, places_of
 from benchmark.errors import UserError, unknown
 from benchmark.table import TEACHER, Table
@@ -68,16 +66,13 @@ def load(path: Path = FILE) -> Claims:
 
     Raises:
         UserError: the file cannot be read, a key, form, table, pair, method or metric is unknown, or one is missing or
-            of another kind.
+            of another kind, or a check compares nothing, or what the paper does not print.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path.name}: cannot be read ({' '.join(str(error).split())})") from None
+    raw = strict.load(path, path.name)
     entries = raw.get("claims") if isinstance(raw, dict) else None
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{path.name}: it needs a list of 'claims'")
-    reader = _Reader(path.name, {})
+    reader = _Reader(path.name, {}, set())
     claims = tuple(reader.claim(entry, number) for number, entry in enumerate(entries, 1))
     names = [claim.name for claim in claims]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -164,7 +159,6 @@ _FORMS: Mapping[str, _Form] = MappingProxyType(
     }
 )
 _OF_METHODS = ("methods", "than", "method", "behind")
-_NUMBER = (int, float)
 
 
 @dataclass(frozen=True)
@@ -174,62 +168,67 @@ class _Reader:
     Attributes:
         file: its name, for errors.
         tables: by number, those read so far.
+        printed: names of their cells that the paper prints.
     """
 
     file: str
     tables: dict[str, Table]
+    printed: set[str]
 
     def claim(self, raw: Any, number: int) -> Claim:
         where = f"claim {number} of {self.file}"
-        values = _mapping(raw, where)
+        values = strict.mapping(raw, where)
         where = f"claim '{values.get('name', number)}' of {self.file}"
-        _check_keys(values, where, [key for key in _KEYS if key not in _OPTIONAL], _OPTIONAL)
-        checks = values["checks"]
-        if not isinstance(checks, list) or not checks:
-            raise UserError(f"{where}: 'checks' must be a list")
-        texts = {key: _text(values.get(key, ""), key, where) for key in _KEYS if key != "checks"}
-        comparisons = (made for check in checks for made in self._comparisons(_mapping(check, where), where))
+        strict.check_keys(values, where, [key for key in _KEYS if key not in _OPTIONAL], _OPTIONAL)
+        checks = [
+            strict.mapping(check, f"a check of {where}") for check in strict.items(values["checks"], "checks", where)
+        ]
+        texts = {key: strict.text(values.get(key, ""), key, where) for key in _KEYS if key != "checks"}
+        comparisons = (made for check in checks for made in self._comparisons(check, where))
         return Claim(**texts, comparisons=tuple(dict.fromkeys(comparisons)))
 
-    def _comparisons(self, raw: Mapping[str, Any], where: str) -> Iterator[Comparison]:
+    def _comparisons(self, raw: Mapping[str, Any], where: str) -> list[Comparison]:
         if "form" not in raw:
             raise UserError(f"{where}: a check lacks 'form', one of {', '.join(_FORMS)}")
-        if raw["form"] not in _FORMS:
-            raise unknown(f"form in {where}", str(raw["form"]), _FORMS)
-        form = _FORMS[raw["form"]]
-        _check_keys(raw, where, ("form", "tables", *form.required), (*_WHERE, *form.optional))
+        name = strict.text(raw["form"], "form", where)
+        if name not in _FORMS:
+            raise unknown(f"form in {where}", name, _FORMS)
+        form = _FORMS[name]
+        strict.check_keys(raw, where, ("form", "tables", *form.required), (*_WHERE, *form.optional))
         places = self._places(raw, where)
         compared: tuple[Place, ...] = ()
         if "compared" in raw:
-            other = _mapping(raw["compared"], where)
-            _check_keys(other, where, ("tables",), _WHERE)
+            other = strict.mapping(raw["compared"], f"'compared' of {where}")
+            strict.check_keys(other, where, ("tables",), _WHERE)
             compared = self._places(other, where)
         for place in (*places, *compared):
             _check_methods(raw, place, where)
         _check_bounds(raw, where)
-        yield from form.comparisons(_Check(raw, places, compared))
+        made = list(form.comparisons(_Check(raw, places, compared)))
+        if not made:
+            raise UserError(f"{where}: a check leaves no other method to compare with: name some in 'than'")
+        for cell in (cell for comparison in made for cell in comparison.cells if cell not in self.printed):
+            raise UserError(f"{where}: the paper does not print {cell}: leave it out by 'tables', 'pairs' or 'than'")
+        return made
 
     def _places(self, raw: Mapping[str, Any], where: str) -> tuple[Place, ...]:
         """Where the check compares methods: all pairs and probes unless told, top-1 accuracy unless told."""
         found: list[Place] = []
-        for number in map(str, _list(raw["tables"], "tables", where, (int,))):
+        for number in map(str, _numbers(raw["tables"], where)):
             if number not in self.tables:
                 self.tables[number] = tables.load(number)
+                self.printed.update(cell.name for cell in self.tables[number].cells() if cell.paper is not None)
             found += places_of(self.tables[number])
         for key, default in (("pairs", ["*"]), ("metrics", ["top1"]), ("probes", None)):
-            patterns = _list(raw.get(key, default), key, where) if raw.get(key, default) is not None else None
+            patterns = strict.texts(value, key, where) if (value := raw.get(key, default)) is not None else None
             found = chosen(found, key, patterns, where)
         return tuple(found)
 
 
-def _check_keys(raw: Mapping[str, Any], where: str, required: Sequence[str], optional: Sequence[str]) -> None:
-    known = dict.fromkeys((*required, *optional))
-    for key in raw:
-        if key not in known:
-            raise unknown(f"key of {where}", str(key), known)
-    for key in required:
-        if key not in raw:
-            raise UserError(f"{where}: it lacks '{key}'")
+def _numbers(value: Any, where: str) -> list[int]:
+    if not isinstance(value, list) or not value or any(type(number) is not int for number in value):
+        raise UserError(f"{where}: 'tables' must be a list of numbers, as in [6, 10]")
+    return value
 
 
 def _check_methods(raw: Mapping[str, Any], place: Place, where: str) -> None:
@@ -237,7 +236,7 @@ def _check_methods(raw: Mapping[str, Any], place: Place, where: str) -> None:
         if key not in raw:
             continue
         one = key in ("method", "behind")
-        for name in [_text(raw[key], key, where)] if one else _list(raw[key], key, where):
+        for name in [strict.text(raw[key], key, where)] if one else strict.texts(raw[key], key, where):
             if name not in place.cells:
                 raise unknown(f"method in {where}, {place.name}", name, place.cells)
 
@@ -246,25 +245,7 @@ def _check_bounds(raw: Mapping[str, Any], where: str) -> None:
     if ("about" in raw) != ("within" in raw):
         raise UserError(f"{where}: 'about' and 'within' go together")
     for key in ("about", "within"):
-        if key in raw and (type(raw[key]) not in _NUMBER or not raw[key] > 0):
+        if key in raw and not (strict.is_number(raw[key]) and raw[key] > 0):
             raise UserError(f"{where}: '{key}' must be a number above 0, not {raw[key]!r}")
     if "about" in raw and raw["within"] >= raw["about"]:
         raise UserError(f"{where}: 'within' must be less than 'about', or no difference would do")
-
-
-def _mapping(raw: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(raw, dict):
-        raise UserError(f"{where}: {raw!r} must be keys and values")
-    return raw
-
-
-def _text(value: Any, key: str, where: str) -> str:
-    if not isinstance(value, str):
-        raise UserError(f"{where}: '{key}' must be a text, not {value!r}")
-    return " ".join(value.split())
-
-
-def _list(value: Any, key: str, where: str, kinds: tuple[type, ...] = (str,)) -> list[Any]:
-    if not isinstance(value, list) or not value or any(type(item) not in kinds for item in value):
-        raise UserError(f"{where}: '{key}' must be a list of {' or '.join(kind.__name__ for kind in kinds)}")
-    return value

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import groupby
 
-from benchmark import catalog
 from benchmark.errors import UserError
 from benchmark.metrics import metric
-from benchmark.objectives import parse_method
-from benchmark.table import TEACHER, Cell, Table
+from benchmark.table import Cell, Table
 
 POSITIVE = (0.0, math.inf)
 """Bounds of a difference of which only the sign is claimed."""
@@ -152,7 +150,7 @@ def places_of(table: Table) -> list[Place]:
 
     groups: dict[tuple[str, str, str], dict[str, Cell]] = {}
     for cell in table.cells():
-        if metric(cell.metric).higher is not None and _applies(cell):
+        if metric(cell.metric).higher is not None and cell.applies:
             groups.setdefault(place(cell), {})[cell.method] = cell
     return [Place(table.name, *key, cells) for key, cells in groups.items()]
 
@@ -177,14 +175,6 @@ def chosen(places: Sequence[Place], key: str, patterns: Sequence[str] | None, wh
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UserError(f"{where}: no {attribute} matches '{pattern}': there are {', '.join(filter(None, names))}")
     return [place for place in places if any(fnmatchcase(getattr(place, attribute), one) for one in patterns)]
-
-
-def _applies(cell: Cell) -> bool:
-    """Whether a cell's method can do what it stands for, whatever the paper prints there."""
-    networks = catalog.networks()
-    pair = networks[cell.student], networks[cell.teacher]
-    terms = () if cell.method == TEACHER else parse_method(cell.method).terms
-    return all(catalog.applies(catalog.method(name), *pair) for name, _ in terms)
 
 
 def _summed(weights: Iterator[tuple[str, float]]) -> tuple[tuple[str, float], ...]:

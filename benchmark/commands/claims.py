@@ -13,7 +13,7 @@ from benchmark.request import Request
 def run(request: Request, say: Say) -> int:
     """Print a verdict on every claim and write the page; with ``--check`` only compare the page that is there."""
     document = _ledger(request)
-    folder = request.store.results / document.folder
+    folder = document.place(request.store.results)
     say(wording.profile_line(request))
     if request.options.check:
         return rendering.compare([(folder, document)], say)
@@ -27,5 +27,4 @@ def _ledger(request: Request) -> Ledger:
     every = claims.load()
     seeds = sorted({*request.options.seeds, *DEFAULT_SEEDS})
     plan = request.plan(every.tables, seeds)
-    records = {name: [plan.records.get(job.id) for job in jobs] for name, jobs in plan.cells.items()}
-    return ledger.build(every, records, rendering.context(plan, seeds, request))
+    return ledger.build(every, plan.records_by_cell, rendering.context(plan, seeds, request))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from benchmark.arguments import parser
+from benchmark.canonical import short_id
 from benchmark.commands import DONE, Say, wording
 from benchmark.commands.why import find_run, jobs_of, plan_of
 from benchmark.errors import UserError
@@ -19,7 +21,7 @@ from benchmark.plan import Plan
 from benchmark.report.card import Exported, card, config
 from benchmark.request import Request
 from benchmark.store import DONE as FINISHED
-from benchmark.store import write_atomically
+from benchmark.store import FAILED, NOT_APPLICABLE, write_atomically
 from benchmark.table import Cell, Table
 from benchmark.trace.archive import Archive, Known
 from benchmark.trace.lineage import Find, Node, finder, planned
@@ -48,20 +50,22 @@ def run(request: Request, say: Say) -> int:
     known = _finished(choice, request)
     weights = known.weights(request.store.results, request.store.checkpoints)
     if weights is None:
-        raise UserError(f"the weights of run {known.id[:12]} are not here. {_again(choice, request)}")
+        raise UserError(f"the weights of run {short_id(known.id)} are not here. {_again(known, choice, request)}")
     folder = _folder(known, request)
     exported = _exported(known, weights, request)
     contents = {
         "model.safetensors": weights.read_bytes(),
         _CONFIG: config(exported).encode(),
-        "README.md": card(exported, Path(wording.short(folder))).encode(),
+        "README.md": card(exported, folder.resolve().name).encode(),
     }
     _make(folder)
     for name, content in contents.items():
         write_atomically(folder / name, content)
     place = wording.short(folder)
     say(f"written: {', '.join(f'{place}/{name}' for name in contents)}")
-    say(f'loaded by: import models; network = models.load("{place}")')
+    say(f"loaded by: import models; network = models.load({place!r})")
+    if exported.needs:
+        say(exported.needs)
     return DONE
 
 
@@ -103,9 +107,9 @@ def _finished(choice: _Choice, request: Request) -> Known:
     node = choice.node
     if node.kind in ("stage", "evaluate"):
         what = "first stage, which is no whole network" if node.kind == "stage" else "file that somebody gave: use that"
-        raise UserError(f"{node.id[:12]} is a {what}")
+        raise UserError(f"{short_id(node.id)} is a {what}")
     if node.state != FINISHED:
-        raise UserError(f"run {node.id[:12]} is {node.state}: {_command(choice, request)}")
+        raise UserError(f"run {short_id(node.id)} {_unfinished(choice, request)}")
     return Archive(request.store.results).beginning(node.id)[0]
 
 
@@ -122,7 +126,7 @@ def _exported(known: Known, weights: Path, request: Request) -> Exported:
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
         profile=request.book.folder,
         note=profile.note,
-        command=shlex.join(["python", "run_all.py", "--profile", profile.name, *_changes(request)]),
+        command=_finding(request),
     )
 
 
@@ -140,16 +144,16 @@ def _num_classes(weights: Path, known: Known) -> int:
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"weights {weights} cannot be read ({error}): {advice}") from None
     if about.get("run") != known.id:
-        raise UserError(f"weights {weights} are those of another run than {known.id[:12]}: {advice}")
+        raise UserError(f"weights {weights} are those of another run than {short_id(known.id)}: {advice}")
     return classes
 
 
 def _folder(known: Known, request: Request) -> Path:
     """Where it goes; a folder that holds something else is left alone."""
-    folder: Path = request.options.to or Path("exports", f"{known.student}-{known.id[:12]}")
+    folder: Path = request.options.to or Path("exports", f"{known.student}-{short_id(known.id)}")
     if folder.is_dir() and any(folder.iterdir()) and not _is_of(folder, known):
         raise UserError(f"{folder} holds something else: choose another folder with --to")
-    return folder.absolute()
+    return folder
 
 
 def _make(folder: Path) -> None:
@@ -169,24 +173,45 @@ def _is_of(folder: Path, known: Known) -> bool:
 # What the user can do where there is nothing to export.
 
 
-def _again(choice: _Choice, request: Request) -> str:
-    record = wording.short(choice.node.path) if choice.node.path else ""
-    return f"To train it again: rm {shlex.quote(record)} && {_command(choice, request)}"
+def _again(known: Known, choice: _Choice, request: Request) -> str:
+    record, command = wording.short(known.path), _command(choice, request)
+    if command is None:
+        return f"To train it again, remove {record} and repeat the command that trained it"
+    return f"To train it again: rm {shlex.quote(record)} && {command}"
 
 
-def _command(choice: _Choice, request: Request) -> str:
-    """The command that trains a run, as a person would type it."""
+def _unfinished(choice: _Choice, request: Request) -> str:
+    """What state a run is in, and what to do about it."""
+    state, record, command = choice.node.state, choice.node.record or {}, _command(choice, request)
+    if state == NOT_APPLICABLE:
+        return f"does not apply: {record.get('failure', {}).get('reason', 'no reason was left')}"
+    if state == FAILED:
+        again = f"{command} --retry-failed" if command else "repeat the command that trained it, with --retry-failed"
+        return f"is {state}: {again}"
+    return f"is {state}: {command or 'train what needs it, it stands in no table'}"
+
+
+def _command(choice: _Choice, request: Request) -> str | None:
+    """The command that trains a run, as a person would type it; None where that cannot be told."""
     if choice.cell is None:
-        return "the command that trained it"
+        return None
     table, cell = choice.cell
     seed = choice.node.spec["seed"]
     words = [
         *_what(table, request),
         *("--profile", request.book.profile.name),
         *("--pairs", f"{cell.teacher}:{cell.student}", "--methods", cell.method, "--seeds", f"{seed},"),
-        *_changes(request),
+        *_options(request, ("set", "teacher", "plugin"), str),
+        *(("--preset", request.options.preset) if request.options.preset else ()),
         *_places(request),
     ]
+    return shlex.join(["python", "run_all.py", *words])
+
+
+def _finding(request: Request) -> str:
+    """The command that finds a run on any machine, without what is asked of it: files go by their bare names."""
+    files = _options(request, ("plugin",), lambda path: path.name)
+    words = ("--profile", request.book.profile.name, *_options(request, ("set",), str), *files)
     return shlex.join(["python", "run_all.py", *words])
 
 
@@ -196,14 +221,11 @@ def _what(table: Table, request: Request) -> tuple[str, ...]:
     return (f"--{table.kind}", number) if number else (f"--{table.kind}",)
 
 
-def _changes(request: Request) -> Iterator[str]:
-    """The options that decide what is trained."""
-    options = vars(request.options)
-    for name in ("set", "teacher", "plugin"):
-        for value in options.get(name) or ():
-            yield from (f"--{name}", str(value))
-    if options["preset"]:
-        yield from ("--preset", options["preset"])
+def _options(request: Request, names: Iterable[str], text: Callable[[Any], str]) -> Iterator[str]:
+    """Options that may be given several times, as they were."""
+    for name in names:
+        for value in getattr(request.options, name):
+            yield from (f"--{name}", text(value))
 
 
 def _places(request: Request) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from benchmark import costs
+from benchmark.canonical import short_id
 from benchmark.commands import DONE, Say, wording
 from benchmark.plan import Plan
 from benchmark.request import Request
@@ -19,7 +20,7 @@ def show(plan: Plan, request: Request, say: Say) -> int:
         return DONE
     if not options.brief:
         for job in plan.jobs:
-            say(f"{plan.states[job.id]:8} {job}  {job.id[:12]}")
+            say(f"{plan.states[job.id]:8} {job}  {short_id(job.id)}")
         for number, cohort in enumerate(plan.cohorts, 1):
             say(f"cohort {number}: {cohort}, about {costs.spoken(cohort.seconds)}")
     for line in plan.summary():

@@ -43,33 +43,28 @@ def _whole(request: Request) -> Iterator[tuple[Path, Document]]:
         if table.kind == "leaderboard":
             documents.append(_page(table, request))
         for document in documents:
-            yield (request.store.results / document.folder).resolve(), document
+            yield document.place(request.store.results), document
 
 
 def _document(table: Table, plan: Plan, seeds: Sequence[int], request: Request) -> Document:
     if table.kind != "leaderboard":
-        records = {cell.name: [plan.records.get(job.id) for job in plan.cells[cell.name]] for cell in table.cells()}
-        return report.build(table, records, context(plan, seeds, request))
+        return report.build(table, plan.records_by_cell, context(plan, seeds, request))
     from benchmark.report.leaderboard.board import Board, Source  # they take half a second that no table needs
     from benchmark.report.leaderboard.documents import Leaderboard
 
-    return Leaderboard(Board(Source(table, plan.cells, plan.records, context(plan, seeds, request))))
+    return Leaderboard(Board(Source(table, plan, context(plan, seeds, request))))
 
 
 def _page(table: Table, request: Request) -> Document:
-    """The page of all profiles that there are runs of; of one alone where the user changed something."""
+    """The page of all profiles that there are runs of, or of what the user changed in one."""
     from benchmark.report.leaderboard.board import Board, Source
     from benchmark.report.leaderboard.documents import Page
 
     changed = request.changes or request.variants
-    boards = []
-    for each in [request] if changed else request.at_every_profile():
-        plan, seeds = each.found(table)
-        source = Source(table, plan.cells, plan.records, context(plan, seeds, each))
-        if source.some:
-            boards.append(Board(source))
-    stem = "-".join((table.stem, *([request.book.folder, *request.variants] if changed else [])))
-    return Page(stem, boards, table)
+    found = ((each, *each.found(table)) for each in ([request] if changed else request.at_every_profile()))
+    sources = [Source(table, plan, context(plan, seeds, each)) for each, plan, seeds in found]
+    boards = [Board(source) for source in sources if source.some]
+    return Page(boards, table, sources[0].context if changed else None)
 
 
 def context(plan: Plan, seeds: Sequence[int], request: Request) -> Context:

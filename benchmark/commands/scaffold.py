@@ -5,7 +5,10 @@ from __future__ import annotations
 import keyword
 import re
 import shlex
+import sys
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import packages_distributions
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,12 +113,22 @@ def drafted(asked: str) -> Draft:
         raise UserError(f"'{asked}' is neither a name nor a file's path, which ends in .py: write {asked}.py")
     _check_name(name)
     plugin = folder != ROOT / "methods"
+    if plugin:
+        _check_place(folder, name)
     tests = folder if plugin else ROOT / "tests" / "methods"
     draft = Draft(name, folder / f"{name}.py", tests / f"test_{name}.py", plugin)
     for file in (draft.method, draft.test):
         if file.exists():
             raise UserError(f"{short(file)} is there already, and stays: {_advice(name)}, or move that file away")
     return draft
+
+
+def _check_place(folder: Path, name: str) -> None:
+    if any(folder.is_relative_to(ROOT / package) for package in plugins.PACKAGES):
+        raise UserError(
+            f"{short(folder / name)}.py would be found by nobody: write --new-method {name} for a method in methods/, "
+            f"or choose a folder outside {', '.join(plugins.PACKAGES)}"
+        )
 
 
 def _check_name(name: str) -> None:
@@ -130,6 +143,8 @@ def _check_name(name: str) -> None:
         raise UserError(f"'{name}' is what tables call the network itself: {_advice(name)}")
     if name in catalog.methods():
         raise UserError(f"there is a method '{name}' already ({catalog.method(name).title}): {_advice(name)}")
+    if name in _modules():
+        raise UserError(f"'{name}' is a module that others import, and would find this file instead: {_advice(name)}")
     if name in _stems():
         raise UserError(f"'{name}' is a file that methods import, methods/{name}.py: {_advice(name)}")
 
@@ -138,9 +153,15 @@ def _stems() -> set[str]:
     return {path.stem for path in (ROOT / "methods").iterdir()}
 
 
+@cache
+def _modules() -> frozenset[str]:
+    """Modules of Python, of the project and of what is installed: a file's folder may come before them all."""
+    return frozenset({*sys.stdlib_module_names, *plugins.PACKAGES, *packages_distributions()})
+
+
 def _advice(name: str) -> str:
     """What else a method could be called."""
-    taken = {*catalog.methods(), *_stems()}
+    taken = {*catalog.methods(), *_stems(), *_modules()}
     names = (f"{name[: LONGEST - 2]}{number}" for number in count(2))
     return f"choose another name, such as '{next(each for each in names if each not in taken)}'"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from benchmark.arguments import DEFAULT_SEEDS
 from benchmark.commands import DONE, Say, wording
@@ -72,12 +73,10 @@ def _elsewhere(name: str, request: Request) -> Iterator[str]:
 
 
 def _of_cells(name: str, request: Request) -> list[Section]:
-    from benchmark.report import why
-
     table, cells = find_cells(name, request.whole_tables)
     plan = plan_of([table], request)
-    jobs = {cell.name: jobs_of(cell, plan, request) for cell in cells}
-    records = {cell: [plan.records.get(job.id) for job in found] for cell, found in jobs.items()}
+    jobs = {cell.name: tuple(jobs_of(cell, plan, request)) for cell in cells}
+    records = replace(plan, cells=jobs).records_by_cell
     frame = aggregate(table, records, request.options.selection).set_index("cell", drop=False)
     selection, stand_in = request.options.selection, request.book.profile.stand_in
     heads = [why.of_cell(table, frame.loc[cell.name].to_dict(), selection, stand_in=stand_in) for cell in cells]

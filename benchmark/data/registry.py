@@ -13,6 +13,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from benchmark.canonical import short_id
 from benchmark.catalog import plugins
 from benchmark.data.cache import Stored, one_line, stored
 from benchmark.data.dataset import (
@@ -131,7 +132,7 @@ def _own(file: plugins.OwnFile) -> dict[str, Source]:
 
 def _loaded(path: Path) -> ModuleType:
     """A file of one's own as a module."""
-    spec = spec_from_file_location(f"srrl_bench_data_{sha256(str(path).encode()).hexdigest()[:12]}", path)
+    spec = spec_from_file_location(f"srrl_bench_data_{short_id(sha256(str(path).encode()).hexdigest())}", path)
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = module_from_spec(spec)

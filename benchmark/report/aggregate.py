@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from benchmark.canonical import short_id
 from benchmark.errors import unknown
 from benchmark.metrics import LAST, SELECTIONS, Metric, metric
 from benchmark.tables import Cell, Table
@@ -18,9 +19,6 @@ Key = TypeVar("Key")
 Record = Mapping[str, Any]
 Records = Mapping[str, Sequence[Record | None]]
 """By a cell's name: one record, or None, for each wanted seed."""
-
-ID_LENGTH = 12
-"""Characters by which people, and names of files, tell runs apart."""
 
 DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "missing", "failed", "not_applicable")
 
@@ -96,7 +94,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "probe": cell.probe or "",
         "wanted": wanted,
         "values": values,
-        "runs": tuple(record["id"][:ID_LENGTH] for record, _ in averaged if "id" in record),
+        "runs": tuple(short_id(record["id"]) for record, _ in averaged if "id" in record),
         "failed": len(failed),
         "reasons": _distinct(_reason(record) for record in [*failed, *_of_status(NOT_APPLICABLE, records)]),
     }

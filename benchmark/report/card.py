@@ -12,9 +12,12 @@ import jinja2
 import yaml
 
 from benchmark import catalog
+from benchmark.canonical import short_id
+from benchmark.catalog import plugins
 from benchmark.objectives import STUDENT
 from benchmark.trace.archive import Known
 from benchmark.trace.lineage import objective_text, values_text
+from benchmark.trace.origin import data_text, origin
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CITATION = catalog.ROOT / "CITATION.cff"
@@ -62,6 +65,22 @@ class Exported:
             return "trained with cross-entropy alone"
         return f"distilled from {self.spec['teacher']['network']} by {self.known.method}"
 
+    @property
+    def needs(self) -> str:
+        """What loading it takes besides the folder: the file of a network that is one's own. Empty for all others."""
+        code, name = self.spec.get("code", {}).get("network"), self.known.student
+        info = catalog.networks().get(name)
+        if not code or (info and not info.code):
+            return ""
+        # Another code than the run's is another network.
+        path = info.path if info and info.code == code else None
+        if path and path.is_relative_to(catalog.ROOT / "models"):
+            advice = f"have {path.relative_to(catalog.ROOT).as_posix()}, which registers it, in the clone"
+        else:
+            file = f"{path.name}, which" if path else "the file that"
+            advice = f"set {plugins.VARIABLE} to the path of {file} registers it, before Python starts"
+        return f"{name} is none of srrl-bench's networks (SHA-256 of its code: {code}). To load it, {advice}"
+
 
 def config(exported: Exported) -> str:
     """``config.json``: what ``models.load`` builds the network from, how images are prepared, and which run it is."""
@@ -81,12 +100,12 @@ def config(exported: Exported) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def card(exported: Exported, folder: Path) -> str:
+def card(exported: Exported, folder: str) -> str:
     """``README.md``: a model card with the front matter that Hugging Face reads.
 
     Args:
         exported: what it is about.
-        folder: from which the network is loaded.
+        folder: name of the folder that it lies in.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -98,15 +117,16 @@ def card(exported: Exported, folder: Path) -> str:
     return environment.get_template("model_card.md.jinja").render(_facts(exported, folder))
 
 
-def _facts(exported: Exported, folder: Path) -> dict[str, Any]:
+def _facts(exported: Exported, folder: str) -> dict[str, Any]:
     known, spec, recipe = exported.known, exported.spec, exported.recipe
     rows = ((key, values_text({key: value}).partition("=")[2]) for key, value in recipe.items() if key != "name")
     return {
         "front_matter": _front_matter(exported),
         "lesson": exported.lesson,
-        "folder": folder.as_posix(),
+        "folder": repr(folder),
+        "needs": exported.needs,
         "network": known.student,
-        "id": known.id,
+        "id": short_id(known.id),
         "seed": spec["seed"],
         "command": exported.command,
         "note": exported.note,
@@ -140,7 +160,7 @@ def _front_matter(exported: Exported) -> str:
         "tags": [task, *(["knowledge-distillation"] if terms else []), known.student, *terms],
         "datasets": [dataset],
         "metrics": ["accuracy"],
-        "model-index": [{"name": f"{known.student}-{known.id[:12]}", "results": [result]}],
+        "model-index": [{"name": f"{known.student}-{short_id(known.id)}", "results": [result]}],
     }
     return yaml.safe_dump(content, sort_keys=False)
 
@@ -165,21 +185,12 @@ def _preparation(recipe: Mapping[str, Any]) -> str:
 
 
 def _provenance(exported: Exported) -> Iterator[tuple[str, str]]:
-    provenance, data = exported.known.record["provenance"], exported.known.record["provenance"].get("data") or {}
-    versions = (f"{name} {number}" for name, number in provenance.get("versions", {}).items())
-    changed = {True: ", with changes that were not committed", False: ""}.get(provenance.get("dirty"), "")
-    facts = {
-        "run": exported.known.id,
-        "weights": f"SHA-256 {exported.sha256}",
-        "record": f"{exported.profile}/records/{exported.known.place}.json",
-        "code": f"{provenance['revision']}{changed}" if provenance.get("revision") else None,
-        "data": f"{data['name']}, fingerprint {data['fingerprint']}" if data else None,
-        "versions": ", ".join(versions),
-        "device": provenance.get("device"),
-        "threads": provenance.get("threads"),
-        "finished": provenance.get("finished"),
-    }
-    yield from ((key, str(value)) for key, value in facts.items() if value)
+    yield "run", exported.known.id
+    yield "weights", f"SHA-256 {exported.sha256}"
+    yield "record", f"{exported.profile}/records/{exported.known.place}.json"
+    if data := exported.known.record["provenance"].get("data"):
+        yield "data", data_text(data)
+    yield from origin(exported.known.record).items()
 
 
 def _bibtex() -> str:

@@ -24,6 +24,10 @@ class Document(ABC):
     def forms(self) -> Mapping[str, str]:
         """Its texts by the names of their files; equal records make equal texts."""
 
+    def place(self, results: Path) -> Path:
+        """The folder of its files, by the folder of the profile's results."""
+        return results / self.folder
+
     def write(self, folder: Path) -> list[Path]:
         """Write all its files into a folder, each whole or not at all.
 

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -15,17 +14,15 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from benchmark.claims import Claim, Claims
+from benchmark.claims import Claim, Claims, verdicts
 from benchmark.claims.comparison import Comparison
+from benchmark.claims.verdicts import Finding, Judgement, Readings, Together, judge
 from benchmark.metrics import SELECTIONS, metric
-from benchmark.report import verdicts
-from benchmark.report.aggregate import NOT_APPLICABLE, Record, Records
+from benchmark.report.aggregate import DONE, NOT_APPLICABLE, Record, Records
 from benchmark.report.caption import Context
 from benchmark.report.document import Document
 from benchmark.report.layout import signed
 from benchmark.report.markdown import escape
-from benchmark.report.verdicts import Finding, Judgement, Readings, Together, judge
-from benchmark.store import write_atomically
 from benchmark.table import TEACHER, Cell
 
 YES, NO, UNKNOWN = "yes", "no", "–"
@@ -119,16 +116,6 @@ class Ledger(Document):
         """The page in Markdown by the name of its file."""
         return {f"{self.stem}.md": "\n".join(self._page()) + "\n"}
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write the page into a folder, whole or not at all.
-
-        Raises:
-            UserError: the folder cannot be written.
-        """
-        for name, text in self.forms().items():
-            write_atomically(folder / name, text.encode())
-        return [folder / name for name in self.forms()]
-
     def print(self, console: Console) -> None:
         """Print one line a claim, and how many came out which way."""
         sheet = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
@@ -201,7 +188,7 @@ def _reading(cell: Cell, records: Sequence[Record | None], selection: str, seeds
     if any(record is not None and record["status"] == NOT_APPLICABLE for record in records):
         return None
     kind = metric(cell.metric)
-    done = (record if record is not None and record["status"] == "done" else None for record in records)
+    done = (record if record is not None and record["status"] == DONE else None for record in records)
     values = [kind.read(record, selection) if record else None for record in done]
     if cell.method == TEACHER:
         values = values[:1] * seeds

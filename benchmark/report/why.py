@@ -12,12 +12,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from benchmark.canonical import short_id
 from benchmark.metrics import SELECTIONS, metric
-from benchmark.report.aggregate import ID_LENGTH
 from benchmark.report.layout import entry
 from benchmark.store import Record
 from benchmark.table import Table
 from benchmark.trace.lineage import Group, Node, distinct, objective_text, values_text
+from benchmark.trace.origin import data_text, origin
 
 Row = tuple[str, str]
 _STYLES: Mapping[str, str] = MappingProxyType({"done": "green", "failed": "red"})
@@ -108,12 +109,13 @@ def _node(node: Node, short: Callable[[Path], str]) -> Section:
     if node.record:
         facts = ((key, tell(node.record)) for key, tell in _FACTS.items())
         rows += [(key, text) for key, text in facts if text]
+        rows += origin(node.record).items()
     if node.path:
         rows.append(("record" if node.record else "would be", short(node.path)))
     method = node.spec.get("method")
     name = f"seed {node.spec['seed']}" if node.spec else "job"
     title = f"{method['name']}, {name}" if method else name
-    return Section(f"{title}  {node.id[:ID_LENGTH]}", tuple(rows), 1, node.state)
+    return Section(f"{title}  {short_id(node.id)}", tuple(rows), 1, node.state)
 
 
 def _common(group: Group) -> Iterator[Row]:
@@ -121,8 +123,7 @@ def _common(group: Group) -> Iterator[Row]:
         for value in group.facts(part):
             yield part, tell(value)
     for data in group.provenance("data"):
-        official = {True: "the official data", False: "other data than the official ones"}.get(data.get("official"))
-        yield "data", ", ".join(filter(None, (data["name"], f"fingerprint {data['fingerprint']}", official)))
+        yield "data", data_text(data)
 
 
 def _weights_used(groups: Sequence[Group]) -> dict[str, list[str]]:
@@ -160,20 +161,6 @@ def _time(record: Record) -> str:
     return f"{own}its cohort of {cost['cohort_members']} took {cost['cohort_seconds']:.1f} s"
 
 
-def _code(record: Record) -> str:
-    provenance = record["provenance"]
-    states = {True: "with changes that were not committed", False: "as committed"}
-    state = states.get(provenance.get("dirty"), "whether changed is unknown")
-    return f"revision {provenance['revision']}, {state}" if provenance.get("revision") else "no revision known"
-
-
-def _machine(record: Record) -> str:
-    provenance = record["provenance"]
-    threads = provenance.get("threads")
-    count = f"{threads} thread{'' if threads == 1 else 's'}" if threads else None
-    return ", ".join(filter(None, (provenance.get("device"), count, provenance.get("processor"))))
-
-
 _FACTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
     {
         "reason": lambda record: (record.get("failure") or {}).get("reason", ""),
@@ -182,13 +169,9 @@ _FACTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
         "best": lambda record: _metrics(record, "best"),
         "parameters": _parameters,
         "time": _time,
-        "code": _code,
-        "versions": lambda record: " ".join(f"{n} {v}" for n, v in record["provenance"].get("versions", {}).items()),
-        "machine": _machine,
-        "finished": lambda record: record["provenance"].get("finished", ""),
     }
 )
-"""What a record tells of its own run."""
+"""What a record tells of its own run, before where it comes from."""
 
 _SPEC: Mapping[str, Callable[[Any], str]] = MappingProxyType(
     {

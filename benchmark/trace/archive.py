@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from benchmark.canonical import short_id
 from benchmark.store import ELSEWHERE, Record, Store, parse_record, teacher_file
 
-_PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]{12}")
+_PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]+")
 _NO_TEACHER = "none"
-_SHORT = 12
 
 
 class UnreadableRecordWarning(UserWarning):
@@ -87,7 +87,7 @@ class Archive:
 
     def beginning(self, text: str) -> list[Known]:
         """The records whose ids begin so."""
-        near = [path for path in self._paths if path.stem.rpartition("-")[2].startswith(text[:_SHORT])]
+        near = [path for path in self._paths if path.stem.rpartition("-")[2].startswith(short_id(text))]
         return [known for known in self._read(near) if known.id.startswith(text)]
 
     @cached_property
@@ -110,6 +110,6 @@ class Archive:
 def _known(path: Path, place: str) -> Known:
     """Read a record; what is wrong with it is a ``ValueError``."""
     record = parse_record(path.read_text(encoding="utf-8"))
-    if _PLACE.fullmatch(place) is None or not place.endswith(f"-{record['id'][:_SHORT]}"):
+    if _PLACE.fullmatch(place) is None or not place.endswith(f"-{short_id(record['id'])}"):
         raise ValueError(ELSEWHERE)
     return Known(path, place, record)

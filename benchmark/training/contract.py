@@ -35,13 +35,16 @@ class BrokenError(Exception):
     """Something breaks the contract; the message says what."""
 
 
-def fault_of(subject: Subject) -> str:
-    """What is wrong with a subject, as a line that names its file; empty where it passes."""
+def fault_of(subject: Subject) -> str | None:
+    """What is wrong with a subject, as a line that names its file; empty where it passes.
+
+    None is a method's that applies to none of its pairs, and has shown nothing.
+    """
     try:
         if subject.term is None:
             _check_network(subject.jobs[0])
-        else:
-            _check_where_it_applies(subject.term, subject.jobs)
+        elif not _passes_where_it_applies(subject.term, subject.jobs):
+            return None
     except BrokenError as error:
         return f"{subject.title} of {subject.path}: {error}"
     except Exception as error:  # noqa: BLE001 - whatever one's own code raises
@@ -53,13 +56,15 @@ def fault_of(subject: Subject) -> str:
     return ""
 
 
-def _check_where_it_applies(term: Term, jobs: Sequence[Job]) -> None:
+def _passes_where_it_applies(term: Term, jobs: Sequence[Job]) -> bool:
+    """Check a method on the first pair to which it can be applied; False where there is none."""
     for job in jobs:
         try:
             _Check(term, job).run()
         except NotApplicableError:
             continue
-        return
+        return True
+    return False
 
 
 def _check_network(job: Job) -> None:
@@ -179,7 +184,7 @@ def _moved(loss: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
     return any(bool(gradient.any()) for gradient in gradients)
 
 
-def answers(subjects: Iterable[Subject]) -> Iterator[dict[str, str]]:
+def answers(subjects: Iterable[Subject]) -> Iterator[dict[str, str | None]]:
     """What is wrong with each subject, one after the other."""
     for subject in subjects:
         yield {"key": subject.key, "fault": fault_of(subject)}

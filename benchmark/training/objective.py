@@ -10,6 +10,7 @@ from torch.nn import functional
 
 import methods
 from benchmark import catalog
+from benchmark.catalog.plugins import loaded_code
 from benchmark.errors import UserError
 from benchmark.objectives import Objective, Term
 from benchmark.training.precision import compute_in
@@ -78,7 +79,8 @@ def build_method(term: Term, pair: Pair, seed: int, precision: str = "fp32") -> 
         UserError: the method's code is no longer what the term's says.
     """
     kind = methods.load(term.name)
-    if term.sha256 and term.sha256 != (info := catalog.method(term.name)).code:
+    # Hashed here, for what the catalog knows of a file may be older than what was loaded.
+    if term.sha256 and term.sha256 != loaded_code((info := catalog.method(term.name)).path, info.package):
         raise UserError(f"{info.path} changed after the plan was made: run the command again")
     with seeded("method", term.name, seed):
         method = kind(pair, **term.options)

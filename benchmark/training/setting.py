@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from benchmark import provenance
+from benchmark.canonical import short_id
 from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import FAILED, NOT_APPLICABLE, Store
@@ -99,7 +100,7 @@ class Setting:
         """
         path = self.store.weights(job)
         if path is None:
-            raise UserError(f"the weights of {job} ({job.id[:12]}) are gone: run the command again")
+            raise UserError(f"the weights of {job} ({short_id(job.id)}) are gone: run the command again")
         return path
 
     def _device_name(self) -> str:

@@ -13,8 +13,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from benchmark import catalog
-from benchmark.canonical import canonical_json
-from benchmark.data import describe
+from benchmark.canonical import canonical_json, short_id
+from benchmark.catalog.plugins import loaded_code
+from benchmark.data import code_of, describe
 from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import write_atomically
@@ -26,7 +27,7 @@ def new_network(job: Job, device: torch.device) -> Network:
     """The job's network on a device, in channels-last memory; its initial weights depend on network and seed only.
 
     Raises:
-        UserError: the code of a draft is no longer what the job's id says.
+        UserError: the code of a network or of a data set of one's own is no longer what the job's id says.
     """
     recipe, num_classes = job.recipe, describe(job.recipe.dataset).num_classes
     with seeded("weights", job.network, recipe.width, recipe.in_size, num_classes, job.seed):
@@ -36,9 +37,15 @@ def new_network(job: Job, device: torch.device) -> Network:
 
 
 def _check_code(job: Job) -> None:
-    planned, known = job.spec.get("code", {}).get("network"), catalog.networks().get(job.network)
-    if planned is not None and (known is None or known.code != planned):
+    planned, known = job.spec.get("code", {}), catalog.networks().get(job.network)
+    path = known.path if known else None
+    # Hashed here, for what the catalog knows of a file may be older than what was loaded.
+    if "network" in planned and planned["network"] != (loaded_code(path) if path else ""):
         raise UserError(f"the file of network {job.network} changed after the plan was made: run the command again")
+    if planned.get("dataset", "") != code_of(job.recipe.dataset):
+        raise UserError(
+            f"the file of data set {job.recipe.dataset} changed after the plan was made: run the command again"
+        )
 
 
 def save_weights(network: nn.Module, path: Path, job: Job) -> None:
@@ -81,7 +88,7 @@ def read_weights(path: Path, job: Job) -> tuple[dict[str, Tensor], str]:
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"weights {path} cannot be read ({error}): {advice}") from error
     if about.get("run") != job.id:
-        raise UserError(f"weights {path} are those of another run than {job.id[:12]}: {advice}")
+        raise UserError(f"weights {path} are those of another run than {short_id(job.id)}: {advice}")
     return state, hashlib.sha256(content).hexdigest()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from benchmark import calibration
 from benchmark.book import Book, Teacher, Weights
+from benchmark.catalog import plugins
 from benchmark.layers import load_preset, load_profile
 from benchmark.objectives import parse_method
 from benchmark.store import DONE, Store
@@ -114,5 +115,29 @@ def finish(store):
         if weights is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(weights)
+
+    return make
+
+
+_NETWORK = """
+from models import Request, create, register
+
+
+@register("of-mine")
+def build(request: Request):
+    return create("wrn-10-1", request.num_classes, request.in_size, request.width)
+"""
+
+
+@pytest.fixture
+def own_network(tmp_path, monkeypatch):
+    """Factory of files with a network of one's own, ``of-mine``, each instead of the one before."""
+    monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path))
+
+    def make(folder="own", more=""):
+        path = tmp_path / folder / "mine.py"
+        path.parent.mkdir()
+        path.write_text(_NETWORK + more)
+        monkeypatch.setenv(plugins.VARIABLE, str(path))
 
     return make

@@ -114,6 +114,17 @@ def test_all_planned_pairs_are_offered_once(runs):
     assert [job.pair for job in found.jobs] == ["wrn-40-4--wrn-16-2", "wrn-16-10--wrn-16-2"]
 
 
+def test_what_applied_to_no_pair_is_no_error_and_checked_again(runs, check, asked):
+    asked.fault = None
+    for count in (1, 2):
+        check(*runs("mine"))
+        assert len(asked) == count
+    asked.fault = ""
+    check(*runs("mine"))
+    check(*runs("mine"))
+    assert len(asked) == 3
+
+
 def test_a_fault_is_an_error_and_checked_again(runs, check, asked):
     asked.fault = "method 'mine' of mine.py: no"
     for count in (1, 2):

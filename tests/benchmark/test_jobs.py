@@ -9,8 +9,7 @@ from benchmark import jobs
 from benchmark.book import Teacher
 from benchmark.canonical import canonical_json, digest
 from benchmark.catalog import ROOT
-from benchmark.jobs import applicable
-from benchmark.objectives import Objective, Term
+from benchmark.objectives import Objective
 from benchmark.recipe import RECIPE_KEYS
 
 # What the test images are, and what the network is: all that matters where nothing is trained.
@@ -364,14 +363,6 @@ class TestCompany:
     def test_of_given_weights_is_nobodys(self, kinds):
         given = kinds()["evaluate"]
         assert replace(given, weights="cd" * 32).company != given.company
-
-
-def test_whether_a_method_can_join_two_networks():
-    fsp, kd = (Term(name, 1.0, {}, 1) for name in ("fsp", "kd"))
-    assert applicable(fsp, "wrn-16-2", "wrn-40-2")
-    assert not applicable(fsp, "wrn-40-1", "wrn-40-2")
-    assert applicable(kd, "wrn-40-1", "wrn-40-2")
-    assert applicable(fsp, "a network of one's own", "wrn-40-2")
 
 
 def test_a_sum_applies_where_all_its_terms_do(job):

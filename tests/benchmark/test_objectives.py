@@ -4,7 +4,7 @@ import pytest
 
 from benchmark import catalog
 from benchmark.errors import UserError
-from benchmark.objectives import parse_method
+from benchmark.objectives import applicable, parse_method
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,10 @@ def test_a_wrong_candidate_is_an_error(monkeypatch):
     monkeypatch.setitem(catalog.methods(), "kd", info)
     with pytest.raises(UserError, match="temperature of kd must be of type float"):
         assert parse_method("kd[tuned]").trials
+
+
+def test_whether_a_method_can_join_two_networks():
+    assert applicable("fsp", "wrn-16-2", "wrn-40-2")
+    assert not applicable("fsp", "wrn-40-1", "wrn-40-2")
+    assert applicable("kd", "wrn-40-1", "wrn-40-2")
+    assert applicable("fsp", "a network of one's own", "wrn-40-2")

@@ -57,6 +57,12 @@ class TestCohort:
 
 
 class TestPlan:
+    def test_knows_the_records_of_its_cells(self, runs, plan):
+        kd, fsp = runs
+        record = {"id": fsp.id}
+        made = replace(plan(Cohort((kd, fsp)), cells={"a": (kd, fsp), "b": (fsp,), "c": ()}), records={fsp.id: record})
+        assert made.records_by_cell == {"a": [None, record], "b": [record], "c": []}
+
     def test_counts_what_is_missing_by_kind(self, runs, kinds, plan):
         made = kinds()
         looks = [replace(made["analyse"], measure=measure) for measure in ("similarity", "distance")]

@@ -17,9 +17,9 @@ def board():
 def written(tmp_path):
     """``written(tables, **more)`` is the suite that a file says."""
 
-    def load(numbers, more=""):
+    def load(numbers, more="", metric="top1"):
         path = tmp_path / "leaderboard.yaml"
-        path.write_text(f"{{title: T, metric: top1, tables: {numbers}{more}}}")
+        path.write_text(f"{{title: T, metric: {metric}, tables: {numbers}{more}}}")
         return suite.load(path)
 
     return load
@@ -62,8 +62,67 @@ def test_may_be_other_tables_whichever_way_they_lie(written):
     }
 
 
+def test_a_pair_of_two_tables_is_called_as_in_the_first(written):
+    both = written("{1: first, 6: second}")
+    assert (len(both.pairs), both.columns[0].pair, both.columns[0].group) == (9, "wrn-40-4:wrn-16-4", "first")
+    printed = {cell.name: cell.paper for cell in both.cells()}
+    assert printed["leaderboard/wrn-40-4:wrn-16-4/srrl[fm]/top1"] == 78.05
+    assert printed["leaderboard/wrn-40-4:wrn-16-4/crd/top1"] == 78.83
+    assert printed["leaderboard/wrn-40-4:wrn-16-2/srrl[fm]/top1"] is None
+
+
+def test_may_be_tables_of_one_s_own_seen_from_the_file(written, tmp_path):
+    lines = "columns: [{label: A}], rows: [{label: R, pair: 'vgg13:vgg8'}]"
+    (tmp_path / "mine.yaml").write_text(f"{{title: T, recipe: C100, metric: top1, method: kd, {lines}}}")
+    for path in ("mine.yaml", tmp_path / "mine.yaml"):
+        mixed = written(f"{{{path}: mine, 6: b}}")
+        assert (mixed.pairs[0], mixed.columns[0].label, mixed.columns[0].group) == ("vgg13:vgg8", "R", "mine")
+        assert mixed.rows[0].label == "kd"
+    with pytest.raises(UserError, match=r"table .*gone.yaml: cannot be read"):
+        written("{gone.yaml: mine}")
+
+
+def test_may_be_by_another_metric(written):
+    board = written("{7: on ImageNet}", metric="top5")
+    assert {cell.metric for cell in board.cells()} == {"top5"}
+    assert board.columns[0].pair == "resnet34-imagenet:resnet18-imagenet"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "leaderboard.yaml must be keys and values, not None"),
+        ("title: [T", "leaderboard.yaml: cannot be read"),
+        ("{title: T, metric: top1}", "leaderboard.yaml: it lacks 'tables'"),
+        ("{title: T, tables: {11: a}}", "leaderboard.yaml: it lacks 'metric'"),
+        ("{title: T, metric: top1, tables: [11, 12]}", r"'tables' of leaderboard.yaml must be keys .*\[11, 12\]"),
+        ("{title: T, metric: top1, tables: {}}", "'tables' of leaderboard.yaml: name at least one"),
+        ("{title: T, metric: top1, tables: {11: }}", "'11' must be a text, not None"),
+        ("{title: T, metric: top1, tables: {1.5: a}}", "'1.5' must be a table's number, or the path"),
+        ("{title: T, metric: top1, tables: {figure02.yaml: a}}", "figure02.yaml: files of this project are called"),
+        (
+            "{title: T, metric: topp1, tables: {11: a}}",
+            "unknown metric in leaderboard.yaml 'topp1': did you mean 'top1'",
+        ),
+        ("{title: T, metric: params_M, tables: {6: a}}", "unknown metric in .*known are loss, top1, top5"),
+        ("{title: T, metric: [top1], tables: {6: a}}", "'metric' must be a text"),
+        ("{title: T, metric: top5, tables: {11: a}}", "table 11 has no top5 of networks as they were trained"),
+        ("{title: T, metric: top1, tables: {4: a}}", "table 4 has no top1 of networks as they were trained"),
+        ("{title: 5, metric: top1, tables: {11: a}}", "'title' must be a text, not 5"),
+        ("{title: T, metric: top1, tables: {11: a}, notes: hello}", "'notes' must be a list of texts, not 'hello'"),
+        ("{title: T, metric: top1, tables: {11: a}, methods: dist}", "'methods' must be a list of texts, not 'dist'"),
+    ],
+)
+def test_a_faulty_file_is_named(text, says, tmp_path):
+    path = tmp_path / "leaderboard.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=says) as caught:
+        suite.load(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_what_a_file_cannot_say_is_named(written):
-    with pytest.raises(UserError, match=r"unknown key in leaderboard.yaml 'method': did you mean 'methods'"):
+    with pytest.raises(UserError, match=r"unknown key of leaderboard.yaml 'method': did you mean 'methods'"):
         written("{11: a}", ", method: [kd]")
     with pytest.raises(UserError, match="unknown table '13'"):
         written("{13: a}")

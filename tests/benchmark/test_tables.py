@@ -1,4 +1,5 @@
 import csv
+import re
 from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
@@ -313,7 +314,7 @@ def test_unknown_tables(number):
 
 
 def test_what_a_row_does_not_print_is_none(tmp_path):
-    path = tmp_path / "table99.yaml"
+    path = tmp_path / "mine.yaml"
     path.write_text(
         "{title: T, recipe: C100, heads: [Pair], metric: top1,"
         " columns: [{label: A, method: kd}, {label: B, method: at}],"
@@ -323,39 +324,90 @@ def test_what_a_row_does_not_print_is_none(tmp_path):
     assert [cell.paper for cell in tables.read(path).select(["at"], None).cells()] == [None, None]
 
 
-OWN = """
+ROWS = 'rows: [{label: vgg13 -> vgg8, pair: "vgg13:vgg8"}]'
+OWN = f"""
 title: Two sizes of one family
 recipe: C100
 metric: top1
-columns: [{label: Student, method: student}, {label: KD, method: kd}, {label: Teacher, role: teacher}]
-rows: [{label: vgg13 -> vgg8, pair: "vgg13:vgg8"}]
+columns: [{{label: Student, method: student}}, {{label: KD, method: kd}}, {{label: Teacher, role: teacher}}]
+{ROWS}
 """
 
 
-def test_one_s_own_table_is_a_file_anywhere(tmp_path):
-    path = tmp_path / "mine.yaml"
+@pytest.mark.parametrize("name", ["mine", "tableaux", "figures", "leaderboard_2", "table2b"])
+def test_one_s_own_table_is_a_file_anywhere(name, tmp_path):
+    path = tmp_path / f"{name}.yaml"
     path.write_text(OWN)
     table = tables.load(str(path))
-    assert (table.kind, table.number, table.spoken, table.stem) == ("table", "mine", "table mine", "mine")
+    assert (table.kind, table.number, table.spoken, table.stem) == ("table", name, f"table {name}", name)
     assert [cell.name for cell in table.cells()] == [
-        f"mine/vgg13:vgg8/{run}/top1" for run in ("student", "kd", "teacher")
+        f"{name}/vgg13:vgg8/{run}/top1" for run in ("student", "kd", "teacher")
     ]
+
+
+@pytest.mark.parametrize(
+    "name", ["table11", "Table11", "table11+kd", "table06-best", "figure02", "leaderboard", "claims", "table99"]
+)
+def test_one_s_own_table_cannot_take_the_place_of_the_project_s(name, tmp_path):
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(OWN)
+    with pytest.raises(UserError, match=re.escape(f"files of this project are called '{name}': give yours another")):
+        tables.load(str(path))
+
+
+def test_a_figure_of_one_s_own_there_is_none(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN)
+    with pytest.raises(UserError, match=r"unknown figure .*known are 2, all"):
+        tables.load(str(path), "figure")
+
+
+def test_files_beside_the_tables_are_no_tables(tmp_path, monkeypatch):
+    for name in ("table01", "table7", "tableaux", "table", "mine"):
+        (tmp_path / f"{name}.yaml").write_text(OWN)
+    monkeypatch.setattr(tables, "TABLES", tmp_path)
+    assert tables.numbers() == ["1", "7"]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
         ("title: Two sizes of one family", "", "it lacks 'title'"),
-        ("metric: top1", "metrics: top1", "unknown key of the table in .*'metrics': did you mean 'metric'"),
+        ("metric: top1", "metrics: top1", "unknown key of table .*'metrics': did you mean 'metric'"),
         ("metric: top1", "", "there are cells without a metric"),
         ("metric: top1", "metric: top2", "unknown metric 'top2'"),
         ('pair: "vgg13:vgg8"', "", "there are cells without a pair"),
         ('pair: "vgg13:vgg8"', "pair: vgg8", "'vgg8' is no pair: write TEACHER:STUDENT"),
         ('pair: "vgg13:vgg8"', 'pair: "vgg13:vgg88"', "unknown network in .*'vgg88': did you mean 'vgg8'"),
-        ("label: KD, method", "label: KD, methd", "unknown key of a column in .*'methd': did you mean 'method'"),
-        ("{label: KD, method: kd}", "{method: kd}", "a column lacks its label"),
+        ("label: KD, method", "label: KD, methd", "unknown key of column 2 of table .*'methd': did you mean 'method'"),
+        ("{label: KD, method: kd}", "{method: kd}", "column 2 of table .*: it lacks 'label'"),
         ("recipe: C100", "recipe: [C100", "cannot be read"),
-        (OWN, "mine", "it has to name title, recipe, rows, columns"),
+        ("title: Two", "title: 2024-13-45\nnotes: [Two", "cannot be read"),
+        (OWN, "mine", "must be keys and values, not 'mine'"),
+        (OWN, "", "must be keys and values, not None"),
+        ("recipe: C100", "recipe: [C100]", r"'recipe' must be a text, not \['C100'\]"),
+        ("recipe: C100", "recipe: C100\nheads: 5", "'heads' must be a list of texts, not 5"),
+        ("recipe: C100", "recipe: C100\nnotes: hello", "'notes' must be a list of texts, not 'hello'"),
+        ("recipe: C100", "recipe: C100\nasides: [a]", "aside 1 of table .* must be keys and values, not 'a'"),
+        ("recipe: C100", "recipe: C100\nasides: [{row: a}]", "aside 1 of table .*: it lacks 'column'"),
+        ("recipe: C100", "recipe: C100\nmethod: 5", "'method' must be a text, not 5"),
+        ("recipe: C100", "recipe: C100\nrole: techer", "unknown role in .*'techer': did you mean 'teacher'"),
+        (ROWS, "rows: 5", "'rows' must be a list with something in it, not 5"),
+        (ROWS, "rows: []", r"'rows' must be a list with something in it, not \[\]"),
+        (ROWS, "rows: [5]", "row 1 of table .* must be keys and values, not 5"),
+        ('pair: "vgg13:vgg8"', "pair: 5", "row 1 of table .*: 'pair' must be a text, not 5"),
+        ("label: KD", "label: 5", "column 2 of table .*: 'label' must be a text, not 5"),
+        ("label: KD", "label: [x]", r"'label' must be a text, not \['x'\]"),
+        ("label: KD", "label: KD, hidden: 5", "'hidden' must be true or false, not 5"),
+        ("label: vgg13", "stub: 5, label: vgg13", "'stub' must be a list of texts, not 5"),
+        ("label: vgg13", "stub: [a, b], label: vgg13", "row 'vgg13 -> vgg8' has 2 texts as stub for 1 heads"),
+        ("label: vgg13", "paper: 5, label: vgg13", "row 1 .*: 'paper' must be a list of numbers"),
+        ("label: vgg13", "paper: [a], label: vgg13", "row 1 .*: 'paper' must be a list of numbers"),
+        ("label: vgg13", "paper: [true], label: vgg13", "row 1 .*: 'paper' must be a list of numbers"),
+        ("label: vgg13", "paper: [1, 2, 3, 4], label: vgg13", "'paper' has 4 numbers for 3 columns"),
+        ("label: vgg13", "method: kd, label: vgg13", "rows and columns name a method or role: only one of them can"),
+        ("method: kd", "method: student", "row 'vgg13 -> vgg8', column 'KD' is the same number as another cell"),
+        ("label: vgg13", "role: student, label: vgg13", "rows and columns name a method or role"),
     ],
 )
 def test_a_faulty_table_is_named(old, new, says, tmp_path):
@@ -384,6 +436,31 @@ def test_methods_may_be_rows():
     assert table.transposed().transposed() == table
     with pytest.raises(UserError, match=r"it has wrn-40-4:wrn-16-4$"):
         table.select(None, ["vgg*"])
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "columns: [{label: A, pair: 'vgg13:vgg8'}], rows: [{label: R}], metric: top1",
+        "columns: [{label: A, metric: top1}], rows: [{label: R, pair: 'vgg13:vgg8'}]",
+        "columns: [{label: A}], rows: [{label: R, pair: 'vgg13:vgg8', method: at}], metric: top1",
+    ],
+)
+def test_where_a_method_has_no_place_none_is_added(layout, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"{{title: T, recipe: C100, {layout}}}")
+    table = tables.load(str(path))
+    assert table.select(None, None) == table
+    with pytest.raises(UserError, match="table mine: no method can be added"):
+        table.select(["kd"], None)
+
+
+def test_a_table_of_teachers_alone_is_its_own_selection(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN.replace("{label: Student, method: student}, {label: KD, method: kd}, ", ""))
+    table = tables.load(str(path))
+    assert table.select(None, None) == table
+    assert [column.label for column in table.select(["kd"], None).columns] == ["KD", "Teacher"]
 
 
 def test_added_methods_make_another_file(table6):

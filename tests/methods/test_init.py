@@ -56,7 +56,8 @@ def test_a_method_of_a_package_is_found_and_a_broken_one_offers_none(monkeypatch
     (package / "losses.py").write_text("from .base import Base\n" + METHOD, encoding="utf-8")
     (package / "base.py").write_text("class Base: pass\n", encoding="utf-8")
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-pack\nVersion: 1\n", encoding="utf-8")
-    points = f"[{methods.GROUP}]\npacked = {value}\nbroken = outside_pack.nothing:Mine\n"
+    broken = "outside_pack.nothing:Mine"
+    points = f"[{methods.GROUP}]\npacked = {value}\nkd = {value}\nbroken = {broken}\nmine = {broken}\n"
     (about / "entry_points.txt").write_text(points, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert "packed" in methods.names()
@@ -64,6 +65,11 @@ def test_a_method_of_a_package_is_found_and_a_broken_one_offers_none(monkeypatch
     assert methods.load("packed").__module__ == "outside_pack.losses"
     with pytest.raises(ModuleNotFoundError, match=r"outside_pack\.nothing"):
         methods.load("broken")
+    assert methods.names().count("kd") == 1
+    assert methods.load("kd").__module__ == "methods.kd"
+    (tmp_path / "mine.py").write_text(METHOD, encoding="utf-8")
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "mine.py"))
+    assert methods.load("mine").title == "Mine"  # whatever the package's is
 
 
 def test_the_contract_tests_take_up_a_method_of_a_file(tmp_path):

@@ -1,21 +1,19 @@
-"""One board of the leaderboard: every method's numbers on every pair at one scale, in the form that the page reads."""
+"""One board of the leaderboard: every method's numbers on every pair at one scale."""
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeGuard
 
 import pandas as pd
 
-from benchmark import catalog
-from benchmark.canonical import digest
 from benchmark.jobs import Job
-from benchmark.metrics import SELECTIONS, metric
-from benchmark.objectives import STUDENT, parse_method
+from benchmark.metrics import metric
+from benchmark.objectives import STUDENT
+from benchmark.plan import Plan
 from benchmark.report.aggregate import DONE, Record, aggregate
 from benchmark.report.caption import Context
 from benchmark.report.leaderboard.standing import Standing
@@ -28,8 +26,6 @@ METRICS: Mapping[str, str] = {
 }
 """What a board can be ordered by, and what people call it."""
 
-_SHORT = 12
-
 
 @dataclass(frozen=True)
 class Source:
@@ -37,19 +33,21 @@ class Source:
 
     Attributes:
         table: methods as rows, pairs as columns.
-        jobs: by a cell's name, one a seed; a teacher has one.
-        records: by a job's id.
+        plan: the runs of its cells, one a seed, and their records.
         context: how they came about.
     """
 
     table: Table
-    jobs: Mapping[str, Sequence[Job]]
-    records: Mapping[str, Record]
+    plan: Plan
     context: Context
 
     def of(self, cell: Cell) -> list[Record | None]:
-        """The records of a cell, one or None for each wanted seed."""
-        return [self.records.get(job.id) for job in self.jobs[cell.name]]
+        """The records of a cell, one or None for each wanted seed; a teacher has one."""
+        return self.plan.records_by_cell[cell.name]
+
+    def runs(self, cell: Cell) -> list[tuple[Job, Record | None]]:
+        """The runs of a cell, one a wanted seed, each with its record if there is one."""
+        return list(zip(self.plan.cells[cell.name], self.of(cell), strict=True))
 
     @property
     def some(self) -> bool:
@@ -76,7 +74,7 @@ class Board:
         """Who stands where by a metric at an epoch."""
         if (key, selection) not in self._standings:
             kind, scores, teachers = metric(key), self._scores(key, selection), self._teachers(key, selection)
-            titles = {method["id"]: method["title"] for method in methods(self.table)}
+            titles = {row.run: row.label for row in self.table.rows if row.run}
             self._standings[key, selection] = Standing(scores, bool(kind.higher), teachers, kind.decimals, titles)
         return self._standings[key, selection]
 
@@ -97,12 +95,22 @@ class Board:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The cells with their states, by the table's own metric."""
-        records = {cell.name: self.source.of(cell) for cell in self.table.cells()}
-        return aggregate(self.table, records, self.source.context.selection)
+        return aggregate(self.table, self.source.plan.records_by_cell, self.source.context.selection)
+
+    @cached_property
+    def states(self) -> dict[str, tuple[str, str]]:
+        """By a cell's name, its state and the reasons of that."""
+        lines = self.frame[["cell", "state", "reasons"]].itertuples(index=False)
+        return {cell: (state, "; ".join(reasons)) for cell, state, reasons in lines}
+
+    def teacher(self, pair: str) -> Record | None:
+        """The record of a pair's teacher."""
+        own = (cell for cell in self.table.cells() if cell.method == TEACHER and pair_of(cell) == pair)
+        return next((record for cell in own for record in self.source.of(cell)), None)
 
     def cost(self, method: str) -> dict[str, float | None]:
         """A method's step time by the plain student's (geometric mean over pairs), and its extra parameters (mean)."""
-        costs = [cost for cell in self.cells if cell.method == method and (cost := self._cost(cell))]
+        costs = [cost for cell in self.cells if cell.method == method and (cost := self.cost_of(cell))]
         if not costs:
             return {"relative": None, "extra_parameters": None}
         return {
@@ -110,82 +118,9 @@ class Board:
             "extra_parameters": round(statistics.fmean(cost["extra_parameters"] for cost in costs)),
         }
 
-    def payload(self) -> dict[str, Any]:
-        """The board as the page reads it."""
-        context = self.source.context
-        return {
-            "name": "+".join((context.profile, *context.changes, *context.variants)),
-            "title": f"profile {context.profile}",
-            "notes": [note for note in (context.note, *self.table.notes, *context.choices) if note],
-            "printed": False,
-            "stand_in": context.stand_in,
-            "seeds": list(self.seeds),
-            "metrics": metrics(METRICS),
-            "selections": [{"id": key, "title": title} for key, title in SELECTIONS.items()],
-            "pairs": [
-                {**pair, "teacher": self._teacher_values(pair["id"]), "paper": paper_teacher(self.table, pair["id"])}
-                for pair in pairs(self.table)
-            ],
-            "methods": methods(self.table),
-            "cells": self._nested({cell.name: self._cell(cell) for cell in self.cells}),
-            "runs": dict(self._runs()),
-            "recipes": {digest(recipe)[:_SHORT]: recipe for recipe in self._recipes()},
-            "statistics": {
-                selection: {key: self.standing(key, selection).payload() for key in METRICS} for selection in SELECTIONS
-            },
-        }
-
-    def _nested(self, cells: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for cell in self.cells:
-            found.setdefault(cell.method, {})[f"{cell.teacher}:{cell.student}"] = cells[cell.name]
-        return found
-
-    def _cell(self, cell: Cell) -> dict[str, Any]:
-        records = self.source.of(cell)
-        line = self._lines[cell.name]
-        return {
-            "state": line["state"],
-            "reason": "; ".join(line["reasons"]),
-            "values": {
-                selection: {key: [_value(record, key, selection) for record in records] for key in METRICS}
-                for selection in SELECTIONS
-            },
-            "paper": cell.paper,
-            "cost": self._cost(cell),
-            "runs": [
-                job.id[:_SHORT] if record else None for job, record in zip(self._jobs(cell), records, strict=True)
-            ],
-        }
-
-    @cached_property
-    def _lines(self) -> dict[str, dict[Any, Any]]:
-        return {line["cell"]: line for line in self.frame.to_dict("records")}
-
-    def _jobs(self, cell: Cell) -> Sequence[Job]:
-        return self.source.jobs[cell.name]
-
-    def _scores(self, key: str, selection: str) -> pd.DataFrame:
-        rows = [
-            (cell.method, f"{cell.teacher}:{cell.student}", job.seed, value)
-            for cell in self.cells
-            for job, record in zip(self._jobs(cell), self.source.of(cell), strict=True)
-            if (value := _value(record, key, selection)) is not None
-        ]
-        return pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
-
-    def _teachers(self, key: str, selection: str) -> dict[str, float]:
-        values = {pair["id"]: self._teacher_values(pair["id"])[selection][key] for pair in pairs(self.table)}
-        return {pair: value for pair, value in values.items() if value is not None}
-
-    def _teacher_values(self, pair: str) -> dict[str, dict[str, float | None]]:
-        own = (c for c in self.table.cells() if c.method == TEACHER and f"{c.teacher}:{c.student}" == pair)
-        record = next((record for cell in own for record in self.source.of(cell)), None)
-        return {selection: {key: _value(record, key, selection) for key in METRICS} for selection in SELECTIONS}
-
-    def _cost(self, cell: Cell) -> dict[str, Any] | None:
+    def cost_of(self, cell: Cell) -> dict[str, Any] | None:
         """What a method's training takes by that of the plain student of its pair, on the same machine."""
-        plain = next((c for c in self.cells if c.method == STUDENT and (c.teacher, c.student) == _pair(cell)), None)
+        plain = next((c for c in self.cells if c.method == STUDENT and pair_of(c) == pair_of(cell)), None)
         if plain is None:
             return None
         own, base = ([self._seconds(record) for record in self.source.of(each)] for each in (cell, plain))
@@ -197,101 +132,42 @@ class Board:
         seconds, plain_seconds = map(min, zip(*alike, strict=True))
         return {"relative": round(seconds / plain_seconds, 3), "extra_parameters": extra[0]}
 
+    def _scores(self, key: str, selection: str) -> pd.DataFrame:
+        rows = [
+            (cell.method, pair_of(cell), job.seed, value)
+            for cell in self.cells
+            for job, record in self.source.runs(cell)
+            if (value := value_of(record, key, selection)) is not None
+        ]
+        return pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
+
+    def _teachers(self, key: str, selection: str) -> dict[str, float]:
+        values = {pair: value_of(self.teacher(pair), key, selection) for pair in self.table.pairs}
+        return {pair: value for pair, value in values.items() if value is not None}
+
     def _seconds(self, record: Record | None) -> tuple[Any, float]:
         """The machine, and the seconds of all steps, those of first stages too; 0 where they are not known."""
         if not _done(record):
             return None, 0.0
-        known = self.source.records
+        known = self.source.plan.records
         stages = [known[stage] for stage in record["spec"].get("stages", ()) if stage in known]
         seconds = sum(part.get("cost", {}).get("step_seconds", 0.0) for part in (record, *stages))
         return [record["provenance"].get(key) for key in ("processor", "device", "threads")], seconds
 
-    def _runs(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for cell in self.cells:
-            for job, record in zip(self._jobs(cell), self.source.of(cell), strict=True):
-                if record is not None:
-                    yield job.id[:_SHORT], _run(job, record)
 
-    def _recipes(self) -> Iterator[Mapping[str, Any]]:
-        for cell in self.cells:
-            for record in self.source.of(cell):
-                if record is not None:
-                    yield record["spec"]["recipe"]
-
-
-def pairs(table: Table) -> list[dict[str, Any]]:
-    """The pairs in the table's order."""
-    return [
-        {"id": column.pair, "label": column.label.replace("->", "→"), "group": column.group} for column in table.columns
-    ]
-
-
-def methods(table: Table) -> list[dict[str, Any]]:
-    """The students' methods in the table's order."""
-    return [
-        {"id": row.run, "title": row.label, "citation": _citation(row.run), "added": row.run in table.added}
-        for row in table.rows
-        if row.run and row.run != TEACHER
-    ]
-
-
-def _citation(name: str) -> str:
-    cited = [catalog.method(term).citation for term, _ in parse_method(name).terms]
-    return "; ".join(cited) or "cross-entropy alone"
-
-
-def metrics(keys: Iterable[str]) -> list[dict[str, Any]]:
-    """What the page has to know of metrics."""
-    return [
-        {"id": key, "title": METRICS[key], "decimals": metric(key).decimals, "higher": metric(key).higher}
-        for key in keys
-    ]
-
-
-def paper_teacher(table: Table, pair: str) -> float | None:
-    """What the paper prints for a pair's teacher."""
-    return next((c.paper for c in table.cells() if c.method == TEACHER and f"{c.teacher}:{c.student}" == pair), None)
-
-
-def _pair(cell: Cell) -> tuple[str, str]:
-    return cell.teacher, cell.student
+def pair_of(cell: Cell) -> str:
+    """The pair of a cell, as people write it."""
+    return f"{cell.teacher}:{cell.student}"
 
 
 def _done(record: Record | None) -> TypeGuard[Record]:
     return record is not None and record["status"] == DONE
 
 
-def _value(record: Record | None, key: str, selection: str) -> float | None:
-    return metric(key).read(record, selection) if record is not None and _done(record) else None
+def value_of(record: Record | None, key: str, selection: str) -> float | None:
+    """What a run that is done has by a metric at an epoch."""
+    return metric(key).read(record, selection) if _done(record) else None
 
 
 def _comparable(mine: tuple[Any, float], theirs: tuple[Any, float]) -> bool:
     return mine[0] == theirs[0] and mine[1] > 0 and theirs[1] > 0
-
-
-def _run(job: Job, record: Record) -> dict[str, Any]:
-    seen, spec = record["provenance"], record["spec"]
-    tests = record.get("curves", {}).get("test", {})
-    return {
-        "id": job.id,
-        "seed": job.seed,
-        "record": f"records/{job.path}.json",
-        "status": record["status"],
-        "recipe": digest(spec["recipe"])[:_SHORT],
-        "objective": spec["objective"],
-        "revision": seen.get("revision"),
-        "dirty": seen.get("dirty"),
-        "device": seen.get("device"),
-        "finished": seen.get("finished"),
-        "seconds": record.get("cost", {}).get("step_seconds"),
-        "fingerprint": seen.get("data", {}).get("fingerprint"),
-        "teacher": seen.get("teacher_weights"),
-        "curve": {
-            "epoch": tests.get("epoch", []),
-            **{key: _rounded(tests.get(metric(key).key, ()), metric(key).decimals) for key in METRICS},
-        },
-    }
-
-
-def _rounded(values: Sequence[float], decimals: int) -> list[float | None]:
-    return [round(value, decimals) if math.isfinite(value) else None for value in values]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from benchmark.metrics import SELECTIONS
+from benchmark.metrics import LAST, SELECTIONS
 from benchmark.report import markdown
 from benchmark.report.aggregate import MISSING
 from benchmark.report.caption import Context, caption, notes
@@ -19,8 +20,9 @@ from benchmark.report.document import Document
 from benchmark.report.layout import WORDS, Entry, Grid, layout, signed
 from benchmark.report.leaderboard import page
 from benchmark.report.leaderboard.board import METRICS, Board
-from benchmark.report.leaderboard.printed import printed
+from benchmark.report.leaderboard.payload import measured, printed
 from benchmark.report.leaderboard.standing import Standing
+from benchmark.report.leaderboard.statistics.scores import BASELINES, KD
 from benchmark.table import Table
 
 NEAR = "≈"
@@ -84,7 +86,8 @@ class Leaderboard(Document):
     def _ranking(self) -> Iterator[list[str]]:
         """Lines of the table of methods, the best first, those that are not ranked last."""
         ordered = self._standing.methods.sort_values(["ranked", "average_rank"], ascending=[False, True], kind="stable")
-        for place, method in enumerate(ordered.to_dict("records"), 1):
+        places = ordered["average_rank"].round(_TIE_DECIMALS).rank(method="min")
+        for place, method in zip(places, ordered.to_dict("records"), strict=True):
             title = self._standing.titles[method["method"]]
             line: dict[Any, Any] = {"place": place, "title": title, **method, **self.board.cost(method["method"])}
             yield [show(line) for show in _COLUMNS.values()]
@@ -124,39 +127,51 @@ class Page(Document):
     """All boards and the paper's printed numbers as one HTML file.
 
     Attributes:
-        stem: name of the file without suffix.
         boards: at each scale that there are runs of, the one first that the page opens with.
         table: methods and pairs with the printed values.
+        changed: how the runs of one profile came about that the user changed something for; None for the page of all.
     """
 
-    folder: ClassVar[str] = ".."  # it is about all profiles
+    folder: ClassVar[str] = Leaderboard.folder
 
-    stem: str
     boards: Sequence[Board]
     table: Table
+    changed: Context | None = None
+
+    def place(self, results: Path) -> Path:
+        """The page of all profiles lies beside their results."""
+        return super().place(results) if self.changed else results.parent
+
+    def payload(self) -> dict[str, Any]:
+        """All that the page says."""
+        boards = [*map(measured, self.boards), printed(self.table)]
+        return {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards}
 
     def forms(self) -> Mapping[str, str]:
         """The page."""
-        boards = [*(board.payload() for board in self.boards), printed(self.table)]
-        payload = {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards}
-        return {f"{self.stem}.html": page.render(payload)}
+        # It holds every selection, so no selection has a page of its own.
+        stem = replace(self.changed, selection=LAST).stem(self.table.stem) if self.changed else self.table.stem
+        return {f"{stem}.html": page.render(self.payload())}
 
     def print(self, console: Console) -> None:
         """A page is for a browser."""
 
 
 _DECIMALS = 4
+_TIE_DECIMALS = 9
+"""Average ranks that agree to so many decimals share a place."""
 
 
 def _number(value: Any, decimals: int) -> str:
     return _NONE if _unknown(value) else f"{value:.{decimals}f}"
 
 
-def _gain(name: str) -> Callable[[Mapping[str, Any]], str]:
+def _gain(baseline: str) -> Callable[[Mapping[str, Any]], str]:
     """``+0.70 (+0.10 to +1.30)``: a mean gain with its interval, if there is one."""
+    name = f"gain_{baseline}"
 
     def show(line: Mapping[str, Any]) -> str:
-        if _unknown(line[name]) or line["method"] == name.removeprefix("gain_"):
+        if _unknown(line[name]) or line["method"] == BASELINES[baseline]:
             return _NONE
         ends = [line[f"{name}_{end}"] for end in ("low", "high")]
         interval = "" if any(map(_unknown, ends)) else f" ({' to '.join(signed(end, 2) for end in ends)})"
@@ -167,7 +182,7 @@ def _gain(name: str) -> Callable[[Mapping[str, Any]], str]:
 
 def _results(line: Mapping[str, Any]) -> str:
     counts = [line[name] for name in ("wins", "ties", "losses")]
-    return _NONE if any(map(_unknown, counts)) or line["method"] == "kd" else "/".join(map(str, counts))
+    return _NONE if any(map(_unknown, counts)) or line["method"] == KD else "/".join(map(str, counts))
 
 
 def _unknown(value: Any) -> bool:
@@ -175,11 +190,11 @@ def _unknown(value: Any) -> bool:
 
 
 _COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "#": lambda line: str(line["place"]) if line["ranked"] else _NONE,
+    "#": lambda line: f"{line['place']:.0f}" if line["ranked"] else _NONE,
     "Method": lambda line: line["title"],
     "Average rank": lambda line: _number(line["average_rank"], 2),
-    "Gain over student": _gain("gain_student"),
-    "Gain over KD": _gain("gain_kd"),
+    "Gain over student": _gain("student"),
+    "Gain over KD": _gain("kd"),
     "Gap closed": lambda line: _NONE if _unknown(line["gap_closed"]) else f"{signed(100 * line['gap_closed'], 0)} %",
     "W/T/L against KD": _results,
     "Step time": lambda line: _NONE if _unknown(line["relative"]) else f"{line['relative']:.2f}×",

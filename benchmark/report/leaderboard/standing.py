@@ -6,16 +6,19 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from benchmark.report.leaderboard import statistics
 from benchmark.report.leaderboard.statistics import RankTest, Resolution
+from benchmark.report.leaderboard.statistics.scores import BASELINES
 
 _MARKS = ("best", "near", "rank")
 _FEW_SEEDS = 3
 _LEVEL = 0.05
+_SIDES: Mapping[str, int] = MappingProxyType({"better": 1, "worse": -1})
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +60,15 @@ class Standing:
     @property
     def sentences(self) -> tuple[str, ...]:
         """On what the ranking rests, what it can tell and what not."""
-        return (*self._basis(), *self._tested(), *self._resolved())
+        return (*self._basis(), *self._tested(), *self._against_kd(), *self._resolved())
 
     def payload(self) -> dict[str, Any]:
         """The statistics as the page reads them."""
         test = self._test
         return {
             "shared_pairs": list(self._ranking.shared),
-            "sentences": [*self._basis(), *self._resolved()],  # the test is told beside its diagram
+            # Friedman's test is told beside its diagram.
+            "sentences": [*self._basis(), *self._against_kd(), *self._resolved()],
             "methods": {line.pop("method"): line for line in _lines(self.methods)},
             "cells": self._cells(),
             "friedman": {"statistic": test.statistic, "p": test.p} if test else None,
@@ -79,6 +83,9 @@ class Standing:
     @cached_property
     def _test(self) -> RankTest | None:
         return statistics.rank_test(self._ranking)
+
+    def _title(self, method: str) -> str:
+        return self.titles.get(method, method)
 
     def _cells(self) -> dict[str, dict[str, Any]]:
         cells: dict[str, dict[str, Any]] = {}
@@ -96,9 +103,16 @@ class Standing:
             yield "There are no numbers to rank by yet."
             return
         every = "" if shared == pairs else f" of {pairs}, those that all ranked methods share"
-        yield f"Ranks and means: {ranked} methods over {shared} pairs{every}; intervals are of 95 %, from bootstrap."
+        yield f"Ranks and means: {_many(ranked, 'method')} over {_many(shared, 'pair')}{every}{self._intervals()}."
         for line in self.methods[self.methods["reason"] != ""].to_dict("records"):
-            yield f"{self.titles.get(line['method'], line['method'])} is not ranked. {line['reason']}"
+            yield f"{self._title(line['method'])} is not ranked. {line['reason']}"
+
+    def _intervals(self) -> str:
+        """Whether gains have intervals; nothing where there are no gains."""
+        others = [(end, self.methods[self.methods["method"] != baseline]) for end, baseline in BASELINES.items()]
+        gains, lows = (any(lines[f"gain_{end}{part}"].notna().any() for end, lines in others) for part in ("", "_low"))
+        few = "; too few pairs for intervals" if gains else ""
+        return "; intervals are of 95 %, from bootstrap" if lows else few
 
     def _tested(self) -> Iterator[str]:
         if (test := self._test) is not None:
@@ -106,14 +120,18 @@ class Standing:
                 f"Friedman's test over these pairs gives p = {_p(test.p)}. Average ranks that differ by less than "
                 f"{test.critical_difference:.2f} cannot be told apart (Nemenyi, 5 %)."
             )
-            yield from self._against_kd(test)
 
-    def _against_kd(self, test: RankTest) -> Iterator[str]:
+    def _against_kd(self) -> Iterator[str]:
+        if (test := self._test) is None:
+            return
         tested = test.against_kd.dropna(subset=["p_holm"])
-        if not tested.empty:
-            found = [self.titles.get(name, name) for name in tested[tested["p_holm"] < _LEVEL]["method"]]
-            who = ", ".join(found) or "nobody"
-            yield f"Signed-rank tests of the gains over KD on these pairs, held together by Holm, find: {who} (5 %)."
+        if tested.empty:
+            return
+        found = tested[tested["p_holm"] < _LEVEL]
+        sides = {word: found[found["direction"] == sign]["method"] for word, sign in _SIDES.items()}
+        told = [f"{word}: {', '.join(map(self._title, names))}" for word, names in sides.items() if len(names)]
+        what = "; ".join(told) or "no method better or worse"
+        yield f"Signed-rank tests of the gains over KD on these pairs, held together by Holm (5 %), find {what}."
 
     def _resolved(self) -> Iterator[str]:
         if self.scores.empty:
@@ -121,8 +139,9 @@ class Standing:
         if self.printed:
             yield "Printed numbers come without their spread, so nothing can be said of differences on single pairs."
             return
-        yield _resolution(statistics.resolvable(self.scores), self.decimals)
-        if self.scores["seed"].nunique() <= _FEW_SEEDS:
+        found = statistics.resolvable(self.scores)
+        yield _resolution(found, self.decimals)
+        if found and self.scores["seed"].nunique() <= _FEW_SEEDS:
             yield (
                 "A rank test of three runs against three never falls below p = 0.10, so none is made on single pairs. "
                 "What cannot be told from a pair's best is decided by the studentised range of all its methods."
@@ -138,6 +157,10 @@ def _resolution(found: Resolution | None, decimals: int) -> str:
         f"is {sd}, so a method is told from the best from a gap of {gap} on, and a true gap of {power} is found in "
         "80 % of all cases."
     )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun if count == 1 else f'{noun}s'}"
 
 
 def _p(value: float) -> str:

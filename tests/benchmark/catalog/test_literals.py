@@ -26,6 +26,8 @@ class Example(Method):
         return {{"example": student.logits.sum()}}
 '''
 
+IMPORT = "from models import register; SIZES = {}"
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -98,6 +100,10 @@ def test_one_class_of_several_is_read_where_it_is_named(write):
 
 def test_names_of_networks_are_read_from_their_decorators(tmp_path):
     text = """
+import models
+from models import registry
+from models.registry import register
+
 SIZES = {"b": 1, "c": 2}
 NAMES = ("d",)
 
@@ -116,7 +122,41 @@ def fourth(request): ...
     assert registered(ast.parse(text), tmp_path) == ("a", "b", "c", "d", "e")
     for unclear in ("*names()", "*MISSING", "NAME", "*[name for name in SIZES]"):
         with pytest.raises(UserError, match=r"net.py:2: names of networks must be literals"):
-            registered(ast.parse(f"SIZES = {{}}\n@register({unclear})\ndef f(request): ..."), tmp_path / "net.py")
+            registered(ast.parse(f"{IMPORT}\n@register({unclear})\ndef f(request): ..."), tmp_path / "net.py")
+
+
+@pytest.mark.parametrize(
+    ("imported", "written", "counts"),
+    [
+        ("from models import register", "register", True),
+        ("from models.registry import register", "register", True),
+        ("from .registry import register", "register", True),
+        ("from . import registry", "registry.register", True),
+        ("import models.registry", "models.register", True),
+        ("import models.registry", "models.registry.register", True),
+        ("import models.registry as known", "known.register", True),
+        ("from functools import singledispatch", "singledispatch.register", False),
+        ("from mine import register", "register", False),
+        ("from models import Network", "Network.register", False),
+        ("", "register", False),
+        ("", "loss.register", False),
+    ],
+)
+def test_only_the_register_of_models_names_networks(imported, written, counts, tmp_path):
+    tree = ast.parse(f"{imported}\n@{written}('a')\ndef build(request): ...")
+    assert registered(tree, tmp_path) == (("a",) if counts else ())
+
+
+def test_a_loss_that_dispatches_on_types_registers_no_network(tmp_path):
+    text = "from functools import singledispatch\n@singledispatch\ndef f(x): ...\n@f.register(int)\ndef g(x): ..."
+    assert registered(ast.parse(text), tmp_path) == ()
+
+
+@pytest.mark.parametrize("name", ["../../../../esc", "a/b", "a:b", "a--b", "-a", "a-", "a b", "", "é", "a\\n"])
+def test_a_name_that_breaks_paths_or_pairs_is_refused(name, tmp_path):
+    tree = ast.parse(f"{IMPORT}\n@register('fine',\n'{name}')\ndef build(request): ...")
+    with pytest.raises(UserError, match=r"net.py:3: network '.*': a name is made of letters and digits"):
+        registered(tree, tmp_path / "net.py")
 
 
 def test_names_of_all_families_can_be_read():

@@ -8,6 +8,7 @@ import pytest
 import models.plugins
 from benchmark import catalog, layers
 from benchmark.catalog import plugins
+from benchmark.catalog.syntax import code_of
 from benchmark.errors import UserError
 from benchmark.objectives import parse_method
 
@@ -41,7 +42,7 @@ def _environment(monkeypatch):
 
 def forget():
     """Let what is installed be looked for again."""
-    for known in (plugins._installed, plugins._found, catalog._methods, layers._known_beside):
+    for known in (plugins._found, catalog._methods, layers._known_beside):
         known.cache_clear()
 
 
@@ -125,13 +126,62 @@ def test_files_are_told_apart_by_what_they_hold(write):
 
 
 def test_code_of_a_method_is_that_of_the_projects_helpers_too(write, monkeypatch, tmp_path):
-    helpers = tmp_path / "methods"
-    monkeypatch.setattr(plugins, "_METHODS", helpers)
+    monkeypatch.setattr(plugins, "_PROJECT", {"methods": tmp_path / "methods"})
     write("connector.py", "x = 1", "methods")
     path = write("mine.py", METHOD + "from methods.connector import x\n")
-    first = plugins.method_code(path, "mine")
+    first = plugins.own_code(path)
     write("connector.py", "x = 2", "methods")
-    assert plugins.method_code(path, "mine") != first
+    assert plugins.own_code(path) != first
+
+
+@pytest.mark.parametrize("folder", ["methods", "models"])
+@pytest.mark.parametrize("line", ["from .helper import x", "from {}.helper import x", "from {} import helper"])
+def test_code_of_a_draft_in_the_project_is_that_of_its_helpers_too(write, monkeypatch, tmp_path, folder, line):
+    monkeypatch.setattr(plugins, "_PROJECT", {folder: tmp_path / folder})
+    path = write("mine.py", line.format(folder), folder)
+    write("helper.py", "x = 1", folder)
+    first = plugins.own_code(path)
+    write("helper.py", "x = 2", folder)
+    assert plugins.own_code(path) != first
+
+
+@pytest.mark.parametrize("text", [METHOD, NETWORK, DATA], ids=["method", "network", "data set"])
+def test_code_of_a_file_is_that_of_what_it_imports_from_beside_it(write, text):
+    path = write("mine.py", f"import torch\n{text}from near import x\n")
+    codes = set()
+    for near in ("x = 1", "x = 2"):
+        write("near.py", near)
+        forget()
+        plugins.use([path])
+        found = plugins.found()
+        codes |= {each.code for each in (*found.methods, *found.networks, *found.datasets)}
+    assert len(codes) == 2
+
+
+def test_what_states_and_finds_methods_and_networks_is_apart(write):
+    imports = (
+        "import benchmark.data\nimport models.registry\nfrom models import Features\nfrom methods.base import Pair\n"
+    )
+    path = write("mine.py", imports)
+    assert plugins.own_code(path) == code_of(path, "mine", {})
+    write("more.py", "from models.layers import activated\n")
+    assert plugins.own_code(path.with_name("more.py")) != code_of(path.with_name("more.py"), "more", {})
+
+
+def test_packages_that_are_installed_beside_a_file_are_not_its_own(write):
+    path = write("mine.py", "import near\n")
+    write("near.py", "x = 1")
+    write("METADATA", "", "near-1.dist-info")
+    assert plugins.own_code(path) == code_of(path, "mine", {})
+
+
+def test_code_is_read_anew_and_what_is_loaded_stays_as_it_was(write):
+    path = write("mine.py")
+    first = plugins.loaded_code(path)
+    assert plugins.own_code(path) == first
+    write("mine.py", METHOD + "x = 1\n")
+    assert plugins.own_code(path) != first
+    assert plugins.loaded_code(path) == first
 
 
 @pytest.mark.parametrize(
@@ -167,22 +217,19 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 @pytest.mark.parametrize("name", ["kd", "connector", "base"])
 def test_a_name_of_the_projects_own_collides(write, name):
-    plugins.use([write(f"{name}.py")])
     with pytest.raises(UserError, match=rf"method '{name}' of .*/{name}.py: .*methods/{name}.py has that name, too"):
-        catalog.methods()
+        plugins.use([write(f"{name}.py")])
 
 
 @pytest.mark.parametrize("name", ["student", "teacher"])
 def test_a_name_that_tables_use_for_something_else_collides(write, name):
-    plugins.use([write(f"{name}.py")])
     with pytest.raises(UserError, match=f"method '{name}' of .*: tables call something else so"):
-        catalog.methods()
+        plugins.use([write(f"{name}.py")])
 
 
 def test_two_files_of_one_name_collide(write):
-    plugins.use([write("mine.py", folder="a"), write("mine.py", folder="b")])
     with pytest.raises(UserError, match=r"method 'mine' of .*/b/mine.py: .*/a/mine.py has that name, too"):
-        catalog.methods()
+        plugins.use([write("mine.py", folder="a"), write("mine.py", folder="b")])
 
 
 @pytest.mark.parametrize("value", ["pack.losses:Mine", "pack.losses"])
@@ -199,12 +246,13 @@ def test_a_package_is_found_by_its_entry_point_and_not_imported(install, value):
 
 def test_code_of_a_package_is_that_of_its_own_modules(install, write):
     install(text=METHOD + "from .helper import x\n")
-    write("pack/helper.py", "x = 1", "site")
     codes = set()
     for text in ("x = 1", "x = 2"):
         write("pack/helper.py", text, "site")
         forget()
-        codes.add(plugins.found().methods[0].code)
+        (info,) = plugins.found().methods
+        assert info.code == plugins.own_code(info.path, info.package)
+        codes.add(info.code)
     assert len(codes) == 2
 
 
@@ -223,6 +271,9 @@ def test_a_single_module_is_found(install, write):
         ({"text": "x = 1", "value": "pack.losses"}, "holds no class of Method"),
         ({"text": "def f(:"}, "this is no Python"),
         ({"name": "Packed"}, "its entry point must be renamed"),
+        ({"name": "kd"}, "methods/kd.py has that name, too"),
+        ({"name": "base"}, "methods/base.py has that name, too"),
+        ({"name": "student"}, "tables call something else so"),
         ({"text": METHOD + METHOD.replace("Mine", "Other"), "value": "pack.losses"}, "one file holds one method"),
     ],
 )
@@ -231,14 +282,26 @@ def test_a_package_that_cannot_be_used_is_a_warning(install, changes, says):
     with pytest.warns(UserWarning, match=rf"method '\w+' of the package pack-of-losses is left out: .*{says}"):
         plugins.use([])
     assert not plugins.found().methods
-    assert "kd" in catalog.methods()
+    assert catalog.method("kd").path == plugins.ROOT / "methods" / "kd.py"
 
 
-def test_a_package_and_a_file_of_one_name_collide(install, write):
+def test_a_file_takes_the_place_of_a_method_of_a_package(install, write):
     install(name="mine")
-    plugins.use([write("mine.py")])
-    with pytest.raises(UserError, match=r"method 'mine' of .*losses.py: .*mine.py has that name, too"):
-        catalog.methods()
+    path = write("mine.py")
+    with pytest.warns(UserWarning, match=r"'mine' of the package pack-of-losses is left out: .*mine.py has that name"):
+        plugins.use([path])
+    assert catalog.method("mine").path == path
+
+
+def test_of_two_packages_with_one_name_none_is_taken(install, write):
+    install()
+    write("METADATA", "Metadata-Version: 2.1\nName: other\nVersion: 1\n", "site/other-1.dist-info")
+    write("entry_points.txt", f"[{plugins.GROUP}]\npacked = pack.other:Mine\n", "site/other-1.dist-info")
+    forget()
+    with pytest.warns(UserWarning, match="another entry point has that name, too") as told:
+        plugins.use([])
+    assert len(told) == 2
+    assert "packed" not in catalog.methods()
 
 
 def test_planning_with_plugins_does_not_import_torch(write):

@@ -76,6 +76,32 @@ def test_what_is_apart_does_not_count_nor_what_it_imports(package):
     assert package.code("pack/sub/__init__.py", "pack/__init__.py") != before
 
 
+def test_all_files_of_a_folder_can_be_apart(package):
+    package("start", "from pack import helper\nfrom pack.sub import deep")
+    before = package.code("pack/sub")
+    package("sub/deep", "x = 3")
+    assert package.code("pack/sub") == before
+    assert package.code() != before
+
+
+@pytest.mark.parametrize(
+    "line", ["import near", "from near import x", "import pack.sub.deep", "from pack.sub import deep"]
+)
+def test_what_lies_beside_counts_where_it_is_asked_for(package, tmp_path, line):
+    start, near = tmp_path / "start.py", tmp_path / "near.py"
+    start.write_text(f"import os\n{line}\n")
+
+    def codes():
+        return code_of(start, "start", {}), code_of(start, "start", {}, beside=tmp_path)
+
+    near.write_text("from pack.sub import deep\n")
+    package("sub/deep", "x = 1")
+    alone, beside = codes()
+    package("sub/deep", "x = 2")
+    assert codes()[0] == alone
+    assert codes()[1] != beside
+
+
 def test_files_that_import_each_other_end(package):
     package("start", "from pack import helper")
     package("helper", "from pack import start")

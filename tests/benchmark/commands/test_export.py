@@ -1,5 +1,6 @@
 """Trained networks as folders: which run is meant, what is refused, and one trained, exported and loaded for real."""
 
+import ast
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from safetensors.numpy import save
 
 from benchmark.book import Teacher
 from benchmark.canonical import canonical_json
-from benchmark.catalog import ROOT
+from benchmark.catalog import ROOT, plugins
 from benchmark.commands import export
 from benchmark.errors import UserError
 from benchmark.layers import parse_changes
@@ -59,8 +60,9 @@ def exports(request_of, tmp_path, monkeypatch):
     def run(name, *arguments):
         said = []
         assert export.run(request_of("--export", name, *arguments), said.append) == 0
-        place = re.search(r'models.load\("(.*)"\)', said[-1])[1]
+        place = ast.literal_eval(re.search(r"models.load\((.*)\)", said[1])[1])
         assert said[0] == f"written: {place}/model.safetensors, {place}/config.json, {place}/README.md"
+        assert len(said) == 2
         return Path(place), json.loads((Path(place) / "config.json").read_text())
 
     return run
@@ -74,7 +76,7 @@ def test_writes_the_weights_as_they_are_stored(exports, leave, runs):
     assert (place / "model.safetensors").read_bytes() == content
     assert (config["run"], config["num_classes"]) == (runs[0].id, 10)
     assert config["sha256"] == hashlib.sha256(content).hexdigest()
-    assert f'models.load("{place}")' in (place / "README.md").read_text()
+    assert f"models.load('{place.name}')" in (place / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -123,6 +125,38 @@ def test_again_into_the_same_folder_but_not_over_something_else(exports, leave, 
         exports(CELL, "--to", str(tmp_path / "file"))
 
 
+@pytest.mark.parametrize("name", ['of "mine"', "of 'mine'", "back\\slash"])
+def test_a_card_names_its_folder_alone_whatever_it_is_called(name, exports, leave, runs, tmp_path_factory):
+    leave(runs[0])
+    folder = tmp_path_factory.mktemp("elsewhere") / name
+    place, _ = exports(CELL, "--to", str(folder))
+    assert place == folder
+    text = (place / "README.md").read_text()
+    assert ast.literal_eval(re.search(r"models.load\((.*)\)  #", text)[1]) == name
+    assert str(folder.parent) not in text
+
+
+def test_a_card_names_plug_ins_without_their_folders(exports, leave, runs, tmp_path):
+    leave(runs[0])
+    place, _ = exports(CELL, "--plugin", str(tmp_path / "deep" / "mine.py"))
+    assert "`python run_all.py --profile digits --plugin mine.py --why " in (place / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("given", "file"), [(True, "mine.py, which"), (False, "the file that")])
+def test_a_network_of_ones_own_says_what_loading_it_takes(
+    given, file, leave, book, request_of, own_network, monkeypatch, tmp_path
+):
+    own_network()
+    run = book().run("C100", "of-mine", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0)
+    leave(run)
+    if not given:
+        monkeypatch.delenv(plugins.VARIABLE)
+    said = []
+    export.run(request_of("--export", run.id, "--to", str(tmp_path / "out")), said.append)
+    assert said[2].endswith(f"set SRRL_BENCH_PLUGINS to the path of {file} registers it, before Python starts")
+    assert said[2] in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_weights_that_are_gone_name_the_command_that_trains_them(exports, leave, runs, request_of, tmp_path):
     leave(runs[1], weights=False)
     record = request_of().store.record_path(runs[1]).relative_to(tmp_path)
@@ -135,12 +169,38 @@ def test_weights_that_are_gone_name_the_command_that_trains_them(exports, leave,
         assert command[2].startswith(f"--profile digits --pairs {PAIR} --methods kd --seeds 1, --results {tmp_path}")
 
 
-@pytest.mark.parametrize("status", ["missing", "failed"])
-def test_a_run_that_is_not_done_names_the_command(status, exports, leave, runs):
+@pytest.fixture
+def stranger(book):
+    """A run that stands in no table."""
+    teacher, student = PAIR.split(":")
+    return book().run("C100", student, parse_method("kd+sp"), Teacher("C100", teacher), 0)
+
+
+def test_where_no_table_names_the_command_there_is_none_in_the_advice(exports, leave, stranger, request_of, tmp_path):
+    leave(stranger, weights=False)
+    with pytest.raises(UserError) as caught:
+        exports(stranger.id)
+    record = request_of().store.record_path(stranger).relative_to(tmp_path)
+    advice = f"To train it again, remove {record} and repeat the command that trained it"
+    assert str(caught.value) == f"the weights of run {stranger.id[:12]} are not here. {advice}"
+    leave(stranger, status="failed")
+    with pytest.raises(UserError, match=r"is failed: repeat the command that trained it, with --retry-failed$"):
+        exports(stranger.id)
+
+
+@pytest.mark.parametrize(("status", "end"), [("missing", ""), ("failed", " --retry-failed")])
+def test_a_run_that_is_not_done_names_the_command(status, end, exports, leave, runs):
     if status == "failed":
         leave(runs[0], status="failed")
     message = rf"run {runs[0].id[:12]} is {status}: python run_all.py --table 6 --profile digits --pairs {PAIR} "
-    with pytest.raises(UserError, match=re.escape(message)):
+    with pytest.raises(UserError, match=f"{re.escape(message)}.*{end}$") as caught:
+        exports(CELL)
+    assert ("--retry-failed" in str(caught.value)) == bool(end)
+
+
+def test_a_run_that_does_not_apply_says_why(exports, request_of, runs):
+    request_of().store.write(runs[0], "not_applicable", {}, failure={"reason": "their maps differ"})
+    with pytest.raises(UserError, match=f"run {runs[0].id[:12]} does not apply: their maps differ$"):
         exports(CELL)
 
 
@@ -198,8 +258,12 @@ def _accuracy_by_the_card(place, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["kd", "teacher"])
-def test_trained_exported_loaded_and_as_accurate_as_its_record_says(method, trained, exports, book, tmp_path):
+def test_trained_exported_loaded_and_as_accurate_as_its_record_says(
+    method, trained, exports, book, tmp_path, monkeypatch
+):
     place, config = exports(f"table06/wrn-16-10:wrn-10-10/{method}", *trained)
+    monkeypatch.chdir(place.parent)  # the card names the folder that it lies in
+    place = Path(place.name)
     results = Path(trained[1]) / book(**parse_changes(CHANGES)).folder
     (known,) = Archive(results).beginning(config["run"])
     assert known.method == ("kd" if method == "kd" else "student")

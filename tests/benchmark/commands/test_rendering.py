@@ -77,8 +77,12 @@ def test_added_methods_and_changes_have_files_of_their_own(command, finish, tmp_
     assert "leaderboard+ofd.html" in " ".join(out.split())
     assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+ofd.html"}
     command("--leaderboard", "--render", "--set", "epochs=2")
-    [changed] = (tmp_path / "results").glob("leaderboard-digits+*.html")
+    command("--leaderboard", "--render", "--preset", "authors", "--selection", "best")
+    assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+ofd.html"}
+    [changed] = (tmp_path / "results").glob("digits+*/leaderboard/leaderboard.html")
     assert set(boards(changed)) == {"printed"}
+    names = {path.name for path in (tmp_path / "results" / "digits" / "leaderboard").glob("*authors*")}
+    assert {"leaderboard+authors.html", "leaderboard+authors-best.md"} <= names
 
 
 def test_check_tells_what_is_missing_and_what_is_stale(command, finish, tmp_path):

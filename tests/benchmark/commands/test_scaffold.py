@@ -163,6 +163,14 @@ def test_a_path_writes_a_plug_in_and_says_how_to_use_it(home):
         ("x" * 31, f"such as '{'x' * 30}'"),
         ("elsewhere/idea", "neither a name nor a file's path, which ends in .py: write elsewhere/idea.py"),
         ("elsewhere/Idea.py", "'Idea' cannot name a method"),
+        ("elsewhere/random.py", "'random' is a module that others import, and would find this file instead: choose "),
+        ("elsewhere/torch.py", "such as 'torch2'"),
+        ("elsewhere/yaml.py", "such as 'yaml2'"),
+        ("elsewhere/models.py", "such as 'models2'"),
+        ("models/idea.py", "models/idea.py would be found by nobody: write --new-method idea for a method in methods/"),
+        ("benchmark/idea.py", "or choose a folder outside benchmark, methods, models"),
+        ("methods/deep/idea.py", "methods/deep/idea.py would be found by nobody"),
+        ("elsewhere/../models/data/idea.py", "models/data/idea.py would be found by nobody"),
     ],
 )
 def test_refuses_names_that_cannot_be_a_method_s_or_are_taken(asked, reason, home):

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from benchmark.book import Teacher
-from benchmark.catalog import ROOT
+from benchmark.catalog import ROOT, plugins
 from benchmark.commands import why
 from benchmark.errors import UserError
 from benchmark.objectives import parse_method
@@ -131,6 +131,17 @@ def test_a_run_that_stands_in_no_table(tell, leave, runs):
     words = tell(run.id[:8])
     assert "stands in no table" in words
     assert "objective 0.1 * cross-entropy + 0.9 * kd (revision=1) + " in words
+
+
+def test_a_run_of_a_network_of_ones_own_without_its_file(tell, leave, book, own_network, monkeypatch):
+    own_network()
+    run = book().run("C100", "of-mine", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0)
+    code = run.spec["code"]["network"]
+    leave(run)
+    monkeypatch.delenv(plugins.VARIABLE)
+    words = tell(run.id[:12])
+    assert f"stands in no table run: of-mine seed 0 {run.id[:12]} done" in words
+    assert f"code network={code}" in words
 
 
 def test_a_planned_run_by_its_id(tell, runs):

@@ -43,6 +43,8 @@ def small_table() -> Callable[..., Table]:
         row = Axis(label=label, pair="big:small")
         parts = {
             "name": "table06",
+            "kind": "table",
+            "number": "6",
             "title": "Accuracy",
             "recipe": "C100",
             "heads": ("Student", "Teacher"),

@@ -1,22 +1,24 @@
 import json
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import yaml
 
+from benchmark import catalog
+from benchmark.catalog import plugins
 from benchmark.report.card import Exported, card, config
 from benchmark.store import Store
 from benchmark.trace.archive import Archive
 
-FOLDER = Path("exports/net")
+FOLDER = "net"
 
 
 @pytest.fixture
 def exported(tmp_path, run):
     """Factory: what is exported of a run whose record lies in a folder of the test's own."""
 
-    def make(method="kd", **provenance):
-        job, store = run(method), Store(tmp_path / "digits", tmp_path)
+    def make(method="kd", student="wrn-16-2", **provenance):
+        job, store = run(method, student), Store(tmp_path / "digits", tmp_path)
         for one in (job, *job.needs):
             epoch = {"epoch": 6, "top1": 97.5, "topk": 99.0, "loss": 0.25}
             facts = {"data": {"name": "digits", "fingerprint": "ab" * 32}, "teacher_weights": "cd" * 32} | provenance
@@ -35,7 +37,7 @@ def run():
     from benchmark.objectives import parse_method
 
     book = Book(load_profile("digits"), {})
-    return lambda method: book.run("CRD100", "wrn-16-2", parse_method(method), Teacher("CRD100", "wrn-40-2"), 1)
+    return lambda method, student: book.run("CRD100", student, parse_method(method), Teacher("CRD100", "wrn-40-2"), 1)
 
 
 def front(text):
@@ -65,7 +67,7 @@ def test_the_card_tells_how_it_was_made(exported):
         "| these weights, last epoch | 6 | 97.50 | 99.00 | 0.2500 |",
         "| best epoch, chosen on the test data | 3 | 98.00 | 99.00 | 0.2500 |",
         "| its teacher wrn-40-2, last epoch | 6 | 97.50 | 99.00 | 0.2500 |",
-        'network = models.load("exports/net")  # in evaluation mode, float32',
+        "network = models.load('net')  # in evaluation mode, float32",
         "Objective: 0.1 * cross-entropy + 0.9 * kd (revision=1) + ",
         f"Teacher: wrn-40-2, run `{what.teacher.id}`, weights of SHA-256 `{'cd' * 32}`.",
         "| recipe CRD100 | |",
@@ -73,7 +75,9 @@ def test_the_card_tells_how_it_was_made(exported):
         "| beta2 | null |",
         f"| run | {what.known.id} |",
         f"| weights | SHA-256 {'ef' * 32} |",
-        "| code | c0ffee, with changes that were not committed |",
+        "| code | revision c0ffee, with changes that were not committed |",
+        "| versions | torch 2.9 |",
+        "| machine | cpu, 1 thread |",
         f"| data | digits, fingerprint {'ab' * 32} |",
         f"`python run_all.py --why {what.known.id[:12]}` tells",
         "  title = {Knowledge Distillation via Softmax Regression Representation Learning},",
@@ -95,6 +99,37 @@ def test_a_network_trained_alone_has_no_teacher(exported):
 def test_first_stages_are_named(exported):
     what = exported("fsp")
     assert f"First stage: `{what.spec['stages'][0]}`." in card(what, FOLDER)
+
+
+def test_a_network_of_ones_own_says_which_file_has_to_be_named(exported, own_network, monkeypatch):
+    own_network("first")
+    what = exported(student="of-mine")
+    code = what.spec["code"]["network"]
+    words = f"of-mine is none of srrl-bench's networks (SHA-256 of its code: {code}). To load it, "
+    start = f"{words}set SRRL_BENCH_PLUGINS to the path of"
+    assert what.needs == f"{start} mine.py, which registers it, before Python starts"
+    assert f"\n{what.needs}.\n\nFrom a clone" in card(what, FOLDER)
+
+    own_network("second", "\nOTHER = 1\n")  # another network by the same name
+    assert what.needs == f"{start} the file that registers it, before Python starts"
+    monkeypatch.delenv(plugins.VARIABLE)
+    assert what.needs == f"{start} the file that registers it, before Python starts"
+
+
+def test_a_draft_among_the_project_s_networks_says_where_its_file_belongs(exported, own_network, monkeypatch):
+    own_network("first")
+    what = exported(student="of-mine")
+    draft = replace(catalog.networks()["of-mine"], path=catalog.ROOT / "models" / "mine.py")
+    monkeypatch.setattr(catalog, "networks", lambda: {"of-mine": draft})
+    assert what.needs.endswith("To load it, have models/mine.py, which registers it, in the clone")
+    monkeypatch.setattr(catalog, "networks", lambda: {"of-mine": replace(draft, code="", path=None)})
+    assert what.needs == ""  # it has become one of the project's
+
+
+def test_the_project_s_own_networks_need_nothing_else(exported):
+    what = exported()
+    assert what.needs == ""
+    assert "## Use\n\nFrom a clone of srrl-bench" in card(what, FOLDER)
 
 
 def test_config_has_what_a_network_is_built_from(exported):

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from benchmark import claims
+from benchmark.claims.verdicts import FAILED, FEW, NOISE, REPRODUCED
 from benchmark.metrics import metric
 from benchmark.report import ledger
-from benchmark.report.verdicts import FAILED, FEW, NOISE, REPRODUCED
 from benchmark.tables import TEACHER
 
 

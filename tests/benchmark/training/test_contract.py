@@ -113,12 +113,17 @@ def _one_thread():
         STAGED.format(**ON_STUDENT),
         STAGED.format(**ON_TEACHER),
         '    requires = ("teacher_in_train_mode",)\n' + forward(BETWEEN),
-        UNLIKE,
     ],
-    ids=["modules", "plain", "student's stage", "teacher's stage", "train mode", "not applicable"],
+    ids=["modules", "plain", "student's stage", "teacher's stage", "train mode"],
 )
 def test_what_keeps_the_contract_passes(subject, body):
     assert process.fault_of(subject(body)) == ""
+
+
+def test_what_applies_to_no_pair_has_shown_nothing(subject):
+    found = subject(UNLIKE)
+    assert process.fault_of(found) is None
+    assert list(process.answers([found])) == [{"key": found.key, "fault": None}]
 
 
 @pytest.mark.parametrize("name", ["mine[power=3]", "mine+kd"])
@@ -239,7 +244,9 @@ def network(monkeypatch, tmp_path):
     def make(logits, embedding="embedding"):
         path = tmp_path / "net.py"
         path.write_text(NETWORK.format(logits=logits, embedding=embedding), encoding="utf-8")
-        info = catalog.NetworkInfo("small-checked", "small", 1, 1, 32, 100, "8x32x32", "8x32x32", "ab", path)
+        info = catalog.NetworkInfo(
+            "small-checked", "small", 1, 1, 32, 100, "8x32x32", "8x32x32", plugins.own_code(path), path
+        )
         monkeypatch.setattr(network_info, "_all", lambda _: {"small-checked": info})
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         run = Book(load_profile("digits"), {}).run("C10-WRN", "small-checked", parse_method("student"), None, 0)

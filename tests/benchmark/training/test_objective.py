@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from benchmark import catalog
+from benchmark.catalog import plugins
 from benchmark.errors import UserError
+from benchmark.objectives import Term
 from benchmark.training.objective import ObjectiveLoss, build_method
 from benchmark.training.views import Teacher, View
 from benchmark.training.weights import new_network
@@ -81,3 +84,42 @@ def test_code_that_is_no_longer_the_planned_one_is_not_trained(make_job, bench):
     with pytest.raises(UserError, match=r"methods/kd.py changed after the plan was made: run the command again"):
         build_method(replace(term, sha256="of other code"), pair, 0)
     assert build_method(term, pair, 0).title == "KD"
+
+
+METHOD = """
+from methods import Method
+
+class Edited(Method):
+    title = "{title}"
+    citation = "unpublished"
+"""
+
+
+@pytest.fixture
+def plugin(monkeypatch, tmp_path):
+    """``plugin(title, name)`` writes a file with a method that is known to planning; the term it plans."""
+
+    def write(title, name="edited"):
+        path = tmp_path / f"{name}.py"
+        path.write_text(METHOD.format(title=title), encoding="utf-8")
+        monkeypatch.setenv(plugins.VARIABLE, str(path))
+        return Term(name, 1.0, {}, 1, catalog.method(name).code)
+
+    return write
+
+
+def test_code_edited_between_the_plan_and_the_first_step_is_not_trained(bench, plugin):
+    pair = bench("kd")[0].terms["kd"].pair
+    planned = plugin("planned")
+    plugin("edited")
+    assert catalog.method("edited").code == planned.sha256  # as the catalog remembers it
+    with pytest.raises(UserError, match=r"edited.py changed after the plan was made: run the command again"):
+        build_method(planned, pair, 0)
+
+
+def test_code_edited_after_it_was_loaded_does_not_matter_to_what_runs(bench, plugin):
+    pair = bench("kd")[0].terms["kd"].pair
+    planned = plugin("planned")
+    build_method(planned, pair, 0)
+    plugin("edited")
+    assert build_method(planned, pair, 0).title == "planned"

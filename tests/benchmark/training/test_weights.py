@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from benchmark import catalog
+from benchmark.catalog import plugins
 from benchmark.errors import UserError
+from benchmark.training import weights
 from benchmark.training.weights import load_weights, new_network, save_weights
 
 CPU = torch.device("cpu")
@@ -81,13 +83,32 @@ def test_weights_of_another_run_or_none_are_refused(make_job, tmp_path):
         load_weights(network, path, job)
 
 
-def test_a_network_whose_code_is_no_longer_the_planned_one_is_not_built(job, monkeypatch):
-    info = replace(catalog.networks()["wrn-16-2"], name=job.network, code="planned")
-    known = {job.network: info}
-    monkeypatch.setattr(catalog, "networks", lambda: known)
+@pytest.fixture
+def planned(job, monkeypatch, tmp_path):
+    """A job whose network is taken for one of a file of one's own."""
+    path = tmp_path / "net.py"
+    path.write_text("x = 1", encoding="utf-8")
+    info = replace(catalog.networks()["wrn-16-2"], name=job.network, path=path, code=plugins.own_code(path))
+    monkeypatch.setattr(catalog, "networks", lambda: {job.network: info})
     planned = replace(job)
-    assert planned.spec["code"] == {"network": "planned"}
+    assert planned.spec["code"] == {"network": info.code}
+    return planned
+
+
+def test_a_network_whose_code_is_the_planned_one_is_built(planned, tmp_path):
     new_network(planned, CPU)
-    known[job.network] = replace(info, code="edited")
-    with pytest.raises(UserError, match=f"the file of network {job.network} changed after the plan was made"):
+    (tmp_path / "net.py").write_text("x = 2", encoding="utf-8")  # which does not run in this process any more
+    new_network(planned, CPU)
+
+
+def test_a_network_whose_code_is_no_longer_the_planned_one_is_not_built(planned, tmp_path):
+    (tmp_path / "net.py").write_text("x = 2", encoding="utf-8")
+    with pytest.raises(UserError, match=f"the file of network {planned.network} changed after the plan was made"):
         new_network(planned, CPU)
+
+
+def test_a_data_set_whose_code_is_no_longer_the_planned_one_is_not_used(job, monkeypatch):
+    assert job.spec
+    monkeypatch.setattr(weights, "code_of", lambda _: "edited")
+    with pytest.raises(UserError, match=f"the file of data set {job.recipe.dataset} changed after the plan was made"):
+        new_network(job, CPU)

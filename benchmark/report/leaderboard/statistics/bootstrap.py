@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from benchmark.report.leaderboard.statistics.suite import Array, moments
+from benchmark.report.leaderboard.statistics.scores import Array, moments
 
 FEWEST_PAIRS = 5
 """Of four pairs all lie on one side of their median in 12 % of all cases: no interval between them covers 95 %."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.leaderboard.statistics.marks import worse_than_best
-from benchmark.report.leaderboard.statistics.suite import BASELINES, Array, Counts, Flags, Suite, moments, ranks
+from benchmark.report.leaderboard.statistics.scores import BASELINES, Array, Counts, Flags, Scores, moments, ranks
 
 
 def by_pair(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float], decimals: int = 2) -> pd.DataFrame:
@@ -28,27 +28,27 @@ def by_pair(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float]
         best, ties averaged); ``best``, all that share the best mean as printed, where there are several methods;
         ``near``, all others that cannot be told from the best.
     """
-    suite = Suite.of(scores, higher=higher)
-    gains = {end: moments(suite.gains(baseline)) for end, baseline in BASELINES.items()}
+    runs = Scores.of(scores, higher=higher)
+    gains = {end: moments(runs.gains(baseline)) for end, baseline in BASELINES.items()}
     columns: dict[str, Array | Counts | Flags] = {
-        "mean": suite.sign * suite.moments.mean,
-        "sd": suite.moments.sd,
-        "n": suite.moments.n,
+        "mean": runs.sign * runs.moments.mean,
+        "sd": runs.moments.sd,
+        "n": runs.moments.n,
     }
     for end, gain in gains.items():
         columns |= {f"gain_{end}": gain.mean, f"gain_{end}_sd": gain.sd, f"gain_{end}_n": gain.n}
-    best = _best(suite, decimals)
-    columns["gap_closed"] = gains["student"].mean / suite.gaps(teachers)
-    columns["rank"] = ranks(suite.moments.mean)
+    best = _best(runs, decimals)
+    columns["gap_closed"] = gains["student"].mean / runs.gaps(teachers)
+    columns["rank"] = ranks(runs.moments.mean)
     columns["best"] = best
-    columns["near"] = best.any(axis=0) & ~best & ~worse_than_best(suite.moments)
-    index = pd.MultiIndex.from_product([suite.methods, suite.pairs], names=["method", "pair"])
+    columns["near"] = best.any(axis=0) & ~best & ~worse_than_best(runs.moments)
+    index = pd.MultiIndex.from_product([runs.methods, runs.pairs], names=["method", "pair"])
     frame = pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
-    return frame[suite.present.ravel()].reset_index()
+    return frame[runs.present.ravel()].reset_index()
 
 
-def _best(suite: Suite, decimals: int) -> Flags:
-    shown = np.where(suite.present, suite.shown(decimals), -np.inf)
-    best: Flags = suite.present & (shown == shown.max(axis=0, initial=-np.inf))
-    best &= suite.present.sum(axis=0) > 1
+def _best(scores: Scores, decimals: int) -> Flags:
+    shown = np.where(scores.present, scores.shown(decimals), -np.inf)
+    best: Flags = scores.present & (shown == shown.max(axis=0, initial=-np.inf))
+    best &= scores.present.sum(axis=0) > 1
     return best

@@ -40,7 +40,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from benchmark.report.leaderboard.statistics.suite import Array, Moments, Suite
+from benchmark.report.leaderboard.statistics.scores import Array, Moments, Scores
 
 LEVEL = 0.035
 FEWEST_RUNS = 3
@@ -105,7 +105,7 @@ def resolvable(scores: pd.DataFrame) -> Resolution | None:
     Returns:
         None where no pair has two methods of `FEWEST_RUNS` runs.
     """
-    cells = Suite.of(scores, higher=True).moments
+    cells = Scores.of(scores, higher=True).moments
     use = cells.n >= FEWEST_RUNS
     use &= use.sum(axis=0) > 1
     if not use.any():

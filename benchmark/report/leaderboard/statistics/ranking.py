@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.leaderboard.statistics.bootstrap import intervals
-from benchmark.report.leaderboard.statistics.suite import BASELINES, Array, Counts, Flags, Suite, moments, ranks
+from benchmark.report.leaderboard.statistics.scores import BASELINES, KD, Array, Counts, Flags, Scores, moments, ranks
 
 _RESULTS: Mapping[str, int] = MappingProxyType({"wins": 1, "ties": 0, "losses": -1})
-_CONTESTS: Mapping[str, str] = MappingProxyType({"kd": "", "student": "_student"})
+_CONTESTS: Mapping[str, str] = MappingProxyType(
+    {end: "" if method == KD else f"_{end}" for end, method in BASELINES.items()}
+)
 """By baseline, what the columns of `_RESULTS` end in."""
 
 _COUNTS = (
@@ -60,21 +62,21 @@ def across(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float],
         teachers' leads over it, on pairs where they lead; ``wins, ties, losses``, the pairs by comparison with KD, of
         means as printed, and ``wins_student, ties_student, losses_student``. What is unknown is NaN or NA.
     """
-    suite = Suite.of(scores, higher=higher)
-    reasons, shared = _reasons(suite)
+    runs = Scores.of(scores, higher=higher)
+    reasons, shared = _reasons(runs)
     ranked = np.array([not reason for reason in reasons], dtype=bool)
-    judged = suite.part(ranked, shared)
+    judged = runs.part(ranked, shared)
     places = ranks(judged.moments.mean)
     columns: dict[str, Array | Counts] = {"average_rank": moments(places).mean}
     for end, baseline in BASELINES.items():
         columns |= _gains(judged, end, baseline)
         columns |= _contests(judged, end, baseline, decimals)
     columns["gap_closed"] = _gap_closed(judged, teachers)
-    frame = pd.DataFrame(columns, index=pd.Index(judged.methods, name="method")).reindex(suite.methods)
-    frame.insert(0, "pairs", suite.present.sum(axis=1))
+    frame = pd.DataFrame(columns, index=pd.Index(judged.methods, name="method")).reindex(runs.methods)
+    frame.insert(0, "pairs", runs.present.sum(axis=1))
     frame.insert(1, "ranked", ranked)
     frame.insert(2, "reason", reasons)
-    gains, use = _paired(judged, BASELINES["kd"])
+    gains, use = _paired(judged, KD)
     return Ranking(
         frame.astype(dict.fromkeys(_COUNTS, "Int64")).reset_index(names="method"),
         judged.pairs,
@@ -83,43 +85,43 @@ def across(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float],
     )
 
 
-def _reasons(suite: Suite) -> tuple[list[str], Flags]:
+def _reasons(scores: Scores) -> tuple[list[str], Flags]:
     """Why each method is not ranked (empty where it is), and which pairs the ranked ones share."""
-    has, total = suite.present.sum(axis=1), len(suite.pairs)
+    has, total = scores.present.sum(axis=1), len(scores.pairs)
     enough = 2 * has > total
-    shared = suite.present[enough].all(axis=0) & enough.any()
+    shared = scores.present[enough].all(axis=0) & enough.any()
     none = "" if shared.any() else "No pair has runs of all methods that have more than half of the pairs."
     few = (f"It has {count} of {total} pairs; a rank needs more than half." for count in has)
     return [none if one else reason for one, reason in zip(enough, few, strict=True)], shared & (none == "")
 
 
-def _paired(suite: Suite, baseline: str) -> tuple[Array, Flags]:
+def _paired(scores: Scores, baseline: str) -> tuple[Array, Flags]:
     """Mean gains (M, P) on paired seeds, and the pairs on which all methods have one, but for those that have none."""
-    gains = moments(suite.gains(baseline)).mean
+    gains = moments(scores.gains(baseline)).mean
     known = np.isfinite(gains)
     return gains, np.asarray(known[known.any(axis=1)].all(axis=0))
 
 
-def _gains(suite: Suite, end: str, baseline: str) -> dict[str, Array | Counts]:
-    gains, use = _paired(suite, baseline)
-    low, high = intervals(suite.gains(baseline)[:, use])
+def _gains(scores: Scores, end: str, baseline: str) -> dict[str, Array | Counts]:
+    gains, use = _paired(scores, baseline)
+    low, high = intervals(scores.gains(baseline)[:, use])
     mean = moments(gains[:, use])
     name = f"gain_{end}"
     return {name: mean.mean, f"{name}_low": low, f"{name}_high": high, f"{name}_n": mean.n}
 
 
-def _gap_closed(suite: Suite, teachers: Mapping[str, float]) -> Array:
-    gains, use = _paired(suite, BASELINES["student"])
-    gaps = suite.gaps(teachers)
+def _gap_closed(scores: Scores, teachers: Mapping[str, float]) -> Array:
+    gains, use = _paired(scores, BASELINES["student"])
+    gaps = scores.gaps(teachers)
     use &= np.isfinite(gaps)
     closed: Array = gains[:, use].sum(axis=1) / (gaps[use].sum() if use.any() else np.nan)
     return closed
 
 
-def _contests(suite: Suite, end: str, baseline: str, decimals: int) -> dict[str, Array | Counts]:
+def _contests(scores: Scores, end: str, baseline: str, decimals: int) -> dict[str, Array | Counts]:
     names = [f"{result}{_CONTESTS[end]}" for result in _RESULTS]
-    if baseline not in suite.methods:
-        return dict.fromkeys(names, np.full(len(suite.methods), np.nan))
-    shown = suite.shown(decimals)
-    ahead = np.sign(shown - shown[suite.methods.index(baseline)])
+    if baseline not in scores.methods:
+        return dict.fromkeys(names, np.full(len(scores.methods), np.nan))
+    shown = scores.shown(decimals)
+    ahead = np.sign(shown - shown[scores.methods.index(baseline)])
     return {name: (ahead == sign).sum(axis=1) for name, sign in zip(names, _RESULTS.values(), strict=True)}

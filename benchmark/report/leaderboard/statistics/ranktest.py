@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from benchmark.report.leaderboard.statistics.ranking import Ranking
-from benchmark.report.leaderboard.statistics.suite import BASELINES, Array
+from benchmark.report.leaderboard.statistics.scores import KD, Array
 
 FEWEST_METHODS = 3
 FEWEST_PAIRS = 2
@@ -21,8 +21,9 @@ FEWEST_DIFFERENCES = 6
 
 _LEVEL = 0.05
 _NOTHING = 1e-9
-_ALL_SIGNS = 13
 """What float addition leaves of equal numbers."""
+_ALL_SIGNS = 13
+"""Differences of which all signs are gone through, 2**13."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,8 @@ class RankTest:
             than that, at least two, none within another.
         against_kd: Wilcoxon's signed-rank test of the gains over KD, one row a method other than KD: ``method, pairs``
             (on which it differs), ``p`` (two-sided, NaN below `FEWEST_DIFFERENCES` pairs), ``p_holm`` (for all methods
-            together, by Holm). No rows without KD.
+            together, by Holm), ``direction`` (1 where the gains' ranks say better, -1 worse, 0 neither; that may differ
+            from the mean gain's sign, which one pair can turn). No rows without KD.
     """
 
     statistic: float
@@ -82,11 +84,19 @@ def _groups(average: pd.Series[float], difference: float) -> tuple[tuple[str, ..
 
 
 def _against_kd(gains: pd.DataFrame) -> pd.DataFrame:
-    others = gains.drop(columns=BASELINES["kd"]) if BASELINES["kd"] in gains else gains.iloc[:, :0]
+    others = gains.drop(columns=KD) if KD in gains else gains.iloc[:, :0]
     differ = [gain[gain.abs() > _NOTHING] for _, gain in others.items()]
     p = np.array([_signed_rank(some) if len(some) >= FEWEST_DIFFERENCES else np.nan for some in differ])
     counts = [len(some) for some in differ]
-    return pd.DataFrame({"method": list(others), "pairs": counts, "p": p, "p_holm": _holm(p)})
+    directions = np.array([_direction(some) for some in differ], dtype=int)
+    columns = {"method": list(others), "pairs": counts, "p": p, "p_holm": _holm(p), "direction": directions}
+    return pd.DataFrame(columns)
+
+
+def _direction(differences: pd.Series[float]) -> int:
+    """Which sign has the larger sum of ranks."""
+    signed = stats.rankdata(differences.abs().round(9)) * np.sign(differences)
+    return int(np.sign(signed.sum()))
 
 
 def _signed_rank(differences: pd.Series[float]) -> float:

@@ -31,11 +31,15 @@ function renderControls(view, change) {
   at("epoch").hidden = board.selections.length < 2;
   at("beside-field").hidden = board.printed;
   at("beside").checked = state.beside;
-  at("beside").disabled = view.metric.id !== PAPERS_METRIC;
-  at("beside-field").dataset.tip = at("beside").disabled ? "The paper prints top-1 accuracy only." : "";
+  at("beside").disabled = view.metric.id !== board.metric;
+  at("beside-field").dataset.tip = at("beside").disabled ? `The paper prints ${papersMetric(board)} only.` : "";
   if (at("text").value !== state.text) at("text").value = state.text;
   renderChips(view, change);
   renderSummary(view);
+}
+
+function papersMetric(board) {
+  return shortened(board.metrics.find((metric) => metric.id === board.metric)).title;
 }
 
 /** The first part of a title, which is enough where space is scarce. */

@@ -76,7 +76,7 @@ function pairsCsv(view, ranking) {
     n: ({ own }) => own.n,
     gain_student: ({ method, pair }) => plainNumber(gain(view, method.id, pair.id, STUDENT).mean),
     gain_kd: ({ method, pair }) => plainNumber(gain(view, method.id, pair.id, KD).mean),
-    paper: ({ cell }) => (view.metric.id === PAPERS_METRIC ? cell.paper : null),
+    paper: ({ cell }) => (view.metric.id === view.board.metric ? cell.paper : null),
     runs: ({ cell }) => known(cell.runs ?? []).join(" "),
   };
   const cells = ranking.sorted.flatMap((method) =>

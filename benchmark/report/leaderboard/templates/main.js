@@ -16,7 +16,8 @@ function start() {
   setUpDetail(change);
   setUpTips();
   setUpJumps();
-  at("filters").open = matchMedia("(min-width: 60rem)").matches || !viewOf(payload, state).whole;
+  // Closed, since the ranking comes first; but a link that filters shows what it does.
+  at("filters").open = !viewOf(payload, state).whole;
   addEventListener("hashchange", () => {
     state = readState(payload, location.hash);
     render(viewOf(payload, state), change);

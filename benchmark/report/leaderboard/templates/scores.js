@@ -5,8 +5,6 @@
 
 const STUDENT = "student";
 const KD = "kd";
-/** The metric that the paper prints. */
-const PAPERS_METRIC = "top1";
 /** Means that agree to so many decimals tie; below it is only how the sums were rounded. */
 const TIE_DECIMALS = 9;
 

@@ -15,11 +15,12 @@ const TEXTS = ["text", "cell"];
 function readState(payload, hash) {
   const wanted = new URLSearchParams(hash.replace(/^#/, ""));
   const board = payload.boards.find((one) => one.name === wanted.get("board")) ?? openingBoard(payload);
-  const pick = (name, options) => (options.find((one) => one.id === wanted.get(name)) ?? options[0])?.id;
+  const pick = (name, options, usual = options[0]?.id) =>
+    options.find((one) => one.id === wanted.get(name))?.id ?? usual;
   const keep = (name, ids) => wanted.getAll(name).filter((id) => ids.includes(id));
   const state = {
     board: board.name,
-    metric: pick("metric", board.metrics),
+    metric: pick("metric", board.metrics, board.metric),
     epoch: pick("epoch", board.selections),
     show: pick("show", SHOWS),
     sort: pick("sort", COLUMNS.map((column) => ({ id: column.id })).sort(byDefaultFirst)),
@@ -79,7 +80,7 @@ function viewOf(payload, state) {
     fewerMethods,
     precomputed,
     statistics: whole ? precomputed : null,
-    beside: state.beside && !board.printed && metric.id === PAPERS_METRIC,
+    beside: state.beside && !board.printed && metric.id === board.metric,
   };
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmark import suite, tables
 from benchmark.report.leaderboard.board import Board
-from benchmark.report.leaderboard.printed import printed
+from benchmark.report.leaderboard.payload import measured, printed
 
 PAIRS = ["resnet56:resnet20", "vgg13:vgg8", "wrn-40-2:wrn-40-1"]
 
@@ -17,7 +17,7 @@ def board(source):
 
 
 def test_numbers_are_those_of_the_records_by_seed(board):
-    payload = board.payload()
+    payload = measured(board)
     cell = payload["cells"]["kd"]["vgg13:vgg8"]
     assert cell["state"] == "done"
     assert cell["values"]["last"]["top1"] == pytest.approx([72.0, 72.1, 72.2])
@@ -25,6 +25,7 @@ def test_numbers_are_those_of_the_records_by_seed(board):
     assert cell["values"]["last"]["top5"] == [90.0] * 3
     assert cell["paper"] == 72.98
     assert payload["seeds"] == [0, 1, 2]
+    assert payload["metric"] == "top1"
     pair = next(pair for pair in payload["pairs"] if pair["id"] == "vgg13:vgg8")
     assert (pair["label"], pair["group"], pair["paper"]) == ("vgg13 → vgg8", "same architectures", 74.64)
     assert pair["teacher"]["last"]["top1"] == 75.0
@@ -32,7 +33,7 @@ def test_numbers_are_those_of_the_records_by_seed(board):
 
 
 def test_cells_without_a_number_say_why(board):
-    cells = board.payload()["cells"]["fsp"]
+    cells = measured(board)["cells"]["fsp"]
     states = {pair: cell["state"] for pair, cell in cells.items()}
     assert states == dict(zip(PAIRS, ["done", "missing", "not_applicable"], strict=True))
     assert cells["wrn-40-2:wrn-40-1"]["reason"] == "unequal channels"
@@ -40,19 +41,32 @@ def test_cells_without_a_number_say_why(board):
     assert cells["vgg13:vgg8"]["runs"] == [None] * 3
 
 
+def test_what_cannot_be_applied_says_so_before_it_is_tried(source):
+    made = source()
+    made.plan.records.clear()
+    cells = measured(Board(made))["cells"]
+    assert {pair: cell["state"] for pair, cell in cells["fsp"].items()} == {
+        "resnet56:resnet20": "missing",
+        "vgg13:vgg8": "missing",
+        "wrn-40-2:wrn-40-1": "not_applicable",
+    }
+    assert cells["fsp"]["wrn-40-2:wrn-40-1"]["reason"] == "the method does not apply to this pair"
+    assert cells["kd"]["wrn-40-2:wrn-40-1"]["state"] == "missing"
+
+
 def test_failed_runs_are_no_numbers(source):
     def failed(cell, job, record):
         bad = cell.method == "kd" and job.seed == 1
         return {**record, "status": "failed", "failure": {"reason": "diverged"}} if bad else record
 
-    cell = Board(source(failed)).payload()["cells"]["kd"]["vgg13:vgg8"]
+    cell = measured(Board(source(failed)))["cells"]["kd"]["vgg13:vgg8"]
     assert (cell["state"], cell["reason"]) == ("partial", "diverged")
     assert cell["values"]["last"]["top1"] == [72.0, None, pytest.approx(72.2)]
     assert None not in cell["runs"]  # the failed run's record can be looked at
 
 
 def test_every_number_leads_to_its_run_and_recipe(board):
-    payload = board.payload()
+    payload = measured(board)
     run = payload["runs"][payload["cells"]["kd"]["vgg13:vgg8"]["runs"][2]]
     assert run["seed"] == 2
     assert run["record"].startswith("records/CRD100/vgg13--vgg8/kd/seed2-")
@@ -62,7 +76,7 @@ def test_every_number_leads_to_its_run_and_recipe(board):
 
 
 def test_cost_is_by_the_plain_student_of_the_least_disturbed_seed(board):
-    assert board.payload()["cells"]["kd"]["vgg13:vgg8"]["cost"] == {"relative": 1.5, "extra_parameters": 7}
+    assert measured(board)["cells"]["kd"]["vgg13:vgg8"]["cost"] == {"relative": 1.5, "extra_parameters": 7}
     assert board.cost("kd") == {"relative": pytest.approx(1.5), "extra_parameters": 7}
     assert board.cost("dist") == {"relative": None, "extra_parameters": None}
 
@@ -71,13 +85,13 @@ def test_cost_includes_first_stages(source, plan):
     made = source()
     [job, *_] = plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]
     [stage] = job.stages
-    before = Board(made).payload()["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"]
-    made.records[stage.id] = {"cost": {"step_seconds": 1.0}}
+    before = measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"]
+    made.plan.records[stage.id] = {"cost": {"step_seconds": 1.0}}
     # Seeds have stages of their own; the others' are not recorded here, so theirs is the least.
-    assert Board(made).payload()["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before, 0.1)
+    assert measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before, 0.1)
     for other in plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]:
-        made.records[other.stages[0].id] = {"cost": {"step_seconds": 1.0}}
-    assert Board(made).payload()["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before + 0.5)
+        made.plan.records[other.stages[0].id] = {"cost": {"step_seconds": 1.0}}
+    assert measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before + 0.5)
 
 
 def test_times_of_different_machines_are_not_compared(source):
@@ -87,7 +101,7 @@ def test_times_of_different_machines_are_not_compared(source):
         return record
 
     board = Board(source(moved))
-    assert board.payload()["cells"]["kd"]["vgg13:vgg8"]["cost"] is None
+    assert measured(board)["cells"]["kd"]["vgg13:vgg8"]["cost"] is None
     assert board.cost("kd")["relative"] is None
     assert board.cost("at")["relative"] == pytest.approx(1.0)
 

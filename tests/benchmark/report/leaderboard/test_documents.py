@@ -57,6 +57,17 @@ def test_the_markdown_ranks_and_marks(leaderboard):
     assert "n/a" in text
 
 
+def test_equal_average_ranks_share_a_place(source):
+    def tied(cell, _job, record):
+        last = record["metrics"]["last"]
+        top1 = last["top1"] - 0.5 * (cell.method == "kd")  # as good as AT then
+        return {**record, "metrics": {**record["metrics"], "last": {**last, "top1": top1}}}
+
+    lines = Leaderboard(Board(source(tied))).forms()["leaderboard.md"].splitlines()
+    ranked = [line.split(" | ")[:2] for line in lines if re.match(r"\| [–\d]", line)]
+    assert [place for place, _ in ranked] == ["| 1", "| 2", "| 2", "| 4", "| –"]
+
+
 def test_what_cannot_be_told_from_the_best_is_marked(source):
     noise = {0: -2.0, 1: 0.0, 2: 2.0}
 
@@ -78,7 +89,7 @@ def test_is_shown_in_eighty_columns(leaderboard):
 
 
 def test_the_page_holds_all_boards_and_the_printed_numbers(source, table, tmp_path):
-    page = Page("leaderboard", [Board(source())], table)
+    page = Page([Board(source())], table)
     [path] = page.write(tmp_path)
     text = path.read_text(encoding="utf-8")
     assert path.name == "leaderboard.html"
@@ -90,4 +101,4 @@ def test_the_page_holds_all_boards_and_the_printed_numbers(source, table, tmp_pa
 
 
 def test_the_page_is_of_use_before_anything_is_trained(table):
-    assert '"opens_with":"printed"' in Page("leaderboard", [], table).forms()["leaderboard.html"]
+    assert '"opens_with":"printed"' in Page([], table).forms()["leaderboard.html"]

@@ -7,14 +7,15 @@ import re
 import pytest
 
 from benchmark.report.leaderboard import page
-from tests.benchmark.report.leaderboard.browser.payload import payload
+from benchmark.report.leaderboard.board import Board
+from benchmark.report.leaderboard.documents import Page
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- <script> & \u2028 ]]>"
 
 
-@pytest.fixture(scope="module")
-def small():
-    return payload(methods=("student", "kd", "srrl"), pairs=("resnet56:resnet20", "vgg13:vgg8"))
+@pytest.fixture
+def small(source, table):
+    return Page([Board(source())], table).payload()
 
 
 def _scripts(text: str) -> list[str]:

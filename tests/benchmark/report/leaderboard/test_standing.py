@@ -1,5 +1,7 @@
 """What is said of the statistics."""
 
+from types import MappingProxyType
+
 import pandas as pd
 import pytest
 
@@ -10,13 +12,13 @@ TITLES = {"student": "Student", "kd": "KD", "at": "AT"}
 
 @pytest.fixture
 def standing():
-    """``standing(seeds, missing)``: three methods on six pairs, KD two points above the others."""
+    """``standing(seeds, missing, pairs, gains)``: three methods, KD two points above the others."""
 
-    def make(seeds=3, missing=(), **changes):
+    def make(seeds=3, missing=(), pairs=6, gains=MappingProxyType({"kd": 2.0}), **changes):
         rows = [
-            (method, f"pair{pair}", seed, 70.0 + pair + 2 * (method == "kd") + 0.1 * seed + 0.05 * len(method))
+            (method, f"pair{pair}", seed, 70.0 + pair + gains.get(method, 0) + 0.1 * seed + 0.05 * len(method))
             for method in TITLES
-            for pair in range(6)
+            for pair in range(pairs)
             for seed in range(seeds)
             if (method, pair) not in missing
         ]
@@ -29,7 +31,7 @@ def standing():
 
 def test_tells_on_what_it_rests(standing):
     text = " ".join(standing().sentences)
-    assert "3 methods over 6 pairs;" in text
+    assert "3 methods over 6 pairs; intervals are of 95 %, from bootstrap." in text
     assert "Friedman's test over these pairs gives p = " in text
     assert "What 3 seeds can resolve on one pair of 3 methods: the typical standard deviation is 0.10" in text
     assert "never falls below p = 0.10, so none is made on single pairs" in text
@@ -46,6 +48,44 @@ def test_one_seed_tells_nothing_apart_on_a_pair(standing):
     one = standing(seeds=1)
     assert "With fewer than three seeds nothing can be told apart on a single pair." in one.sentences
     assert len(one.near) == 2 * 6
+    assert "decided by" not in " ".join(one.sentences)
+
+
+@pytest.mark.parametrize("gains", [{"kd": 2.0}, {"kd": 2.0, "at": 4.0}])
+def test_six_pairs_are_too_few_to_find_two_methods(standing, gains):
+    # All six of one sign have p = 2 / 2**6, and twice that is not below 5 %.
+    text = " ".join(standing(gains=gains).sentences)
+    assert "held together by Holm (5 %), find no method better or worse." in text
+
+
+@pytest.mark.parametrize(
+    ("gains", "found"),
+    [
+        ({"kd": 2.0}, "worse: AT, Student."),
+        ({"student": -1.0, "at": 2.0}, "better: AT; worse: Student."),
+        ({"student": 1.0, "at": 2.0}, "better: AT, Student."),
+    ],
+)
+@pytest.mark.parametrize("higher", [True, False])
+def test_signed_rank_tests_tell_which_way(standing, gains, found, higher):
+    signed = gains if higher else {method: -gain for method, gain in gains.items()}
+    judged = standing(pairs=8, gains=signed, higher=higher)
+    sentence = f"Signed-rank tests of the gains over KD on these pairs, held together by Holm (5 %), find {found}"
+    assert sentence in judged.sentences
+    assert sentence in judged.payload()["sentences"]
+    assert not any("Friedman" in line for line in judged.payload()["sentences"])  # its diagram tells that
+
+
+@pytest.mark.parametrize(("pairs", "told"), [(1, "1 pair; too few"), (3, "3 pairs; too few")])
+def test_few_pairs_have_no_intervals(standing, pairs, told):
+    text = " ".join(standing(pairs=pairs).sentences)
+    assert f"3 methods over {told} pairs for intervals." in text
+    assert "bootstrap" not in text
+
+
+def test_without_gains_nothing_is_said_of_intervals(standing):
+    alone = [(method, pair) for method in ("kd", "at") for pair in range(6)]
+    assert "Ranks and means: 1 method over 6 pairs." in standing(missing=alone).sentences
 
 
 def test_printed_numbers_have_no_marks(standing):

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+import pytest
+
 Board = dict[str, Any]
+SAME = ("wrn-40-2:wrn-40-1", "resnet56:resnet20", "vgg13:vgg8")
+GAINS = ("gain_student", "gain_kd")
 
 
 def values(board: Board, method: str, pair: str, selection: str = "last", metric: str = "top1") -> dict[int, float]:
@@ -85,3 +89,32 @@ def _wins(has, method, shared, sign, decimals):
             ours, theirs = (round(fmean(has[m, pair].values()), decimals) for m in (method, "kd"))
             signs.append((sign * ours > sign * theirs) - (sign * ours < sign * theirs))
     return {"wins": signs.count(1), "ties": signs.count(0), "losses": signs.count(-1)}
+
+
+def number(text: str) -> float | None:
+    """What the page shows, None for nothing."""
+    shown = text.replace("−", "-").replace("%", "").replace("▲", "").strip()
+    return None if shown == "–" else float(shown)
+
+
+def check_rows(page: Any, board: Board, found: dict[str, Any], metric: str = "top1") -> None:
+    """All rows of the ranking against the oracle's or the payload's, but for a method's comparison with itself."""
+    decimals = next(one["decimals"] for one in board["metrics"] if one["id"] == metric)
+    rows = page.rows()
+    assert {row["method"] for row in rows} == set(found["methods"])
+    for row in rows:
+        want = found["methods"][row["method"]]
+        assert row["pairs"].split("/")[0] == str(want["pairs"])
+        if not want["ranked"]:
+            assert row["reason"].startswith("Not ranked. ")
+            continue
+        assert number(row["average_rank"]) == pytest.approx(want["average_rank"], abs=0.0051)
+        for name, reference in zip(GAINS, ("student", "kd"), strict=True):
+            if row["method"] == reference:
+                assert row[name] == "–"
+            else:
+                assert number(row[name]) == pytest.approx(want[name], abs=0.51 * 10**-decimals)
+        if row["method"] != "student":
+            assert number(row["gap_closed"]) == pytest.approx(100 * want["gap_closed"], abs=0.51)
+        if row["method"] != "kd":
+            assert row["wins"] == f"{want['wins']} – {want['ties']} – {want['losses']}"

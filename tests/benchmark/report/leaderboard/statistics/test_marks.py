@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from benchmark.report.leaderboard.statistics.marks import LEVEL, range_quantile, resolvable, worse_than_best
-from benchmark.report.leaderboard.statistics.suite import moments
+from benchmark.report.leaderboard.statistics.scores import moments
 
 PAIRS = 4000
 # Four standard errors of a rate of 5 % in so many pairs.

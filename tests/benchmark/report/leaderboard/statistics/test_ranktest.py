@@ -105,10 +105,22 @@ def test_many_tests_are_held_together_by_holm(runs):
     assert list(against["p_holm"]) == pytest.approx([6 / 128, 6 / 128, 6 / 128])
 
 
+def test_directions_are_those_of_the_ranks_that_are_tested(runs):
+    columns = {
+        "kd": [70.0] * 7,
+        "better": [71.0, 71.0, 72.0, 72.0, 73.0, 73.0, 74.0],
+        "worse": [69.0, 68.0, 67.0, 66.0, 65.0, 64.0, 63.0],
+        "outlier": [69.9, 69.8, 69.7, 69.6, 69.5, 69.4, 99.0],  # its mean is better, on one pair alone
+        "same": [70.0] * 7,
+    }
+    found = judged(suite(runs, columns)).against_kd.set_index("method")["direction"]
+    assert found.to_dict() == {"better": 1, "worse": -1, "outlier": -1, "same": 0}
+
+
 def test_without_kd_nothing_is_against_it(runs):
     found = judged(suite(runs, {name: means for name, means in COLUMNS.items() if name != "kd"}))
     assert found.against_kd.empty
-    assert list(found.against_kd.columns) == ["method", "pairs", "p", "p_holm"]
+    assert list(found.against_kd.columns) == ["method", "pairs", "p", "p_holm", "direction"]
 
 
 @pytest.mark.parametrize(("methods", "pairs"), [(2, 6), (4, 1), (0, 0)])

@@ -19,7 +19,8 @@ Array: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 Counts: TypeAlias = NDArray[np.intp]
 
-BASELINES: Mapping[str, str] = MappingProxyType({"student": STUDENT, "kd": "kd"})
+KD = "kd"
+BASELINES: Mapping[str, str] = MappingProxyType({"student": STUDENT, "kd": KD})
 """What methods are compared with: the ending of the columns, and the method."""
 
 _NOISE = 9
@@ -36,7 +37,7 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
-class Suite:
+class Scores:
     """All runs of a leaderboard, in sorted order whatever order they came in.
 
     Attributes:
@@ -52,7 +53,7 @@ class Suite:
     sign: int
 
     @classmethod
-    def of(cls, scores: pd.DataFrame, *, higher: bool) -> Suite:
+    def of(cls, scores: pd.DataFrame, *, higher: bool) -> Scores:
         """Arrange runs.
 
         Args:
@@ -82,10 +83,10 @@ class Suite:
         """Which methods have which pairs (M, P)."""
         return self.moments.n > 0
 
-    def part(self, methods: Flags, pairs: Flags) -> Suite:
+    def part(self, methods: Flags, pairs: Flags) -> Scores:
         """Some of the methods (M,) on some of the pairs (P,)."""
         names = (tuple(compress(self.methods, methods)), tuple(compress(self.pairs, pairs)))
-        return Suite(*names, self.values[np.ix_(methods, pairs)], self.sign)
+        return Scores(*names, self.values[np.ix_(methods, pairs)], self.sign)
 
     def gains(self, baseline: str) -> Array:
         """Differences from a method on the seeds that both have (M, P, S), positive where better; NaN elsewhere."""

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from benchmark.claims.comparison import POSITIVE, Comparison
-from benchmark.report.verdicts import (
+from benchmark.claims.verdicts import (
     AGAINST,
     FAILED,
     FEW,

@@ -1,21 +1,23 @@
 import numpy as np
 import pytest
 
-from benchmark.report.leaderboard.statistics.suite import Suite, moments, ranks
+from benchmark.report.leaderboard.statistics.scores import Scores, moments, ranks
 
 
 def test_runs_are_arranged_and_signed(runs):
-    suite = Suite.of(runs({"kd": {"b": [1.0, None, 3.0]}, "at": {"a": [4.0], "b": [float("nan"), 5.0]}}), higher=False)
-    assert (suite.methods, suite.pairs) == (("at", "kd"), ("a", "b"))
+    scores = Scores.of(
+        runs({"kd": {"b": [1.0, None, 3.0]}, "at": {"a": [4.0], "b": [float("nan"), 5.0]}}), higher=False
+    )
+    assert (scores.methods, scores.pairs) == (("at", "kd"), ("a", "b"))
     nan = np.nan
-    np.testing.assert_equal(suite.values, -np.array([[[4, nan, nan], [nan, 5, nan]], [[nan, nan, nan], [1, nan, 3]]]))
-    np.testing.assert_equal(suite.present, [[True, True], [False, True]])
+    np.testing.assert_equal(scores.values, -np.array([[[4, nan, nan], [nan, 5, nan]], [[nan, nan, nan], [1, nan, 3]]]))
+    np.testing.assert_equal(scores.present, [[True, True], [False, True]])
 
 
 def test_two_runs_of_one_seed_are_an_error(runs):
     scores = runs({"kd": {"a": [1.0, 2.0]}})
     with pytest.raises(ValueError, match="two runs"):
-        Suite.of(scores.assign(seed=0), higher=True)
+        Scores.of(scores.assign(seed=0), higher=True)
 
 
 def test_moments_agree_with_numpy():
@@ -38,5 +40,5 @@ def test_ranks_average_ties_and_leave_out_what_is_missing():
 def test_gaps_are_those_where_the_teacher_leads(runs):
     scores = runs({"student": {"a": [70.0, 72.0], "b": [70.0], "c": [70.0]}})
     teachers = {"a": 75.0, "b": 69.0}
-    np.testing.assert_equal(Suite.of(scores, higher=True).gaps(teachers), [4, np.nan, np.nan])
-    np.testing.assert_equal(Suite.of(scores, higher=False).gaps(teachers), [np.nan, 1, np.nan])
+    np.testing.assert_equal(Scores.of(scores, higher=True).gaps(teachers), [4, np.nan, np.nan])
+    np.testing.assert_equal(Scores.of(scores, higher=False).gaps(teachers), [np.nan, 1, np.nan])

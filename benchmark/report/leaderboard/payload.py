@@ -1,0 +1,197 @@
+"""What the page reads: boards as nested plain numbers, one of our own runs, and the paper's printed numbers as another.
+
+The form is that of JSON: keys are ids of methods, pairs, metrics and selections; what is unknown is None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmark import catalog
+from benchmark.canonical import digest, short_id
+from benchmark.jobs import Job
+from benchmark.metrics import SELECTIONS, metric
+from benchmark.objectives import parse_method
+from benchmark.report.aggregate import DONE, MISSING, NOT_APPLICABLE, Record
+from benchmark.report.leaderboard.board import METRICS, Board, pair_of, value_of
+from benchmark.report.leaderboard.standing import Standing
+from benchmark.table import TEACHER, Cell, Table
+
+_UNFIT = "the method does not apply to this pair"
+
+
+def measured(board: Board) -> dict[str, Any]:
+    """A board of our own runs."""
+    context, table = board.source.context, board.table
+    return {
+        "name": "+".join((context.profile, *context.changes, *context.variants)),
+        "title": ", ".join((f"profile {context.profile}", *context.changes)),
+        "notes": [note for note in (context.note, *table.notes, *context.choices) if note],
+        "printed": False,
+        "stand_in": context.stand_in,
+        "seeds": list(board.seeds),
+        "metric": table.defaults.metric,
+        "metrics": _metrics(METRICS),
+        "selections": [{"id": key, "title": title} for key, title in SELECTIONS.items()],
+        "pairs": [{**pair, "teacher": _numbers(board.teacher(pair["id"]))} for pair in _pairs(table)],
+        "methods": _methods(table),
+        "cells": _nested((cell, _measured_cell(board, cell)) for cell in board.cells),
+        "runs": dict(_runs(board)),
+        "recipes": dict(_recipes(board)),
+        "statistics": {
+            selection: {key: board.standing(key, selection).payload() for key in METRICS} for selection in SELECTIONS
+        },
+    }
+
+
+def printed(table: Table) -> dict[str, Any]:
+    """The paper's numbers, of use before anything is trained: one value a cell, of which nothing else is known."""
+    cells = [cell for cell in table.cells() if cell.method != TEACHER]
+    rows = [(cell.method, pair_of(cell), 0, cell.paper) for cell in cells if cell.paper is not None]
+    key = table.defaults.metric or ""
+    pairs = _pairs(table)
+    teachers = {pair["id"]: pair["paper"] for pair in pairs if pair["paper"] is not None}
+    scores = pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
+    titles = {method["id"]: method["title"] for method in _methods(table)}
+    standing = Standing(scores, bool(metric(key).higher), teachers, metric(key).decimals, titles, printed=True)
+    return {
+        "name": "printed",
+        "title": "as printed in the paper",
+        "notes": ["The paper's numbers: means of three runs, printed without their spread.", *table.notes],
+        "printed": True,
+        "stand_in": False,
+        "seeds": [],
+        "metric": key,
+        "metrics": _metrics([key]),
+        "selections": [{"id": "last", "title": "as printed"}],
+        "pairs": [{**pair, "teacher": {}} for pair in pairs],
+        "methods": [method for method in _methods(table) if any(row[0] == method["id"] for row in rows)],
+        "cells": _nested((cell, _printed_cell(cell)) for cell in cells),
+        "runs": {},
+        "recipes": {},
+        "statistics": {"last": {key: standing.payload()}},
+    }
+
+
+def _pairs(table: Table) -> list[dict[str, Any]]:
+    """The pairs in the table's order, each with what the paper prints for its teacher."""
+    paper = {pair_of(cell): cell.paper for cell in table.cells() if cell.method == TEACHER}
+    return [
+        {
+            "id": column.pair,
+            "label": column.label.replace("->", "→"),
+            "group": column.group,
+            "paper": paper.get(column.pair or ""),
+        }
+        for column in table.columns
+    ]
+
+
+def _methods(table: Table) -> list[dict[str, Any]]:
+    """The students' methods in the table's order."""
+    return [
+        {"id": row.run, "title": row.label, "citation": _citation(row.run), "added": row.run in table.added}
+        for row in table.rows
+        if row.run and row.run != TEACHER
+    ]
+
+
+def _citation(name: str) -> str:
+    cited = [catalog.method(term).citation for term, _ in parse_method(name).terms]
+    return "; ".join(cited) or "cross-entropy alone"
+
+
+def _metrics(keys: Iterable[str]) -> list[dict[str, Any]]:
+    return [
+        {"id": key, "title": METRICS[key], "decimals": metric(key).decimals, "higher": metric(key).higher}
+        for key in keys
+    ]
+
+
+def _nested(cells: Iterable[tuple[Cell, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Cells by method and pair."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell, content in cells:
+        found.setdefault(cell.method, {})[pair_of(cell)] = content
+    return found
+
+
+def _measured_cell(board: Board, cell: Cell) -> dict[str, Any]:
+    runs = board.source.runs(cell)
+    state, reason = board.states[cell.name]
+    unfit = state == MISSING and not cell.applies
+    return {
+        "state": NOT_APPLICABLE if unfit else state,
+        "reason": _UNFIT if unfit else reason,
+        "values": {
+            selection: {key: [value_of(record, key, selection) for _, record in runs] for key in METRICS}
+            for selection in SELECTIONS
+        },
+        "paper": cell.paper,
+        "cost": board.cost_of(cell),
+        "runs": [short_id(job.id) if record else None for job, record in runs],
+    }
+
+
+def _printed_cell(cell: Cell) -> dict[str, Any]:
+    state = MISSING if cell.paper is None else DONE
+    return {
+        "state": state if cell.applies else NOT_APPLICABLE,
+        "reason": "" if cell.applies else _UNFIT,
+        "values": {},
+        "paper": cell.paper,
+        "cost": None,
+        "runs": [],
+    }
+
+
+def _numbers(record: Record | None) -> dict[str, dict[str, float | None]]:
+    """A run's numbers by selection and metric."""
+    return {selection: {key: value_of(record, key, selection) for key in METRICS} for selection in SELECTIONS}
+
+
+def _runs(board: Board) -> Iterator[tuple[str, dict[str, Any]]]:
+    for cell in board.cells:
+        for job, record in board.source.runs(cell):
+            if record is not None:
+                yield short_id(job.id), _run(job, record)
+
+
+def _recipes(board: Board) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for cell in board.cells:
+        for record in board.source.of(cell):
+            if record is not None:
+                recipe = record["spec"]["recipe"]
+                yield short_id(digest(recipe)), recipe
+
+
+def _run(job: Job, record: Record) -> dict[str, Any]:
+    seen, spec = record["provenance"], record["spec"]
+    tests = record.get("curves", {}).get("test", {})
+    return {
+        "id": job.id,
+        "seed": job.seed,
+        "record": f"records/{job.path}.json",
+        "status": record["status"],
+        "recipe": short_id(digest(spec["recipe"])),
+        "objective": spec["objective"],
+        "revision": seen.get("revision"),
+        "dirty": seen.get("dirty"),
+        "device": seen.get("device"),
+        "finished": seen.get("finished"),
+        "seconds": record.get("cost", {}).get("step_seconds"),
+        "fingerprint": seen.get("data", {}).get("fingerprint"),
+        "teacher": seen.get("teacher_weights"),
+        "curve": {
+            "epoch": tests.get("epoch", []),
+            **{key: _rounded(tests.get(metric(key).key, ()), metric(key).decimals) for key in METRICS},
+        },
+    }
+
+
+def _rounded(values: Sequence[float], decimals: int) -> list[float | None]:
+    return [round(value, decimals) if math.isfinite(value) else None for value in values]

@@ -1,0 +1,123 @@
+"""YAML files that people edit, read strictly: what is wrong with one is an error of one line that names the place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from reprlib import repr as short
+from typing import Any
+
+import yaml
+
+from benchmark.errors import UserError, unknown
+
+
+def load(path: Path, where: str) -> Any:
+    """What a file says.
+
+    Args:
+        path: of the file.
+        where: what errors call it, here and below.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    # Text that is not UTF-8, and a date that is none, are ValueErrors.
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{where}: cannot be read ({' '.join(str(error).split())})") from None
+
+
+def mapping(raw: Any, where: str) -> Mapping[Any, Any]:
+    """Keys and values; of which kind they are is still to be seen.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(raw, dict):
+        raise UserError(f"{where} must be keys and values, not {short(raw)}")
+    return raw
+
+
+def check_keys(raw: Mapping[Any, Any], where: str, required: Sequence[str], optional: Sequence[str] = ()) -> None:
+    """Check the keys of a mapping.
+
+    Raises:
+        UserError: one is unknown, or a required one is missing.
+    """
+    known = dict.fromkeys((*required, *optional))
+    for key in raw:
+        if key not in known:
+            raise unknown(f"key of {where}", str(key), known)
+    for key in required:
+        if key not in raw:
+            raise UserError(f"{where}: it lacks '{key}'")
+
+
+def text(value: Any, key: str, where: str) -> str:
+    """A text, with single spaces between its words.
+
+    Raises:
+        UserError: it is something else, such as a number without quotation marks.
+    """
+    if not isinstance(value, str):
+        raise UserError(f"{where}: '{key}' must be a text, not {short(value)}")
+    return " ".join(value.split())
+
+
+def flag(value: Any, key: str, where: str) -> bool:
+    """True or false.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(value, bool):
+        raise UserError(f"{where}: '{key}' must be true or false, not {short(value)}")
+    return value
+
+
+def number(value: Any, key: str, where: str) -> float:
+    """A finite number, as it is written: whole or not.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not is_number(value):
+        raise UserError(f"{where}: '{key}' must be a number, not {short(value)}")
+    found: float = value
+    return found
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; true and false are none."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def items(value: Any, key: str, where: str) -> list[Any]:
+    """A list of anything, not empty.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(value, list) or not value:
+        raise UserError(f"{where}: '{key}' must be a list with something in it, not {short(value)}")
+    return value
+
+
+def texts(value: Any, key: str, where: str, *, empty: bool = False) -> tuple[str, ...]:
+    """A list of texts.
+
+    Args:
+        value: of the key.
+        key: what holds it.
+        where: for errors.
+        empty: whether there may be none.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(value, list) or not (value or empty) or not all(isinstance(item, str) for item in value):
+        raise UserError(f"{where}: '{key}' must be a list of texts, not {short(value)}")
+    return tuple(" ".join(item.split()) for item in value)

@@ -1,0 +1,44 @@
+"""Where a record comes from, in words: code, versions, machine, time and data, as its provenance tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmark.store import Record
+
+_CHANGED: Mapping[bool | None, str] = {
+    True: "with changes that were not committed",
+    False: "as committed",
+    None: "whether changed is unknown",
+}
+_OFFICIAL: Mapping[bool | None, str] = {True: "the official data", False: "other data than the official ones"}
+
+
+def origin(record: Record) -> dict[str, str]:
+    """``code, versions, machine, finished`` of a record; what it does not tell is left out, but for the code."""
+    provenance = record["provenance"]
+    facts = {
+        "code": _code(provenance),
+        "versions": ", ".join(f"{name} {number}" for name, number in provenance.get("versions", {}).items()),
+        "machine": _machine(provenance),
+        "finished": provenance.get("finished", ""),
+    }
+    return {key: text for key, text in facts.items() if text}
+
+
+def data_text(data: Mapping[str, Any]) -> str:
+    """The data of a provenance: name, fingerprint, and whether they are the official ones, if that is known."""
+    official = _OFFICIAL.get(data.get("official"))
+    return ", ".join(filter(None, (data["name"], f"fingerprint {data['fingerprint']}", official)))
+
+
+def _code(provenance: Mapping[str, Any]) -> str:
+    state = _CHANGED[provenance.get("dirty")]
+    return f"revision {provenance['revision']}, {state}" if provenance.get("revision") else "no revision known"
+
+
+def _machine(provenance: Mapping[str, Any]) -> str:
+    threads = provenance.get("threads")
+    count = f"{threads} thread{'' if threads == 1 else 's'}" if threads else None
+    return ", ".join(filter(None, (provenance.get("device"), count, provenance.get("processor"))))

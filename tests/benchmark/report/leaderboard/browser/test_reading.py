@@ -1,0 +1,184 @@
+"""What a reader does with the page beside switching its numbers."""
+
+import csv
+import io
+import time
+
+import pytest
+
+from tests.benchmark.report.leaderboard.browser.oracle import SAME, number, ranking, values
+
+
+def test_a_cell_opens_its_curves_and_its_records(show, data):
+    page = show(data)
+    board = data["boards"][0]
+    page.click("[data-cell='at/vgg13:vgg8']")
+    assert page.text("#detail-title") == "AT"
+    assert page.count("#detail path.curve:not(.plain)") == 2
+    assert page.count("#detail path.curve.plain") == 3
+    seeds = page.texts("#detail .seeds tbody tr")
+    assert [row.split()[0] for row in seeds] == ["0", "1", "2"]
+    assert seeds[2].split()[1:] == ["–", "–", "–"]
+    page.click("#detail details.run summary")
+    run = board["runs"][board["cells"]["at"]["vgg13:vgg8"]["runs"][0]]
+    shown = page.text("#detail details.run")
+    recipe = board["recipes"][run["recipe"]]
+    for expected in (
+        run["record"],
+        run["revision"],
+        run["fingerprint"],
+        "terms.at.weight",
+        recipe["optimizer"],
+        "batch_size",
+    ):
+        assert expected in shown
+    page.leave()
+    assert not page.find("#detail").is_displayed()
+    assert page.value("document.activeElement.dataset.cell") == "at/vgg13:vgg8"
+    assert page.hash() == ""
+
+
+def test_keys_reach_everything(show, data):
+    page = show(data)
+    first = page.find("#heatmap button[tabindex='0']")
+    page.value("arguments[0].focus()", first)
+    row = [method["method"] for method in page.rows()]
+    page.press("ARROW_DOWN")
+    page.press("ARROW_RIGHT")
+    assert page.value("document.activeElement.dataset.cell") == f"{row[1]}/resnet56:resnet20"
+    page.press("ENTER")
+    assert page.find("#detail").is_displayed()
+    page.leave()
+    page.value("document.querySelector(\"[data-key='sort/method']\").focus()")
+    page.press("ENTER")
+    # The header was made anew; the focus is on it nevertheless, and a second press reverses.
+    page.press("ENTER")
+    assert [row["method"] for row in page.rows()][:2] == ["student", "srrl"]
+
+
+def test_the_front_joins_what_no_other_beats(show, data):
+    cells = data["boards"][0]["cells"]
+    for pair, cell in cells["srrl"].items():
+        cell["cost"] = cells["kd"][pair]["cost"]  # as fast, so only one of them can be on the front
+    page = show(data)
+    rows = {row["method"]: row for row in page.rows() if "reason" not in row}
+    points = {m: (number(row["relative"]), number(row["gain_student"]) or 0.0) for m, row in rows.items()}
+    front = {
+        m
+        for m, (x, y) in points.items()
+        if not any((a <= x and b >= y) and (a, b) != (x, y) for a, b in points.values())
+    }
+    shown = page.value(
+        "[...document.querySelectorAll('#costs .dot')].map((dot) => [dot.dataset.method, dot.matches('.on-front')])"
+    )
+    assert {method for method, on_front in shown if on_front} == front
+    assert {method for method, _ in shown} == set(points)
+
+
+def _saved(page, name, folder):
+    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+    page.click(f"#download-{name}")
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if found := [path for path in folder.iterdir() if path.suffix != ".crdownload"]:
+            return found[0].name, found[0].read_text(encoding="utf-8")
+        time.sleep(0.02)
+    raise AssertionError(f"{name} was not saved")
+
+
+def test_downloads_hold_what_is_shown(show, data, tmp_path):
+    page = show(data, "pair=same+architectures&show=gain_kd&sort=gain_kd")
+    board = data["boards"][0]
+    saved = {}
+    for name in ("ranking-csv", "pairs-csv", "ranking-tex", "pairs-tex"):
+        (folder := tmp_path / name).mkdir()
+        saved[name] = _saved(page, name, folder)
+    assert saved["pairs-csv"][0] == "leaderboard-digits-top1-last-pairs.csv"
+    order = [row["method"] for row in page.rows()]
+    table = list(csv.DictReader(io.StringIO(saved["ranking-csv"][1])))
+    assert [row["method"] for row in table] == order
+    found = ranking(board, order, SAME)["methods"]
+    assert [float(row["gain_kd"]) for row in table] == pytest.approx([found[m]["gain_kd"] for m in order], abs=1e-6)
+    cells = {(row["method"], row["pair"]): row for row in csv.DictReader(io.StringIO(saved["pairs-csv"][1]))}
+    assert len(cells) == 21
+    numbers = values(board, "at", "vgg13:vgg8")
+    cell = cells["at", "vgg13:vgg8"]
+    assert (float(cell["mean"]), cell["n"], cell["state"]) == (
+        pytest.approx(sum(numbers.values()) / 2, abs=1e-6),
+        "2",
+        "partial",
+    )
+    assert cell["runs"].split() == board["cells"]["at"]["vgg13:vgg8"]["runs"][:2]
+    for name in ("ranking-tex", "pairs-tex"):
+        text = saved[name][1]
+        assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
+        lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+        assert len({line.count(" & ") for line in lines}) == 1
+        body = [line for line in lines if text.index(line) > text.index(r"\midrule")]
+        title = 1 if name == "ranking-tex" else 0
+        # A bracket after a line's end would be an option of the line's.
+        assert [line.split(" & ")[title].replace("{[}", "[") for line in body] == page.texts("#heatmap tbody th")
+    assert board["cells"]["kd"]["vgg13:vgg8"]["runs"][0] in saved["pairs-tex"][1]
+    assert r"\textbf{" in saved["pairs-tex"][1]
+
+
+def _brightness(page):
+    """Of the page's ground, 0 to 1: an oklch or rgb colour, drawn on a canvas to be read."""
+    return page.value("""(() => {
+      const pen = document.createElement('canvas').getContext('2d');
+      pen.fillStyle = getComputedStyle(document.body).backgroundColor;
+      pen.fillRect(0, 0, 1, 1);
+      return pen.getImageData(0, 0, 1, 1).data[1] / 255;
+    })()""")
+
+
+def test_dark_and_light_follow_the_system_until_the_reader_chooses(show, data):
+    page = show(data)
+    for scheme, chosen, dark in (
+        ("light", "auto", False),
+        ("dark", "auto", True),
+        ("dark", "light", False),
+        ("light", "dark", True),
+    ):
+        page.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        )
+        page.choose("theme", chosen)
+        assert (_brightness(page) < 0.5) == dark
+    page.choose("theme", "auto")
+
+
+@pytest.mark.parametrize("board", ["digits", "printed"])
+def test_at_360_pixels_tables_scroll_and_the_page_does_not(show, data, board):
+    page = show(data, f"board={board}&beside=1&cell=kd/vgg13:vgg8", width=360, height=740)
+    assert page.value("document.documentElement.scrollWidth") == 360
+    assert page.value("document.getElementById('detail').scrollWidth <= document.getElementById('detail').clientWidth")
+    page.leave()
+    for table in ("ranking-table", "heatmap"):
+        assert page.value("document.getElementById(arguments[0]).scrollWidth", table) > 360
+        page.value("document.getElementById(arguments[0]).scrollTo(200, 0)", table)
+        box = page.value(
+            "document.querySelector(`#${arguments[0]} tbody tr[data-method] th`).getBoundingClientRect().toJSON()",
+            table,
+        )
+        left = page.value("document.getElementById(arguments[0]).getBoundingClientRect().left", table)
+        assert box["left"] == pytest.approx(left, abs=1)
+
+
+def test_a_hostile_title_stays_text(show, data):
+    title = "</script><img src=x onerror=\"document.title='owned'\">"
+    board = data["boards"][0]
+    board["methods"][5]["title"] = board["title"] = title
+    page = show(data | {"title": title}, "cell=srrl/vgg13:vgg8")
+    assert page.text("#detail-title") == title
+    assert title in page.texts("#ranking-table th button")
+    assert page.value("document.images.length") == 0
+    assert page.value("document.title") == title
+
+
+def test_a_board_that_nothing_was_trained_for_says_so(show, data):
+    board = data["boards"][0]
+    board |= {"cells": {}, "statistics": {}, "runs": {}}
+    page = show(data)
+    assert "Nothing to rank" in page.text("#ranking-note")
+    assert set(page.texts("#heatmap tbody tr[data-method] button")) == {"–"}

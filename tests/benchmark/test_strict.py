@@ -1,0 +1,71 @@
+"""What people write into YAML files."""
+
+import pytest
+
+from benchmark import strict
+from benchmark.errors import UserError
+
+
+@pytest.mark.parametrize("content", [b"a: [1", b"\xff", b"a: 2024-13-45", b"a: {[1]: 2}"])
+def test_what_cannot_be_read_is_one_line(content, tmp_path):
+    path = tmp_path / "file.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"file.yaml: cannot be read") as caught:
+        strict.load(path, path.name)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_there_cannot_be_read(tmp_path):
+    with pytest.raises(UserError, match="here: cannot be read"):
+        strict.load(tmp_path / "gone.yaml", "here")
+
+
+def test_what_is_of_the_wanted_kind_is_given_back():
+    assert strict.mapping({"a": 1}, "here") == {"a": 1}
+    assert strict.text(" a\n  b ", "key", "here") == "a b"
+    assert strict.texts(["a  b", "c"], "key", "here") == ("a b", "c")
+    assert strict.texts([], "key", "here", empty=True) == ()
+    assert strict.items([1, "a"], "key", "here") == [1, "a"]
+    assert strict.flag(value=False, key="key", where="here") is False
+    assert (strict.number(1, "key", "here"), strict.number(0.5, "key", "here")) == (1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "says"),
+    [
+        (strict.text, 5, "here: 'key' must be a text, not 5"),
+        (strict.text, None, "here: 'key' must be a text, not None"),
+        (strict.texts, "abc", "here: 'key' must be a list of texts, not 'abc'"),
+        (strict.texts, ["a", 1], "here: 'key' must be a list of texts, not ['a', 1]"),
+        (strict.texts, [], "here: 'key' must be a list of texts, not []"),
+        (strict.items, {}, "here: 'key' must be a list with something in it, not {}"),
+        (strict.flag, 1, "here: 'key' must be true or false, not 1"),
+        (strict.number, True, "here: 'key' must be a number, not True"),
+        (strict.number, float("nan"), "here: 'key' must be a number, not nan"),
+        (strict.number, "1", "here: 'key' must be a number, not '1'"),
+    ],
+)
+def test_what_is_of_another_kind_is_named(read, value, says):
+    with pytest.raises(UserError) as caught:
+        read(value, "key", "here")
+    assert str(caught.value) == says
+
+
+def test_long_values_are_cut():
+    with pytest.raises(UserError) as caught:
+        strict.mapping(["word"] * 1000, "here")
+    assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ({"one": 1, "too": 2}, "unknown key of here 'too': did you mean 'two'"),
+        ({"one": 1, 7: 2}, "unknown key of here '7'"),
+        ({"two": 2}, "here: it lacks 'one'"),
+    ],
+)
+def test_keys_are_known_and_there(raw, says):
+    strict.check_keys({"one": 1}, "here", ["one"], ["two"])
+    with pytest.raises(UserError, match=says):
+        strict.check_keys(raw, "here", ["one"], ["two"])
