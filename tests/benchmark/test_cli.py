@@ -241,7 +241,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         (["--table", "6", "--to", "here"], "--to is a form of --export: add --export"),
         (["--status", "--claims"], "one thing at a time: leave out --status or --claims"),
         (["--claims", "--table", "6"], "one thing at a time: leave out --claims or --table"),
-        (["--new-method", "mine", "--leaderboard"], "leave out --new-method or --leaderboard"),
+        (["--new-method", "plugged", "--leaderboard"], "leave out --new-method or --leaderboard"),
         (["--why", "table06/wrn-40-4:wrn-16-2/kd", "--plan"], "leave out --why or --plan"),
         ([], "name a table"),
     ],

@@ -24,10 +24,10 @@ class Mine(Method):
 
 @pytest.fixture
 def runs(monkeypatch, tmp_path, book):
-    """``runs("mine", "kd", power=3)`` are runs with those methods on two pairs."""
+    """``runs("plugged", "kd", power=3)`` are runs with those methods on two pairs."""
 
     def make(*names, power=2.0):
-        path = tmp_path / "mine.py"
+        path = tmp_path / "plugged.py"
         path.write_text(METHOD.format(power=power), encoding="utf-8")
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         plugins._found.cache_clear()
@@ -84,32 +84,32 @@ def check(plan, tmp_path):
 
 def test_only_what_is_ones_own_is_checked(runs, check, asked):
     assert check(*runs("kd", "srrl")) == []
-    assert check(*runs("mine", "kd+mine")) == ["checking method 'mine', once"]
-    assert asked == [["method 'mine'"]]
+    assert check(*runs("plugged", "kd+plugged")) == ["checking method 'plugged', once"]
+    assert asked == [["method 'plugged'"]]
 
 
 def test_what_passed_is_not_checked_again_until_its_code_changes(runs, check, asked):
     for power, count in ((2.0, 1), ("(2.0)", 1), (3.0, 2), (2.0, 2)):
-        check(*runs("mine", power=power))
+        check(*runs("plugged", power=power))
         assert len(asked) == count
 
 
 def test_every_set_of_options_is_checked(runs, check, asked):
-    check(*runs("mine", "mine[power=1]"))
-    check(*runs("mine[power=1]", "mine[power=4]"))
-    assert asked == [["method 'mine'", "method 'mine[power=1]'"], ["method 'mine[power=4]'"]]
+    check(*runs("plugged", "plugged[power=1]"))
+    check(*runs("plugged[power=1]", "plugged[power=4]"))
+    assert asked == [["method 'plugged'", "method 'plugged[power=1]'"], ["method 'plugged[power=4]'"]]
 
 
 def test_what_there_are_results_of_has_passed(runs, check, asked):
-    first, second = runs("mine")
+    first, second = runs("plugged")
     check(first, done=(second,))
     assert asked == []
-    check(first, *runs("mine[power=1]"), done=(second,))
-    assert asked == [["method 'mine[power=1]'"]]
+    check(first, *runs("plugged[power=1]"), done=(second,))
+    assert asked == [["method 'plugged[power=1]'"]]
 
 
 def test_all_planned_pairs_are_offered_once(runs):
-    jobs = runs("mine")
+    jobs = runs("plugged")
     (found,) = contract.subjects([*jobs, *(replace(job, seed=1) for job in jobs)])
     assert [job.pair for job in found.jobs] == ["wrn-40-4--wrn-16-2", "wrn-16-10--wrn-16-2"]
 
@@ -117,38 +117,38 @@ def test_all_planned_pairs_are_offered_once(runs):
 def test_what_applied_to_no_pair_is_no_error_and_checked_again(runs, check, asked):
     asked.fault = None
     for count in (1, 2):
-        check(*runs("mine"))
+        check(*runs("plugged"))
         assert len(asked) == count
     asked.fault = ""
-    check(*runs("mine"))
-    check(*runs("mine"))
+    check(*runs("plugged"))
+    check(*runs("plugged"))
     assert len(asked) == 3
 
 
 def test_a_fault_is_an_error_and_checked_again(runs, check, asked):
-    asked.fault = "method 'mine' of mine.py: no"
+    asked.fault = "method 'plugged' of plugged.py: no"
     for count in (1, 2):
-        with pytest.raises(UserError, match=r"^method 'mine' of mine.py: no$"):
-            check(*runs("mine"))
+        with pytest.raises(UserError, match=r"^method 'plugged' of plugged.py: no$"):
+            check(*runs("plugged"))
         assert len(asked) == count
 
 
 def test_every_fault_is_a_line(runs, check, asked):
     asked.fault = "no"
     with pytest.raises(UserError, match=r"^no\nerror: no$"):
-        check(*runs("mine", "mine[power=1]"))
+        check(*runs("plugged", "plugged[power=1]"))
 
 
 def test_other_words_of_the_process_do_not_matter(runs, check, asked):
     asked.noise = 'some words\n3\n{"a": 1}\n[]'
-    check(*runs("mine"))
+    check(*runs("plugged"))
     assert len(asked) == 1
 
 
 def test_a_process_that_breaks_off_is_named(runs, check, asked):
     asked.silent, asked.noise = True, "Killed"
-    with pytest.raises(UserError, match=r"method 'mine' of .*mine.py: the check broke off \(Killed\)"):
-        check(*runs("mine"))
+    with pytest.raises(UserError, match=r"method 'plugged' of .*plugged.py: the check broke off \(Killed\)"):
+        check(*runs("plugged"))
 
 
 def test_networks_of_the_plan_are_checked_at_their_sizes(runs, monkeypatch, tmp_path):

@@ -67,13 +67,13 @@ def test_a_method_of_a_package_is_found_and_a_broken_one_offers_none(monkeypatch
         methods.load("broken")
     assert methods.names().count("kd") == 1
     assert methods.load("kd").__module__ == "methods.kd"
-    (tmp_path / "mine.py").write_text(METHOD, encoding="utf-8")
-    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "mine.py"))
-    assert methods.load("mine").title == "Mine"  # whatever the package's is
+    (tmp_path / "plugged.py").write_text(METHOD, encoding="utf-8")
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "plugged.py"))
+    assert methods.load("plugged").title == "Mine"  # whatever the package's is
 
 
 def test_the_contract_tests_take_up_a_method_of_a_file(tmp_path):
-    """``SRRL_BENCH_PLUGINS=mine.py python -m pytest tests/methods/test_contract.py``, as the README says."""
+    """``SRRL_BENCH_PLUGINS=plugged.py python -m pytest tests/methods/test_contract.py``, as the README says."""
     (tmp_path / "outside.py").write_text(METHOD, encoding="utf-8")
     root = Path(__file__).parents[2]
     options = ["--collect-only", "-q", "-n", "0", "-p", "no:cacheprovider", "-k", "outside"]

@@ -19,7 +19,7 @@ class Mine(Method):
     title = "Mine"
     citation = "unpublished"
     def __init__(self, pair, *, power: float = 2.0): ...
-    def forward(self, student, teacher, batch): return {"mine": POWER * student.logits.sum()}
+    def forward(self, student, teacher, batch): return {"plugged": POWER * student.logits.sum()}
 """
 NETWORK = """
 from models import register
@@ -81,34 +81,34 @@ def test_the_contract_between_the_packages_is_one_variable_and_one_group():
 
 def test_a_method_is_known_with_its_options_and_its_code(write):
     before = {name: info.code for name, info in catalog.methods().items()}
-    path = write("mine.py")
+    path = write("plugged.py")
     plugins.use([path])
-    info = catalog.method("mine")
-    assert (info.name, info.title, info.path, info.options) == ("mine", "Mine", path, {"power": 2.0})
+    info = catalog.method("plugged")
+    assert (info.name, info.title, info.path, info.options) == ("plugged", "Mine", path, {"power": 2.0})
     assert len(info.code) == 64
-    assert {name: info.code for name, info in catalog.methods().items() if name != "mine"} == before
-    assert layers.parse_changes(["objectives.mine.weight=3"]) == {"objectives.mine.weight": 3}
-    assert parse_method("mine[power=3]+kd").name == "kd+mine[power=3]"
+    assert {name: info.code for name, info in catalog.methods().items() if name != "plugged"} == before
+    assert layers.parse_changes(["objectives.plugged.weight=3"]) == {"objectives.plugged.weight": 3}
+    assert parse_method("plugged[power=3]+kd").name == "kd+plugged[power=3]"
 
 
 def test_what_is_no_plugin_any_more_is_forgotten(write, monkeypatch):
-    plugins.use([write("mine.py")])
-    assert "mine" in catalog.methods()
+    plugins.use([write("plugged.py")])
+    assert "plugged" in catalog.methods()
     monkeypatch.delenv(plugins.VARIABLE)
-    assert "mine" not in catalog.methods()
+    assert "plugged" not in catalog.methods()
     with pytest.raises(UserError, match="unknown recipe key"):
-        layers.parse_changes(["objectives.mine.weight=3"])
+        layers.parse_changes(["objectives.plugged.weight=3"])
 
 
 def test_the_variable_names_whole_paths_of_all_files_once(write, monkeypatch, tmp_path):
-    write("mine.py")
+    write("plugged.py")
     write("net.py", NETWORK)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(plugins.VARIABLE, "net.py")
-    plugins.use(["mine.py", tmp_path / "net.py"], tmp_path / "cache")
-    assert os.environ[plugins.VARIABLE] == f"{tmp_path}/net.py{os.pathsep}{tmp_path}/mine.py"
+    plugins.use(["plugged.py", tmp_path / "net.py"], tmp_path / "cache")
+    assert os.environ[plugins.VARIABLE] == f"{tmp_path}/net.py{os.pathsep}{tmp_path}/plugged.py"
     assert plugins.cache_folder() == tmp_path / "cache"
-    assert models.plugins.files() == [tmp_path / "net.py", tmp_path / "mine.py"]
+    assert models.plugins.files() == [tmp_path / "net.py", tmp_path / "plugged.py"]
 
 
 def test_nothing_named_is_nothing_written():
@@ -118,9 +118,9 @@ def test_nothing_named_is_nothing_written():
 
 
 def test_files_are_told_apart_by_what_they_hold(write):
-    plugins.use([write("mine.py"), write("net.py", NETWORK), write("data-set.py", DATA)])
+    plugins.use([write("plugged.py"), write("net.py", NETWORK), write("data-set.py", DATA)])
     found = plugins.found()
-    assert [info.name for info in found.methods] == ["mine"]
+    assert [info.name for info in found.methods] == ["plugged"]
     assert [(file.path.name, file.names) for file in found.networks] == [("net.py", ("plain",))]
     assert [file.path.name for file in found.datasets] == ["data-set.py"]
 
@@ -128,7 +128,7 @@ def test_files_are_told_apart_by_what_they_hold(write):
 def test_code_of_a_method_is_that_of_the_projects_helpers_too(write, monkeypatch, tmp_path):
     monkeypatch.setattr(plugins, "_PROJECT", {"methods": tmp_path / "methods"})
     write("connector.py", "x = 1", "methods")
-    path = write("mine.py", METHOD + "from methods.connector import x\n")
+    path = write("plugged.py", METHOD + "from methods.connector import x\n")
     first = plugins.own_code(path)
     write("connector.py", "x = 2", "methods")
     assert plugins.own_code(path) != first
@@ -138,7 +138,7 @@ def test_code_of_a_method_is_that_of_the_projects_helpers_too(write, monkeypatch
 @pytest.mark.parametrize("line", ["from .helper import x", "from {}.helper import x", "from {} import helper"])
 def test_code_of_a_draft_in_the_project_is_that_of_its_helpers_too(write, monkeypatch, tmp_path, folder, line):
     monkeypatch.setattr(plugins, "_PROJECT", {folder: tmp_path / folder})
-    path = write("mine.py", line.format(folder), folder)
+    path = write("plugged.py", line.format(folder), folder)
     write("helper.py", "x = 1", folder)
     first = plugins.own_code(path)
     write("helper.py", "x = 2", folder)
@@ -147,7 +147,7 @@ def test_code_of_a_draft_in_the_project_is_that_of_its_helpers_too(write, monkey
 
 @pytest.mark.parametrize("text", [METHOD, NETWORK, DATA], ids=["method", "network", "data set"])
 def test_code_of_a_file_is_that_of_what_it_imports_from_beside_it(write, text):
-    path = write("mine.py", f"import torch\n{text}from near import x\n")
+    path = write("plugged.py", f"import torch\n{text}from near import x\n")
     codes = set()
     for near in ("x = 1", "x = 2"):
         write("near.py", near)
@@ -162,24 +162,24 @@ def test_what_states_and_finds_methods_and_networks_is_apart(write):
     imports = (
         "import benchmark.data\nimport models.registry\nfrom models import Features\nfrom methods.base import Pair\n"
     )
-    path = write("mine.py", imports)
-    assert plugins.own_code(path) == code_of(path, "mine", {})
+    path = write("plugged.py", imports)
+    assert plugins.own_code(path) == code_of(path, "plugged", {})
     write("more.py", "from models.layers import activated\n")
     assert plugins.own_code(path.with_name("more.py")) != code_of(path.with_name("more.py"), "more", {})
 
 
 def test_packages_that_are_installed_beside_a_file_are_not_its_own(write):
-    path = write("mine.py", "import near\n")
+    path = write("plugged.py", "import near\n")
     write("near.py", "x = 1")
     write("METADATA", "", "near-1.dist-info")
-    assert plugins.own_code(path) == code_of(path, "mine", {})
+    assert plugins.own_code(path) == code_of(path, "plugged", {})
 
 
 def test_code_is_read_anew_and_what_is_loaded_stays_as_it_was(write):
-    path = write("mine.py")
+    path = write("plugged.py")
     first = plugins.loaded_code(path)
     assert plugins.own_code(path) == first
-    write("mine.py", METHOD + "x = 1\n")
+    write("plugged.py", METHOD + "x = 1\n")
     assert plugins.own_code(path) != first
     assert plugins.loaded_code(path) == first
 
@@ -187,14 +187,26 @@ def test_code_is_read_anew_and_what_is_loaded_stays_as_it_was(write):
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("mine.py", "def f(:", r"mine.py: this is no Python that can be read"),
-        ("mine.py", "x = 1", r"mine.py: it holds no method \(a class of Method\), no networks .* and no data sets"),
-        ("mine.py", METHOD + NETWORK, r"mine.py: it holds a method and networks: put each into a file of its own"),
-        ("mine.py", METHOD + DATA, r"mine.py: it holds a method and data sets"),
+        ("plugged.py", "def f(:", r"plugged.py: this is no Python that can be read"),
+        (
+            "plugged.py",
+            "x = 1",
+            r"plugged.py: it holds no method \(a class of Method\), no networks .* and no data sets",
+        ),
+        (
+            "plugged.py",
+            METHOD + NETWORK,
+            r"plugged.py: it holds a method and networks: put each into a file of its own",
+        ),
+        ("plugged.py", METHOD + DATA, r"plugged.py: it holds a method and data sets"),
         ("My-Loss.py", METHOD, r"My-Loss.py: rename the file: .* small letters, digits and _, not 'My-Loss'"),
         ("2fast.py", METHOD, r"2fast.py: rename the file"),
-        ("mine.txt", METHOD, r"mine.txt: there is no such Python file"),
-        ("mine.py", METHOD.replace('"unpublished"', "CITATION"), r"mine.py:6: class attributes .* must be literals"),
+        ("plugged.txt", METHOD, r"plugged.txt: there is no such Python file"),
+        (
+            "plugged.py",
+            METHOD.replace('"unpublished"', "CITATION"),
+            r"plugged.py:6: class attributes .* must be literals",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(write, name, text, says):
@@ -228,8 +240,8 @@ def test_a_name_that_tables_use_for_something_else_collides(write, name):
 
 
 def test_two_files_of_one_name_collide(write):
-    with pytest.raises(UserError, match=r"method 'mine' of .*/b/mine.py: .*/a/mine.py has that name, too"):
-        plugins.use([write("mine.py", folder="a"), write("mine.py", folder="b")])
+    with pytest.raises(UserError, match=r"method 'plugged' of .*/b/plugged.py: .*/a/plugged.py has that name, too"):
+        plugins.use([write("plugged.py", folder="a"), write("plugged.py", folder="b")])
 
 
 @pytest.mark.parametrize("value", ["pack.losses:Mine", "pack.losses"])
@@ -286,11 +298,13 @@ def test_a_package_that_cannot_be_used_is_a_warning(install, changes, says):
 
 
 def test_a_file_takes_the_place_of_a_method_of_a_package(install, write):
-    install(name="mine")
-    path = write("mine.py")
-    with pytest.warns(UserWarning, match=r"'mine' of the package pack-of-losses is left out: .*mine.py has that name"):
+    install(name="plugged")
+    path = write("plugged.py")
+    with pytest.warns(
+        UserWarning, match=r"'plugged' of the package pack-of-losses is left out: .*plugged.py has that name"
+    ):
         plugins.use([path])
-    assert catalog.method("mine").path == path
+    assert catalog.method("plugged").path == path
 
 
 def test_of_two_packages_with_one_name_none_is_taken(install, write):
@@ -308,8 +322,8 @@ def test_planning_with_plugins_does_not_import_torch(write):
     code = (
         "import sys; from benchmark import catalog, data, layers; from benchmark.catalog import plugins; "
         "plugins.use(sys.argv[1:]); "
-        "catalog.method('mine'); data.names(); layers.parse_changes(['objectives.mine.weight=3']); "
+        "catalog.method('plugged'); data.names(); layers.parse_changes(['objectives.plugged.weight=3']); "
         "assert 'torch' not in sys.modules"
     )
-    files = [str(write("mine.py")), str(write("set.py", DATA))]
+    files = [str(write("plugged.py")), str(write("set.py", DATA))]
     subprocess.run([sys.executable, "-c", code, *files], check=True, timeout=60, cwd=plugins.ROOT)

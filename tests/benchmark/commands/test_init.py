@@ -17,8 +17,8 @@ def test_every_command_has_an_option_and_a_module(option):
 
 
 def test_the_option_decides(tmp_path, capsys):
-    assert cli.main(["--new-method", str(tmp_path / "mine.py")]) == 0
-    assert (tmp_path / "mine.py").is_file()
+    assert cli.main(["--new-method", str(tmp_path / "plugged.py")]) == 0
+    assert (tmp_path / "plugged.py").is_file()
     assert "--plugin" in capsys.readouterr().out
     assert cli.main(["--why", "nothing"]) == 2
     assert "neither a cell" in capsys.readouterr().err

@@ -72,8 +72,8 @@ def built(line):
     return f"    def __init__(self, pair):\n        super().__init__(pair)\n        {line}\n" + forward(LOSS)
 
 
-LOSS = '{"mine": student.logits.square().mean()}'
-BETWEEN = '{"mine": (student.logits - teacher.logits).square().mean()}'
+LOSS = '{"plugged": student.logits.square().mean()}'
+BETWEEN = '{"plugged": (student.logits - teacher.logits).square().mean()}'
 UNLIKE = """
     def __init__(self, pair):
         super().__init__(pair)
@@ -85,8 +85,8 @@ UNLIKE = """
 def subject(monkeypatch, tmp_path):
     """``subject(body)`` is what is to be checked of a method with that body, on a pair of small networks."""
 
-    def make(body, name="mine", teacher="wrn-16-1"):
-        path = tmp_path / "mine.py"
+    def make(body, name="plugged", teacher="wrn-16-1"):
+        path = tmp_path / "plugged.py"
         path.write_text(HEAD + body, encoding="utf-8")
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         method = parse_method(name)
@@ -126,7 +126,7 @@ def test_what_applies_to_no_pair_has_shown_nothing(subject):
     assert list(process.answers([found])) == [{"key": found.key, "fault": None}]
 
 
-@pytest.mark.parametrize("name", ["mine[power=3]", "mine+kd"])
+@pytest.mark.parametrize("name", ["plugged[power=3]", "plugged+kd"])
 def test_options_are_accepted(subject, name):
     assert process.fault_of(subject(KEEPS, name)) == ""
 
@@ -153,10 +153,10 @@ FAULTS = {
         built("nn.init.zeros_(pair.teacher_network.classifier.weight)"),
         "it changes the teacher's weights or statistics",
     ),
-    "raises": (forward("{'a': student.nothing}"), r"mine.py:13: AttributeError: .*'nothing'"),
-    "raises elsewhere": (built("nn.Linear(0.5, 2)"), r"mine.py:14: TypeError: "),
+    "raises": (forward("{'a': student.nothing}"), r"plugged.py:13: AttributeError: .*'nothing'"),
+    "raises elsewhere": (built("nn.Linear(0.5, 2)"), r"plugged.py:14: TypeError: "),
     "options": ("    def __init__(self, pair, *, size): ...\n" + forward(LOSS), "TypeError: .*missing 1 required"),
-    "import": (forward(LOSS) + "import nothing_of_that_name\n", r"mine.py:14: ModuleNotFoundError: .*nothing_of"),
+    "import": (forward(LOSS) + "import nothing_of_that_name\n", r"plugged.py:14: ModuleNotFoundError: .*nothing_of"),
     "empty stage": (STAGED.format(**{**ON_STUDENT, "prepare": "{}"}), "the loss of its first stage is empty"),
     "stage": (
         STAGED.format(**{**ON_STUDENT, "prepare": DISTANCE.format("student.map.detach()")}),
@@ -173,7 +173,7 @@ FAULTS = {
 @pytest.mark.parametrize(("body", "says"), FAULTS.values(), ids=FAULTS)
 def test_what_breaks_the_contract_is_one_line(subject, body, says, tmp_path):
     fault = process.fault_of(subject(body))
-    assert fault.startswith(f"method 'mine' of {tmp_path}/mine.py")
+    assert fault.startswith(f"method 'plugged' of {tmp_path}/plugged.py")
     assert "\n" not in fault
     assert re.search(says, fault)
 
