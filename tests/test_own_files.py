@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -37,32 +38,7 @@ class Own(Method):
         return {{"distance": {loss}}}
 '''
 LOSS = "(student.logits - teacher.logits).abs().pow(self.power).mean()"
-NETWORK = """
-import torch
-from torch import nn
-
-from models import Features, Network, Request, register
-
-
-class Tiny(Network):
-    family = "tiny"
-
-    def __init__(self, request: Request) -> None:
-        super().__init__()
-        channels = request.channels(32)
-        self.conv = nn.Conv2d(3, channels, 3, stride=2, padding=1)
-        self.classifier = nn.Linear(channels, request.num_classes)
-
-    def forward(self, images):
-        last = torch.relu(self.conv(images))
-        embedding = last.mean((2, 3))
-        return Features(self.classifier(embedding), embedding, last, (images, last), (images, last))
-
-
-@register("tiny")
-def build(request: Request) -> Tiny:
-    return Tiny(request)
-"""
+NETWORK = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8"), re.DOTALL)[1]
 DATA = """
 from benchmark.data import image_folder, parquet_files
 
