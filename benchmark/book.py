@@ -64,6 +64,23 @@ class Book:
         """Where results of this profile and these changes live."""
         return f"{self.profile.name}+{digest(self.changes)[:8]}" if self.changes else self.profile.name
 
+    @property
+    def dataset(self) -> str:
+        """The data set that the user put in the place of all others; empty for none."""
+        return str(self.changes.get("dataset", ""))
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether data or networks are others than the paper's, so that neither its numbers nor its weights fit."""
+        return self.profile.stand_in or bool(self.dataset)
+
+    @property
+    def note(self) -> str:
+        """What readers of its tables must know: the data set that the user chose, else the profile's own remark."""
+        if not self.dataset:
+            return self.profile.note
+        return f"On {self.dataset} instead of the table's data, at the scale of profile {self.profile.name}."
+
     def run(self, recipe: str, network: str, method: MethodName, teacher: Teacher | None, seed: int) -> Run:
         """The run of a network, resolved; its teacher is a run of seed 0, or weights that somebody gave."""
         taught = teacher if method.terms else None
@@ -133,8 +150,7 @@ class Book:
     def _published(self, teacher: Teacher) -> Weights | None:
         known = load_recipe(teacher.recipe).teachers.get(teacher.network)
         # Narrowed networks and networks on other data have no use for them.
-        other = self.profile.stand_in or "dataset" in self.changes
-        return None if known is None or other else Weights(known["sha256"], known["weights"])
+        return None if known is None or self.stand_in else Weights(known["sha256"], known["weights"])
 
     def _trial(self, run: Run) -> Run:
         held = self._values(run.recipe.name, run.network, MethodName(()), None)[HOLDOUT]

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark import commands, tables
+from benchmark import commands, data, tables
 from benchmark.arguments import USAGE_ERROR, parser
 from benchmark.catalog import plugins
 from benchmark.commands import FAILURE, INTERRUPTED, wording
@@ -41,6 +41,7 @@ def _run(request: Request) -> int:
     if not tables.TABLES.is_dir():
         raise UserError("the tables are not here: run from a clone of the project, installed with pip install -e .")
     plugins.use(request.options.plugin, request.options.checkpoints)
+    data.use(request.options.data)
     console = wording.console()
 
     def say(text: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# Kinds of things, as errors call them, that a file of one's own may add.
+_ADDABLE = re.compile(r"method|data set|network( in .*)?")
 
 
 class UserError(Exception):
@@ -22,4 +26,5 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     folded = {item.casefold(): item for item in names}
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     hint = f"did you mean '{folded[near[0]]}'? " if near else ""
-    return UserError(f"unknown {what} '{name}': {hint}known are {', '.join(names)}")
+    advice = ", or give its file with --plugin" if _ADDABLE.fullmatch(what) else ""
+    return UserError(f"unknown {what} '{name}': {hint}known are {', '.join(names)}{advice}")

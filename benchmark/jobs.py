@@ -70,7 +70,7 @@ class Job:
     def spec(self) -> dict[str, Any]:
         """All that could change the result, and nothing else."""
         head = {"kind": self.kind, "numerics": NUMERICS, "network": self.network}
-        return {**head, **self.inputs, **_own_code(self.network, self.recipe.dataset), "seed": self.seed}
+        return {**head, **self.inputs, **_own(self.network, self.recipe.dataset), "seed": self.seed}
 
     @cached_property
     def id(self) -> str:
@@ -102,12 +102,14 @@ class Job:
         return hash(self.id)
 
 
-def _own_code(network: str, dataset: str) -> dict[str, dict[str, str]]:
-    """The code of a network and of a data set that are one's own, where they are."""
+def _own(network: str, dataset: str) -> dict[str, dict[str, str]]:
+    """The code of a network and of a data set that are one's own, and what the data set holds, where they are."""
     known = catalog.networks().get(network)
     codes = {"network": known.code if known else "", "dataset": data.code_of(dataset)}
-    own = {what: code for what, code in codes.items() if code}
-    return {"code": own} if own else {}
+    own = {"code": {what: code for what, code in codes.items() if code}}
+    if content := data.content_of(dataset):
+        own["data"] = {"sha256": content}
+    return {part: found for part, found in own.items() if found}
 
 
 def _named(job: Job | None) -> dict[str, str] | None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from benchmark.jobs import Job, Run
-from benchmark.store import Record
+from benchmark.store import NOT_APPLICABLE, Record
 from benchmark.tables import Table
 
 CACHED, MISSING = "cached", "missing"
@@ -50,7 +50,7 @@ class Cohort:
         first = self.runs[0]
         teacher = self.teacher.network if self.teacher else "no teacher"
         students = ", ".join(dict.fromkeys(job.network for job in self.runs))
-        return f"{teacher} -> {students}, seed {first.seed}, {_counted(len(self.runs), NOUNS[first.kind])}"
+        return f"{teacher} -> {students}, seed {first.seed}, {counted(len(self.runs), NOUNS[first.kind])}"
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,14 @@ class Plan:
 
     @cached_property
     def records_by_cell(self) -> dict[str, list[Record | None]]:
-        """By a cell's name, one record or None for each of its jobs."""
-        return {cell: [self.records.get(job.id) for job in jobs] for cell, jobs in self.cells.items()}
+        """By a cell's name, one record or None for each of its jobs; of a job in vain, the record that says why."""
+        return {cell: [self._record(job) for job in jobs] for cell, jobs in self.cells.items()}
+
+    def _record(self, job: Job) -> Record | None:
+        """A job's record; where it needs what does not apply, such as a first stage, the record of that."""
+        needed = (self._record(need) for need in job.needs)
+        vain = (record for record in needed if record is not None and record["status"] == NOT_APPLICABLE)
+        return self.records.get(job.id) or next(vain, None)
 
     @property
     def missing(self) -> int:
@@ -139,10 +145,11 @@ def _counts(jobs: Iterable[Job]) -> list[str]:
     found = list(jobs)
     vain = [job for job in found if isinstance(job, Run) and not job.applies]
     kinds = Counter(job.kind for job in found if job not in vain)
-    counts = [_counted(count, NOUNS[kind]) for kind, count in kinds.items()]
+    counts = [counted(count, NOUNS[kind]) for kind, count in kinds.items()]
     return [*counts, *([f"{len(vain)} not applicable"] if vain else [])]
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """As in "1 run", "2 analyses"."""
     plural = noun[:-2] + "es" if noun.endswith("is") else f"{noun}s"
     return f"{count} {noun if count == 1 else plural}"

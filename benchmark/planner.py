@@ -50,6 +50,7 @@ def make_plan(
     wanted = _with_lost([job for job in jobs if states[job.id] in todo and job not in stuck], states, store)
     lost = [job for job in jobs if job in wanted and states[job.id] == CACHED]
     states |= {job.id: MISSING for job in lost}
+    states |= {job.id: NOT_APPLICABLE for job, end in stuck.items() if states[end.id] == NOT_APPLICABLE}
     measured = ((job, records[job.id]) for job in jobs if states[job.id] == CACHED)
     due = [job for job in jobs if job in wanted]
     price = calibrate(due, costs.Prices(speed, costs.recorded(measured, speed))).price

@@ -12,15 +12,18 @@ from typing import Any
 from benchmark import devices
 from benchmark.catalog import ROOT
 
+_CODE = ("methods/*.py", "models/*.py", "benchmark/*.py")
+"""What runs where it lies there, committed or not; git's ``*`` goes into folders, too."""
 _LIBRARIES = ("srrl-bench", "torch", "torchvision", "numpy", "scikit-learn")
 
 
 def describe(device: str, threads: int) -> dict[str, Any]:
     """Facts about this process that stand in every record it writes."""
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    untracked = _git("ls-files", "--others", "--exclude-standard", "--", *_CODE)
     return {
         "revision": _git("rev-parse", "HEAD"),
-        "dirty": None if changed is None else bool(changed),
+        "dirty": None if changed is None else bool(changed or untracked),
         "versions": {"python": platform.python_version(), **_versions()},
         "processor": devices.processor(),
         "device": device,

@@ -64,6 +64,8 @@ def _own(path: Path) -> Table:
             f"table {path}: files of this project are called '{path.stem}': give yours another name, or ask for one of "
             "the project's by its number"
         )
+    if not path.exists():
+        raise UserError(f"there is no file {path}")
     return read(path)
 
 

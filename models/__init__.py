@@ -1,7 +1,7 @@
 """The networks of the paper's tables: ``create`` builds one by its registry name, ``load`` one that was exported."""
 
 from models.export import ExportError, load
-from models.features import Features, FullFeatures, Network, Shapes
+from models.features import Features, FullFeatures, MissingPartError, Network, Shapes
 from models.registry import Images, Request, UnknownNetworkError, create, made_for, names, register
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Features",
     "FullFeatures",
     "Images",
+    "MissingPartError",
     "Network",
     "Request",
     "Shapes",

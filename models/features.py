@@ -132,12 +132,29 @@ class Shapes:
         return self.map[0]
 
 
+class MissingPartError(NotImplementedError):
+    """A network lacks a part that some methods need.
+
+    Args:
+        network: name of the network.
+        part: what it lacks, as in ``trunk()``.
+        reason: why it has none, if there is more to say.
+    """
+
+    def __init__(self, network: str, part: str, reason: str = "") -> None:
+        super().__init__(f"{network} has no {part}{reason and f': {reason}'}")
+        self.network = network
+        self.part = part
+
+
 # A regular expression, and what takes the place of its matches in a name.
 Rename = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
 class Network(nn.Module):
     """Base of all networks. A family implements the methods below; ``models.create`` sets the attributes.
+
+    ``forward`` alone is a must. Where one of the others is missing, a method that needs it is not applicable.
 
     Attributes:
         name: registry name.
@@ -160,27 +177,35 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Features:
         """Run ``(B, 3, S, S)`` images through the network."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self.name} has no forward()")
 
     def resume(self, stage: int, rectified: Tensor) -> Tensor:
         """Logits ``(B, K)`` from the map that the layer after stage ``stage`` (1 to k) consumes.
 
         That is the tap, or its rectified pre-activation where the network ``rectifies_preacts``; after the last stage
         it is the penultimate map.
+
+        Raises:
+            MissingPartError: the family cannot do that.
         """
-        raise NotImplementedError
+        del stage, rectified
+        raise MissingPartError(self.name, "resume()")
 
     def preact_norms(self) -> list[nn.BatchNorm2d]:
         """The batch-norms right before the stage taps ``f_1 .. f_k``; OFD takes its margins from them.
 
         Raises:
-            NotImplementedError: the family's taps do not come out of one batch-norm each.
+            MissingPartError: the family's taps do not come out of one batch-norm each.
         """
-        raise NotImplementedError
+        raise MissingPartError(self.name, "preact_norms()")
 
     def trunk(self) -> list[nn.Module]:
-        """The modules that first stages train: stem and stages, without final norm, head convolution or classifier."""
-        raise NotImplementedError
+        """The modules that first stages train: stem and stages, without final norm, head convolution or classifier.
+
+        Raises:
+            MissingPartError: the family does not say.
+        """
+        raise MissingPartError(self.name, "trunk()")
 
     def shapes(self) -> Shapes:
         """Shapes of this network's features, by one forward pass of zeros in evaluation mode."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.features import MissingPartError
 from models.layers import activated, convolution
 from models.published import one_less
 from models.registry import Request, register
@@ -176,9 +177,9 @@ class ShuffleNetV2(StagedNetwork):
         """None: the untouched half of a tap comes out of no batch-norm.
 
         Raises:
-            NotImplementedError: always.
+            MissingPartError: always.
         """
-        raise NotImplementedError(f"{self.name}: its taps do not come out of one batch-norm each")
+        raise MissingPartError(self.name, "preact_norms()", "its taps do not come out of one batch-norm each")
 
 
 @register("shufflenetv1")

@@ -170,7 +170,7 @@ def test_failed_run_is_retried_when_asked(trained):
     assert "nothing to do" in trained.run().stdout
     done = trained.run("--retry-failed")
     assert done.returncode == 0, done.stderr
-    assert "2 of 3 jobs are here; to do: 1 run in 1 cohorts" in done.stdout
+    assert "2 of 3 jobs are here; to do: 1 run in 1 cohort on" in done.stdout
     assert trained.results() == expected
 
 

@@ -122,7 +122,7 @@ def test_a_method_of_a_file_is_trained_and_has_to_be_again_where_its_code_change
     assert "nothing to do" in place.train(*arguments)
 
     place.write("own.py", METHOD.format(words="Words.", loss=f"2 * {LOSS}"))
-    assert "1 to do in 1 cohorts" in place.train(*arguments, "--plan")
+    assert "1 to do in 1 cohort," in place.train(*arguments, "--plan")
 
 
 def test_what_breaks_the_contract_is_a_line_each_and_nothing_is_trained(place):
@@ -191,7 +191,7 @@ def test_a_method_of_an_installed_package_is_trained(place):
     helper = site / "losses_of_mine" / "powers.py"
     helper.write_text("def squared(values):\n    return 2 * values.square()\n", encoding="utf-8")
     said = place.train(*PAIR, "--methods", "packaged", "--plan", PYTHONPATH=str(site))
-    assert "1 to do in 1 cohorts" in said
+    assert "1 to do in 1 cohort," in said
     assert len(before) == 64
 
 
@@ -233,3 +233,16 @@ def test_networks_and_data_sets_of_files_are_trained(place, pictures):
 
     place.write("net.py", NETWORK.replace("request.channels(32)", "request.channels(64)"))
     assert "2 to do" in place.train(*arguments, "--set", "dataset=shards", "--plan")
+
+
+def test_changed_images_are_other_data_and_their_tables_say_which(place, pictures):
+    common = ("--table", "11", "--pairs", "resnet56:resnet20", "--methods", "kd", "--set", "train_limit=60")
+    arguments = (*common, "--plugin", place.write("sets.py", DATA), "--set", "dataset=pictures")
+    assert "on pictures instead" in place.train(*arguments, "--data", str(pictures))
+    assert "nothing to do" in place.train(*arguments, KD_DATA=str(pictures))
+    path = next((pictures / "pictures/train/digit0").iterdir())
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    assert "2 to do" in place.train(*arguments, "--data", str(pictures), "--plan")
+    gone = place.run(*arguments, "--data", str(pictures / "gone"), "--plan")
+    assert (gone.returncode, gone.stderr.count("\n")) == (2, 1)
+    assert "there is no such folder" in gone.stderr

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 from benchmark.catalog import plugins
-from benchmark.catalog.literals import DRAFT, STUDENT, TEACHER, TUNED, MethodInfo, read_method
+from benchmark.catalog.literals import STUDENT, TEACHER, TUNED, MethodInfo, read_method
 from benchmark.catalog.network_info import NetworkInfo, all_networks
 from benchmark.catalog.plugins import ROOT
-from benchmark.errors import unknown
+from benchmark.errors import UserError, unknown
 
 __all__ = [
     "ROOT",
@@ -27,32 +26,29 @@ __all__ = [
 
 
 def methods() -> dict[str, MethodInfo]:
-    """All methods by name: those of ``methods/``, of plug-ins and of installed packages.
+    """All methods by name that can be read: those of ``methods/``, of plug-ins and of installed packages.
 
     Raises:
-        UserError: a method cannot be read, or has the name of another one.
+        UserError: a plug-in cannot be read, or has the name of another method.
     """
     return _methods(plugins.listed())
 
 
 @cache
 def _methods(_plugins: str) -> dict[str, MethodInfo]:
-    files = sorted((ROOT / "methods").glob("*.py"))
-    inside = [info for info in map(read_method, files) if info is not None]
-    known = {info.name: _with_code(info) for info in inside}
-    return known | {info.name: info for info in plugins.found().methods}
-
-
-def _with_code(info: MethodInfo) -> MethodInfo:
-    """A method of the project; the code of a draft is part of its identity, a revision stands for that of others."""
-    if info.revision != DRAFT:
-        return info
-    return replace(info, code=plugins.own_code(info.path))
+    found = plugins.found()
+    return {info.name: info for info in (*found.inside, *found.methods)}
 
 
 def method(name: str) -> MethodInfo:
-    """One method by name; an unknown one is an error that names its nearest neighbour."""
+    """One method by name.
+
+    Raises:
+        UserError: there is none, and which one is nearest; or its file cannot be read, and why.
+    """
     known = methods()
+    if fault := plugins.found().unreadable.get(name):
+        raise UserError(fault)
     if name not in known:
         raise unknown("method", name, [STUDENT, *known])
     return known[name]

@@ -13,13 +13,13 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmark.catalog.literals import STUDENT, TEACHER, MethodInfo, method_classes, read_method, registered
+from benchmark.catalog.literals import DRAFT, STUDENT, TEACHER, MethodInfo, method_classes, read_method, registered
 from benchmark.catalog.syntax import code_of, module_file, parsed
 from benchmark.errors import UserError
 
@@ -60,19 +60,23 @@ class OwnFile:
 
 @dataclass(frozen=True)
 class Found:
-    """What there is outside the project.
+    """Methods of the project, and what there is outside it.
 
     Attributes:
-        methods: with the code of their files.
+        methods: from outside, with the code of their files.
         networks: files that register some.
         datasets: files that assign ``SOURCES``.
-        problems: entry points that cannot be used, as sentences.
+        problems: entry points and files of ``methods/`` that cannot be used, as sentences.
+        inside: methods of the project, drafts with their code.
+        unreadable: what is wrong with other files of ``methods/``, by the names of their methods.
     """
 
     methods: tuple[MethodInfo, ...]
     networks: tuple[OwnFile, ...]
     datasets: tuple[OwnFile, ...]
     problems: tuple[str, ...]
+    inside: tuple[MethodInfo, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 def use(paths: Sequence[Path | str], cache_dir: Path | None = None) -> None:
@@ -108,7 +112,7 @@ def cache_folder() -> Path:
 
 
 def found() -> Found:
-    """What there is outside the project.
+    """Methods of the project, and what there is outside it.
 
     Raises:
         UserError: a file that the environment names cannot be used.
@@ -134,7 +138,23 @@ def _found(files: str) -> Found:
         else:
             datasets.append(OwnFile(path, own_code(path)))
     installed, problems = _installed(places)
-    return Found((*methods, *installed), tuple(networks), tuple(datasets), problems)
+    inside, unreadable = _inside()
+    problems += tuple(f"method '{name}' is left out: {fault}" for name, fault in unreadable.items())
+    return Found((*methods, *installed), tuple(networks), tuple(datasets), problems, inside, unreadable)
+
+
+def _inside() -> tuple[tuple[MethodInfo, ...], dict[str, str]]:
+    """Methods of the project, and what is wrong with the others: who wants none of these need not mend them."""
+    methods, unreadable = [], {}
+    for path in sorted(_PROJECT["methods"].glob("*.py")):
+        try:
+            info = read_method(path)
+            if info is not None:
+                # The code of a draft is part of its identity, a revision stands for that of others.
+                methods.append(replace(info, code=own_code(path)) if info.revision == DRAFT else info)
+        except UserError as error:
+            unreadable[path.stem] = str(error)
+    return tuple(methods), unreadable
 
 
 def _tree(path: Path) -> ast.Module:

@@ -50,7 +50,10 @@ def run(request: Request, say: Say) -> int:
     known = _finished(choice, request)
     weights = known.weights(request.store.results, request.store.checkpoints)
     if weights is None:
-        raise UserError(f"the weights of run {short_id(known.id)} are not here. {_again(known, choice, request)}")
+        raise UserError(
+            f"the weights of run {short_id(known.id)} are not here: the repository keeps teachers' weights, not "
+            f"students'. {_again(known, choice, request)}"
+        )
     folder = _folder(known, request)
     exported = _exported(known, weights, request)
     contents = {
@@ -117,7 +120,7 @@ def _finished(choice: _Choice, request: Request) -> Known:
 
 
 def _exported(known: Known, weights: Path, request: Request) -> Exported:
-    profile, teacher = request.book.profile, known.record["spec"]["teacher"]
+    teacher = known.record["spec"]["teacher"]
     found = Archive(request.store.results).beginning(teacher["id"]) if teacher else []
     return Exported(
         known=known,
@@ -125,7 +128,7 @@ def _exported(known: Known, weights: Path, request: Request) -> Exported:
         num_classes=_num_classes(weights, known),
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
         profile=request.book.folder,
-        note=profile.note,
+        note=request.book.note,
         command=_finding(request),
     )
 
@@ -200,7 +203,8 @@ def _command(choice: _Choice, request: Request) -> str | None:
     words = [
         *_what(table, request),
         *("--profile", request.book.profile.name),
-        *("--pairs", f"{cell.teacher}:{cell.student}", "--methods", cell.method, "--seeds", f"{seed},"),
+        *("--pairs", f"{cell.teacher}:{cell.student}", "--methods", cell.method),
+        *("--seeds", f"{seed}," if seed else "1"),
         *_options(request, ("set", "teacher", "plugin"), str),
         *(("--preset", request.options.preset) if request.options.preset else ()),
         *_places(request),

@@ -7,7 +7,7 @@ import json
 from benchmark import costs
 from benchmark.canonical import short_id
 from benchmark.commands import DONE, Say, wording
-from benchmark.plan import Plan
+from benchmark.plan import Plan, counted
 from benchmark.request import Request
 
 
@@ -27,7 +27,7 @@ def show(plan: Plan, request: Request, say: Say) -> int:
         say(line)
     names, _ = request.workers
     where = f"{len(names)} x {names[0]}"
-    say(f"{plan.missing} to do in {len(plan.cohorts)} cohorts, about {request.time(plan)} on {where}")
+    say(f"{plan.missing} to do in {counted(len(plan.cohorts), 'cohort')}, about {request.time(plan)} on {where}")
     for line in choice.lines if choice else ():
         say(line)
     say(wording.disk_line(request))

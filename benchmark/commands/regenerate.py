@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmark import contract, devices
 from benchmark.commands import DONE, FAILURE, INTERRUPTED, Say, planning, rendering, wording
 from benchmark.errors import UserError
-from benchmark.plan import CACHED, Plan
+from benchmark.plan import CACHED, Plan, counted
 from benchmark.request import Request
 from benchmark.store import FAILED
 
@@ -110,8 +110,8 @@ class _Work:
         processes = f"{len(names)} process{'es' if len(names) > 1 else ''}"
         here = sum(state == CACHED for state in plan.states.values())
         self.say(
-            f"{here} of {len(plan.jobs)} jobs are here; to do: {plan.count_missing()} in {len(plan.cohorts)} cohorts "
-            f"on {processes} ({names[0]}), about {self.request.time(plan)}"
+            f"{here} of {len(plan.jobs)} jobs are here; to do: {plan.count_missing()} in "
+            f"{counted(len(plan.cohorts), 'cohort')} on {processes} ({names[0]}), about {self.request.time(plan)}"
         )
         settings = Settings(
             store=self.request.store,
@@ -138,7 +138,7 @@ class _Work:
         for job, reason in outcome.failed.items():
             self.say(f"failed: {job}: {reason} (log: {self.request.store.log_path(job)})")
         if outcome.blocked:
-            self.say(f"{len(outcome.blocked)} jobs could not be done, since what they need came to nothing")
+            self.say(f"{counted(len(outcome.blocked), 'job')} could not be done, since what they need came to nothing")
         if outcome.failed:
             self.say("--retry-failed trains failed runs again")
         return FAILURE if outcome.failed else DONE

@@ -59,9 +59,8 @@ def find_run(name: str, plan: Plan, request: Request) -> Node:
         raise ambiguous(name, found)
     if not found:
         elsewhere = next(_elsewhere(name, request), None)
-        hint = (
-            f"there is one in {elsewhere}: name its profile" if elsewhere else "see --plan for the ids that there are"
-        )
+        advice = "name its cell, or give --methods, --table and the like as you gave them to --plan"
+        hint = f"there is one in {elsewhere}: name its profile" if elsewhere else advice
         raise UserError(f"no run of profile {request.book.folder} has an id that begins with '{name}': {hint}")
     return next(iter(found.values()))
 
@@ -78,7 +77,7 @@ def _of_cells(name: str, request: Request) -> list[Section]:
     jobs = {cell.name: tuple(jobs_of(cell, plan, request)) for cell in cells}
     records = replace(plan, cells=jobs).records_by_cell
     frame = aggregate(table, records, request.options.selection).set_index("cell", drop=False)
-    selection, stand_in = request.options.selection, request.book.profile.stand_in
+    selection, stand_in = request.options.selection, request.book.stand_in
     heads = [why.of_cell(table, frame.loc[cell.name].to_dict(), selection, stand_in=stand_in) for cell in cells]
     starts = ([planned(job, plan, request.store) for job in found] for found in jobs.values() if found)
     return [*heads, *why.of_groups(chain(starts, finder(plan, request.store)), wording.short)]

@@ -24,9 +24,9 @@ def profile_line(request: Request) -> str:
 
 
 def disk_line(request: Request) -> str:
-    """What checkpoints and logs take."""
+    """What checkpoints, weights and logs take."""
     store = request.store
-    return f"{store.disk_use() / 2**20:.0f} MiB in {store.checkpoints}"
+    return f"{store.disk_use() / 2**20:.0f} MiB of checkpoints, weights and logs in {store.checkpoints}"
 
 
 def failures(plan: Plan) -> str:

@@ -6,8 +6,9 @@ be edited. `image_folder` and `parquet_files` make what it assigns. What is expo
 """
 
 from benchmark.data.dataset import Dataset, DatasetInfo, FileDataset, Split
+from benchmark.data.files import use
 from benchmark.data.own import image_folder, parquet_files
-from benchmark.data.registry import code_of, describe, load, names
+from benchmark.data.registry import code_of, content_of, describe, load, names
 
 __all__ = [
     "Dataset",
@@ -15,9 +16,11 @@ __all__ = [
     "FileDataset",
     "Split",
     "code_of",
+    "content_of",
     "describe",
     "image_folder",
     "load",
     "names",
     "parquet_files",
+    "use",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -151,10 +151,13 @@ class Found:
     Attributes:
         read: reads the training and the test split, rows in any order.
         key: names the state of the files that ``read`` would read; None where reading is too cheap to be cached.
+        files: those of a data set of one's own, by names that stay where their folder moves: what they hold is part of
+            the ids that rest on them. Empty for all others.
     """
 
     read: Callable[[], tuple[Split, Split]]
     key: str | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Listing(NamedTuple):

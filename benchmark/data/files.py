@@ -72,9 +72,21 @@ def data_root(data_dir: Path | None, cache_dir: Path) -> Path:
     if named is None:
         return cache_dir / "downloads"
     if not named.is_dir():
-        option = "--data" if data_dir else f"${DATA_VARIABLE}"
-        raise UserError(f"{option} {named}: there is no such folder: name one that holds the data, or create it")
+        raise UserError(
+            f"data in {named}: there is no such folder: name one that holds them with --data or ${DATA_VARIABLE}, or "
+            "create it"
+        )
     return named
+
+
+def use(data_dir: Path | None) -> None:
+    """Make the user's data folder known to this process and all that it starts.
+
+    Args:
+        data_dir: where data sets lie; None for what the environment says.
+    """
+    if data_dir is not None:
+        os.environ[DATA_VARIABLE] = str(data_dir.resolve())
 
 
 def _local(files: ImageFiles, root: Path, announce: Announce) -> Found | None:

@@ -12,13 +12,16 @@ A file that states one::
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.canonical import digest, short_id
 from benchmark.data.cache import one_line
 from benchmark.data.dataset import Announce, DatasetInfo, Found, Source, Split
 from benchmark.data.files import DATA_VARIABLE, check_complete, data_root, state_key
@@ -31,7 +34,23 @@ from benchmark.errors import UserError
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SMALLEST = 8
 _CHUNK = 500  # images a task decodes
-_Reader = Callable[[DatasetInfo, Path, Announce], Found]
+
+
+class _Listed(NamedTuple):
+    """What lies in a folder.
+
+    Attributes:
+        files: of both splits, in an order of their own.
+        read: decodes both splits.
+        choice: what else decides what is read of the files.
+    """
+
+    files: Sequence[Path]
+    read: Callable[[], tuple[Split, Split]]
+    choice: Mapping[str, object]
+
+
+_Reader = Callable[[DatasetInfo, Path, Announce], _Listed]
 
 
 def image_folder(
@@ -110,10 +129,10 @@ def _find(
     if not place.is_dir():
         advice = "mend the folder in its file" if folder else f"put it into DIR and give --data DIR or ${DATA_VARIABLE}"
         raise UserError(f"data set '{info.name}': there is no folder {place}: {advice}")
-    found = reader(info, place, announce)
+    listed = reader(info, place, announce)
 
     def read() -> tuple[Split, Split]:
-        train, test = found.read()
+        train, test = listed.read()
         for key, split in (("num_train", train), ("num_test", test)):
             if len(split) != getattr(info, key):
                 raise UserError(
@@ -121,7 +140,10 @@ def _find(
                 )
         return train, test
 
-    return Found(read, f"{found.key}-{info.image_size}")
+    # What was decoded by other sizes, classes or columns was checked against those: it is decoded again.
+    choice = short_id(digest({**asdict(info), **listed.choice}))
+    files = {path.relative_to(place).as_posix(): path for path in listed.files}
+    return Found(read, f"{state_key(listed.files)}-{choice}", files)
 
 
 def _test_split(names: Sequence[str], there: Callable[[str], bool]) -> str:
@@ -129,7 +151,7 @@ def _test_split(names: Sequence[str], there: Callable[[str], bool]) -> str:
     return next(filter(there, names), names[0])
 
 
-def _tree(info: DatasetInfo, folder: Path, announce: Announce) -> Found:
+def _tree(info: DatasetInfo, folder: Path, announce: Announce) -> _Listed:
     splits = "train", _test_split(("test", "val"), lambda name: (folder / name).is_dir())
     classes = checked_classes(info, folder, splits)
     files = {split: images_of(folder, split, classes) for split in splits}
@@ -138,7 +160,7 @@ def _tree(info: DatasetInfo, folder: Path, announce: Announce) -> Found:
         one = partial(_decoded, info, folder, announce)
         return one(files[splits[0]]), one(files[splits[1]])
 
-    return Found(read, state_key([folder / file.path for split in splits for file in sorted(files[split])]))
+    return _Listed([folder / file.path for split in splits for file in sorted(files[split])], read, {})
 
 
 def _decoded(info: DatasetInfo, folder: Path, announce: Announce, files: Sequence[File]) -> Split:
@@ -162,7 +184,7 @@ def _pixels(folder: Path, size: int, files: Sequence[File]) -> npt.NDArray[np.ui
     return np.stack(pixels)
 
 
-def _shards(columns: Columns, info: DatasetInfo, folder: Path, announce: Announce) -> Found:
+def _shards(columns: Columns, info: DatasetInfo, folder: Path, announce: Announce) -> _Listed:
     test = _test_split(("test", "val"), lambda name: any(folder.glob(f"{name}*.parquet")))
     shards = {split: sorted(folder.glob(f"{split}*.parquet")) for split in ("train", test)}
     for split, paths in shards.items():
@@ -174,4 +196,4 @@ def _shards(columns: Columns, info: DatasetInfo, folder: Path, announce: Announc
         train, test = (read_split(paths, columns, info, announce, fit=True) for paths in shards.values())
         return train, test
 
-    return Found(read, state_key([path for paths in shards.values() for path in paths]))
+    return _Listed([path for paths in shards.values() for path in paths], read, asdict(columns))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import traceback
@@ -16,6 +17,7 @@ from types import ModuleType
 from benchmark.canonical import short_id
 from benchmark.catalog import plugins
 from benchmark.data.cache import Stored, one_line, stored
+from benchmark.data.content import content
 from benchmark.data.dataset import (
     Announce,
     Dataset,
@@ -28,6 +30,7 @@ from benchmark.data.dataset import (
     canonical,
     fingerprint,
 )
+from benchmark.data.files import DATA_VARIABLE
 from benchmark.data.index import open_index
 from benchmark.errors import UserError, unknown
 
@@ -49,6 +52,25 @@ def code_of(name: str) -> str:
         UserError: a file of one's own cannot be used.
     """
     return next((file.code for file in plugins.found().datasets if name in _own(file)), "")
+
+
+def content_of(name: str) -> str:
+    """SHA-256 of the files of a data set of one's own, by their names in it; empty for all others.
+
+    They are looked for in ``$KD_DATA``, and looked at once a process.
+
+    Raises:
+        UserError: a file of one's own cannot be used, or the data are missing, incomplete or unreadable.
+    """
+    if not code_of(name):
+        return ""
+    return _content(name, plugins.listed(), os.environ.get(DATA_VARIABLE, ""), plugins.cache_folder())
+
+
+@cache
+def _content(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> str:
+    found = _source(name).find(None, cache_dir, _log.info)
+    return content(found.files, cache_dir / "content") if isinstance(found, Found) and found.files else ""
 
 
 def describe(name: str) -> DatasetInfo:

@@ -70,7 +70,7 @@ def build(table: Table, records: Records, context: Context) -> Report | Figure:
     if table.kind == "figure":
         return picture(table, frame, records, context)
     remarks = (*table.notes, *context.choices, *notes(frame), *mixtures(table, records))
-    title = f"{table.title} (profile {context.profile})"
+    title = context.titled(table.title)
     grid = layout(table, frame, title, caption(frame, context), remarks, compare=not context.stand_in)
     return Report(context.stem(table.stem), frame, grid)
 

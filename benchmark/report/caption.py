@@ -30,13 +30,15 @@ class Context:
 
     Attributes:
         profile: name of the profile.
-        note: the profile's own remark, such as stand-in data and narrowed networks.
+        note: a remark on all of them, such as the profile's on stand-in data and narrowed networks.
         changes: the user's changes of recipes, like ``epochs=1``.
         seeds: the wanted seeds of students.
         selection: ``last`` or ``best``, the epoch that numbers are taken from.
         stand_in: whether other data than the paper's are used.
         variants: what sets these tables apart from the profile's others, in the names of their files.
         choices: what tuned methods chose, as sentences.
+        dataset: the data set that the user put in the place of the tables' own, which the note is then about; empty for
+            none.
     """
 
     profile: str
@@ -47,6 +49,11 @@ class Context:
     stand_in: bool = False
     variants: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    dataset: str = ""
+
+    def titled(self, title: str) -> str:
+        """The title of a table or figure, with the scale of its runs and the data that it does not speak of."""
+        return f"{title} ({f'on {self.dataset} instead, ' if self.dataset else ''}profile {self.profile})"
 
     def stem(self, name: str) -> str:
         """Name of the files of a table or figure, without suffix.
@@ -78,6 +85,8 @@ def notes(frame: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _sentences(visible: pd.DataFrame, context: Context) -> Iterator[str]:
+    if context.dataset:
+        yield _sentence(context.note)
     yield _spread(context, teachers=bool((visible["method"] == TEACHER).any()))
     if best_cells(visible):
         yield "{best}: best student of a pair."
@@ -87,7 +96,7 @@ def _sentences(visible: pd.DataFrame, context: Context) -> Iterator[str]:
     yield from (text for state, text in _LEGENDS.items() if state in states)
     if states & {PARTIAL, MISSING}:
         yield f"Complete so far: {(visible['state'] == DONE).sum()} of {len(visible)} cells."
-    if context.note:
+    if context.note and not context.dataset:
         yield _sentence(context.note)
     if context.changes:
         yield f"Changed: {', '.join(context.changes)}."
@@ -103,7 +112,8 @@ def _spread(context: Context, *, teachers: bool) -> str:
 
 def _reference(context: Context) -> str:
     if context.stand_in:
-        return "Paper: the printed value, measured on the real data and so not to be compared with ours."
+        data = "other data" if context.dataset else "the real data"
+        return f"Paper: the printed value, measured on {data} and so not to be compared with ours."
     return "Paper: the printed value, and ours minus it."
 
 

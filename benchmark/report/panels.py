@@ -27,7 +27,7 @@ def picture(table: Table, frame: pd.DataFrame, records: Records, context: Contex
     return Figure(
         stem=context.stem(table.stem),
         number=f"Figure {table.number}",
-        title=f"{table.title} (profile {context.profile}).",
+        title=f"{context.titled(table.title)}.",
         panels=tuple(_panels(table, frame, records)),
         caption=("One point is one test image, one colour one class.", *caption(frame, shown)),
         notes=(*table.notes, *context.choices, *notes(frame)),

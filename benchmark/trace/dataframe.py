@@ -14,6 +14,7 @@ from benchmark.errors import UserError, unknown
 from benchmark.metrics import METRICS
 from benchmark.trace.archive import Archive, Known
 from benchmark.trace.lineage import objective_text
+from benchmark.trace.origin import own_code
 
 _TEXT, _COUNT, _NUMBER, _YES_OR_NO, _TIME = "string", "Int64", "float64", "boolean", "datetime64[us, UTC]"
 
@@ -22,12 +23,14 @@ def read(profile: str, results: Path | str | None = None) -> pd.DataFrame:
     """All records of a profile, one row each, ordered by recipe, teacher, network, method, kind, seed and id.
 
     A record that cannot be trusted is passed over with an ``UnreadableRecordWarning``. What a record does not tell is
-    missing. Columns:
+    missing. There are failed runs among them, and one's own methods as they were before an edit: numbers are those of
+    ``frame[frame["status"] == "done"]``, and drafts are told apart by ``code``. Columns:
 
     * ``id, kind`` (``train``, ``stage``, ``evaluate``, ``probe``, ``analyse``), ``status`` (``done``, ``failed``,
       ``not_applicable``), ``reason`` (why it is not done);
     * ``recipe, dataset, teacher, network, method, seed``, where ``method`` is the objective's name, ``student`` for
-      cross-entropy alone, and ``objective`` the same with weights and options;
+      cross-entropy alone, and ``objective`` the same with weights and options; ``code``: SHA-256 of the code that is
+      one's own (several joined by ``+``), empty where all of it is the project's and settled;
     * of the recipe ``epochs, batch_size, optimizer, lr, weight_decay, precision, in_size, width, holdout``; with a
       ``holdout`` above 0 the accuracy is that on held-out training images;
     * ``last_epoch, last_top1, last_topk, last_loss``, and the same with ``best_``: accuracies in percent of runs and of
@@ -162,6 +165,7 @@ _COLUMNS: Mapping[str, tuple[Callable[[Known], Any], str]] = MappingProxyType(
         "method": (lambda known: known.method, _TEXT),
         "seed": (_at("spec", "seed"), _COUNT),
         "objective": (_objective, _TEXT),
+        "code": (lambda known: "+".join(own_code(known.record["spec"])), _TEXT),
         **{key: (_at("spec", "recipe", key), kind) for key, kind in _RECIPE.items()},
         "params": (_at("metrics", "params"), _COUNT),
         "seconds": (_at("cost", "step_seconds"), _NUMBER),

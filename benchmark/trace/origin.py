@@ -19,7 +19,7 @@ def origin(record: Record) -> dict[str, str]:
     """``code, versions, machine, finished`` of a record; what it does not tell is left out, but for the code."""
     provenance = record["provenance"]
     facts = {
-        "code": _code(provenance),
+        "code": _code(record),
         "versions": ", ".join(f"{name} {number}" for name, number in provenance.get("versions", {}).items()),
         "machine": _machine(provenance),
         "finished": provenance.get("finished", ""),
@@ -33,9 +33,18 @@ def data_text(data: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, (data["name"], f"fingerprint {data['fingerprint']}", official)))
 
 
-def _code(provenance: Mapping[str, Any]) -> str:
+def own_code(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """SHA-256 of the code in a spec that is one's own: of drafts and plug-ins, which no revision needs to hold."""
+    terms = (spec.get("objective") or {}).get("terms", {}).values()
+    stated = (term.get("sha256") for term in (*terms, spec.get("method") or {}))
+    return tuple(dict.fromkeys(sha for sha in (*stated, *spec.get("code", {}).values()) if sha))
+
+
+def _code(record: Record) -> str:
+    provenance, own = record["provenance"], own_code(record.get("spec", {}))
     state = _CHANGED[provenance.get("dirty")]
-    return f"revision {provenance['revision']}, {state}" if provenance.get("revision") else "no revision known"
+    known = f"revision {provenance['revision']}, {state}" if provenance.get("revision") else "no revision known"
+    return f"{known}, and code of one's own (SHA-256 {', '.join(own)})" if own else known
 
 
 def _machine(provenance: Mapping[str, Any]) -> str:

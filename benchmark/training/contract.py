@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from benchmark.contract import Subject
 from benchmark.jobs import Job
 from benchmark.objectives import Term
-from benchmark.training.objective import build_method
+from benchmark.training.objective import build_method, needing_parts
 from benchmark.training.precision import autocast
 from benchmark.training.speeds import pair_of, random_batch
 from benchmark.training.views import Teacher, View
@@ -112,13 +112,14 @@ class _Check:
         view = View(batch.images, teacher)
         features = _look(student, job, view).full()
         seen = view.teacher(train_mode="teacher_in_train_mode" in method.requires)
-        if method.first_stage == "student":
-            self._first_stage(method, features, seen, batch, nn.ModuleList(student.trunk()))
-        elif method.first_stage == "teacher":
-            alone = self._built(replace(pair, student=pair.teacher))
-            self._first_stage(alone, seen, seen, batch, alone.prepared())
-        method.prepared().requires_grad_(requires_grad=False)
-        parts = method(features, seen, batch)
+        with needing_parts(method):
+            if method.first_stage == "student":
+                self._first_stage(method, features, seen, batch, nn.ModuleList(student.trunk()))
+            elif method.first_stage == "teacher":
+                alone = self._built(replace(pair, student=pair.teacher))
+                self._first_stage(alone, seen, seen, batch, alone.prepared())
+            method.prepared().requires_grad_(requires_grad=False)
+            parts = method(features, seen, batch)
         if parts or method.first_stage != "student":
             _check_parts(parts, student, "its loss")
         after = teacher.network.state_dict()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
 
 from torch import Tensor, nn
@@ -16,8 +17,8 @@ from benchmark.objectives import Objective, Term
 from benchmark.training.precision import compute_in
 from benchmark.training.randomness import seeded
 from benchmark.training.views import View
-from methods import Batch, Method, Pair
-from models import Features
+from methods import Batch, Method, NotApplicableError, Pair
+from models import Features, MissingPartError
 
 
 class ObjectiveLoss(nn.Module):
@@ -62,14 +63,28 @@ class ObjectiveLoss(nn.Module):
     def forward(self, student: Features, view: View, batch: Batch) -> dict[str, Tensor]:
         """Weighted named parts, scalars that sum to the loss."""
         parts = {"ce": self._ce * functional.cross_entropy(student.logits, batch.targets)}
-        for name, method in self.terms.items():
+        for name, method in zip(self.terms, self._methods(), strict=True):
             teacher = view.teacher(train_mode=self._train_mode[name])
-            for part, value in method(student, teacher, batch).items():
-                parts[f"{name}.{part}"] = self._weights[name] * value
+            with needing_parts(method):
+                values = method(student, teacher, batch)
+            parts |= {f"{name}.{part}": self._weights[name] * value for part, value in values.items()}
         return parts
 
     def _methods(self) -> list[Method]:
         return [cast("Method", term) for term in self.terms.values()]
+
+
+@contextmanager
+def needing_parts(method: Method | type[Method]) -> Iterator[None]:
+    """What a method does with its networks: it cannot be applied where one lacks a part that it asks for there.
+
+    Raises:
+        NotApplicableError: a network lacks a part.
+    """
+    try:
+        yield
+    except MissingPartError as error:
+        raise NotApplicableError(f"{method.title} needs {error.part}, which {error.network} has not") from error
 
 
 def build_method(term: Term, pair: Pair, seed: int, precision: str = "fp32") -> Method:
@@ -77,12 +92,13 @@ def build_method(term: Term, pair: Pair, seed: int, precision: str = "fp32") -> 
 
     Raises:
         UserError: the method's code is no longer what the term's says.
+        NotApplicableError: the networks lack what it needs.
     """
     kind = methods.load(term.name)
     # Hashed here, for what the catalog knows of a file may be older than what was loaded.
     if term.sha256 and term.sha256 != loaded_code((info := catalog.method(term.name)).path, info.package):
         raise UserError(f"{info.path} changed after the plan was made: run the command again")
-    with seeded("method", term.name, seed):
+    with seeded("method", term.name, seed), needing_parts(kind):
         method = kind(pair, **term.options)
     compute_in(precision, method)
     return method

@@ -15,7 +15,7 @@ from benchmark.data import describe
 from benchmark.jobs import Job, Probe, Run, Stage
 from benchmark.store import Store
 from benchmark.training.member import Member
-from benchmark.training.objective import ObjectiveLoss, build_method
+from benchmark.training.objective import ObjectiveLoss, build_method, needing_parts
 from benchmark.training.randomness import seeded
 from benchmark.training.views import View
 from benchmark.training.weights import load_weights, new_network, read_weights, save_state, save_weights
@@ -97,7 +97,8 @@ class FirstStage(Member):
         self.loss = self._method = build_method(job.term, pair, job.seed, job.recipe.precision).to(self.device)
         self._method.requires_grad_(requires_grad=False)
         prepared = self._method.prepared().requires_grad_()
-        trunk = nn.ModuleList(self.network.trunk()) if self.network else nn.ModuleList()
+        with needing_parts(self._method):
+            trunk = nn.ModuleList(self.network.trunk()) if self.network else nn.ModuleList()
         if self.network:
             # What is not trained keeps its statistics too.
             self.network.eval().requires_grad_(requires_grad=False)
@@ -110,7 +111,8 @@ class FirstStage(Member):
 
     def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
         teacher = view.teacher(train_mode=self._train_mode)
-        return self._method.prepare(student or teacher, teacher, batch)
+        with needing_parts(self._method):
+            return self._method.prepare(student or teacher, teacher, batch)
 
     @property
     def tested(self) -> bool:

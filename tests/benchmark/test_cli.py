@@ -103,7 +103,7 @@ def test_plan_for_people(command):
     assert shown.status == 0
     assert "cohort 1: no teacher ->" in shown.out
     assert "to do in" in shown.out
-    assert "MiB in" in shown.out
+    assert "MiB of checkpoints, weights and logs in" in shown.out
 
 
 def test_a_brief_plan_is_its_counts(command):
@@ -337,7 +337,7 @@ def test_lists(what, known, command):
 def test_status_counts(command, fill):
     fill(2)
     shown = command("--status", *ONE_PAIR)
-    assert "table 6: 2 of 3 jobs done, 0 failed, 1 to do" in shown.out
+    assert "table 6: 2 of 3 jobs done, 0 not applicable, 0 failed, 1 to do" in shown.out
     assert "\nleaderboard: 0 of " in command("--status").out
 
 
@@ -430,7 +430,7 @@ def test_what_trials_decide_is_run_in_the_same_command(command, worked):
         ["wrn-40-4:wrn-16-2 srrl[fm=1,sr=5] seed 0"],
     ]
     assert "0 of 4 jobs are here; to do: 4 runs in 2 cohorts on" in shown.out
-    assert "4 of 5 jobs are here; to do: 1 run in 1 cohorts on" in shown.out
+    assert "4 of 5 jobs are here; to do: 1 run in 1 cohort on" in shown.out
     assert "SRRL[tuned] on wrn-40-4:wrn-16-2 is SRRL[fm=1,sr=5], the best of 3" in " ".join(shown.out.split())
     assert "nothing to do" in command(*TUNED).out
     assert len(worked) == 2

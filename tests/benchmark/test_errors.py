@@ -10,4 +10,20 @@ from benchmark.errors import UserError, unknown
 def test_unknown_names_the_nearest_and_all_there_are(name, hint):
     error = unknown("method", name, ["srrl", "kd", "C100"])
     assert isinstance(error, UserError)
-    assert str(error) == f"unknown method '{name}': {hint}known are C100, kd, srrl"
+    assert str(error) == f"unknown method '{name}': {hint}known are C100, kd, srrl, or give its file with --plugin"
+
+
+@pytest.mark.parametrize(
+    ("what", "addable"),
+    [
+        ("method", True),
+        ("data set", True),
+        ("network", True),
+        ("network in row 1 of table t.yaml", True),
+        ("profile", False),
+        ("method in claim 'one'", False),
+        ("method on big:small in table06", False),
+    ],
+)
+def test_what_a_file_could_add_may_be_in_a_file_that_was_not_given(what, addable):
+    assert str(unknown(what, "x", ["y"])).endswith("known are y, or give its file with --plugin") is addable

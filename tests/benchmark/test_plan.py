@@ -59,9 +59,16 @@ class TestCohort:
 class TestPlan:
     def test_knows_the_records_of_its_cells(self, runs, plan):
         kd, fsp = runs
-        record = {"id": fsp.id}
+        record = {"id": fsp.id, "status": "done"}
         made = replace(plan(Cohort((kd, fsp)), cells={"a": (kd, fsp), "b": (fsp,), "c": ()}), records={fsp.id: record})
         assert made.records_by_cell == {"a": [None, record], "b": [record], "c": []}
+
+    def test_a_run_whose_first_stage_does_not_apply_has_the_record_of_that(self, runs, plan):
+        _, fsp = runs
+        made = plan(Cohort((fsp,)), cells={"a": (fsp,)})
+        for status, found in (("failed", None), ("not_applicable", {"id": "stage", "status": "not_applicable"})):
+            records = {fsp.stages[0].id: {"id": "stage", "status": status}}
+            assert replace(made, records=records).records_by_cell == {"a": [found]}
 
     def test_counts_what_is_missing_by_kind(self, runs, kinds, plan):
         made = kinds()

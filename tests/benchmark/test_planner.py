@@ -455,6 +455,9 @@ class TestChains:
         for retry in (False, True):
             made = plan(**LOOK, retry=retry)
             assert (done(made), made.remarks) == ([], ())
+            look = made.jobs[-1]
+            assert made.states[look.id] == NOT_APPLICABLE
+            assert made.records_by_cell == {cell: [made.records[run.id]] for cell in made.cells}
 
     def test_a_lost_run_cannot_be_made_again_without_its_teacher(self, plan, finish, links):
         teacher, run = links

@@ -52,6 +52,22 @@ def test_changed_code_is_dirty_and_new_results_are_not(name, dirty, repository):
     assert provenance.describe("cpu", 1)["dirty"] is dirty
 
 
+@pytest.mark.parametrize(
+    ("name", "dirty"),
+    [
+        ("methods/mine.py", True),
+        ("models/mine.py", True),
+        ("benchmark/data/mine.py", True),
+        ("methods/notes.txt", False),
+        ("notes/mine.py", False),
+    ],
+)
+def test_untracked_code_where_it_runs_is_dirty_and_other_untracked_files_are_not(name, dirty, repository):
+    (repository / name).parent.mkdir(parents=True)
+    (repository / name).write_text("2")
+    assert provenance.describe("cpu", 1)["dirty"] is dirty
+
+
 @pytest.mark.usefixtures("root")
 def test_without_a_repository_nothing_is_claimed():
     facts = provenance.describe("cpu", 1)

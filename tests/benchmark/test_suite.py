@@ -78,7 +78,7 @@ def test_may_be_tables_of_one_s_own_seen_from_the_file(written, tmp_path):
         mixed = written(f"{{{path}: mine, 6: b}}")
         assert (mixed.pairs[0], mixed.columns[0].label, mixed.columns[0].group) == ("vgg13:vgg8", "R", "mine")
         assert mixed.rows[0].label == "kd"
-    with pytest.raises(UserError, match=r"table .*gone.yaml: cannot be read"):
+    with pytest.raises(UserError, match=r"there is no file .*gone.yaml"):
         written("{gone.yaml: mine}")
 
 

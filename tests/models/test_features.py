@@ -1,8 +1,9 @@
 """Precision and graph of recorded features."""
 
+import pytest
 import torch
 
-from models import Features
+from models import Features, MissingPartError, Network
 
 
 def features(dtype):
@@ -45,3 +46,16 @@ def test_what_follows_from_features_is_computed_once():
     assert asked.once(double, asked.map) is asked.once(double, asked.map)
     assert asked.once(double, asked.taps[0]) is not asked.once(double, asked.map)
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("part", "arguments"), [("resume", (1, torch.ones(1, 1, 1, 1))), ("preact_norms", ()), ("trunk", ())]
+)
+def test_a_missing_part_says_of_which_network_it_is(part, arguments):
+    network = Network()
+    network.name = "tiny"
+    with pytest.raises(MissingPartError, match=rf"^tiny has no {part}\(\)$") as caught:
+        getattr(network, part)(*arguments)
+    assert (caught.value.network, caught.value.part) == ("tiny", f"{part}()")
+    with pytest.raises(NotImplementedError, match=r"^tiny has no forward\(\)$"):
+        network(torch.ones(1))

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from benchmark import catalog
+from benchmark.catalog import plugins
 from benchmark.catalog.syntax import code_of
 from benchmark.errors import UserError
 
@@ -13,9 +14,11 @@ def test_code_of_settled_methods_and_networks_is_no_part_of_their_ids():
     assert catalog.networks()["wrn-16-2"].code == ""
 
 
-def test_the_code_of_a_draft_and_of_its_helpers_is_part_of_its_ids():
+def test_the_code_of_a_draft_and_of_its_helpers_is_part_of_its_ids(monkeypatch):
     drafts = [dataclasses.replace(catalog.method(name), revision=0) for name in ("kd", "srrl")]
-    codes = [catalog._with_code(draft).code for draft in drafts]
+    by_path = {draft.path: draft for draft in drafts}
+    monkeypatch.setattr(plugins, "read_method", by_path.get)
+    codes = [draft.code for draft in plugins._inside()[0]]
     assert [len(code) for code in codes] == [64, 64]
     alone = [code_of(draft.path, f"methods.{draft.name}", {}) for draft in drafts]
     assert [code == own for code, own in zip(codes, alone, strict=True)] == [True, False]  # one has a helper

@@ -327,3 +327,28 @@ def test_planning_with_plugins_does_not_import_torch(write):
     )
     files = [str(write("plugged.py")), str(write("set.py", DATA))]
     subprocess.run([sys.executable, "-c", code, *files], check=True, timeout=60, cwd=plugins.ROOT)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("def f(:", "bad.py: this is no Python that can be read"),
+        (METHOD.replace("title", "name"), "bad.py: the method lacks the class attribute 'title'"),
+        (
+            "from . import helper\n" + METHOD.replace('title = "Mine"', 'title = "Mine"; revision = 0'),
+            "helper.py: this is",
+        ),
+    ],
+)
+def test_a_draft_that_cannot_be_read_is_left_out_unless_it_is_asked_for(write, monkeypatch, tmp_path, text, fault):
+    monkeypatch.setattr(plugins, "_PROJECT", {"methods": tmp_path / "methods"})
+    write("good.py", METHOD, "methods")
+    write("helper.py", "def f(:" if "helper" in text else "", "methods")
+    write("bad.py", text, "methods")
+    forget()
+    with pytest.warns(UserWarning, match=f"method 'bad' is left out: .*methods/{fault}"):
+        plugins.use([])
+    assert list(catalog.methods()) == ["good"]
+    assert parse_method("good").name == "good"
+    with pytest.raises(UserError, match=f"methods/{fault}"):
+        parse_method("bad")

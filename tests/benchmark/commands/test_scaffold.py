@@ -90,6 +90,16 @@ def test_test_of_a_file_outside_runs_from_where_commands_are_typed(project):
     assert "6 passed" in run(project.root, "pytest", project.folder / f"test_{OWN}.py")
 
 
+def test_test_of_a_file_outside_says_that_its_loss_has_another_name(tmp_path, project):
+    create(tmp_path / "renamed.py")
+    path = tmp_path / "renamed.py"
+    path.write_text(path.read_text(encoding="utf-8").replace("renamed_loss", "another"), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-n", "0", str(tmp_path / "test_renamed.py")]
+    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+    assert f"\n{path} defines no renamed_loss: call the function here as it is called there\n" in done.stdout
+    assert "KeyError" not in done.stdout
+
+
 def test_planning_reads_a_draft_with_an_option_and_two_weights(project):
     for path in (project.method, project.own):
         info = read_method(path)

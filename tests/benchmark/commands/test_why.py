@@ -149,6 +149,13 @@ def test_a_planned_run_by_its_id(tell, runs):
     assert f"seed 1 {run.id[:12]} missing" in tell(run.id[:12])
 
 
+def test_a_planned_run_of_an_added_method_where_the_arguments_select_it(tell, runs):
+    run = runs("kd+sp")[0]
+    assert f"stands in table06/{PAIR}/kd+sp/top1" in tell(run.id[:12], "--table", "6", "--methods", "kd+sp")
+    with pytest.raises(UserError, match="name its cell, or give --methods, --table and the like as you gave them to"):
+        tell(run.id[:12])
+
+
 def test_an_analysis_with_the_chain_of_jobs(tell, leave, book):
     made, teacher = book(), Teacher("C100", "wrn-40-4")
     run = made.run("C100", "wrn-16-4", parse_method("kd"), teacher, 0)

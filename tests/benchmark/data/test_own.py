@@ -1,10 +1,14 @@
+import os
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from benchmark.book import Book, Teacher
 from benchmark.catalog import plugins
-from benchmark.data import code_of, describe, image_folder, load, names, parquet_files, registry
+from benchmark.data import code_of, content, content_of, describe, image_folder, load, names, parquet_files, registry
 from benchmark.data.dataset import canonical
 from benchmark.errors import UserError
 from benchmark.layers import load_profile
@@ -43,6 +47,27 @@ def folder(tmp_path, splits):
     return make
 
 
+def forget():
+    """Let files be looked at again, as a new process does."""
+    for known in (plugins._found, registry._all_sources, registry._content):
+        known.cache_clear()
+
+
+@pytest.fixture
+def ids(folder, monkeypatch, tmp_path):
+    """The ids of a run and of its teacher on the images in ``$KD_DATA``, or on what is changed."""
+    monkeypatch.setenv("KD_DATA", str(folder()))
+    monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path / "cache"))
+
+    def found(dataset="leaves"):
+        forget()
+        taught = Teacher("C100", "wrn-40-4")
+        run = Book(load_profile("digits"), {"dataset": dataset}).run("C100", "wrn-16-2", parse_method("kd"), taught, 0)
+        return {run.id, run.teacher.id}
+
+    return found
+
+
 @pytest.fixture
 def use(monkeypatch, tmp_path):
     """``use(maker, folder)`` makes a file with a data set known, and returns it."""
@@ -51,8 +76,7 @@ def use(monkeypatch, tmp_path):
         path = tmp_path / name
         path.write_text(text.format(maker=maker, folder=folder), encoding="utf-8")
         monkeypatch.setenv(plugins.VARIABLE, str(path))
-        plugins._found.cache_clear()
-        registry._all_sources.cache_clear()
+        forget()
         return path
 
     return make
@@ -135,17 +159,104 @@ def test_it_is_known_by_name_size_and_code(use):
     assert code_of("leaves") != before
 
 
-def test_the_code_of_a_data_set_is_part_of_all_ids_that_rest_on_it(use):
-    def ids(**changes):
-        taught = Teacher("C100", "wrn-40-4")
-        run = Book(load_profile("digits"), changes).run("C100", "wrn-16-2", parse_method("kd"), taught, 0)
-        return {run.id, run.teacher.id}
-
+def test_the_code_of_a_data_set_is_part_of_all_ids_that_rest_on_it(use, ids):
     use()
-    first, others = ids(dataset="leaves"), ids()
+    first, others = ids(), ids("digits")
     use(text=FILE.replace("image_size=8", "image_size=16"))
-    assert not first & ids(dataset="leaves")
-    assert ids() == others
+    assert not first & ids()
+    assert ids("digits") == others
+
+
+@pytest.mark.parametrize("maker", ["image_folder", "parquet_files"])
+def test_so_is_what_its_files_hold_wherever_they_lie(use, ids, splits, write_parquet, tmp_path, monkeypatch, maker):
+    def write(label):
+        splits[0].labels[0] = label
+        for name, split in zip(("train", "test"), splits, strict=True):
+            write_parquet(tmp_path / "data/leaves" / f"{name}.parquet", split)
+
+    use(maker)
+    write(0)
+    first, others = ids(), ids("digits")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    monkeypatch.setenv("KD_DATA", str(tmp_path / "moved"))
+    assert ids() == first
+    (tmp_path / "moved").rename(tmp_path / "data")
+    monkeypatch.setenv("KD_DATA", str(tmp_path / "data"))
+    write(2)
+    BLACK.save(tmp_path / "data/leaves/train/class0/0.png")
+    assert not first & ids()
+    assert ids("digits") == others
+    assert content_of("digits") == content_of("cifar100") == ""
+
+
+def test_a_name_of_a_file_is_part_of_what_is_hashed(use, ids, tmp_path):
+    use()
+    first = ids()
+    path = tmp_path / "data/leaves/train/class0/0.png"
+    path.rename(path.parents[1] / "class1" / "more.png")
+    assert not first & ids()
+
+
+def test_files_are_read_once_as_long_as_their_sizes_and_times_stay(use, ids, tmp_path, monkeypatch):
+    use()
+    read = []
+    sum_of = content._sum
+    monkeypatch.setattr(content, "_sum", lambda path: read.append(path) or sum_of(path))
+    first = ids()
+    assert len(read) == 10
+    assert ids() == first
+    assert len(read) == 10
+    os.utime(tmp_path / "data/leaves/train/class0/0.png", (1, 1))
+    assert ids() == first
+    assert len(read) == 20
+    for kept in (tmp_path / "cache" / "content").iterdir():
+        kept.write_text("cut", encoding="utf-8")
+    assert ids() == first
+    assert len(read) == 30
+
+
+def test_images_that_are_not_there_are_a_line_before_anything_is_planned(use, ids, tmp_path, monkeypatch):
+    use()
+    monkeypatch.setenv("KD_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match=r"data in .*nowhere: there is no such folder: .* --data or \$KD_DATA"):
+        ids()
+    monkeypatch.setenv("KD_DATA", str(tmp_path))
+    with pytest.raises(UserError, match=r"data set 'leaves': there is no folder .*: put it into DIR and give --data"):
+        ids()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("num_train=5", "6 images where the data set's file says num_train=5"),
+        ("num_test=3", "4 images where the data set's file says num_test=3"),
+    ],
+)
+@pytest.mark.parametrize("maker", ["image_folder", "parquet_files"])
+def test_wrong_numbers_are_found_where_the_images_are_cached(
+    use, folder, splits, write_parquet, tmp_path, maker, change, says
+):
+    place = folder()
+    for name, split in zip(("train", "test"), splits, strict=True):
+        write_parquet(place / "leaves" / f"{name}.parquet", split)
+    use(maker)
+    load("leaves", place, tmp_path / "cache")
+    right = change.replace("5", "6").replace("3", "4")
+    use(maker, text=FILE.replace(right, change))
+    with pytest.raises(UserError, match=says):
+        load("leaves", place, tmp_path / "cache")
+
+
+def test_other_columns_are_not_taken_from_the_cache(use, splits, write_parquet, tmp_path):
+    for name, split in zip(("train", "test"), splits, strict=True):
+        path = write_parquet(tmp_path / "data/leaves" / f"{name}.parquet", split)
+        table = pq.read_table(path)
+        pq.write_table(table.append_column("kind", pa.array(2 - split.labels)), path)
+    use("parquet_files")
+    first = load("leaves", tmp_path / "data", tmp_path / "cache")
+    use("parquet_files", text=FILE.replace("image_size=8", "image_size=8, label=('kind',)"))
+    second = load("leaves", tmp_path / "data", tmp_path / "cache")
+    assert first.fingerprint != second.fingerprint
 
 
 def one_more(place):

@@ -22,6 +22,16 @@ def test_says_what_the_numbers_are(legend, record):
     )
 
 
+def test_says_first_on_which_data_of_ones_own_and_compares_nothing(small_table, named, record, context):
+    changed = replace(context, dataset="leaves", note="On leaves instead of the table's data.", stand_in=True)
+    grid = build(small_table(), named({"kd": [record()]}), changed).grid
+    assert grid.title == "Accuracy (on leaves instead, profile digits)"
+    text = grid.legend("Bold")
+    assert text.startswith("On leaves instead of the table's data. Mean ±")
+    assert text.count("On leaves") == 1
+    assert "measured on other data and so not to be compared with ours" in text
+
+
 def test_says_which_epoch_and_how_many_seeds(legend, record):
     text = legend({"kd": [record()]}, seeds=(4,), selection="best", stand_in=False, note="", changes=())
     assert text.startswith("One run, seed 4, best epoch, chosen on the test data. Paper: the printed value, and ours")

@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
+from benchmark.book import Teacher
 from benchmark.errors import UserError
+from benchmark.objectives import parse_method
 from benchmark.store import Store
 from benchmark.trace.archive import UnreadableRecordWarning
 from benchmark.trace.dataframe import read
@@ -55,6 +57,7 @@ def test_a_row_tells_what_a_record_tells(everything, store):
         "network": "wrn-16-2",
         "method": "fsp",
         "seed": 0,
+        "code": "",
         "epochs": 6,
         "lr": 0.05,
         "holdout": 0,
@@ -131,6 +134,17 @@ def test_order_is_by_what_was_trained(store, job, tmp_path):
         ("srrl", 1),
     ]
     assert frame["teacher"].isna().to_list() == [True, False, False, False, False]
+
+
+def test_drafts_are_told_apart_by_their_code(store, book, own_network, tmp_path):
+    codes = set()
+    for folder, more in (("one", ""), ("two", "MORE = 1")):
+        own_network(folder, more)
+        run = book().run("C100", "of-mine", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0)
+        store.write(run, "done", {}, metrics={"last": {"top1": 1.0}})
+        codes.add(run.spec["code"]["network"])
+    assert len(codes) == 2
+    assert set(read("digits", tmp_path / "results")["code"]) == codes
 
 
 def test_the_docstring_lists_the_columns(everything):

@@ -2,7 +2,10 @@
 
 import pytest
 
-from benchmark.trace.origin import data_text, origin
+from benchmark.book import Teacher
+from benchmark.catalog import plugins
+from benchmark.objectives import parse_method
+from benchmark.trace.origin import data_text, origin, own_code
 
 
 def told(**provenance):
@@ -29,6 +32,36 @@ def test_what_a_record_does_not_tell_is_left_out():
 )
 def test_code(dirty, words):
     assert told(revision="c0ffee", dirty=dirty)["code"] == f"revision c0ffee, {words}"
+
+
+METHOD = """
+from methods import Method
+
+
+class Mine(Method):
+    title = "Mine"
+    citation = "unpublished"
+    first_stage = "student"
+"""
+
+
+@pytest.fixture
+def own_jobs(book, own_network, tmp_path, monkeypatch):
+    """A run of a network of one's own by a method of one's own, and its first stage."""
+    own_network()
+    (tmp_path / "drafted.py").write_text(METHOD)
+    monkeypatch.setenv(plugins.VARIABLE, f"{plugins.listed()}:{tmp_path / 'drafted.py'}")
+    run = book().run("C100", "of-mine", parse_method("kd+drafted"), Teacher("C100", "wrn-40-4"), 0)
+    return run, run.stages[0]
+
+
+def test_code_of_ones_own_is_not_said_to_be_committed_alone(own_jobs):
+    run, stage = own_jobs
+    codes = run.spec["objective"]["terms"]["drafted"]["sha256"], run.spec["code"]["network"]
+    words = f"revision c0ffee, as committed, and code of one's own (SHA-256 {codes[0]}, {codes[1]})"
+    for job in own_jobs:
+        assert origin({"spec": job.spec, "provenance": {"revision": "c0ffee", "dirty": False}})["code"] == words
+    assert own_code(stage.teacher.spec) == ()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from benchmark.training.cohort import CohortTraining
 from benchmark.training.setting import StoppedError
 from benchmark.training.weights import load_weights, new_network
 from methods import NotApplicableError
+from models import Network
+from models.wrn import WideResNet
 
 STEPS = 3  # batches of an epoch
 
@@ -189,6 +191,20 @@ def test_method_that_does_not_apply_is_no_failure(lab, company, monkeypatch):
     assert not lab.store.weights_path(company["kd"]).exists()
     assert "not_applicable: KD needs logits" in lab.store.log_path(company["kd"]).read_text(encoding="utf-8")
     assert [event["event"] for event in lab.events if event["event"] != "epoch"] == ["not_applicable", "done"]
+
+
+@pytest.mark.parametrize(
+    ("method", "title", "part"),
+    [("ofd", "OFD", "preact_norms"), ("srrl[layers=conv3]", "SRRL", "resume"), ("ab", "AB", "trunk")],
+)
+def test_network_that_lacks_a_part_makes_what_needs_it_not_applicable(method, title, part, lab, make_job, monkeypatch):
+    job = make_job(method)
+    monkeypatch.setattr(WideResNet, part, getattr(Network, part))
+    needing, *_ = (*job.stages, job)
+    lab.train(needing)
+    assert lab.record(needing)["status"] == "not_applicable"
+    name = job.network if job.stages else job.teacher.network
+    assert lab.record(needing)["failure"] == {"reason": f"{title} needs {part}(), which {name} has not"}
 
 
 def test_pair_of_unequal_channels_is_not_applicable_to_fsp(lab, make_job):

@@ -14,6 +14,7 @@ from benchmark.layers import load_profile
 from benchmark.objectives import parse_method
 from benchmark.training import contract as process
 from models import registry
+from models.wrn import WideResNet
 
 HEAD = """
 import torch
@@ -124,6 +125,21 @@ def test_what_applies_to_no_pair_has_shown_nothing(subject):
     found = subject(UNLIKE)
     assert process.fault_of(found) is None
     assert list(process.answers([found])) == [{"key": found.key, "fault": None}]
+
+
+NEEDY = {
+    "preact_norms": built("pair.teacher_network.preact_norms()"),
+    "resume": forward('{"a": self.pair.teacher_network.resume(1, student.taps[1]).mean()}'),
+    "trunk": STAGED.format(**ON_STUDENT),
+}
+
+
+@pytest.mark.parametrize(("part", "body"), NEEDY.items(), ids=NEEDY)
+def test_what_needs_a_part_that_the_networks_lack_does_not_apply(part, body, subject, monkeypatch):
+    found = subject(body)
+    assert process.fault_of(found) == ""
+    monkeypatch.setattr(WideResNet, part, getattr(models.Network, part))
+    assert process.fault_of(found) is None
 
 
 @pytest.mark.parametrize("name", ["plugged[power=3]", "plugged+kd"])
