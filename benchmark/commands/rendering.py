@@ -20,6 +20,8 @@ def render(plan: Plan, request: Request, say: Say) -> None:
     for folder, document in _whole(request):
         paths = document.write(folder)
         say(f"written: {', '.join(wording.short(path) for path in paths)}")
+        for view in _views(document, plan, request):
+            say(f"what is shown here, on the page: {paths[0].resolve().as_uri()}#{view}")
 
 
 def check(request: Request, say: Say) -> int:
@@ -67,16 +69,27 @@ def _page(table: Table, request: Request) -> Document:
     return Page(boards, table, sources[0].context if changed else None)
 
 
+def _views(document: Document, plan: Plan, request: Request) -> Iterator[str]:
+    """The hashes of a page's address that show what pairs were selected; it shows all by itself."""
+    if not request.options.pairs or not any(table.kind == "leaderboard" for table in plan.tables):
+        return
+    from benchmark.report.leaderboard.documents import Page
+
+    if isinstance(document, Page):
+        views = (document.view(table, context(plan, request.options.seeds, request)) for table in plan.tables)
+        yield from filter(None, views)
+
+
 def context(plan: Plan, seeds: Sequence[int], request: Request) -> Context:
     """How the records of a plan came about."""
-    profile = request.book.profile
     return Context(
-        profile=profile.name,
-        note=profile.note,
+        profile=request.book.profile.name,
+        note=request.book.note,
         changes=request.changes,
         seeds=tuple(seeds),
         selection=request.options.selection,
-        stand_in=profile.stand_in,
+        stand_in=request.book.stand_in,
+        dataset=request.book.dataset,
         variants=request.variants,
         choices=plan.choices,
     )

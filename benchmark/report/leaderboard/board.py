@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeGuard
 
@@ -14,9 +15,11 @@ from benchmark.jobs import Job
 from benchmark.metrics import metric
 from benchmark.objectives import STUDENT
 from benchmark.plan import Plan
-from benchmark.report.aggregate import DONE, Record, aggregate
+from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, Record, aggregate
 from benchmark.report.caption import Context
-from benchmark.report.leaderboard.standing import Standing
+from benchmark.report.layout import WORDS
+from benchmark.report.leaderboard.standing import NOTHING_YET, Standing
+from benchmark.report.leaderboard.statistics.bootstrap import FEWEST_PAIRS
 from benchmark.table import TEACHER, Cell, Table
 
 METRICS: Mapping[str, str] = {
@@ -25,6 +28,8 @@ METRICS: Mapping[str, str] = {
     "loss": "cross-entropy on test images",
 }
 """What a board can be ordered by, and what people call it."""
+
+UNFIT = "the method does not apply to this pair"
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,10 @@ class Board:
         if (key, selection) not in self._standings:
             kind, scores, teachers = metric(key), self._scores(key, selection), self._teachers(key, selection)
             titles = {row.run: row.label for row in self.table.rows if row.run}
-            self._standings[key, selection] = Standing(scores, bool(kind.higher), teachers, kind.decimals, titles)
+            lacking = {method: self.lack(method)[1] for method in titles if method != TEACHER}
+            self._standings[key, selection] = Standing(
+                scores, bool(kind.higher), teachers, kind.decimals, titles, lacking=lacking
+            )
         return self._standings[key, selection]
 
     @cached_property
@@ -87,10 +95,10 @@ class Board:
         """The wanted seeds."""
         return self.source.context.seeds
 
-    @property
+    @cached_property
     def table(self) -> Table:
-        """Methods as rows, pairs as columns."""
-        return self.source.table
+        """Methods as rows, pairs as columns, every row's label its own."""
+        return told_apart(self.source.table)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -101,7 +109,18 @@ class Board:
     def states(self) -> dict[str, tuple[str, str]]:
         """By a cell's name, its state and the reasons of that."""
         lines = self.frame[["cell", "state", "reasons"]].itertuples(index=False)
-        return {cell: (state, "; ".join(reasons)) for cell, state, reasons in lines}
+        found = {cell: (state, "; ".join(reasons)) for cell, state, reasons in lines}
+        unfit = (cell.name for cell in self.cells if not cell.applies and found[cell.name][0] == MISSING)
+        return found | dict.fromkeys(unfit, (NOT_APPLICABLE, UNFIT))
+
+    def lack(self, method: str) -> tuple[str, str]:
+        """Why a method has no number, if it has none: in a few words, and as a sentence."""
+        states = [self.states[cell.name] for cell in self.cells if cell.method == method]
+        if reasons := sorted({reason for state, reason in states if state == FAILED}):
+            return WORDS[FAILED], f"Its runs failed: {'; '.join(reasons)}."
+        if states and all(state == NOT_APPLICABLE for state, _ in states):
+            return WORDS[NOT_APPLICABLE], "It applies to none of these pairs."
+        return "no numbers yet", NOTHING_YET
 
     def teacher(self, pair: str) -> Record | None:
         """The record of a pair's teacher."""
@@ -109,12 +128,17 @@ class Board:
         return next((record for cell in own for record in self.source.of(cell)), None)
 
     def cost(self, method: str) -> dict[str, float | None]:
-        """A method's step time by the plain student's (geometric mean over pairs), and its extra parameters (mean)."""
+        """A method's step time by the plain student's, and its extra parameters.
+
+        The time is the geometric mean over pairs; of fewer than `FEWEST_PAIRS` it would be noise, and is None. The
+        parameters are the mean.
+        """
         costs = [cost for cell in self.cells if cell.method == method and (cost := self.cost_of(cell))]
         if not costs:
             return {"relative": None, "extra_parameters": None}
+        times = [cost["relative"] for cost in costs]
         return {
-            "relative": statistics.geometric_mean(cost["relative"] for cost in costs),
+            "relative": statistics.geometric_mean(times) if len(times) >= FEWEST_PAIRS else None,
             "extra_parameters": round(statistics.fmean(cost["extra_parameters"] for cost in costs)),
         }
 
@@ -153,6 +177,14 @@ class Board:
         stages = [known[stage] for stage in record["spec"].get("stages", ()) if stage in known]
         seconds = sum(part.get("cost", {}).get("step_seconds", 0.0) for part in (record, *stages))
         return [record["provenance"].get(key) for key in ("processor", "device", "threads")], seconds
+
+
+def told_apart(table: Table) -> Table:
+    """The table with a method's name behind its label wherever several methods are called the same."""
+    times = Counter(row.label for row in table.rows)
+    shared = {row for row in table.rows if row.run and times[row.label] > 1}
+    rows = (replace(row, label=f"{row.label} ({row.run})") if row in shared else row for row in table.rows)
+    return replace(table, rows=tuple(rows))
 
 
 def pair_of(cell: Cell) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from benchmark.metrics import LAST, SELECTIONS
 from benchmark.report import markdown
@@ -20,10 +22,10 @@ from benchmark.report.document import Document
 from benchmark.report.layout import WORDS, Entry, Grid, layout, signed
 from benchmark.report.leaderboard import page
 from benchmark.report.leaderboard.board import METRICS, Board
-from benchmark.report.leaderboard.payload import measured, printed
+from benchmark.report.leaderboard.payload import measured, name_of, printed
 from benchmark.report.leaderboard.standing import Standing
 from benchmark.report.leaderboard.statistics.scores import BASELINES, KD
-from benchmark.table import Table
+from benchmark.table import TEACHER, Table
 
 NEAR = "≈"
 _NONE = WORDS[MISSING]
@@ -56,12 +58,13 @@ class Leaderboard(Document):
         shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for head in _COLUMNS:
             if head not in _WIDE:
-                shown.add_column(head, justify="left" if head == "Method" else "right")
+                texts = head == "Method"
+                shown.add_column(head, justify="left" if texts else "right", overflow="fold", no_wrap=head == _RANK)
         for line in self._ranking():
-            # Intervals take more room than a terminal has.
-            shown.add_row(
-                *(text.partition(" (")[0] for head, text in zip(_COLUMNS, line, strict=True) if head not in _WIDE)
-            )
+            # Intervals take more room than a terminal has. As `Text`, for a title's brackets would be markup.
+            cells = dict(zip(_COLUMNS, line, strict=True))
+            cells |= {head: cells[head].partition(" (")[0] for head in _WITH_INTERVALS}
+            shown.add_row(*(Text(cell) for head, cell in cells.items() if head not in _WIDE))
         console.print(shown, highlight=False)
         for sentence in self._standing.sentences:
             console.print(sentence, style="dim", markup=False, highlight=False)
@@ -72,7 +75,7 @@ class Leaderboard(Document):
 
     @property
     def _table(self) -> Table:
-        return self.board.source.table
+        return self.board.table
 
     @property
     def _title(self) -> str:
@@ -88,8 +91,10 @@ class Leaderboard(Document):
         ordered = self._standing.methods.sort_values(["ranked", "average_rank"], ascending=[False, True], kind="stable")
         places = ordered["average_rank"].round(_TIE_DECIMALS).rank(method="min")
         for place, method in zip(places, ordered.to_dict("records"), strict=True):
-            title = self._standing.titles[method["method"]]
-            line: dict[Any, Any] = {"place": place, "title": title, **method, **self.board.cost(method["method"])}
+            name = method["method"]
+            word = _NONE if method["pairs"] else self.board.lack(name)[0]
+            named = {"place": place, "title": self._standing.titles[name], "word": word}
+            line: dict[Any, Any] = {**named, **method, **self.board.cost(name)}
             yield [show(line) for show in _COLUMNS.values()]
 
     def _markdown(self) -> str:
@@ -153,6 +158,26 @@ class Page(Document):
         stem = replace(self.changed, selection=LAST).stem(self.table.stem) if self.changed else self.table.stem
         return {f"{stem}.html": page.render(self.payload())}
 
+    def view(self, selected: Table, context: Context) -> str | None:
+        """What shows a part of a board alone, as the hash of the page's address.
+
+        Args:
+            selected: some of the methods and pairs.
+            context: how the board's runs came about.
+
+        Returns:
+            None where the page has no such part.
+        """
+        methods, all_methods = ([name for name in table.methods if name != TEACHER] for table in (selected, self.table))
+        boards = [name_of(board.source.context) for board in self.boards]
+        if selected.stem != self.table.stem or name_of(context) not in boards:
+            return None
+        # As templates/state.js reads it.
+        fields = [("board", name_of(context))]
+        fields += [("epoch", context.selection)] if context.selection != LAST else []
+        fields += [("method", name) for name in methods] if len(methods) < len(all_methods) else []
+        return urlencode([*fields, *(("pair", pair) for pair in selected.pairs)], safe=":")
+
     def print(self, console: Console) -> None:
         """A page is for a browser."""
 
@@ -160,10 +185,6 @@ class Page(Document):
 _DECIMALS = 4
 _TIE_DECIMALS = 9
 """Average ranks that agree to so many decimals share a place."""
-
-
-def _number(value: Any, decimals: int) -> str:
-    return _NONE if _unknown(value) else f"{value:.{decimals}f}"
 
 
 def _gain(baseline: str) -> Callable[[Mapping[str, Any]], str]:
@@ -189,23 +210,26 @@ def _unknown(value: Any) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
+_RANK = "Average rank"
+"""Where a method has none, a few words say why: they stay in one line."""
+
 _COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "#": lambda line: f"{line['place']:.0f}" if line["ranked"] else _NONE,
     "Method": lambda line: line["title"],
-    "Average rank": lambda line: _number(line["average_rank"], 2),
+    _RANK: lambda line: line["word"] if _unknown(line["average_rank"]) else f"{line['average_rank']:.2f}",
     "Gain over student": _gain("student"),
     "Gain over KD": _gain("kd"),
     "Gap closed": lambda line: _NONE if _unknown(line["gap_closed"]) else f"{signed(100 * line['gap_closed'], 0)} %",
-    "W/T/L against KD": _results,
+    "W/T/L vs KD": _results,
     "Step time": lambda line: _NONE if _unknown(line["relative"]) else f"{line['relative']:.2f}×",
     "Extra parameters": lambda line: _NONE if _unknown(line["extra_parameters"]) else f"{line['extra_parameters']:,}",
     "Pairs": lambda line: str(line["pairs"]),
 }
 """Heads of the ranking, and what stands under each."""
 
-
 _WIDE = ("Extra parameters", "Pairs")
 """What the terminal leaves out."""
+_WITH_INTERVALS = ("Gain over student", "Gain over KD")
 
 
 def _marked(entry: Entry, near: bool) -> Entry:  # noqa: FBT001 - mapped over

@@ -17,18 +17,17 @@ from benchmark.jobs import Job
 from benchmark.metrics import SELECTIONS, metric
 from benchmark.objectives import parse_method
 from benchmark.report.aggregate import DONE, MISSING, NOT_APPLICABLE, Record
-from benchmark.report.leaderboard.board import METRICS, Board, pair_of, value_of
+from benchmark.report.caption import Context
+from benchmark.report.leaderboard.board import METRICS, UNFIT, Board, pair_of, told_apart, value_of
 from benchmark.report.leaderboard.standing import Standing
 from benchmark.table import TEACHER, Cell, Table
-
-_UNFIT = "the method does not apply to this pair"
 
 
 def measured(board: Board) -> dict[str, Any]:
     """A board of our own runs."""
     context, table = board.source.context, board.table
     return {
-        "name": "+".join((context.profile, *context.changes, *context.variants)),
+        "name": name_of(context),
         "title": ", ".join((f"profile {context.profile}", *context.changes)),
         "notes": [note for note in (context.note, *table.notes, *context.choices) if note],
         "printed": False,
@@ -48,8 +47,14 @@ def measured(board: Board) -> dict[str, Any]:
     }
 
 
+def name_of(context: Context) -> str:
+    """What the page calls the board of runs that came about so."""
+    return "+".join((context.profile, *context.changes, *context.variants))
+
+
 def printed(table: Table) -> dict[str, Any]:
     """The paper's numbers, of use before anything is trained: one value a cell, of which nothing else is known."""
+    table = told_apart(table)
     cells = [cell for cell in table.cells() if cell.method != TEACHER]
     rows = [(cell.method, pair_of(cell), 0, cell.paper) for cell in cells if cell.paper is not None]
     key = table.defaults.metric or ""
@@ -123,10 +128,9 @@ def _nested(cells: Iterable[tuple[Cell, dict[str, Any]]]) -> dict[str, dict[str,
 def _measured_cell(board: Board, cell: Cell) -> dict[str, Any]:
     runs = board.source.runs(cell)
     state, reason = board.states[cell.name]
-    unfit = state == MISSING and not cell.applies
     return {
-        "state": NOT_APPLICABLE if unfit else state,
-        "reason": _UNFIT if unfit else reason,
+        "state": state,
+        "reason": reason,
         "values": {
             selection: {key: [value_of(record, key, selection) for _, record in runs] for key in METRICS}
             for selection in SELECTIONS
@@ -141,7 +145,7 @@ def _printed_cell(cell: Cell) -> dict[str, Any]:
     state = MISSING if cell.paper is None else DONE
     return {
         "state": state if cell.applies else NOT_APPLICABLE,
-        "reason": "" if cell.applies else _UNFIT,
+        "reason": "" if cell.applies else UNFIT,
         "values": {},
         "paper": cell.paper,
         "cost": None,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,11 @@ import pandas as pd
 
 from benchmark.report.leaderboard import statistics
 from benchmark.report.leaderboard.statistics import RankTest, Resolution
+from benchmark.report.leaderboard.statistics.marks import FEWEST_RUNS
 from benchmark.report.leaderboard.statistics.scores import BASELINES
+
+NOTHING_YET = "It has no numbers yet."
+"""Why a method is not ranked that nothing else is wrong with."""
 
 _MARKS = ("best", "near", "rank")
 _FEW_SEEDS = 3
@@ -32,6 +36,7 @@ class Standing:
         decimals: of means as printed.
         titles: of methods, by name.
         printed: whether the numbers are a publication's, of whose spread nothing is known.
+        lacking: of methods, by name, why they have no number if they have none, a sentence.
     """
 
     scores: pd.DataFrame
@@ -40,16 +45,22 @@ class Standing:
     decimals: int
     titles: Mapping[str, str]
     printed: bool = False
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """One row a method and pair, see `statistics.by_pair`."""
         return statistics.by_pair(self.scores, higher=self.higher, teachers=self.teachers, decimals=self.decimals)
 
-    @property
+    @cached_property
     def methods(self) -> pd.DataFrame:
-        """One row a method, see `statistics.across`."""
-        return self._ranking.methods
+        """One row a method, see `statistics.across`; those that lack any number have one that says why."""
+        found = self._ranking.methods
+        lacking = {name: reason for name, reason in self.lacking.items() if name not in set(found["method"])}
+        if not lacking:
+            return found
+        rows = {"method": list(lacking), "pairs": 0, "ranked": False, "reason": list(lacking.values())}
+        return found.merge(pd.DataFrame(rows), how="outer", on=list(rows))
 
     @property
     def near(self) -> set[tuple[str, str]]:
@@ -99,13 +110,24 @@ class Standing:
     def _basis(self) -> Iterator[str]:
         shared, ranked = len(self._ranking.shared), int(self.methods["ranked"].sum())
         pairs = self.scores["pair"].nunique()
-        if not ranked:
+        others = self.methods[self.methods["reason"] != ""].to_dict("records")
+        if ranked:
+            every = "" if shared == pairs else f" of {pairs}, those that all ranked methods share"
+            what = f"{_many(ranked, 'method')} over {_many(shared, 'pair')}{every}"
+            yield f"Ranks and means: {what}{self._seeds()}{self._intervals()}."
+        else:
             yield "There are no numbers to rank by yet."
-            return
-        every = "" if shared == pairs else f" of {pairs}, those that all ranked methods share"
-        yield f"Ranks and means: {_many(ranked, 'method')} over {_many(shared, 'pair')}{every}{self._intervals()}."
-        for line in self.methods[self.methods["reason"] != ""].to_dict("records"):
-            yield f"{self._title(line['method'])} is not ranked. {line['reason']}"
+            others = [line for line in others if not line["pairs"]]
+        for line in others:
+            if line["reason"] != NOTHING_YET:
+                yield f"{self._title(line['method'])} is not ranked. {line['reason']}"
+        if ranked and (waiting := [self._title(line["method"]) for line in others if line["reason"] == NOTHING_YET]):
+            yield f"There are no numbers yet of {', '.join(waiting)}."
+
+    def _seeds(self) -> str:
+        """On which seeds; nothing where no run was left out."""
+        used, had = self._ranking.seeds, self._ranking.had
+        return "" if used == had else f", on the seeds that they share ({_range(used)} of {max(had)})"
 
     def _intervals(self) -> str:
         """Whether gains have intervals; nothing where there are no gains."""
@@ -141,6 +163,8 @@ class Standing:
             return
         found = statistics.resolvable(self.scores)
         yield _resolution(found, self.decimals)
+        if found and (few := int((self.pairs["n"] < FEWEST_RUNS).sum())):
+            yield f"Of {_many(few, 'cell')} of {len(self.pairs)} nothing is told: they have fewer than three seeds."
         if found and self.scores["seed"].nunique() <= _FEW_SEEDS:
             yield (
                 "A rank test of three runs against three never falls below p = 0.10, so none is made on single pairs. "
@@ -153,10 +177,16 @@ def _resolution(found: Resolution | None, decimals: int) -> str:
         return "With fewer than three seeds nothing can be told apart on a single pair."
     sd, gap, power = (f"{value:.{decimals}f}" for value in (found.sd, found.significant, found.found))
     return (
-        f"What {found.seeds} seeds can resolve on one pair of {found.methods} methods: the typical standard deviation "
-        f"is {sd}, so a method is told from the best from a gap of {gap} on, and a true gap of {power} is found in "
-        "80 % of all cases."
+        f"What {found.seeds} seeds can resolve on one pair of {found.methods} methods: with the typical standard "
+        f"deviation, {sd}, a method is told from the best from a gap of {gap} on, and a true gap of {power} is found "
+        "in 80 % of all cases. A mark goes by a cell's own spread, too: a noisy one is told from the best from a "
+        "larger gap on."
     )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    """``1``, ``1 to 3``."""
+    return " to ".join(map(str, sorted({min(numbers), max(numbers)})))
 
 
 def _many(count: int, noun: str) -> str:

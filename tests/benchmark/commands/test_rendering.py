@@ -2,6 +2,9 @@
 
 import json
 import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -85,6 +88,26 @@ def test_added_methods_and_changes_have_files_of_their_own(command, finish, tmp_
     assert {"leaderboard+authors.html", "leaderboard+authors-best.md"} <= names
 
 
+def test_what_was_selected_is_linked_on_the_page(command, finish, tmp_path):
+    finish("digits", "kd")
+    finish("quick", "kd")
+    assert "file://" not in command("--leaderboard", "--render")[1]
+    selected = ("--methods", "kd,kd[temperature=8]", "--pairs", "vgg13:*", "--selection", "best")
+    out = command("--leaderboard", "--render", *selected)[1]
+    [link] = re.findall(r"file://\S+", out)
+    page, _, view = link.partition("#")
+    assert Path(url2pathname(urlsplit(page).path)) == tmp_path / "results" / "leaderboard+kd[temperature=8].html"
+    assert parse_qs(view) == {
+        "board": ["digits"],
+        "epoch": ["best"],
+        "method": ["student", "kd", "kd[temperature=8]"],
+        "pair": ["vgg13:vgg8", "vgg13:mobilenetv2-half"],
+    }
+    # The page has no board of a scale without runs, nor do all pairs need a filter.
+    assert "file://" not in command("--leaderboard", "--render", *selected, profile="paper")[1]
+    assert "file://" not in command("--table", "11", "--render", "--pairs", "vgg13:*")[1]
+
+
 def test_check_tells_what_is_missing_and_what_is_stale(command, finish, tmp_path):
     status, out = command("--table", "11", "--leaderboard", "--render", "--check")
     assert status == 1
@@ -98,3 +121,16 @@ def test_check_tells_what_is_missing_and_what_is_stale(command, finish, tmp_path
     assert status == 1
     assert out.count("stale") == 3 + 4
     assert not (tmp_path / "results" / "digits" / "tables" / "table06.md").exists()
+
+
+def test_tables_on_other_data_say_so_and_compare_nothing(command, tmp_path):
+    command("--table", "11", "--render", "--set", "dataset=cifar10", "--set", "epochs=2")
+    [written] = (tmp_path / "results").glob("digits+*/tables/table11.md")
+    text = written.read_text()
+    assert "(on cifar10 instead, profile digits)" in text
+    assert "On cifar10 instead of the table's data, at the scale of profile digits." in text
+    assert "scikit-learn" not in text
+    assert "measured on other data and so not to be compared with ours" in text
+    command("--table", "11", "--render", "--set", "dataset=cifar10", profile="quick")
+    [quick] = (tmp_path / "results").glob("quick+*/tables/table11.md")
+    assert "measured on other data and so not to be compared with ours" in quick.read_text()

@@ -1,4 +1,4 @@
-"""One row a method, over the pairs that all ranked methods share."""
+"""One row a method, over the pairs and seeds that all ranked methods share."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _COUNTS = (
     *(f"gain_{end}_n" for end in BASELINES),
 )
 
+_NOTHING_SHARED = "No pair has numbers of all methods that have more than half of the pairs, with a seed in common."
+
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
@@ -30,13 +32,17 @@ class Ranking:
 
     Attributes:
         methods: one row a method, see `across`.
-        shared: the pairs that all ranked methods have.
+        shared: the pairs on which all ranked methods have a seed in common.
+        seeds: how many they have in common, by shared pair.
+        had: how many any of them has, by shared pair.
         ranks: one row a shared pair, one column a ranked method; 1 is best.
-        gains_kd: mean gains over KD on paired seeds, one column a ranked method, one row a pair that gains are over.
+        gains_kd: mean gains over KD, one column a ranked method, one row a shared pair; NaN where KD is not ranked.
     """
 
     methods: pd.DataFrame
     shared: tuple[str, ...]
+    seeds: tuple[int, ...]
+    had: tuple[int, ...]
     ranks: pd.DataFrame
     gains_kd: pd.DataFrame
 
@@ -44,8 +50,9 @@ class Ranking:
 def across(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float], decimals: int = 2) -> Ranking:
     """What the runs say of each method across pairs.
 
-    A method is ranked if it has more than half of the pairs that any method has. Ranks and means are over the pairs
-    that all ranked methods share, so that all are judged by the same; others have none. A baseline has to be ranked.
+    A method is ranked if it has more than half of the pairs that any method has. Everything is over the pairs that all
+    ranked methods share and, within a pair, over the seeds that they all have there, so that all are judged by the
+    same; others have none. A pair without such a seed is not shared. A baseline has to be ranked.
 
     Args:
         scores: columns ``method, pair, seed, value``, one row a finished run of a student.
@@ -56,64 +63,58 @@ def across(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float],
     Returns:
         ``methods`` has the columns ``method, pairs`` (how many it has), ``ranked, reason`` (why not, a sentence),
         ``average_rank`` (among the ranked); ``gain_student, gain_student_low, gain_student_high, gain_student_n`` and
-        the same for ``kd``: the mean over ``n`` pairs of the mean difference on paired seeds, positive where better,
-        and a 95 % bootstrap interval (`intervals`), over the shared pairs on which all have a seed in common with the
-        baseline; ``gap_closed``, the sum of gains over the student by the sum of the
-        teachers' leads over it, on pairs where they lead; ``wins, ties, losses``, the pairs by comparison with KD, of
-        means as printed, and ``wins_student, ties_student, losses_student``. What is unknown is NaN or NA.
+        the same for ``kd``: the mean over ``n`` pairs of the mean difference, positive where better, and a 95 %
+        bootstrap interval (`intervals`); ``gap_closed``, the sum of gains over the student by the sum of the teachers'
+        leads over it, on pairs where they lead; ``wins, ties, losses``, the pairs by comparison with KD, of means as
+        printed, and ``wins_student, ties_student, losses_student``. What is unknown is NaN or NA.
     """
     runs = Scores.of(scores, higher=higher)
-    reasons, shared = _reasons(runs)
+    reasons, common = _reasons(runs)
     ranked = np.array([not reason for reason in reasons], dtype=bool)
-    judged = runs.part(ranked, shared)
+    shared: Flags = np.asarray(common.any(axis=1))
+    had = runs.part(ranked, shared)
+    judged = had.on(common[shared])
     places = ranks(judged.moments.mean)
     columns: dict[str, Array | Counts] = {"average_rank": moments(places).mean}
     for end, baseline in BASELINES.items():
-        columns |= _gains(judged, end, baseline)
+        columns |= _gains(judged.gains(baseline), f"gain_{end}")
         columns |= _contests(judged, end, baseline, decimals)
     columns["gap_closed"] = _gap_closed(judged, teachers)
     frame = pd.DataFrame(columns, index=pd.Index(judged.methods, name="method")).reindex(runs.methods)
     frame.insert(0, "pairs", runs.present.sum(axis=1))
     frame.insert(1, "ranked", ranked)
     frame.insert(2, "reason", reasons)
-    gains, use = _paired(judged, KD)
+    seeds, most = (tuple(map(int, runs.there.any(axis=0).sum(axis=1))) for runs in (judged, had))
+    pairs, methods = list(judged.pairs), list(judged.methods)
     return Ranking(
         frame.astype(dict.fromkeys(_COUNTS, "Int64")).reset_index(names="method"),
         judged.pairs,
-        pd.DataFrame(places.T, index=list(judged.pairs), columns=list(judged.methods)),
-        pd.DataFrame(gains.T[use], index=np.array(judged.pairs, object)[use], columns=list(judged.methods)),
+        seeds,
+        most,
+        pd.DataFrame(places.T, index=pairs, columns=methods),
+        pd.DataFrame(moments(judged.gains(KD)).mean.T, index=pairs, columns=methods),
     )
 
 
 def _reasons(scores: Scores) -> tuple[list[str], Flags]:
-    """Why each method is not ranked (empty where it is), and which pairs the ranked ones share."""
+    """Why each method is not ranked (empty where it is), and the seeds that the ranked share on each pair (P, S)."""
     has, total = scores.present.sum(axis=1), len(scores.pairs)
     enough = 2 * has > total
-    shared = scores.present[enough].all(axis=0) & enough.any()
-    none = "" if shared.any() else "No pair has runs of all methods that have more than half of the pairs."
+    common = scores.there[enough].all(axis=0) & enough.any()
+    none = "" if common.any() else _NOTHING_SHARED
     few = (f"It has {count} of {total} pairs; a rank needs more than half." for count in has)
-    return [none if one else reason for one, reason in zip(enough, few, strict=True)], shared & (none == "")
+    return [none if one else reason for one, reason in zip(enough, few, strict=True)], common
 
 
-def _paired(scores: Scores, baseline: str) -> tuple[Array, Flags]:
-    """Mean gains (M, P) on paired seeds, and the pairs on which all methods have one, but for those that have none."""
-    gains = moments(scores.gains(baseline)).mean
-    known = np.isfinite(gains)
-    return gains, np.asarray(known[known.any(axis=1)].all(axis=0))
-
-
-def _gains(scores: Scores, end: str, baseline: str) -> dict[str, Array | Counts]:
-    gains, use = _paired(scores, baseline)
-    low, high = intervals(scores.gains(baseline)[:, use])
-    mean = moments(gains[:, use])
-    name = f"gain_{end}"
+def _gains(gains: Array, name: str) -> dict[str, Array | Counts]:
+    low, high = intervals(gains)
+    mean = moments(moments(gains).mean)
     return {name: mean.mean, f"{name}_low": low, f"{name}_high": high, f"{name}_n": mean.n}
 
 
 def _gap_closed(scores: Scores, teachers: Mapping[str, float]) -> Array:
-    gains, use = _paired(scores, BASELINES["student"])
-    gaps = scores.gaps(teachers)
-    use &= np.isfinite(gaps)
+    gains, gaps = moments(scores.gains(BASELINES["student"])).mean, scores.gaps(teachers)
+    use = np.isfinite(gaps)
     closed: Array = gains[:, use].sum(axis=1) / (gaps[use].sum() if use.any() else np.nan)
     return closed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 from types import MappingProxyType
@@ -79,6 +79,11 @@ class Scores:
         return moments(self.values)
 
     @property
+    def there(self) -> Flags:
+        """Which runs there are (M, P, S)."""
+        return np.isfinite(self.values)
+
+    @property
     def present(self) -> Flags:
         """Which methods have which pairs (M, P)."""
         return self.moments.n > 0
@@ -87,6 +92,10 @@ class Scores:
         """Some of the methods (M,) on some of the pairs (P,)."""
         names = (tuple(compress(self.methods, methods)), tuple(compress(self.pairs, pairs)))
         return Scores(*names, self.values[np.ix_(methods, pairs)], self.sign)
+
+    def on(self, seeds: Flags) -> Scores:
+        """The same with some of each pair's seeds (P, S) alone."""
+        return replace(self, values=np.where(seeds, self.values, np.nan))
 
     def gains(self, baseline: str) -> Array:
         """Differences from a method on the seeds that both have (M, P, S), positive where better; NaN elsewhere."""

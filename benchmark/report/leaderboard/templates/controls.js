@@ -58,7 +58,10 @@ function renderChips(view, change) {
     chipButton(`chip/${name}/${id}`, title, state[name].includes(id), tip, () =>
       change({ [name]: state[name].includes(id) ? state[name].filter((one) => one !== id) : [...state[name], id] }),
     );
-  const all = (name, cleared) => chipButton(`chip/${name}`, "All", !state[name].length, null, () => change(cleared));
+  const all = (name, cleared) => {
+    const filtered = Object.keys(cleared).some((part) => String(state[part]).trim());
+    return chipButton(`chip/${name}`, "All", !filtered, null, () => change(cleared));
+  };
   const groups = groupsOf(board);
   fill(
     "method-chips",

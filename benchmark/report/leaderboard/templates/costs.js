@@ -13,8 +13,10 @@ function renderCosts(view, ranking) {
   at("costs").hidden = points.length < 2;
   if (points.length < 2) return;
   at("costs-note").textContent =
-    "Step time by that of the plain student (geometric mean over the shown pairs), and mean gain over it. " +
-    "The line joins methods that no other beats in both; a larger dot has more extra parameters.";
+    "Mean gain over the plain student, and step time: that of all training steps, the least of the seeds, by the " +
+    "plain student’s on the same machine, as geometric mean over the shown pairs, " +
+    `${FEWEST_TIMED_PAIRS} at least. Runs of different sessions had different other work beside them, so small ` +
+    "differences are noise. The line joins methods that no other beats in both; a larger dot: more extra parameters.";
   fill("costs-plot", costChart(view, points, Math.min(1280, Math.max(320, at("costs-plot").clientWidth))));
 }
 
@@ -47,7 +49,7 @@ function timeAxis(points, width) {
   );
   const [low, high] = [Math.exp(ends.low), Math.exp(ends.high)];
   const title = "step time, plain student = 1";
-  return { low, high, log: true, title, ticks: ticks(low, high, width < 560 ? 4 : 8), text: (tick) => `×${tick}` };
+  return { low, high, log: true, title, ticks: ticks(low, high, width < 560 ? 4 : 8), text: (tick) => `${tick}×` };
 }
 
 function gainAxis(points) {
@@ -80,7 +82,7 @@ function frontLine(dots, front, box) {
 
 function costDot(view, dot, label, onFront) {
   const tip =
-    `${dot.text}: step time ×${dot.time.toFixed(2)}, gain ${signed(dot.gain, view.metric.decimals)}, ` +
+    `${dot.text}: step time ${multiple(dot.time)}, gain ${signed(dot.gain, view.metric.decimals)}, ` +
     `${count(dot.extra)} extra parameters`;
   return draw(
     "g",

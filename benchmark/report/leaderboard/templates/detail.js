@@ -82,6 +82,8 @@ function summaryOf(view, method, pair) {
         (board.printed || !cell.n ? "" : ` (${cell.n} of ${board.seeds.length} seeds)`),
     ],
   ];
+  const mark = markText(marksOf(view), method, pair.id);
+  if (mark) entries.push(["Of its pair", mark]);
   if (cell.state in WORDS && cell.reason) entries.push(["Why", cell.reason]);
   if (method !== STUDENT) entries.push(["Gain over student", over(STUDENT)]);
   if (method !== KD) entries.push(["Gain over KD", over(KD)]);
@@ -92,7 +94,7 @@ function summaryOf(view, method, pair) {
       cell.paper,
     ]);
   const cost = cellOf(board, method, pair.id).cost;
-  if (cost && isNumber(cost.relative)) entries.push(["Step time, plain student = 1", `×${cost.relative.toFixed(2)}`]);
+  if (cost && isNumber(cost.relative)) entries.push(["Step time, plain student = 1", multiple(cost.relative)]);
   if (cost && isNumber(cost.extra_parameters))
     entries.push(["Extra parameters", cost.extra_parameters.toLocaleString("en")]);
   return entries;

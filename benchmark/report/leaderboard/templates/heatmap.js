@@ -112,6 +112,7 @@ function heatCell(view, method, pair, marks, limit, change) {
     .join(" ");
   const strength = cell.gain === null ? 0 : Math.min(1, Math.abs(cell.gain) / limit);
   const key = `${method.id}/${pair.id}`;
+  const mark = markText(marks, method.id, pair.id);
   return make(
     "td",
     { class: cell.gain ? (cell.gain < 0 ? "worse" : "better") : "", "--strength": strength.toFixed(3) },
@@ -124,7 +125,7 @@ function heatCell(view, method, pair, marks, limit, change) {
         "data-key": `cell/${key}`,
         "data-cell": key,
         "data-tip": cell.reason,
-        "aria-label": `${method.title}, ${pair.label}: ${cell.text} ${cell.spread}${best ? ", best" : ""}`,
+        "aria-label": `${method.title}, ${pair.label}: ${cell.text} ${cell.spread}${mark && `, ${mark}`}`,
         click: () => change({ cell: key }),
       },
       make("span", { class: "main" }, cell.text),
@@ -158,7 +159,8 @@ function heatmapNote(view) {
     : severalSeeds(view)
       ? " Mean and standard deviation over seeds."
       : " One seed.";
-  return `${sentence(what)}.${spread} Press a cell for its seeds, curves and records.`;
+  const more = Object.keys(view.board.runs).length ? " Press a cell for its seeds, curves and records." : "";
+  return `${sentence(what)}.${spread}${more}`;
 }
 
 function legendOf(view, marks, limit) {
@@ -176,7 +178,7 @@ function legendOf(view, marks, limit) {
     ),
     make("span", {}, make("b", {}, "bold"), " best of its pair"),
     marks.tellsNear
-      ? make("span", {}, make("u", {}, "underlined"), " cannot be told from the best with these seeds")
+      ? make("span", {}, make("u", {}, "underlined"), ` ${NEAR_TEXT}`)
       : null,
     marks.tellsNothing ? make("span", {}, "with these seeds nothing can be told from the best") : null,
     view.beside

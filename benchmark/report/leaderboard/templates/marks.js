@@ -1,5 +1,7 @@
 /** Which cells of a column are marked: the best, and those that cannot be told from it. */
 
+const NEAR_TEXT = "cannot be told from the best with these seeds";
+
 function marksOf(view) {
   const marks = new Map();
   // Precomputed marks compare all methods of a column, whichever columns are shown.
@@ -22,6 +24,13 @@ function marksOf(view) {
     tellsNear: told && !view.board.printed,
     tellsNothing: Boolean(given) && !told && !view.board.printed,
   };
+}
+
+/** What a cell's mark says, for those who do not see it. */
+function markText(marks, method, pair) {
+  const { best, near } = marks.at(method, pair) ?? {};
+  if (best) return "best";
+  return near && marks.tellsNear ? NEAR_TEXT : "";
 }
 
 function severalSeeds(view) {

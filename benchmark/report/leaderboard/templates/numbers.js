@@ -45,9 +45,13 @@ function signed(value, decimals) {
   return Number(size) === 0 ? size : (value > 0 ? "+" : MINUS) + size;
 }
 
-function percent(share, sign = false) {
-  if (!isNumber(share)) return NOTHING;
-  return `${sign ? signed(100 * share, 0) : fixed(100 * share, 0)} %`;
+function percent(share) {
+  return isNumber(share) ? `${fixed(100 * share, 0)} %` : NOTHING;
+}
+
+/** "1.14×". */
+function multiple(factor) {
+  return isNumber(factor) ? `${factor.toFixed(2)}×` : NOTHING;
 }
 
 /** 304, 16.3k, 1.20M. */

@@ -3,11 +3,14 @@
 const DEFAULT_SORT = "average_rank";
 
 const GAIN_TIP = "Paired by seed, then averaged over the shared pairs";
+const UNTIMED =
+  `No step time where fewer than ${FEWEST_TIMED_PAIRS} of the shown pairs can be compared with the plain student on ` +
+  "the same machine: it would be noise.";
 
 /**
  * `value` sorts (else the row's part of that id), `text` shows, `ascending` orders at the first click, `reference`
  * is the method that the column compares with and so says nothing of. What is `ofOurs` the paper does not print, and is
- * left out where no method has it; `always` marks what the unranked have too.
+ * left out where nothing is known of costs; `always` marks what the unranked have too.
  */
 const COLUMNS = [
   { id: "position", title: "#", tip: "Place by average rank", ascending: true, text: (row) => row.position ?? NOTHING },
@@ -30,11 +33,11 @@ const COLUMNS = [
   },
   {
     id: "wins",
-    title: "vs KD",
+    title: "W/T/L vs KD",
     reference: KD,
-    tip: "Pairs won – tied – lost against KD, by means as displayed",
+    tip: "Pairs won / tied / lost against KD, by means as displayed",
     value: (row) => (isNumber(row.wins) ? row.wins - row.losses : null),
-    text: (row) => (isNumber(row.wins) ? `${row.wins} – ${row.ties} – ${row.losses}` : NOTHING),
+    text: (row) => (isNumber(row.wins) ? `${row.wins}/${row.ties}/${row.losses}` : NOTHING),
   },
   {
     id: "relative",
@@ -42,8 +45,8 @@ const COLUMNS = [
     ascending: true,
     ofOurs: true,
     always: true,
-    tip: "Extra time of a training step, by that of the plain student; geometric mean over pairs",
-    text: (row) => (isNumber(row.relative) ? percent(row.relative - 1, true) : NOTHING),
+    tip: "Time of a training step by that of the plain student on the same machine; geometric mean over pairs",
+    text: (row) => multiple(row.relative),
   },
   {
     id: "extra_parameters",
@@ -64,7 +67,7 @@ const COLUMNS = [
 ];
 
 function shownColumns(ranking) {
-  return COLUMNS.filter((column) => !column.ofOurs || ranking.sorted.some((row) => isNumber(row[column.id])));
+  return COLUMNS.filter((column) => !column.ofOurs || ranking.sorted.some((row) => isNumber(row.extra_parameters)));
 }
 
 /** Whether a row has something to say in a column. */
@@ -119,6 +122,9 @@ function renderRanking(view, ranking, change) {
   fill(
     "ranking-legend",
     scale.intervals ? make("span", {}, `Brackets and bars: ${drawn}. The line is 0.`) : null,
+    columns.some((column) => column.ofOurs) && ranking.sorted.some((row) => !isNumber(row.relative))
+      ? make("span", {}, UNTIMED)
+      : null,
     paper ? make("span", { class: "paper-value" }, "In italics: the paper’s numbers on the same pairs.") : null,
   );
 }
@@ -241,8 +247,22 @@ function rankingNote(view, ranking) {
     shared === view.pairs.length
       ? `${shared === 1 ? "the one shown pair" : `all ${shared} shown pairs`}`
       : `the ${shared} of ${view.pairs.length} shown pairs that all ranked methods share`;
-  const note = `${placed} methods ranked on ${pairs}.`;
+  const note = `${placed} ${placed === 1 ? "method" : "methods"} ranked on ${pairs}${seedsNote(view, ranking)}.`;
   return view.whole
     ? note
     : `${note} Computed anew for this filter; intervals and tests of differences are there for the whole board only.`;
+}
+
+/** On which seeds, if runs of ranked methods were left out. */
+function seedsNote(view, ranking) {
+  const placed = ranking.sorted.filter(isPlaced).map((row) => row.id);
+  const { counted, pairs } = onSharedSeeds(view, placed);
+  const used = pairs.map((pair) => counted[pair.id].filter(Boolean).length);
+  const had = pairs.map(
+    (pair) => view.board.seeds.filter((_, i) => placed.some((id) => bySeed(view, id, pair.id)[i] !== null)).length,
+  );
+  if (view.board.printed || used.every((count, index) => count === had[index])) return "";
+  const [least, most] = [Math.min(...used), Math.max(...used)];
+  const range = least === most ? least : `${least} to ${most}`;
+  return `, on the seeds that they share (${range} of ${Math.max(...had)})`;
 }

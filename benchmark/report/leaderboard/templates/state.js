@@ -84,13 +84,19 @@ function viewOf(payload, state) {
   };
 }
 
-/** Chips name methods; each word of the text may be part of a title or an id. */
+/** Chips name methods; the text lists ids and titles, * for any letters and ? for any one, as `--methods` does. */
 function isWanted(method, state) {
   if (state.method.length && !state.method.includes(method.id)) return false;
-  const words = state.text
-    .toLowerCase()
-    .split(/[\s,]+/)
-    .filter(Boolean);
-  const names = [method.title.toLowerCase(), method.id.toLowerCase()];
-  return !words.length || words.some((word) => names.some((name) => name.includes(word)));
+  const patterns = patternsOf(state.text);
+  return !patterns.length || patterns.some((pattern) => pattern.test(method.id) || pattern.test(method.title));
+}
+
+/** Items between commas, since a title may have spaces, and their words. */
+function patternsOf(text) {
+  const items = text.split(/,(?![^[]*\])/).map((item) => item.trim());
+  const words = new Set(items.flatMap((item) => [item, ...item.split(/\s+/)]).filter(Boolean));
+  return [...words].map((word) => {
+    const letters = word.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+    return new RegExp(`^${letters.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i");
+  });
 }

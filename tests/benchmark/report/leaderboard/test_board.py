@@ -1,12 +1,14 @@
 """One board of the leaderboard against the records that it is made of."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from benchmark import suite, tables
 from benchmark.report.leaderboard.board import Board
 from benchmark.report.leaderboard.payload import measured, printed
+from tests.benchmark.report.leaderboard.made_up import broken, done
 
 PAIRS = ["resnet56:resnet20", "vgg13:vgg8", "wrn-40-2:wrn-40-1"]
 
@@ -77,8 +79,27 @@ def test_every_number_leads_to_its_run_and_recipe(board):
 
 def test_cost_is_by_the_plain_student_of_the_least_disturbed_seed(board):
     assert measured(board)["cells"]["kd"]["vgg13:vgg8"]["cost"] == {"relative": 1.5, "extra_parameters": 7}
-    assert board.cost("kd") == {"relative": pytest.approx(1.5), "extra_parameters": 7}
     assert board.cost("dist") == {"relative": None, "extra_parameters": None}
+
+
+@pytest.fixture
+def timed(source_for):
+    """``timed(pairs)``: the board of so many pairs, on which KD's steps take half more than the student's."""
+
+    def build(pairs, processor="P"):
+        def record(cell, job):
+            made = done(job, 70.0, seconds=3.0 if cell.method == "kd" else 2.0)
+            made["provenance"]["processor"] = processor if cell.method == "kd" else "P"
+            return made
+
+        return Board(source_for(suite.load().select(["kd", "at"], suite.load().pairs[:pairs]), record))
+
+    return build
+
+
+def test_step_time_is_of_five_pairs_at_least(timed):
+    assert timed(5).cost("kd") == {"relative": pytest.approx(1.5), "extra_parameters": 7}
+    assert timed(4).cost("kd") == {"relative": None, "extra_parameters": 7}
 
 
 def test_cost_includes_first_stages(source, plan):
@@ -94,14 +115,9 @@ def test_cost_includes_first_stages(source, plan):
     assert measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before + 0.5)
 
 
-def test_times_of_different_machines_are_not_compared(source):
-    def moved(cell, _job, record):
-        if cell.method == "kd":
-            record["provenance"]["processor"] = "Q"
-        return record
-
-    board = Board(source(moved))
-    assert measured(board)["cells"]["kd"]["vgg13:vgg8"]["cost"] is None
+def test_times_of_different_machines_are_not_compared(timed):
+    board = timed(5, processor="Q")
+    assert {cell["cost"] for cell in measured(board)["cells"]["kd"].values()} == {None}
     assert board.cost("kd")["relative"] is None
     assert board.cost("at")["relative"] == pytest.approx(1.0)
 
@@ -112,6 +128,30 @@ def test_standing_is_that_of_the_metric(board):
     by_loss = board.standing("loss", "last").methods.set_index("method")["average_rank"]
     assert by_loss.dropna().tolist() == best_first.dropna().tolist()  # lower is better
     assert board.standing("top1", "last") is board.standing("top1", "last")
+
+
+def test_what_has_no_number_says_why(source):
+    def change(cell, job, record):
+        if cell.method == "kd":
+            return None
+        return broken(job, "failed", f"diverged in epoch {1 + job.seed % 2}") if cell.method == "at" else record
+
+    board = Board(source(change))
+    assert board.lack("at") == ("failed", "Its runs failed: diverged in epoch 1; diverged in epoch 2.")
+    assert board.lack("kd") == ("no numbers yet", "It has no numbers yet.")
+    lines = board.standing("top1", "last").methods.set_index("method")
+    assert list(lines.loc[["at", "kd"], "reason"]) == [board.lack("at")[1], board.lack("kd")[1]]
+    one = Board(replace(source(), table=suite.load().select(["fsp"], PAIRS[2:])))
+    assert one.lack("fsp") == ("n/a", "It applies to none of these pairs.")
+
+
+def test_methods_of_one_title_are_told_apart(source, table):
+    rows = tuple(replace(row, label="KD") if row.run == "at" else row for row in table.rows)
+    board = measured(Board(replace(source(), table=replace(table, rows=rows))))
+    titles = {method["id"]: method["title"] for method in board["methods"]}
+    assert (titles["kd"], titles["at"], titles["srrl"]) == ("KD (kd)", "KD (at)", "Ours")
+    apart = printed(replace(table, rows=rows))
+    assert {method["title"] for method in apart["methods"]} >= {"KD (kd)", "KD (at)"}
 
 
 def test_the_printed_numbers_need_no_run():

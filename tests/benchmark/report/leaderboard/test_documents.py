@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from benchmark import suite
 from benchmark.report.leaderboard.board import Board
 from benchmark.report.leaderboard.documents import NEAR, Leaderboard, Page
+from tests.benchmark.report.leaderboard.made_up import broken, done
 
 
 @pytest.fixture
@@ -86,6 +88,32 @@ def test_is_shown_in_eighty_columns(leaderboard):
     lines = console.file.getvalue().splitlines()
     assert any(re.match(r"\s*1\s+Ours\s+1.00\s+\+2.00", line) for line in lines)
     assert max(map(len, lines)) <= 80
+
+
+def test_the_terminal_keeps_options_in_titles(source_for):
+    table = suite.load().select(["kd", "kd[temperature=8]"], ["vgg13:vgg8"])
+    leaderboard = Leaderboard(Board(source_for(table, lambda _cell, job: done(job, 70.0))))
+    for width, shown in ((120, "KD[temperature=8]"), (80, "ature=8]")):
+        console = Console(file=io.StringIO(), width=width)
+        leaderboard.print(console)
+        assert shown in console.file.getvalue()
+
+
+def test_what_has_no_number_keeps_its_row(source):
+    def change(cell, job, record):
+        if cell.method == "kd":
+            return None
+        return broken(job, "failed", "diverged") if cell.method == "at" else record
+
+    leaderboard = Leaderboard(Board(source(change)))
+    text = leaderboard.forms()["leaderboard.md"]
+    assert re.search(r"^\| – \| AT \| failed \| – \|", text, re.MULTILINE)
+    assert re.search(r"^\| – \| KD \| no numbers yet \| – \|", text, re.MULTILINE)
+    assert "AT is not ranked. Its runs failed: diverged." in text
+    assert "There are no numbers yet of KD." in text
+    console = Console(file=io.StringIO(), width=100)
+    leaderboard.print(console)
+    assert re.search(r"–\s+AT\s+failed", console.file.getvalue())
 
 
 def test_the_page_holds_all_boards_and_the_printed_numbers(source, table, tmp_path):

@@ -1,11 +1,12 @@
 """What is said of the statistics."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import pandas as pd
 import pytest
 
-from benchmark.report.leaderboard.standing import Standing
+from benchmark.report.leaderboard.standing import NOTHING_YET, Standing
 
 TITLES = {"student": "Student", "kd": "KD", "at": "AT"}
 
@@ -33,7 +34,10 @@ def test_tells_on_what_it_rests(standing):
     text = " ".join(standing().sentences)
     assert "3 methods over 6 pairs; intervals are of 95 %, from bootstrap." in text
     assert "Friedman's test over these pairs gives p = " in text
-    assert "What 3 seeds can resolve on one pair of 3 methods: the typical standard deviation is 0.10" in text
+    assert "What 3 seeds can resolve on one pair of 3 methods: with the typical standard deviation, 0.10, a" in text
+    assert "A mark goes by a cell's own spread, too" in text
+    assert "the seeds that they share" not in text
+    assert "nothing is told" not in text
     assert "never falls below p = 0.10, so none is made on single pairs" in text
 
 
@@ -42,6 +46,35 @@ def test_a_partly_filled_suite_says_what_is_shared_and_who_is_not_ranked(standin
     assert "2 methods over 5 pairs of 6, those that all ranked methods share" in text
     assert "AT is not ranked. It has 2 of 6 pairs; a rank needs more than half." in text
     assert "Friedman" not in text
+
+
+def test_says_which_seeds_count_where_some_are_left_out(standing):
+    whole = standing()
+    few = [("at", 0), ("at", 1), ("at", 2)]
+    for seeds, told in (((0,), "1 of 3"), ((0, 2), "2 of 3")):
+        kept = (whole.scores["method"] != "at") | whole.scores["seed"].isin(seeds)
+        judged = replace(whole, scores=whole.scores[kept])
+        assert f"3 methods over 6 pairs, on the seeds that they share ({told}); intervals" in judged.sentences[0]
+        assert "Of 6 cells of 18 nothing is told: they have fewer than three seeds." in judged.sentences
+        kept |= ~whole.scores["pair"].isin([f"pair{pair}" for _, pair in few])
+        some = replace(whole, scores=whole.scores[kept])
+        assert f"on the seeds that they share ({told[0]} to 3 of 3); intervals" in some.sentences[0]
+
+
+def test_what_has_no_number_is_told_with_the_reason(standing):
+    lacking = {"srrl": "Its runs failed: diverged.", "sp": NOTHING_YET, "cc": NOTHING_YET, "kd": "not used"}
+    titles = {**TITLES, "srrl": "Ours", "sp": "SP", "cc": "CC"}
+    judged = standing(lacking=lacking, titles=titles)
+    assert judged.sentences[1] == "Ours is not ranked. Its runs failed: diverged."
+    assert judged.sentences[2] == "There are no numbers yet of CC, SP."
+    assert not any("not used" in sentence for sentence in judged.sentences)
+    lines = judged.payload()["methods"]
+    assert (lines["srrl"]["ranked"], lines["srrl"]["pairs"], lines["srrl"]["average_rank"]) == (False, 0, None)
+    assert lines["kd"] == standing().payload()["methods"]["kd"]
+    alone = standing(seeds=0, lacking=lacking, titles=titles).sentences
+    assert "There are no numbers to rank by yet." in alone
+    assert "Ours is not ranked. Its runs failed: diverged." in alone
+    assert not any("no numbers yet" in sentence for sentence in alone)
 
 
 def test_one_seed_tells_nothing_apart_on_a_pair(standing):

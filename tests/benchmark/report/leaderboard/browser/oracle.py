@@ -37,35 +37,46 @@ def ranking(
     everyone = [method["id"] for method in board["methods"]]
     has = {(m, p): values(board, m, p, selection, metric) for m in everyone for p in pairs}
     filled = [pair for pair in pairs if any(has[m, pair] for m in methods)]
-    counts = {m: sum(bool(has[m, pair]) for pair in filled) for m in methods}
-    ranked = [m for m in methods if 2 * counts[m] > len(filled)]
-    shared = [pair for pair in filled if ranked and all(has[m, pair] for m in ranked)]
-    compared = {
-        reference: [p for p in shared if all(has[m, p].keys() & has.get((reference, p), {}).keys() for m in ranked)]
+    counts = {m: sum(bool(has[m, pair]) for pair in filled) for m in everyone}
+    enough = {m for m in everyone if 2 * counts[m] > len(filled)}
+    ranked = [m for m in methods if m in enough]
+    judged = _on_common_seeds(has, ranked, filled)
+    shared = [pair for pair in filled if any(p == pair for _, p in judged)]
+    # With a reference that is not shown the seeds have to be its own, too.
+    against = {
+        reference: _on_common_seeds(has, {*ranked, reference}, filled) if ranked and reference in enough else {}
         for reference in ("student", "kd")
-        if 2 * sum(bool(has.get((reference, p))) for p in filled) > len(filled)
     }
-    compared = {"student": [], "kd": []} | compared
     rows = {}
     for method in methods:
-        row: dict[str, Any] = {"ranked": method in ranked, "pairs": counts[method]}
-        if method in ranked and shared:
-            means = {(m, p): round(sign * fmean(has[m, p].values()), 9) for m in ranked for p in shared}
+        row: dict[str, Any] = {"ranked": method in ranked and bool(shared), "pairs": counts[method]}
+        if row["ranked"]:
+            means = {key: round(sign * fmean(found.values()), 9) for key, found in judged.items()}
             row["average_rank"] = fmean(
                 1
                 + sum(means[m, p] > means[method, p] for m in ranked)
                 + (sum(means[m, p] == means[method, p] for m in ranked) - 1) / 2
                 for p in shared
             )
-            for reference in ("student", "kd"):
-                gains = [gain(has[method, p], has[reference, p], sign) for p in compared[reference]]
+            for reference, cells in against.items():
+                gains = [gain(cells[method, p], cells[reference, p], sign) for p in shared if (method, p) in cells]
                 row[f"gain_{reference}"] = fmean(gains) if gains else None
-            row |= _closed(board, has, method, compared["student"], sign, selection, metric)
-            row |= _wins(has, method, shared, sign, kind["decimals"])
+            row |= _closed(board, against["student"], method, shared, sign, selection, metric)
+            row |= _wins(against["kd"], method, shared, sign, kind["decimals"])
         rows[method] = row
     # As displayed, and signed so that the greatest is the best.
     means = {key: round(sign * fmean(found.values()), kind["decimals"]) for key, found in has.items() if found}
     return {"shared_pairs": shared, "methods": rows, "means": means}
+
+
+def _on_common_seeds(has, methods, pairs):
+    """The cells of the pairs on which all methods have a seed in common, with such seeds alone."""
+    cells = {}
+    for pair in pairs:
+        common = set.intersection(*(set(has[method, pair]) for method in methods)) if methods else set()
+        if common:
+            cells |= {(method, pair): {seed: has[method, pair][seed] for seed in common} for method in methods}
+    return cells
 
 
 def _closed(board, has, method, shared, sign, selection, metric):
@@ -74,16 +85,15 @@ def _closed(board, has, method, shared, sign, selection, metric):
     for pair in shared:
         teacher = known[pair]["paper"] if board["printed"] else known[pair]["teacher"].get(selection, {}).get(metric)
         student = has.get(("student", pair))
-        won = gain(has[method, pair], student or {}, sign)
-        if teacher is not None and won is not None:
+        if teacher is not None and student:
             gap = sign * (teacher - fmean(student.values()))
             if gap > 0:
-                gains, gaps = gains + won, gaps + gap
+                gains, gaps = gains + gain(has[method, pair], student, sign), gaps + gap
     return {"gap_closed": gains / gaps if gaps else None}
 
 
 def _wins(has, method, shared, sign, decimals):
-    signs = []
+    signs: list[int] = []
     for pair in shared:
         if has.get(("kd", pair)):
             ours, theirs = (round(fmean(has[m, pair].values()), decimals) for m in (method, "kd"))
@@ -93,7 +103,7 @@ def _wins(has, method, shared, sign, decimals):
 
 def number(text: str) -> float | None:
     """What the page shows, None for nothing."""
-    shown = text.replace("−", "-").replace("%", "").replace("▲", "").strip()
+    shown = text.replace("−", "-").replace("%", "").replace("×", "").strip()
     return None if shown == "–" else float(shown)
 
 
@@ -117,4 +127,4 @@ def check_rows(page: Any, board: Board, found: dict[str, Any], metric: str = "to
         if row["method"] != "student":
             assert number(row["gap_closed"]) == pytest.approx(100 * want["gap_closed"], abs=0.51)
         if row["method"] != "kd":
-            assert row["wins"] == f"{want['wins']} – {want['ties']} – {want['losses']}"
+            assert row["wins"] == f"{want['wins']}/{want['ties']}/{want['losses']}"

@@ -1,7 +1,9 @@
 """The page's numbers, and how they follow switches and filters."""
 
+import pandas as pd
 import pytest
 
+from benchmark.report.leaderboard.standing import Standing
 from tests.benchmark.report.leaderboard.browser.oracle import SAME, check_rows, number, ranking, values
 
 
@@ -51,7 +53,7 @@ def test_a_filter_ranks_anew_by_the_same_rules(show, data):
     assert "filter" in page.text("#ranking-note")
     assert page.count("#ranking-table .range") == 0
     assert not page.find("#diagram").is_displayed()
-    page.find("#text").send_keys("srrl, ours crd")
+    page.find("#text").send_keys("srrl, ours c?d")
     page.chip("method", "crd")
     assert [row["method"] for row in page.rows()] == ["crd"]
     page.chip("method", "srrl")
@@ -88,6 +90,92 @@ def test_the_rules_hold_where_they_are_close(show, data, metric, methods, pairs)
     page.wait(lambda: page.count("#heatmap .pair") == len(pairs))
     shown = methods or [method["id"] for method in board["methods"]]
     check_rows(page, board, ranking(board, shown, pairs, "last", metric), metric)
+
+
+@pytest.mark.parametrize("metric", ["top1", "loss"])
+def test_only_the_seeds_that_all_ranked_methods_have_count(show, data, metric):
+    board = data["boards"][0]
+    for cell in board["cells"]["srrl"].values():
+        cell["values"]["last"] = {key: [found[0], None, None] for key, found in cell["values"]["last"].items()}
+    everyone, pairs = ([one["id"] for one in board[axis]] for axis in ("methods", "pairs"))
+    rows = [
+        (method, pair, seed, value)
+        for method in everyone
+        for pair in pairs
+        for seed, value in values(board, method, pair, metric=metric).items()
+    ]
+    scores = pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
+    teachers = {pair["id"]: pair["teacher"]["last"][metric] for pair in board["pairs"]}
+    kind = next(one for one in board["metrics"] if one["id"] == metric)
+    standing = Standing(scores, kind["higher"], teachers, kind["decimals"], {})
+    board["statistics"] = {}  # so that the page has to find them itself
+    page = show(data, f"metric={metric}")
+    check_rows(page, board, standing.payload(), metric)
+    check_rows(page, board, ranking(board, everyone, pairs, metric=metric), metric)
+    assert ", on the seeds that they share (1 of 3)." in page.text("#ranking-note")
+    assert ", on the seeds that they share (1 of 3)" in standing.sentences[0]
+    # KD lacks the one seed of a pair: it is not shown, but then that pair says nothing of it.
+    cell = board["cells"]["kd"]["vgg13:vgg8"]["values"]["last"]
+    cell |= {key: [None, *found[1:]] for key, found in cell.items()}
+    page = show(data, f"metric={metric}&method=srrl&method=at")
+    found = ranking(board, ["srrl", "at"], pairs, metric=metric)
+    check_rows(page, board, found, metric)
+    assert len(found["shared_pairs"]) == 7
+    assert sum(found["methods"]["srrl"][name] for name in ("wins", "ties", "losses")) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at", {"at"}),
+        ("AT, ours", {"at", "srrl"}),
+        ("DIST[temperature=1] kd", {"dist[temperature=1]", "kd"}),
+        ("s*,?t", {"student", "srrl", "at"}),
+        ("a", set()),
+        (" ", {"student", "kd", "at", "fsp", "crd", "srrl", "dist[temperature=1]"}),
+    ],
+)
+def test_text_filters_by_names_and_titles_as_the_command_does(show, data, text, shown):
+    page = show(data)
+    page.open_filters()
+    page.find("#text").send_keys(text)
+    assert {row["method"] for row in page.rows()} == shown
+    lit = page.find("[data-key='chip/method']").get_attribute("aria-pressed")
+    assert lit == ("false" if text.strip() else "true")
+
+
+def test_a_title_with_spaces_is_one(show, data):
+    data["boards"][0]["methods"][5]["title"] = "My own"
+    page = show(data, "text=my+own,kd")
+    assert {row["method"] for row in page.rows()} == {"kd", "srrl"}
+
+
+def test_step_times_are_of_five_pairs_at_least(show, data):
+    page = show(data)
+    assert next(row["relative"] for row in page.rows() if row["method"] == "kd") == "1.10×"
+    assert "No step time" in page.text("#ranking-legend")  # FSP has two pairs
+    page = show(
+        data, "&".join(["method=kd", "method=at", *(f"pair={pair['id']}" for pair in data["boards"][0]["pairs"])])
+    )
+    assert "No step time" not in page.text("#ranking-legend")
+    page = show(data, "pair=same+architectures")
+    assert {row["relative"] for row in page.rows()} == {"–"}
+    assert "fewer than 5 of the shown pairs" in page.text("#ranking-legend")
+    assert not page.find("#costs").is_displayed()
+
+
+def test_what_has_no_number_says_why(show, data):
+    page = show(data, "method=kd&method=crd&method=fsp&pair=wrn-40-2:wrn-40-1")
+    reasons = {row["method"]: row.get("reason") for row in page.rows()}
+    assert reasons == {
+        "kd": None,
+        "crd": "Not ranked. Its runs failed: the loss was not finite in epoch 2.",
+        "fsp": "Not ranked. It applies to none of these pairs.",
+    }
+    page = show(data, "pair=resnet32x4:shufflenetv2")
+    assert next(row for row in page.rows() if row["method"].startswith("dist"))["reason"] == (
+        "Not ranked. It has no numbers yet."
+    )
 
 
 def test_filters_are_closed_unless_the_link_has_some(show, data):

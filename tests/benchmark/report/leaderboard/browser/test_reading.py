@@ -38,6 +38,18 @@ def test_a_cell_opens_its_curves_and_its_records(show, data):
     assert page.hash() == ""
 
 
+def test_a_mark_is_told_in_words_too(show, data):
+    page = show(data)
+    given = data["boards"][0]["statistics"]["last"]["top1"]["cells"]
+    near = next(f"{m}/{p}" for m, row in given.items() for p, one in row.items() if one["near"] and not one["best"])
+    best = next(f"{m}/{p}" for m, row in given.items() for p, one in row.items() if one["best"])
+    for name, mark in ((near, "cannot be told from the best with these seeds"), (best, "best")):
+        assert page.find(f"[data-cell='{name}']").get_attribute("aria-label").endswith(f", {mark}")
+        page.click(f"[data-cell='{name}']")
+        assert mark in page.texts("#detail .facts dd")
+        page.leave()
+
+
 def test_keys_reach_everything(show, data):
     page = show(data)
     first = page.find("#heatmap button[tabindex='0']")
@@ -80,7 +92,8 @@ def _saved(page, name, folder):
     page.click(f"#download-{name}")
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        if found := [path for path in folder.iterdir() if path.suffix != ".crdownload"]:
+        # The browser makes the file before it fills it.
+        if found := [path for path in folder.iterdir() if path.suffix != ".crdownload" and path.stat().st_size]:
             return found[0].name, found[0].read_text(encoding="utf-8")
         time.sleep(0.02)
     raise AssertionError(f"{name} was not saved")
@@ -181,4 +194,5 @@ def test_a_board_that_nothing_was_trained_for_says_so(show, data):
     board |= {"cells": {}, "statistics": {}, "runs": {}}
     page = show(data)
     assert "Nothing to rank" in page.text("#ranking-note")
+    assert "Press a cell" not in page.text("#heatmap-note")
     assert set(page.texts("#heatmap tbody tr[data-method] button")) == {"–"}

@@ -94,35 +94,57 @@ def test_no_pair_shared_no_rank(runs):
     ranking = across(runs(holes), higher=True, teachers={})
     assert ranking.shared == ()
     assert not ranking.methods["ranked"].any()
-    assert ranking.methods["reason"].str.startswith("No pair has runs of all").all()
+    assert ranking.methods["reason"].str.startswith("No pair has numbers of all").all()
     apart = across(runs({"kd": {"a": [1.0]}, "at": {"b": [1.0]}}), higher=True, teachers={})
     assert list(apart.methods["reason"]) == ["It has 1 of 2 pairs; a rank needs more than half."] * 2
 
 
-def test_gains_are_over_pairs_on_which_all_have_a_seed_in_common(suite_like):
-    scores = suite_like()
-    apart = (scores["method"] == "method3") & (scores["pair"] == "pair2")
-    scores = scores[~apart | (scores["seed"] == 0)]
-    scores = scores[~((scores["method"] == "kd") & (scores["pair"] == "pair2") & (scores["seed"] == 0))]
+def test_all_are_judged_by_the_seeds_that_all_ranked_methods_have(suite_like):
+    full = suite_like()
+    scores = full[(full["method"] != "method3") | (full["seed"] == 0)]
     ranking = across(scores, higher=True, teachers=TEACHERS)
-    cells = by_pair(scores, higher=True, teachers=TEACHERS)
-    assert "pair2" in ranking.shared
-    assert "pair2" not in ranking.gains_kd.index
-    assert (ranking.methods["gain_kd_n"] == 6).all()
-    assert (ranking.methods["gain_student_n"] == 7).all()
-    own = cells[(cells["method"] == "method4") & (cells["pair"] != "pair2")]
-    assert row(ranking, "method4")["gain_kd"] == pytest.approx(own["gain_kd"].mean())
+    only = across(full[full["seed"] == 0], higher=True, teachers=TEACHERS)
+    pd.testing.assert_frame_equal(ranking.methods, only.methods)
+    assert (ranking.seeds, ranking.had) == ((1,) * 7, (3,) * 7)
+    whole = across(full, higher=True, teachers=TEACHERS)
+    assert (whole.seeds, whole.had) == ((3,) * 7, (3,) * 7)
+    assert row(whole, "kd")["gain_student"] != row(only, "kd")["gain_student"]
 
 
-def test_a_method_without_any_common_seed_has_no_gain_and_the_others_have(suite_like):
+def test_who_is_better_on_every_shared_seed_wins(runs):
+    # By the means of all their seeds KD would be better.
+    scores = runs({"student": {"a": [60.0, 75.0]}, "kd": {"a": [70.0, 80.0]}, "mine": {"a": [71.0, None]}})
+    ranking = across(scores, higher=True, teachers={"a": 82.0})
+    found = row(ranking, "mine")
+    assert list(found[["average_rank", "wins", "ties", "losses"]]) == [1, 1, 0, 0]
+    assert (found["gain_kd"], found["gain_student"], found["gap_closed"]) == (1.0, 11.0, 0.5)
+
+
+def test_the_seeds_of_the_unranked_do_not_count(suite_like):
+    full = suite_like()
+    few = full["pair"].isin(PAIRS[:3]) & (full["seed"] == 0)
+    ranking = across(full[(full["method"] != "method4") | few], higher=True, teachers=TEACHERS)
+    assert (ranking.seeds, ranking.had) == ((3,) * 7, (3,) * 7)
+
+
+def test_a_pair_without_a_common_seed_is_not_shared(suite_like):
+    scores = suite_like()
+    apart = scores["pair"] == "pair2"
+    scores = scores[~apart | (scores["method"] != "method3") | (scores["seed"] == 0)]
+    scores = scores[~((scores["pair"] == "pair2") & (scores["method"] == "kd") & (scores["seed"] == 0))]
+    ranking = across(scores, higher=True, teachers=TEACHERS)
+    assert ranking.shared == tuple(pair for pair in PAIRS if pair != "pair2")
+    assert list(ranking.gains_kd.index) == list(ranking.shared)
+    assert (ranking.methods[["gain_kd_n", "gain_student_n"]] == 6).all(axis=None)
+    assert (ranking.methods["pairs"] == 7).all()
+
+
+def test_no_common_seed_no_rank(suite_like):
     scores = suite_like()
     scores["seed"] += 10 * (scores["method"] == "method3")
     ranking = across(scores, higher=True, teachers=TEACHERS)
-    assert row(ranking, "method3")["gain_kd_n"] == 0
-    assert np.isnan(row(ranking, "method3")["gain_kd_low"])
-    assert row(ranking, "method3")["average_rank"] > 0
-    assert row(ranking, "method4")["gain_kd_n"] == 7
-    assert row(ranking, "method4")["gain_kd_low"] > 0
+    assert not ranking.methods["ranked"].any()
+    assert ranking.methods["reason"].str.endswith("with a seed in common.").all()
 
 
 def test_gap_closed_is_over_pairs_where_the_teacher_leads(runs):
