@@ -180,20 +180,27 @@ class Request:
 
     def everything(self) -> list[tuple[Table, Plan, Sequence[int]]]:
         """Whole tables, each over the wanted seeds and those of the default that there are records of for it."""
-        asked = self.options.seeds
-        most = self.plan(self.whole_tables, sorted({*asked, *DEFAULT_SEEDS}))
-        seeds = {table: sorted({*asked, *_found(table, most)}) for table in self.whole_tables}
-        alike: dict[tuple[int, ...], list[Table]] = {}
-        for table, own in seeds.items():
-            alike.setdefault(tuple(own), []).append(table)
-        plans = {own: self.plan(same, own) for own, same in alike.items()}
-        return [(table, plans[tuple(own)], own) for table, own in seeds.items()]
+        return self._over_their_seeds(self.whole_tables, self.options.seeds)
 
     def found(self, table: Table) -> tuple[Plan, Sequence[int]]:
         """A table over those seeds of the default that there are records of; over all of them where there are none."""
-        most = self.plan([table], DEFAULT_SEEDS)
-        seeds = sorted(_found(table, most)) or DEFAULT_SEEDS
-        return (most if len(seeds) == len(DEFAULT_SEEDS) else self.plan([table], seeds)), seeds
+        [(_, plan, seeds)] = self._over_their_seeds([table], ())
+        return plan, seeds
+
+    def _over_their_seeds(
+        self, wanted: Sequence[Table], asked: Sequence[int]
+    ) -> list[tuple[Table, Plan, Sequence[int]]]:
+        """Tables, each over some seeds and those of the default that there are records of for it."""
+        every = tuple(sorted({*asked, *DEFAULT_SEEDS}))
+        most = self.plan(wanted, every)
+        seeds = {table: tuple(sorted({*asked, *_found(table, most)})) or every for table in wanted}
+        if {*seeds.values()} <= {every}:
+            return [(table, most, every) for table in wanted]
+        alike: dict[tuple[int, ...], list[Table]] = {}
+        for table, own in seeds.items():
+            alike.setdefault(own, []).append(table)
+        plans = {own: self.plan(same, own) for own, same in alike.items()}
+        return [(table, plans[own], own) for table, own in seeds.items()]
 
     def at_every_profile(self) -> list[Request]:
         """The same at every scale: those first that train on the paper's own data."""

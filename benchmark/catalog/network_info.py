@@ -147,7 +147,7 @@ def _described(path: Path) -> str:
     except subprocess.TimeoutExpired:
         raise UserError(f"{path}: its networks could not be measured within {_PATIENCE:.0f} s") from None
     if done.returncode:
-        raise UserError(f"{_blamed(path, done.stderr)}")
+        raise UserError(_blamed(path, done.stderr))
     return done.stdout
 
 

@@ -175,9 +175,8 @@ def _held(path: Path, tree: ast.Module) -> str:
     held = [kind for kind, there in kinds.items() if there]
     if not held:
         raise UserError(
-            f"--plugin {path}: it holds no method (a class of Method), no networks (@register, imported from "
-            "models, on a function) "
-            "and no data sets (SOURCES)"
+            f"--plugin {path}: it holds no method (a class of Method), no networks (@register, imported from models, "
+            "on a function) and no data sets (SOURCES)"
         )
     if len(held) > 1:
         raise UserError(f"--plugin {path}: it holds {' and '.join(held)}: put each into a file of its own")

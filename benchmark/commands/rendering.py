@@ -32,7 +32,7 @@ def check(request: Request, say: Say) -> int:
 def compare(documents: Sequence[tuple[Path, Document]], say: Say) -> int:
     """Say which files do not follow from the records, if any."""
     stale = [line for folder, document in documents for line in document.stale(folder)]
-    names = ", ".join(name for _, document in documents for name in document.forms())
+    names = ", ".join(name for _, document in documents for name in document.texts)
     for line in stale or [f"what the records say: {names}"]:
         say(line)
     return FAILURE if stale else DONE

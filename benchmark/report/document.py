@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,6 +25,11 @@ class Document(ABC):
     def forms(self) -> Mapping[str, str]:
         """Its texts by the names of their files; equal records make equal texts."""
 
+    @cached_property
+    def texts(self) -> Mapping[str, str]:
+        """What `forms` gives, made once."""
+        return self.forms()
+
     def place(self, results: Path) -> Path:
         """The folder of its files, by the folder of the profile's results."""
         return results / self.folder
@@ -37,10 +43,9 @@ class Document(ABC):
         Raises:
             UserError: the folder cannot be written.
         """
-        forms = {folder / name: text for name, text in self.forms().items()}
-        for path, text in forms.items():
-            write_atomically(path, text.encode())
-        return list(forms)
+        for name, text in self.texts.items():
+            write_atomically(folder / name, text.encode())
+        return [folder / name for name in self.texts]
 
     @abstractmethod
     def print(self, console: Console) -> None:
@@ -48,7 +53,7 @@ class Document(ABC):
 
     def stale(self, folder: Path) -> list[str]:
         """A line about every text in a folder that is missing or not what the records say, and how to refresh it."""
-        faults = ((folder / name, _fault(folder / name, text)) for name, text in self.forms().items())
+        faults = ((folder / name, _fault(folder / name, text)) for name, text in self.texts.items())
         return [f"{path}: {fault}; {REFRESH}" for path, fault in faults if fault]
 
 

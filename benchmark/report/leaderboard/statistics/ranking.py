@@ -81,13 +81,11 @@ def across(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float],
         columns |= _contests(judged, end, baseline, decimals)
     columns["gap_closed"] = _gap_closed(judged, teachers)
     frame = pd.DataFrame(columns, index=pd.Index(judged.methods, name="method")).reindex(runs.methods)
-    frame.insert(0, "pairs", runs.present.sum(axis=1))
-    frame.insert(1, "ranked", ranked)
-    frame.insert(2, "reason", reasons)
+    head = pd.DataFrame({"pairs": runs.present.sum(axis=1), "ranked": ranked, "reason": reasons}, index=frame.index)
     seeds, most = (tuple(map(int, runs.there.any(axis=0).sum(axis=1))) for runs in (judged, had))
     pairs, methods = list(judged.pairs), list(judged.methods)
     return Ranking(
-        frame.astype(dict.fromkeys(_COUNTS, "Int64")).reset_index(names="method"),
+        head.join(frame).astype(dict.fromkeys(_COUNTS, "Int64")).reset_index(names="method"),
         judged.pairs,
         seeds,
         most,
