@@ -109,7 +109,7 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             },
             "figure": {"metavar": "N", "help": "a figure's number, or all"},
             "leaderboard": {**_SWITCH, "help": "methods over the pairs of tables/leaderboard.yaml, as a page"},
-            "profile": {"metavar": "NAME", "help": "paper, quick, digits (default: paper with CUDA, else digits)"},
+            "profile": {"metavar": "NAME", "help": "paper, quick, short, digits (default: paper with CUDA, else digits)"},
             "methods": {"metavar": "LIST", "help": "trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'"},
             "pairs": {"metavar": "LIST", "help": "TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'"},
             "seeds": {
@@ -158,7 +158,7 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         },
         "other": {
             "retry-failed": {**_SWITCH, "help": "train failed runs again"},
-            "force": {**_SWITCH, "help": "profiles paper and quick on a CPU, however long it takes"},
+            "force": {**_SWITCH, "help": "profiles of the paper's data on a CPU, however long it takes"},
             "launch": {**_SWITCH, "help": "a GPU's steps one by one, not recorded as CUDA graphs"},
             "debug": {**_SWITCH, "help": "show the traceback of an error"},
         },

@@ -57,7 +57,7 @@ class Profile:
     """The scale at which recipes are run.
 
     Attributes:
-        name: ``paper``, ``quick`` or ``digits``.
+        name: ``paper``, ``quick``, ``short`` or ``digits``.
         title: one line for people.
         note: printed under its tables.
         stand_in: whether other data and smaller networks than the paper's are used, so that nobody's weights fit.

@@ -220,7 +220,7 @@ class TestTrials:
     def test_are_tested_on_held_out_training_images(self, book, job):
         method = parse_method("srrl[tuned]")
         teacher = Teacher("C100", "wrn-40-4")
-        for profile, held in (("paper", 5000), ("quick", 5000), ("digits", 120)):
+        for profile, held in (("paper", 5000), ("quick", 5000), ("short", 5000), ("digits", 120)):
             trials = book(profile).trials("C100", "wrn-16-2", method, teacher)
             runs = [job(name, profile=profile) for name in ("srrl", "srrl[sr=5]", "srrl[fm=10]")]
             assert [trial.recipe.holdout for trial in trials] == [held] * 3

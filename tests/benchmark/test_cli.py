@@ -296,7 +296,7 @@ def test_tables_that_cannot_be_written(command, fill, tmp_path):
     assert shown.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("profile", "unit"), [("paper", "days"), ("quick", "days")])
+@pytest.mark.parametrize(("profile", "unit"), [("paper", "days"), ("quick", "days"), ("short", "days")])
 def test_patient_profiles_on_a_cpu_ask_for_force(profile, unit, folders, capsys, tmp_path):
     status = cli.main(["--table", "6", "--profile", profile, "--device", "cpu", *folders])
     error = capsys.readouterr().err
@@ -323,7 +323,7 @@ def test_a_small_piece_of_paper_names_its_hours_or_minutes(folders, capsys):
         ("networks", {"wrn-16-2", "resnet34-imagenet"}),
         ("tables", {"1", "6", "12", "figure 2"}),
         ("recipes", {"C100", "CRD100", "PROBE-STL10"}),
-        ("profiles", {"digits", "quick", "paper"}),
+        ("profiles", {"digits", "short", "quick", "paper"}),
         ("presets", {"authors"}),
     ],
 )

@@ -25,9 +25,9 @@ def _forget():
     load_recipe.cache_clear()
 
 
-def test_there_are_nine_recipes_three_profiles_and_a_preset():
+def test_there_are_nine_recipes_four_profiles_and_a_preset():
     assert layers.names("recipe") == RECIPES
-    assert layers.names("profile") == ["digits", "paper", "quick"]
+    assert layers.names("profile") == ["digits", "paper", "quick", "short"]
     assert layers.names("preset") == ["authors"]
 
 
@@ -54,10 +54,11 @@ def test_a_recipe_is_values_then_overrides(name):
 
 def test_profiles_are_told_apart():
     profiles = {name: load_profile(name) for name in layers.names("profile")}
-    assert {name for name, profile in profiles.items() if profile.patient} == {"paper", "quick"}
+    assert {name for name, profile in profiles.items() if profile.patient} == {"paper", "quick", "short"}
     assert {name for name, profile in profiles.items() if profile.stand_in} == {"digits"}
     assert profiles["paper"].layers == (Layer({}, {}),)
     assert (profiles["digits"].device, profiles["digits"].threads) == ("cpu", 1)
+    assert (profiles["short"].device, profiles["short"].threads) == (None, 1)
     assert (profiles["paper"].device, profiles["paper"].threads, profiles["paper"].datasets) == (None, None, {})
     assert profiles["digits"].note
     assert all(profile.title for profile in profiles.values())
