@@ -109,7 +109,10 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             },
             "figure": {"metavar": "N", "help": "a figure's number, or all"},
             "leaderboard": {**_SWITCH, "help": "methods over the pairs of tables/leaderboard.yaml, as a page"},
-            "profile": {"metavar": "NAME", "help": "paper, quick, short, digits (default: paper with CUDA, else digits)"},
+            "profile": {
+                "metavar": "NAME",
+                "help": "paper, quick, short, digits (default: paper with CUDA, else digits)",
+            },
             "methods": {"metavar": "LIST", "help": "trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'"},
             "pairs": {"metavar": "LIST", "help": "TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'"},
             "seeds": {
@@ -148,7 +151,12 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "checkpoints": {"type": Path, "default": ROOT / ".cache", "metavar": "DIR", "help": "checkpoints, logs"},
             "to": {"type": Path, "metavar": "DIR", "help": "where --export writes (default: exports/...)"},
             "device": {"metavar": "NAME", "help": "cpu, cuda or cuda:N"},
-            "jobs": {"type": positive, "metavar": "N", "help": "processes at a time"},
+            "jobs": {
+                "type": positive,
+                "metavar": "N",
+                "help": "processes at a time (default: one a GPU; on a CPU as many as cores and memory hold)",
+            },
+            "threads": {"type": positive, "metavar": "N", "help": "threads of a process (default: 1)"},
             "checkpoint-seconds": {
                 "type": seconds,
                 "default": 30.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 from contextlib import suppress
@@ -91,25 +92,41 @@ _GLIBC_KEEPS = ((-4, 0), (-1, 2**31 - 1), (-2, 2**26))
 """M_MMAP_MAX: no block of its own from the system; M_TRIM_THRESHOLD: nothing goes back; M_TOP_PAD: 64 MiB at a time."""
 
 
+MEMORY = 3 * 2**29
+"""Bytes that a worker on a CPU takes, roughly: 1.5 GiB."""
+
+
+def in_memory() -> float:
+    """How many workers on a CPU the available memory holds; unlimited where the system does not tell it."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return math.inf
+    available = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return available[0] * 1024 // MEMORY if available else math.inf
+
+
 def workers(device: str | None, jobs: int | None, threads: int | None) -> tuple[list[str], int]:
     """One device name a worker, and the threads of each.
 
+    Threads of one operation wait for each other, which on a busy machine takes longer than the operation: a worker has
+    one thread unless more are asked for.
+
     Args:
         device: ``cpu``, ``cuda``, ``cuda:1`` or None for the best there is.
-        jobs: number of workers; None for one a GPU, or as many as the cores hold.
-        threads: of a worker on a CPU; None divides the cores.
+        jobs: number of workers; None for one a GPU, or as many as the cores and the memory hold.
+        threads: of a worker; None for one.
 
     Raises:
         UserError: the device is not here.
     """
-    device = device or ("cuda" if cuda_devices() else "cpu")
+    device, threads = device or ("cuda" if cuda_devices() else "cpu"), threads or 1
     if device == "cpu":
-        count = jobs or (cores() // threads if threads else 1)
-        return ["cpu"] * max(1, count), threads or max(1, cores() // max(1, count))
+        return ["cpu"] * (jobs or max(1, int(min(cores() // threads, in_memory())))), threads
     kind, _, index = device.partition(":")
     if kind != "cuda" or (index and not index.isdecimal()):
         raise UserError(f"--device {device}: use cpu, cuda, or cuda:N")
     if cuda_devices() <= int(index or 0):
         raise UserError(f"--device {device}: this machine shows {cuda_devices()} CUDA devices; use --device cpu")
     places = [device] if index else [f"cuda:{n}" for n in range(cuda_devices())]
-    return [places[n % len(places)] for n in range(jobs or len(places))], threads or 1
+    return [places[n % len(places)] for n in range(jobs or len(places))], threads

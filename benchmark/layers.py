@@ -63,7 +63,7 @@ class Profile:
         stand_in: whether other data and smaller networks than the paper's are used, so that nobody's weights fit.
         patient: whether it takes days on a CPU.
         device: where it trains unless told; None for the best there is.
-        threads: a process's threads on a CPU; None for all cores.
+        threads: of a process; None for one.
         datasets: data sets that replace the recipe's.
         layers: changes to recipes.
     """

@@ -84,7 +84,8 @@ class Request:
     def workers(self) -> tuple[list[str], int]:
         """One device name a process, and the threads of each."""
         profile = self.book.profile
-        return devices.workers(self.options.device or profile.device, self.options.jobs, profile.threads)
+        threads = self.options.threads or profile.threads
+        return devices.workers(self.options.device or profile.device, self.options.jobs, threads)
 
     @property
     def changes(self) -> tuple[str, ...]:

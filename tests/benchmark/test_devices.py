@@ -6,13 +6,19 @@ import pytest
 from benchmark import devices
 from benchmark.errors import UserError
 
+MEMINFO = """MemTotal:       99999999 kB
+MemFree:          100000 kB
+MemAvailable:   {} kB
+"""
+
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
-    """Eight cores and as many GPUs as asked for, none at first."""
+    """Eight cores, 64 GiB and as many GPUs as asked for, none at first."""
 
-    def have(gpus):
+    def have(gpus, kibibytes=2**26):
         monkeypatch.setattr(devices, "cuda_devices", lambda: gpus)
+        monkeypatch.setattr(devices.Path, "read_text", lambda *_, **__: MEMINFO.format(kibibytes))
 
     monkeypatch.setattr(devices, "cores", lambda: 8)
     have(0)
@@ -22,16 +28,39 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("jobs", "threads", "expected"),
     [
+        (None, None, (["cpu"] * 8, 1)),
         (None, 1, (["cpu"] * 8, 1)),
-        (None, None, (["cpu"], 8)),
+        (None, 3, (["cpu"] * 2, 3)),
         (None, 16, (["cpu"], 16)),
-        (3, None, (["cpu"] * 3, 2)),
+        (3, None, (["cpu"] * 3, 1)),
         (20, None, (["cpu"] * 20, 1)),
-        (2, 1, (["cpu"] * 2, 1)),
+        (2, 6, (["cpu"] * 2, 6)),
     ],
 )
-def test_cpu_workers_share_the_cores(jobs, threads, expected):
+def test_cpu_workers_have_one_thread_each_and_share_the_cores(jobs, threads, expected):
     assert devices.workers("cpu", jobs, threads) == devices.workers(None, jobs, threads) == expected
+
+
+@pytest.mark.parametrize(("gibibytes", "count"), [(0.5, 1), (1.6, 1), (6.5, 4), (64, 8)])
+def test_there_are_no_more_cpu_workers_than_memory_holds_unless_asked(gibibytes, count, machine):
+    machine(0, int(gibibytes * 2**20))
+    assert devices.workers("cpu", None, None) == (["cpu"] * count, 1)
+    assert devices.workers("cpu", 9, None) == (["cpu"] * 9, 1)
+
+
+def test_where_the_system_does_not_tell_its_memory_cores_alone_count(monkeypatch):
+    for text in (FileNotFoundError, "MemTotal: 5 kB"):
+        monkeypatch.setattr(devices.Path, "read_text", _reading(text))
+        assert devices.workers("cpu", None, None) == (["cpu"] * 8, 1)
+
+
+def _reading(text):
+    def read(*_, **__):
+        if not isinstance(text, str):
+            raise text
+        return text
+
+    return read
 
 
 @pytest.mark.parametrize(
