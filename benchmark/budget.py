@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import zip_longest
+from typing import NamedTuple
 
 from benchmark.costs import spoken
 from benchmark.jobs import Job
-from benchmark.packing import EFFORT, pack
+from benchmark.packing import pack
 from benchmark.plan import CACHED, Cohort, Plan, Price
-from benchmark.schedule import simulate
 from benchmark.store import NOT_APPLICABLE
+from benchmark.tables import Table
 
 _NAMED = 4  # columns that are told by name
 
@@ -29,8 +29,8 @@ class Choice:
         cohorts: what to do, split and in order.
         columns: what will be whole afterwards, as in "wrn-40-2:wrn-16-2 of Table 11".
         left: missing jobs that stay so.
-        seconds: when the last cohort will end; where nothing fits, after the time is over.
-        fits: false where not one job fits, and what is begun has to be stopped and resumed.
+        seconds: when the last cohort will end.
+        fits: whether any job fits; else what is begun has to be stopped and resumed.
         lines: all this for people.
     """
 
@@ -39,7 +39,7 @@ class Choice:
     left: tuple[Job, ...]
     seconds: float
     fits: bool
-    lines: tuple[str, ...]
+    lines: tuple[str, ...] = ()
 
 
 def choose(plan: Plan, slots: int, price: Price, seconds: float, *, reserve: float = 0.0) -> Choice:
@@ -56,49 +56,27 @@ def choose(plan: Plan, slots: int, price: Price, seconds: float, *, reserve: flo
         seconds: the time there is.
         reserve: so much of it is left free, for processes to start and for what estimates miss.
     """
-    price = _remembered(price)
     picker = _Picker(plan.cohorts, slots, price, seconds - reserve)
-    columns = [column for column in _columns(plan) if picker.lacking(column.jobs)]
-    ranked = list(_pick_columns(columns, picker))
-    for jobs in (seed for column in ranked for seed in column.seeds):
-        picker.take(jobs)
-    for job in (job for column in ranked for job in column.jobs):
-        picker.take([job])
-    taken = picker.taken or _first_steps(ranked, picker, slots)
+    columns = [[column for column in _columns(plan, table) if picker.lacking(column.jobs)] for table in plan.tables]
+    ranked = [column for of_table in columns for column in picker.take_columns(of_table)]
+    jobs = [job for column in ranked for job in column.jobs]
+    for some in (*(seed for column in ranked for seed in column.seeds), *([job] for job in jobs)):
+        picker.take(some)
+    taken, wanted = picker.taken, picker.lacking(jobs)
+    if not taken:  # for each process the most wanted of the jobs that can begin
+        taken = {*[job for job in wanted if not wanted.keys() & {*job.needs}][:slots]}
     there = taken | {job for job in plan.jobs if plan.states[job.id] in (CACHED, NOT_APPLICABLE)}
-    packed = pack(_part(plan.cohorts, taken), slots, price)
     left = tuple(job for cohort in plan.cohorts for job in cohort.runs if job not in taken)
-    choice = Choice(
-        cohorts=packed,
-        columns=tuple(column.name for column in ranked if column.decided and there.issuperset(column.jobs)),
-        left=left,
-        seconds=simulate(packed, slots).makespan,
-        fits=bool(picker.taken) or not taken,
-        lines=(),
-    )
-    later = simulate(pack(_part(plan.cohorts, {*left}), slots, price), slots).makespan
-    return replace(choice, lines=tuple(_lines(choice, plan, seconds, later)))
+    now, later = (pack(_part(plan.cohorts, some), slots, price) for some in (taken, {*left}))
+    whole = tuple(column.name for column in ranked if column.decided and there.issuperset(column.jobs))
+    choice = Choice(now.cohorts, whole, left, now.makespan, fits=bool(picker.taken) or not taken)
+    return replace(choice, lines=tuple(_lines(choice, plan, seconds, later.makespan)))
 
 
-def _remembered(price: Price) -> Price:
-    known = cache(price)
-    return lambda jobs: known(tuple(jobs))
-
-
-@dataclass(frozen=True)
-class _Column:
-    """All that a table says about a pair.
-
-    Attributes:
-        name: for people.
-        table: position of the table among those asked for.
-        cells: how many there are.
-        decided: whether it is known what all cells are made from.
-        seeds: the jobs of all its cells, those of the first seed first.
-    """
+class _Column(NamedTuple):
+    """All that a table says about a pair: so many cells, and their jobs, seed by seed, where all are decided."""
 
     name: str
-    table: int
     cells: int
     decided: bool
     seeds: tuple[tuple[Job, ...], ...]
@@ -108,45 +86,20 @@ class _Column:
         return tuple(job for jobs in self.seeds for job in jobs)
 
 
-def _columns(plan: Plan) -> Iterator[_Column]:
-    """The columns in the order asked for; trials belong to the pair whose cells they decide."""
+def _columns(plan: Plan, table: Table) -> Iterator[_Column]:
+    """A table's columns; trials belong to the pair whose cells they decide."""
     of_cells = {job for jobs in plan.cells.values() for job in jobs}
-    for position, table in enumerate(plan.tables):
-        for pair in table.pairs:
-            cells = [plan.cells[cell.name] for cell in table.cells() if f"{cell.teacher}:{cell.student}" == pair]
-            others = [(job,) for job in plan.jobs if job not in of_cells and job.pair == pair.replace(":", "--")]
-            decided = () not in cells
-            seeds = zip_longest(*cells, *([] if decided else others))
-            name = f"{pair} of {table.kind.capitalize()} {table.number}"
-            yield _Column(name, position, len(cells), decided, tuple(tuple(filter(None, jobs)) for jobs in seeds))
-
-
-def _pick_columns(columns: Sequence[_Column], picker: _Picker) -> Iterator[_Column]:
-    """Take the columns that fit as a whole; gives all, the most wanted first."""
-    left = list(columns)
-    while left:
-        table = [column for column in left if column.table == left[0].table]
-        column = min(table, key=lambda column: picker.added(column.jobs) / column.cells)
-        picker.take(column.jobs)
-        left.remove(column)
-        yield column
-
-
-def _first_steps(ranked: Sequence[_Column], picker: _Picker, slots: int) -> set[Job]:
-    """Where nothing fits: for each process the most wanted of the jobs that can begin."""
-    wanted = picker.closure(job for column in ranked for job in column.jobs)
-    return {*[job for job in wanted if not wanted.keys() & {*job.needs}][:slots]}
+    for pair in table.pairs:
+        cells = [plan.cells[cell.name] for cell in table.cells() if f"{cell.teacher}:{cell.student}" == pair]
+        others = [(job,) for job in plan.jobs if job not in of_cells and job.pair == pair.replace(":", "--")]
+        decided = () not in cells
+        seeds = zip_longest(*cells, *([] if decided else others))
+        name = f"{pair} of {table.kind.capitalize()} {table.number}"
+        yield _Column(name, len(cells), decided, tuple(tuple(filter(None, jobs)) for jobs in seeds))
 
 
 class _Picker:
-    """Takes what still fits.
-
-    Args:
-        cohorts: all that is missing.
-        slots: processes.
-        price: seconds of a cohort.
-        limit: the time there is, in seconds.
-    """
+    """Takes what fits into so many seconds of so many processes, beside what it has taken."""
 
     def __init__(self, cohorts: Sequence[Cohort], slots: int, price: Price, limit: float) -> None:
         self._cohorts = cohorts
@@ -158,47 +111,41 @@ class _Picker:
         self._too_much = math.inf
         self.taken: set[Job] = set()
 
-    def closure(self, jobs: Iterable[Job]) -> dict[Job, None]:
-        """The missing ones among some jobs and what they need, needs first."""
+    def lacking(self, jobs: Iterable[Job]) -> dict[Job, None]:
+        """The missing ones among some jobs and what they need that are not taken, needs first."""
         found: dict[Job, None] = {}
         for job in jobs:
-            if job in self._home and job not in found:
-                found |= self.closure(job.needs)
-                found[job] = None
+            if job in self._home and job not in found and job not in self.taken:
+                found |= {**self.lacking(job.needs), job: None}
         return found
 
-    def lacking(self, jobs: Iterable[Job]) -> list[Job]:
-        """The closure without what is taken."""
-        return [job for job in self.closure(jobs) if job not in self.taken]
+    def take_columns(self, columns: list[_Column]) -> Iterator[_Column]:
+        """Take the columns that fit as a whole; gives all, the most wanted first."""
+        while columns:
+            column = min(columns, key=lambda column: self._added(self.lacking(column.jobs)) / column.cells)
+            self.take(column.jobs)
+            columns.remove(column)
+            yield column
 
-    def added(self, jobs: Iterable[Job]) -> float:
-        """Further seconds of all processes together that some jobs take, with what they need."""
+    def take(self, jobs: Iterable[Job]) -> None:
+        """Take some jobs and what they need, if they fit."""
         lacking = self.lacking(jobs)
-        touched = list(dict.fromkeys(self._home[job] for job in lacking))
-        return self._total(_part(touched, self.taken.union(lacking))) - self._total(_part(touched, self.taken))
-
-    def take(self, jobs: Iterable[Job]) -> bool:
-        """Take some jobs and what they need, if they fit beside what is taken."""
-        lacking = self.lacking(jobs)
-        if not lacking:
-            return True
-        added = self.added(lacking)
-        if added >= self._too_much or self._spent + added > self._limit * self._slots:
-            return False
-        if not self._fit(_part(self._cohorts, self.taken.union(lacking))):
-            # What is taken only grows: nothing that adds as much will fit, and need not be tried.
+        added = self._added(lacking)
+        # What is taken only grows: what adds as much as something that did not fit need not be tried.
+        if not lacking or added >= self._too_much or self._spent + added > self._limit * self._slots:
+            return
+        more = _part(self._cohorts, self.taken.union(lacking))
+        if pack(more, self._slots, self._price, enough=self._limit).makespan > self._limit:
             self._too_much = added
-            return False
+            return
         self.taken.update(lacking)
         self._spent += added
-        return True
 
-    def _fit(self, cohorts: Sequence[Cohort]) -> bool:
-        packed = pack(cohorts, self._slots, self._price, enough=self._limit, effort=EFFORT // 8)
-        return simulate(packed, self._slots).makespan <= self._limit
-
-    def _total(self, cohorts: Iterable[Cohort]) -> float:
-        return sum(self._price(cohort.runs) for cohort in cohorts)
+    def _added(self, lacking: Iterable[Job]) -> float:
+        """Further seconds of all processes together."""
+        touched = dict.fromkeys(self._home[job] for job in lacking)
+        more, before = (_part(touched, some) for some in (self.taken.union(lacking), self.taken))
+        return sum(self._price(cohort.runs) for cohort in more) - sum(self._price(cohort.runs) for cohort in before)
 
 
 def _part(cohorts: Iterable[Cohort], jobs: Collection[Job]) -> list[Cohort]:
@@ -208,21 +155,14 @@ def _part(cohorts: Iterable[Cohort], jobs: Collection[Job]) -> list[Cohort]:
 
 
 def _lines(choice: Choice, plan: Plan, seconds: float, later: float) -> Iterator[str]:
-    """A choice in words.
-
-    Args:
-        choice: without its lines.
-        plan: chosen from.
-        seconds: the time there is.
-        later: what the rest will take.
-    """
+    """A choice for people, of so many seconds, and how many the rest will take."""
     chosen = replace(plan, cohorts=choice.cohorts).count_missing()
     if choice.fits:
-        yield f"time budget {spoken(seconds)}: {chosen or 'nothing to do'}, about {spoken(choice.seconds)}"
+        yield f"time budget {spoken(seconds)}: {chosen or 'nothing to do'}, {plan.about(choice.seconds)}"
     else:
         yield (
             f"time budget {spoken(seconds)}: too little for any job; {chosen} will be begun, stopped when the time is "
-            f"over, and resumed by the next command (about {spoken(choice.seconds)} in all)"
+            f"over, and resumed by the next command ({plan.about(choice.seconds)} in all)"
         )
     if choice.columns:
         named = ", ".join(choice.columns[:_NAMED])
@@ -230,4 +170,4 @@ def _lines(choice: Choice, plan: Plan, seconds: float, later: float) -> Iterator
         yield f"whole columns afterwards: {named}{more}"
     if choice.left:
         rest = replace(plan, cohorts=(Cohort(choice.left),)).count_missing()
-        yield f"left: {rest}, about {spoken(later)}; the same command goes on"
+        yield f"left: {rest}, {plan.about(later)}; the same command goes on"

@@ -1,86 +1,65 @@
-"""What work takes: so many steps of each sort, times the seconds of one, measured where possible and counted where not.
+"""What work takes on this machine: by its records where they tell, else by counted operations.
 
-A step's seconds come from the records of this machine, else from its calibration (`benchmark.calibration`), else from
-what is known of the same network or the same method, else from counted operations at the speed of the family's others.
+A step is one batch through a network: forward, backward, update. Its seconds are those of records of the same network
+and method, else those of the network times what the method costs elsewhere, else those of networks with about as many
+operations. Where no record tells, operations are divided by a rate, and the estimate is called rough.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import json
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from statistics import median
-from types import MappingProxyType
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from statistics import median_low
 from typing import Any, NamedTuple
 
-from benchmark import catalog
+from benchmark import catalog, devices
 from benchmark.data import describe
 from benchmark.jobs import Job, Run, Stage
-from benchmark.objectives import STUDENT, Term
-from benchmark.store import Record
+from benchmark.objectives import STUDENT
+from benchmark.store import DONE
 
 BACKWARD = 2.0
-"""Cost of a backward pass in forward passes."""
+"""Operations of a backward pass, in those of a forward pass."""
+COHORT_SECONDS, MEMBER_SECONDS, LAUNCH_SECONDS = 0.3, 0.15, 0.01
+"""The least that a cohort, each of its members and a step take: networks are built, weights kept, operations begun."""
+GPU_RATE = 5e12
+"""Multiply-accumulates a second of a data-centre GPU with the small networks of these tables: stated, not measured."""
+MOST_RECORDS = 2000
+"""Records that are read at most, which takes about 0.1 s."""
 
-LOOK, LOOK_IN_TRAIN_MODE, PROBE = "look", "look in train mode", "probe"
-COHORT_SECONDS, MEMBER_SECONDS = 0.3, 0.15
-"""To begin a cohort, and for each of its members: networks are built, first steps are slow, weights are kept."""
-
-_LIKE_A_LOOK = LOOK_IN_TRAIN_MODE, PROBE  # next to nothing is passed backward
-_ANALYSIS_SECONDS = 2.0  # a thousand images, roughly: clusters and t-SNE, the costliest
+_BF16, _EMULATED_BF16 = 2.5, 0.3  # times as fast as float32 on a CPU
+_ANALYSIS_SECONDS = 2.0  # a thousand images: clusters and t-SNE, the costliest
+_TRAINED = ("train", "stage", "probe")
+_NEIGHBOURS, _REACH = 5, math.log(30)
 
 
 class Step(NamedTuple):
-    """What the seconds of one batch depend on, besides the machine.
-
-    Attributes:
-        network: its name; empty where nothing but a method's own modules is trained.
-        in_size: side of its input in pixels.
-        width: factor of its channels.
-        batch_size: images.
-        precision: of the forward pass.
-        work: ``student`` for a training step with cross-entropy alone, a method's or first stage's name for one with
-            its loss, ``look`` for a forward pass in evaluation mode, ``look in train mode`` or ``probe``.
-    """
+    """What a step's seconds depend on, besides machine and method: the network, and values of a recipe."""
 
     network: str
     in_size: int
     width: float
     batch_size: int
     precision: str
-    work: str
 
     @property
-    def plain(self) -> Step:
-        """The training step of the same network with cross-entropy alone."""
-        return self._replace(work=STUDENT)
+    def operations(self) -> float:
+        """Multiply-accumulates of a forward and a backward pass."""
+        return (1 + BACKWARD) * self.batch_size * macs(self.network, self.in_size, self.width)
 
-    @property
-    def anywhere(self) -> Step:
-        """The same work on such batches, whatever the network."""
-        return self._replace(network="", in_size=0, width=0.0)
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast a machine is, roughly, and how its records can be told.
-
-    Attributes:
-        macs: multiply-accumulates a second of one process.
-        launch: seconds of a training step however small the network is.
-        machine: what stands in the provenance of all records of this machine.
-    """
-
-    macs: float
-    launch: float
-    machine: Mapping[str, Any] = field(default_factory=dict)
+    def distance(self, other: Step) -> float:
+        """How unlike another step is: by operations, for different precisions cannot be compared."""
+        same = self.precision == other.precision
+        return abs(math.log(self.operations / other.operations)) if same else math.inf
 
 
-SPEEDS: Mapping[str, Speed] = MappingProxyType(
-    {"cpu": Speed(macs=2e11, launch=0.020), "cuda": Speed(macs=5e12, launch=0.006)}
-)
-"""Before anything is measured: two recent CPU cores in bf16, one data-centre GPU in bf16."""
+Known = Mapping[Step, Mapping[str, Sequence[float]]]
+"""What records tell: seconds of a step by its method, a value a record, without the teacher's forward pass."""
 
 
 def macs(network: str, in_size: int, width: float) -> float:
@@ -89,204 +68,167 @@ def macs(network: str, in_size: int, width: float) -> float:
     return info.macs * (in_size / info.in_size) ** 2 * width**2
 
 
-class Prices:
-    """The seconds of steps and of cohorts on one machine.
+def measured_rate(threads: int, precision: str) -> float:
+    """Multiply-accumulates a second of a CPU process, by the best of some float32 products: takes about 0.1 s."""
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    matrix, seconds = np.ones((512, 512), dtype=np.float32), []
+    with threadpool_limits(threads):
+        for _ in range(20):
+            start = time.perf_counter()
+            matrix @ matrix
+            seconds.append(time.perf_counter() - start)
+    bf16 = _EMULATED_BF16 if devices.slow_in_bf16() else _BF16
+    return len(matrix) ** 3 / min(seconds) * (bf16 if precision == "bf16" else 1.0)
+
+
+def estimates(results: Path, device: str, threads: int) -> Estimates:
+    """Estimates for a process by the results of all profiles, which are read when a price is asked for."""
+    machine = {"processor": devices.processor(), "device": devices.name(device), "threads": threads}
+    rate = partial(measured_rate, threads) if device == "cpu" else (lambda _: GPU_RATE)
+    return Estimates(rate, lambda: told(_records(results), machine))
+
+
+class Estimates:
+    """Seconds of cohorts, each in one process.
 
     Args:
-        speed: for what is not measured.
-        measured: seconds by step.
+        rate: multiply-accumulates a second of a process in a precision, asked once where no record tells.
+        known: what records tell, asked once.
     """
 
-    def __init__(self, speed: Speed, measured: Mapping[Step, float] | None = None) -> None:
-        self.speed = speed
-        self.measured = dict(measured or {})
-        self._seconds = dict(self.measured)
-
-    def besides(self, more: Mapping[Step, float]) -> Prices:
-        """The prices where more is measured; what is known already stays."""
-        return Prices(self.speed, {**more, **self.measured})
+    def __init__(self, rate: Callable[[str], float], known: Callable[[], Known] = dict) -> None:
+        self._rate = cache(rate)
+        self._known = cache(known)
+        self._load = cache(self._priced)
+        self._seconds: dict[tuple[Step, str], float] = {}
+        self._used: set[tuple[Step, str]] = set()
+        self.rough = False
 
     def price(self, jobs: Sequence[Job]) -> float:
-        """Seconds of a cohort of these jobs in one process: each job's own, and once what they share."""
-        fixed = COHORT_SECONDS + sum(MEMBER_SECONDS + _analysis(job) for job in jobs if applies(job))
-        return fixed + sum(count * self.seconds(step) for step, count in demand(jobs).items())
+        """Seconds of a cohort of these jobs: what each takes, and once the teacher's passes that they share."""
+        own, shared = COHORT_SECONDS, dict[tuple[Step, bool], float]()
+        for job in jobs:
+            more, passes = self._load(job)
+            own += more
+            shared |= {key: max(seconds, shared.get(key, 0.0)) for key, seconds in passes.items()}
+        return own + sum(shared.values())
 
-    def seconds(self, step: Step) -> float:
-        """Seconds of one step."""
-        if step not in self._seconds:
-            self._seconds[step] = self._guess(step)
-        return self._seconds[step]
+    @property
+    def basis(self) -> str:
+        """What the prices so far rest on, for people."""
+        if self.rough:
+            return "rough: from counted operations"
+        count = sum(len(self._known()[step][method]) for step, method in self._used)
+        return f"from {count} record{'s' * (count != 1)} of this machine"
 
-    def knows(self, step: Step) -> bool:
-        """Whether a step's seconds follow from what was measured of its network and of its method."""
-        if step.work in _LIKE_A_LOOK:
-            return step in self.measured or step._replace(work=LOOK) in self.measured
-        return step in self.measured or (step.plain in self.measured and step.anywhere in self.extras)
+    def seconds(self, step: Step, method: str = STUDENT) -> float:
+        """Seconds of a training step without the teacher's pass; several methods are sorted and joined by ``+``."""
+        if (step, method) not in self._seconds:
+            recorded = method in self._known().get(step, ())
+            self._seconds[step, method] = self._recorded(step, method) if recorded else self._inferred(step, method)
+        return self._seconds[step, method]
 
-    def counted(self, step: Step) -> float:
-        """Seconds of a training step of the network, from its operations alone."""
-        if not step.network:
-            return self.speed.launch
-        operations = (1 + BACKWARD) * step.batch_size * macs(step.network, step.in_size, step.width)
-        return self.speed.launch + operations / self.speed.macs
+    def _recorded(self, step: Step, method: str) -> float:
+        """The median of records; of two the lower one, since other work only slows a machine."""
+        self._used.add((step, method))
+        return median_low(self._known()[step][method])
 
-    def _guess(self, step: Step) -> float:
-        if step.work == LOOK:
-            return self.seconds(step.plain) / (1 + BACKWARD)
-        if step.work in _LIKE_A_LOOK:
-            return self.seconds(step._replace(work=LOOK))
-        if step != step.plain:
-            plain = self.seconds(step.plain)
-            return max(plain + self.extras.get(step.anywhere, 0.0), plain / (1 + BACKWARD))
-        with_methods = self._plain.get(step)
-        return median(with_methods) if with_methods else self.counted(step) * self._ratio(step)
+    def _inferred(self, step: Step, method: str) -> float:
+        known = self._known()
+        if method != STUDENT:
+            return self.seconds(step) * self._factor(method, step.precision)
+        if step in known:
+            plain = (self._recorded(step, other) / self._factor(other, step.precision) for other in known[step])
+            return median_low(plain)
+        near = sorted((other for other in known if step.distance(other) < _REACH), key=step.distance)[:_NEIGHBOURS]
+        if near:
+            return step.operations * median_low(self.seconds(other) / other.operations for other in near)
+        self.rough = True
+        return LAUNCH_SECONDS + step.operations / self._rate(step.precision)
 
-    @cached_property
-    def extras(self) -> Mapping[Step, float]:
-        """What methods add to a step, whatever the network: the median of what was measured with and without."""
-        found = defaultdict(list)
-        for step, seconds in self._steps():
-            if step.plain in self.measured:
-                found[step.anywhere].append(seconds - self.measured[step.plain])
-        return {step: median(seconds) for step, seconds in found.items()}
+    def _factor(self, method: str, precision: str) -> float:
+        """How many times longer steps take by a method than without, where records have both."""
+        alike = [known for step, known in self._known().items() if step.precision == precision]
+        both = [known for known in alike if {method, STUDENT} <= known.keys()]
+        return median_low(median_low(known[method]) / median_low(known[STUDENT]) for known in both) if both else 1.0
 
-    @cached_property
-    def _plain(self) -> Mapping[Step, list[float]]:
-        """Seconds of plain steps, from steps with a method less what the method adds."""
-        found = defaultdict(list)
-        for step, seconds in self._steps():
-            found[step.plain].append(seconds - self.extras.get(step.anywhere, 0.0))
-        return found
-
-    @cached_property
-    def _ratios(self) -> Mapping[tuple[Step | str, ...], list[float]]:
-        """Measured over counted seconds of plain steps: on such batches by family, on such batches, and of all."""
-        found = defaultdict(list)
-        for step, seconds in self._plain.items():
-            for key in _kin(step) if step.network else ():
-                found[key].append(median(seconds) / self.counted(step))
-        return found
-
-    def _ratio(self, step: Step) -> float:
-        ratios = next((self._ratios[key] for key in _kin(step) if key in self._ratios), [1.0])
-        return median(ratios)
-
-    def _steps(self) -> Iterator[tuple[Step, float]]:
-        """What was measured of training steps."""
-        return ((step, s) for step, s in self.measured.items() if step.work not in (LOOK, *_LIKE_A_LOOK))
-
-
-def _kin(step: Step) -> list[tuple[Step | str, ...]]:
-    """Groups of steps that a step is like, the closest first."""
-    family = catalog.networks()[step.network].family if step.network else ""
-    return [(step.anywhere, family), (step.anywhere,), ()]
+    def _priced(self, job: Job) -> tuple[float, Mapping[tuple[Step, bool], float]]:
+        """Seconds of a job's own work, and of the teacher's passes that it needs, by step and mode."""
+        if isinstance(job, Run) and not job.applies:
+            return 0.0, {}
+        step, (batches, tests) = _step(job, job), _batches(job)
+        look = self.seconds(step) / (1 + BACKWARD)
+        own = MEMBER_SECONDS + tests * look
+        terms = job.objective.terms if isinstance(job, Run) else [job.term] if isinstance(job, Stage) else []
+        if isinstance(job, Run):
+            own += batches * self.seconds(step, "+".join(sorted(term.name for term in terms)) or STUDENT)
+        else:  # of what is no student's training, next to nothing is passed backward
+            own += batches * (self.seconds(step) if isinstance(job, Stage) and job.student else look)
+        if job.kind == "analyse":
+            own += _ANALYSIS_SECONDS * describe(job.recipe.dataset).num_test / 1000
+        if job.teacher_job is None:
+            return own, {}
+        modes = {"teacher_in_train_mode" in catalog.method(term.name).requires for term in terms}
+        taught = _step(job, job.teacher_job)
+        return own, {(taught, mode): batches * self.seconds(taught) / (1 + BACKWARD) for mode in modes}
 
 
-def recorded(records: Iterable[tuple[Job, Record]], speed: Speed) -> dict[Step, float]:
-    """What finished jobs took a step, the median of those of one sort; those of other machines say nothing of this one.
-
-    Only a CPU's records tell: on a GPU a step's end is not waited for.
-    """
-    found = defaultdict(list)
-    for job, record in records:
-        seconds = (record.get("cost") or {}).get("step_seconds")
-        here = speed.machine.items() <= record["provenance"].items() and speed.machine
-        if seconds and here and job.kind in _TRAINED:
-            found[step_of(job)].append(seconds / steps(job))
-    return {step: median(seconds) for step, seconds in found.items()}
-
-
-def demand(jobs: Sequence[Job]) -> dict[Step, float]:
-    """How many steps of each sort a cohort of these jobs takes."""
-    own, shared = defaultdict[Step, float](float), dict[Step, float]()
-    for job in filter(applies, jobs):
-        for step, count in _OWN[job.kind](job):
-            own[step] += count
-        for step in taught_by(job):
-            shared[step] = max(shared.get(step, 0.0), steps(job))
-    for step, count in shared.items():  # an own one, too, where teacher and student are the same network
-        own[step] += count
-    return dict(own)
-
-
-def step_of(job: Job) -> Step:
-    """The step that a job trains by."""
-    step = _step(job, job, _TRAINED[job.kind](job))
-    if isinstance(job, Stage) and not job.student:  # the teacher's forward pass is shared
-        return step._replace(network="", in_size=0, width=0.0)
-    return step
-
-
-def taught_by(job: Job) -> set[Step]:
-    """The teacher's forward passes that a job needs of every batch."""
-    teacher = job.teacher_job
-    if teacher is None or job.kind not in _TERMS:
-        return set()
-    terms = _TERMS[job.kind](job)
-    modes = {"teacher_in_train_mode" in catalog.method(term.name).requires for term in terms}
-    return {_step(job, teacher, LOOK_IN_TRAIN_MODE if mode else LOOK) for mode in modes}
-
-
-def steps(job: Job) -> int:
-    """Optimiser steps of a job that trains."""
-    return job.recipe.epochs * -(-_samples(job) // job.recipe.batch_size)
-
-
-def _step(job: Job, network: Job, work: str) -> Step:
+def _step(job: Job, network: Job) -> Step:
+    """A batch of a job through a network, which keeps the scale of its own recipe."""
     scale, recipe = network.recipe, job.recipe
-    return Step(network.network, scale.in_size, scale.width, recipe.batch_size, recipe.precision, work)
+    return Step(network.network, scale.in_size, scale.width, recipe.batch_size, recipe.precision)
 
 
-_Counts = Iterator[tuple[Step, float]]
-_TRAINED: Mapping[str, Callable[[Any], str]] = MappingProxyType(
-    {"train": lambda job: job.folder, "stage": lambda job: job.folder, "probe": lambda _: PROBE}
-)
-_TERMS: Mapping[str, Callable[[Any], Sequence[Term]]] = MappingProxyType(
-    {"train": lambda job: job.objective.terms, "stage": lambda job: [job.term]}
-)
+def _batches(job: Job) -> tuple[float, float]:
+    """Batches of images that a job trains on, and that it tests on."""
+    recipe, data = job.recipe, describe(job.recipe.dataset)
+    epochs, tests = (recipe.epochs, -(-recipe.epochs // recipe.evaluate_every)) if job.kind in _TRAINED else (0, 1)
+    train = min(recipe.train_limit or math.inf, data.num_train - recipe.holdout)
+    test = 0 if job.kind == "stage" else recipe.holdout or data.num_test
+    return epochs * train / recipe.batch_size, tests * test / recipe.batch_size
 
 
-def _trained(job: Job) -> _Counts:
-    yield step_of(job), steps(job)
+def told(records: Iterable[Any], machine: Mapping[str, Any]) -> Known:
+    """What records tell that a machine made, by their provenance; a record that does not fit tells nothing."""
+    found: dict[Step, dict[str, list[float]]] = {}
+    for record in records:
+        with suppress(LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+            here = all(record["provenance"][key] == value for key, value in machine.items())
+            if here and (record["kind"], record["status"]) == ("train", DONE):
+                step, seconds = _told(record["spec"], record["cost"])
+                method = "+".join(sorted(record["spec"]["objective"]["terms"])) or STUDENT
+                found.setdefault(step, {}).setdefault(method, []).append(seconds)
+    return found
 
 
-def _trained_and_tested(job: Job) -> _Counts:
-    yield from _trained(job)
-    yield _step(job, job, LOOK), -(-job.recipe.epochs // job.recipe.evaluate_every) * _test_passes(job)
+def _told(spec: Mapping[str, Any], cost: Mapping[str, Any]) -> tuple[Step, float]:
+    """Seconds of a run's step: its own where they were measured, else (on a GPU) its part of what its cohort took."""
+    step = Step(spec["network"], *(spec["recipe"][key] for key in Step._fields[1:]))
+    own, steps = _positive(step.operations), _positive(cost["images"]) / _positive(step.batch_size)
+    if cost["step_seconds"] is not None:
+        return step, _positive(cost["step_seconds"]) / steps
+    members, teacher = _positive(cost["cohort_members"]), spec["teacher"]
+    # At the student's scale, since a record does not state its teacher's.
+    look = step._replace(network=teacher["network"]).operations / (1 + BACKWARD) if teacher else 0.0
+    return step, _positive(cost["cohort_seconds"]) / members / steps * own / (own + look / members)
 
 
-def _looked_at(job: Job) -> _Counts:
-    yield _step(job, job, LOOK), _test_passes(job)
+def _positive(value: Any) -> float:
+    """A number above 0; anything else raises a ``ValueError`` or ``TypeError``."""
+    if isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{value!r} is no number above 0")
+    return float(value)
 
 
-_OWN: Mapping[str, Callable[[Job], _Counts]] = MappingProxyType(
-    {
-        "train": _trained_and_tested,
-        "stage": _trained,
-        "probe": _trained_and_tested,
-        "evaluate": _looked_at,
-        "analyse": _looked_at,
-    }
-)
-
-
-def _analysis(job: Job) -> float:
-    return _ANALYSIS_SECONDS * describe(job.recipe.dataset).num_test / 1000 if job.kind == "analyse" else 0.0
-
-
-def applies(job: Job) -> bool:
-    """Whether there is anything to do."""
-    return not isinstance(job, Run) or job.applies
-
-
-def _test_passes(job: Job) -> float:
-    """One test in batches of the training's size, of images held out where there are such."""
-    return (job.recipe.holdout or describe(job.recipe.dataset).num_test) / job.recipe.batch_size
-
-
-def _samples(job: Job) -> int:
-    recipe = job.recipe
-    return min(recipe.train_limit or 10**12, describe(recipe.dataset).num_train - recipe.holdout)
+def _records(results: Path) -> Iterator[Any]:
+    """Records in all profiles; of many, some from everywhere."""
+    paths = sorted(results.glob("*/records/*/*/*/seed*.json"))
+    for path in paths[:: -(-len(paths) // MOST_RECORDS) or 1]:
+        with suppress(OSError, ValueError, RecursionError):
+            if path.is_file():  # to open a pipe would wait for what writes to it
+                yield json.loads(path.read_bytes())
 
 
 def spoken(seconds: float) -> str:

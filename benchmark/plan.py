@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from benchmark.costs import Estimates, spoken
 from benchmark.jobs import Job, Run
 from benchmark.store import NOT_APPLICABLE, Record
 from benchmark.tables import Table
@@ -35,6 +36,11 @@ class Cohort:
     def needs(self) -> frozenset[Job]:
         """What must be finished before this cohort starts."""
         return frozenset(need for job in self.runs for need in job.needs)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Of the members."""
+        return tuple(job.id for job in self.runs)
 
     @property
     def teacher(self) -> Job | None:
@@ -66,7 +72,7 @@ class Plan:
         cohorts: what has to be done.
         remarks: what a person should know, such as a teacher whose weights are not here.
         choices: what tuned methods chose, as sentences.
-        price: estimated seconds of a cohort of some jobs.
+        estimates: of the time that cohorts take; None where nobody asks for it.
     """
 
     tables: tuple[Table, ...]
@@ -77,7 +83,7 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     remarks: tuple[str, ...]
     choices: tuple[str, ...]
-    price: Price = lambda _: 0.0
+    estimates: Estimates | None = None
 
     @cached_property
     def records_by_cell(self) -> dict[str, list[Record | None]]:
@@ -94,6 +100,11 @@ class Plan:
     def missing(self) -> int:
         """How many jobs have to be done."""
         return sum(len(cohort.runs) for cohort in self.cohorts)
+
+    def about(self, seconds: float) -> str:
+        """An estimated time for people, as in "about 3 min" or, from counted operations, "roughly 3 min"."""
+        rough = self.estimates is not None and self.estimates.rough
+        return f"{'roughly' if rough else 'about'} {spoken(seconds)}"
 
     def count_missing(self) -> str:
         """What has to be done, as in "12 runs, 1 analysis"."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmark import costs
 from benchmark.book import Book, Teacher
+from benchmark.costs import Estimates
 from benchmark.jobs import Job
 from benchmark.metrics import metric
 from benchmark.objectives import MethodName, parse_method
-from benchmark.plan import CACHED, MISSING, Cohort, Plan, Price
-from benchmark.schedule import longest_chain_first
+from benchmark.packing import longest_chain_first
+from benchmark.plan import CACHED, MISSING, Cohort, Plan
 from benchmark.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
 from benchmark.tables import TEACHER, Cell, Table
-
-Calibrate = Callable[[Sequence[Job], costs.Prices], costs.Prices]
-"""Prices that know more of what has to be done."""
 
 
 def make_plan(
@@ -24,10 +21,9 @@ def make_plan(
     book: Book,
     seeds: Sequence[int],
     store: Store,
-    speed: costs.Speed,
+    estimates: Estimates | None = None,
     *,
     retry: bool = False,
-    calibrate: Calibrate = lambda _, prices: prices,
 ) -> Plan:
     """Expand tables into jobs, drop duplicates, look up what exists and put the rest into cohorts.
 
@@ -36,9 +32,8 @@ def make_plan(
         book: recipes at the scale of the profile.
         seeds: of the students; a teacher is the one run of seed 0.
         store: where records lie.
-        speed: of the machine that will train.
+        estimates: of the time that cohorts take; None where nobody asks for it.
         retry: train failed runs again.
-        calibrate: what to measure where the records do not tell the prices of what has to be done.
     """
     expansion = _Expansion(book, store)
     cells = {cell.name: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells()}
@@ -51,14 +46,11 @@ def make_plan(
     lost = [job for job in jobs if job in wanted and states[job.id] == CACHED]
     states |= {job.id: MISSING for job in lost}
     states |= {job.id: NOT_APPLICABLE for job, end in stuck.items() if states[end.id] == NOT_APPLICABLE}
-    measured = ((job, records[job.id]) for job in jobs if states[job.id] == CACHED)
-    due = [job for job in jobs if job in wanted]
-    price = calibrate(due, costs.Prices(speed, costs.recorded(measured, speed))).price
-    cohorts = _cohorts(due, price)
+    cohorts = _cohorts([job for job in jobs if job in wanted], estimates)
     broken = dict.fromkeys(job for job in stuck.values() if states[job.id] == FAILED)
     remarks = (*map(_stuck_remark, broken), *(_lost_remark(job, store) for job in lost))
     choices = tuple(dict.fromkeys(expansion.choices))
-    return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks, choices, price)
+    return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks, choices, estimates)
 
 
 def _wanted(table: Table, seeds: Sequence[int]) -> Sequence[int]:
@@ -171,9 +163,10 @@ def _lost_remark(job: Job, store: Store) -> str:
     return f"{job}: its record is here, its weights are not, and missing jobs need them. It is trained again{advice}"
 
 
-def _cohorts(jobs: Sequence[Job], price: Price) -> tuple[Cohort, ...]:
+def _cohorts(jobs: Sequence[Job], estimates: Estimates | None) -> tuple[Cohort, ...]:
     """Group what can be done together; what most of the work waits for comes first."""
     groups: dict[tuple[Any, ...], list[Job]] = {}
     for job in jobs:
         groups.setdefault(job.company, []).append(job)
+    price = estimates.price if estimates else lambda _: 0.0
     return longest_chain_first([Cohort(tuple(members), price(members)) for members in groups.values()])

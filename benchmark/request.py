@@ -5,24 +5,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from benchmark import calibration, catalog, costs, devices, layers, suite, tables
+from benchmark import catalog, costs, devices, layers, suite, tables
 from benchmark.arguments import DEFAULT_SEEDS, split
 from benchmark.book import Book, Weights
 from benchmark.budget import Choice, choose
-from benchmark.calibration import Calibration
 from benchmark.canonical import short_id
 from benchmark.errors import UserError, unknown
-from benchmark.packing import pack
+from benchmark.packing import pack, simulate
 from benchmark.plan import Plan
 from benchmark.planner import make_plan
-from benchmark.schedule import simulate
 from benchmark.store import Store
 from benchmark.tables import TEACHER, Table
 
@@ -150,14 +146,14 @@ class Request:
 
         Args:
             chosen: the tables.
-            seeds: of the students; None for the wanted ones, whose time is measured where that is worth it.
+            seeds: of the students; None for the wanted ones, whose time is estimated where it may be trained.
         """
-        names, threads = self.workers
-        options, speed = self.options, calibration.speed(names[0], threads)
-        settings: dict[str, Any] = {"retry": options.retry_failed}
+        options, (names, threads) = self.options, self.workers
+        estimates = None
         if not (seeds or options.render or options.status):
-            settings["calibrate"] = Calibration(options.checkpoints / "speeds.json", names, threads, self._say)
-        return make_plan(chosen, self.book, seeds or options.seeds, self.store, speed, **settings)
+            estimates = costs.estimates(options.results, names[0], threads)
+        seeds = seeds or options.seeds
+        return make_plan(chosen, self.book, seeds, self.store, estimates, retry=options.retry_failed)
 
     def arranged(self, plan: Plan, budget: float | None) -> tuple[Plan, Choice | None]:
         """The plan with its cohorts split and ordered for the processes there are, and what was chosen of it.
@@ -166,18 +162,16 @@ class Request:
             plan: as made.
             budget: seconds; None for all that is missing, without a choice.
         """
-        slots = len(self.workers[0])
+        assert plan.estimates is not None, "a plan that is carried out has estimates"
+        slots, price = len(self.workers[0]), plan.estimates.price
         if budget is None:
-            return replace(plan, cohorts=pack(plan.cohorts, slots, plan.price)), None
-        choice = choose(plan, slots, plan.price, budget, reserve=START_SECONDS + UNCERTAIN * budget)
+            return replace(plan, cohorts=pack(plan.cohorts, slots, price).cohorts), None
+        choice = choose(plan, slots, price, budget, reserve=START_SECONDS + UNCERTAIN * budget)
         return replace(plan, cohorts=choice.cohorts), choice
 
     def time(self, plan: Plan) -> str:
         """What an arranged plan takes, for people."""
-        return costs.spoken(simulate(plan.cohorts, len(self.workers[0])).makespan)
-
-    def _say(self, text: str) -> None:
-        print(text, file=sys.stderr if self.options.json else sys.stdout, flush=True)
+        return plan.about(simulate(plan.cohorts, len(self.workers[0])).makespan)
 
     def everything(self) -> list[tuple[Table, Plan, Sequence[int]]]:
         """Whole tables, each over the wanted seeds and those of the default that there are records of for it."""

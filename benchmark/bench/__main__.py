@@ -9,7 +9,7 @@ from importlib import import_module
 from benchmark.arguments import USAGE_ERROR
 from benchmark.errors import UserError, unknown
 
-SUBJECTS = {name: f"benchmark.bench.{name}" for name in ("speed", "estimate", "rendering")}
+SUBJECTS = {name: f"benchmark.bench.{name}" for name in ("speed", "rendering")}
 """What can be measured, the first one unless another is named: the module whose ``run(arguments)`` does it."""
 
 

@@ -12,7 +12,7 @@ from itertools import count, islice
 from pathlib import Path
 from statistics import median
 
-from benchmark import costs, tables
+from benchmark import tables
 from benchmark.arguments import Parser, positive
 from benchmark.book import Book
 from benchmark.catalog import ROOT
@@ -70,7 +70,7 @@ def _jobs(store: Store) -> Iterator[Job]:
     book, known = Book(load_profile(_PROFILE), {}), set[str]()
     wanted = [*map(tables.load, tables.numbers()), *(tables.load(number, "figure") for number in tables.figures())]
     for seed in count():
-        for job in make_plan(wanted, book, [seed], store, costs.SPEEDS["cpu"]).jobs:
+        for job in make_plan(wanted, book, [seed], store).jobs:
             if job.id not in known:
                 known.add(job.id)
                 yield job

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from benchmark import costs
 from benchmark.canonical import short_id
 from benchmark.commands import DONE, Say, wording
 from benchmark.plan import Plan, counted
@@ -22,12 +21,12 @@ def show(plan: Plan, request: Request, say: Say) -> int:
         for job in plan.jobs:
             say(f"{plan.states[job.id]:8} {job}  {short_id(job.id)}")
         for number, cohort in enumerate(plan.cohorts, 1):
-            say(f"cohort {number}: {cohort}, about {costs.spoken(cohort.seconds)}")
+            say(f"cohort {number}: {cohort}, {plan.about(cohort.seconds)}")
     for line in plan.summary():
         say(line)
     names, _ = request.workers
-    where = f"{len(names)} x {names[0]}"
-    say(f"{plan.missing} to do in {counted(len(plan.cohorts), 'cohort')}, about {request.time(plan)} on {where}")
+    where, basis = f"{len(names)} x {names[0]}", f" ({plan.estimates.basis})" if plan.missing and plan.estimates else ""
+    say(f"{plan.missing} to do in {counted(len(plan.cohorts), 'cohort')}, {request.time(plan)} on {where}{basis}")
     for line in choice.lines if choice else ():
         say(line)
     say(wording.disk_line(request))

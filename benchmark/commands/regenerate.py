@@ -111,7 +111,7 @@ class _Work:
         here = sum(state == CACHED for state in plan.states.values())
         self.say(
             f"{here} of {len(plan.jobs)} jobs are here; to do: {plan.count_missing()} in "
-            f"{counted(len(plan.cohorts), 'cohort')} on {processes} ({names[0]}), about {self.request.time(plan)}"
+            f"{counted(len(plan.cohorts), 'cohort')} on {processes} ({names[0]}), {self.request.time(plan)}"
         )
         settings = Settings(
             store=self.request.store,
@@ -146,8 +146,7 @@ class _Work:
     def _check_patience(self, plan: Plan) -> None:
         profile, (names, _) = self.request.book.profile, self.request.workers
         if profile.patient and names[0] == "cpu" and not self.request.options.force:
-            duration = self.request.time(plan)
             raise UserError(
-                f"profile {profile.name} on a CPU would take about {duration} for {plan.missing} jobs: add --force to "
-                "do it all the same, or use --profile digits"
+                f"profile {profile.name} on a CPU would take {self.request.time(plan)} for {plan.missing} jobs: add "
+                "--force to do it all the same, or use --profile digits"
             )

@@ -21,7 +21,7 @@ from benchmark.jobs import Job
 from benchmark.objectives import Term
 from benchmark.training.objective import build_method, needing_parts
 from benchmark.training.precision import autocast
-from benchmark.training.speeds import pair_of, random_batch
+from benchmark.training.samples import pair_of, random_batch
 from benchmark.training.views import Teacher, View
 from benchmark.training.weights import new_network
 from methods import Batch, Method, NotApplicableError, Pair
@@ -107,7 +107,6 @@ class _Check:
         before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
         batch = replace(random_batch(job, IMAGES, _CPU), generator=torch.Generator().manual_seed(0))
         pair = pair_of(job, student.shapes(), teacher)
-        assert pair is not None
         method = self._built(pair)
         view = View(batch.images, teacher)
         features = _look(student, job, view).full()

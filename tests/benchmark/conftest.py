@@ -1,10 +1,9 @@
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmark import calibration
+from benchmark import costs
 from benchmark.book import Book, Teacher, Weights
 from benchmark.catalog import plugins
 from benchmark.layers import load_preset, load_profile
@@ -44,9 +43,9 @@ _OTHER = {
 
 
 @pytest.fixture(autouse=True)
-def _no_calibration(monkeypatch):
-    """No plan is worth a measurement, which takes seconds; the tests of calibration have their own idea of that."""
-    monkeypatch.setattr(calibration, "WORTH_SECONDS", math.inf)
+def _stated_rate(monkeypatch):
+    """Estimates do not depend on how fast the machine is that tests."""
+    monkeypatch.setattr(costs, "measured_rate", lambda _threads, _precision: 1e11)
 
 
 @pytest.fixture

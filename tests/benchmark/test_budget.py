@@ -1,9 +1,9 @@
 import pytest
 
-from benchmark import costs, tables
+from benchmark import tables
 from benchmark.budget import choose
+from benchmark.packing import simulate
 from benchmark.planner import make_plan
-from benchmark.schedule import simulate
 from benchmark.store import FAILED
 
 PAIR, SIBLING, OTHER = "wrn-40-2:wrn-16-2", "wrn-40-2:wrn-40-1", "vgg13:vgg8"
@@ -23,7 +23,7 @@ COLUMN, SECOND = 20 + 2 * 20 + 2 * 25, 2 * 20 + 2 * 20
 def plan(book, store):
     def make(*selections, seeds=(0, 1), kind="table"):
         chosen = [tables.load(number, kind).select(methods, pairs) for number, methods, pairs in selections]
-        return make_plan(chosen, book(), seeds, store, costs.SPEEDS["cpu"])
+        return make_plan(chosen, book(), seeds, store)
 
     return make
 
@@ -167,7 +167,7 @@ class TestProcesses:
     def test_invariants(self, slots, seconds, plan):
         made = plan(("6", None, ["wrn-40-4:*"]), ("2", ["kd", "srrl"], None))
         choice = choose(made, slots, price, seconds)
-        assert choice.seconds == simulate(choice.cohorts, slots, price).makespan <= seconds
+        assert choice.seconds == simulate(choice.cohorts, slots).makespan <= seconds
         found = {*jobs(choice)}
         assert len(jobs(choice)) == len(found)
         assert found.isdisjoint(choice.left)

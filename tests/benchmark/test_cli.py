@@ -4,14 +4,14 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from benchmark import cli, costs, devices, tables
+from benchmark import cli, devices, tables
 from benchmark.book import Book
+from benchmark.commands import regenerate
 from benchmark.executors.local import LocalExecutor, Outcome
 from benchmark.layers import load_profile
 from benchmark.planner import make_plan
@@ -19,9 +19,15 @@ from benchmark.request import START_SECONDS, UNCERTAIN
 from benchmark.store import Store
 
 ROOT = Path(__file__).parents[2]
-CPU = costs.SPEEDS["cpu"]
 SMALL = ("--table", "9", "--methods", "srrl", "--seeds", "1")
 ONE_PAIR = ("--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd,srrl", "--seeds", "1")
+
+
+@pytest.fixture(autouse=True)
+def _machine(monkeypatch):
+    """Two cores, and memory for all that these can do."""
+    monkeypatch.setattr(devices, "cores", lambda: 2)
+    monkeypatch.setattr(devices, "in_memory", lambda: 2)
 
 
 @pytest.fixture
@@ -61,7 +67,7 @@ def plan(tmp_path):
     store = Store(tmp_path / "results" / "digits", tmp_path / "checkpoints" / "digits")
     table = tables.load("6").select(["kd", "srrl"], ["wrn-40-4:wrn-16-2"])
     book = Book(load_profile("digits"), {})
-    made = make_plan([table], book, [0], store, costs.SPEEDS["cpu"])
+    made = make_plan([table], book, [0], store)
     return SimpleNamespace(jobs=made.jobs, store=store)
 
 
@@ -114,7 +120,36 @@ def test_a_brief_plan_is_its_counts(command):
     assert not any("cohort 1:" in line or "seed 0" in line for line in brief)
     assert "90 cells, 66 jobs (66 runs): 66 missing" in brief
     assert "  C100: 66 runs" in brief
-    assert any(line.startswith("66 to do in ") and line.endswith(" x cpu") for line in brief)
+    [line] = [line for line in brief if line.startswith("66 to do in ")]
+    assert line.endswith(" on 2 x cpu (rough: from counted operations)")
+    assert ", roughly " in line
+
+
+def test_a_plan_rests_on_the_records_of_this_machine(command, plan):
+    for job in plan.jobs[:2]:
+        last = {"epoch": 6, "top1": 90.0, "topk": 99.0, "loss": 0.3}
+        cost = {"step_seconds": 1.5, "cohort_seconds": 9.0, "cohort_members": 1, "images": 7182}
+        facts = {"processor": devices.processor(), "device": "cpu", "threads": 1}
+        plan.store.write(job, "done", facts, metrics={"last": last}, cost=cost)
+    shown = command("--table", "6", *ONE_PAIR, "--plan")
+    assert ", about " in shown.out
+    assert " on 2 x cpu (from 2 records of this machine)" in shown.out
+    assert "roughly" in command("--table", "6", *ONE_PAIR, "--plan", "--threads", "2").out
+
+
+@pytest.mark.parametrize(
+    ("words", "processes"),
+    [
+        ([], "2 x cpu"),
+        (["--threads", "2"], "1 x cpu"),
+        (["--threads", "3"], "1 x cpu"),
+        (["--threads", "2", "--jobs", "3"], "3 x cpu"),
+    ],
+)
+@pytest.mark.parametrize("profile", ["digits", "quick"])
+def test_a_process_has_one_thread_unless_asked(words, processes, profile, command):
+    shown = command("--table", "6", *ONE_PAIR, "--plan", "--brief", "--device", "cpu", *words, profile=profile)
+    assert f" on {processes} (" in shown.out
 
 
 def test_all_tables_are_the_whole_paper_with_its_figure(command):
@@ -174,26 +209,18 @@ def test_complete_cache_renders_without_being_asked(command, fill):
     assert "92.00" in shown.out
 
 
-def test_rendering_is_quick_and_knows_no_torch(process, fill):
+@pytest.mark.parametrize("word", ["--render", "--plan"])
+def test_rendering_and_planning_know_no_torch(word, process, fill):
     fill(2)
     code = "import sys; from benchmark.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
-    arguments = ("--table", "6", "--profile", "digits", "--render")
-    process(*arguments, code=code)  # compiles, and fills the system's caches
-
-    def seconds():
-        start = time.monotonic()
-        done = process(*arguments, code=code)
-        assert done.stdout.splitlines()[-1] == "0 False", done.stderr
-        return time.monotonic() - start
-
-    # The promise is 1.5 s; what is tested leaves room for a busy machine, but not for an import of torch.
-    assert any(seconds() < 3 for _ in range(3))
+    done = process("--table", "6", "--profile", "digits", word, code=code)
+    assert done.stdout.splitlines()[-1] == "0 False", done.stderr
 
 
 def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, plan, fill, monkeypatch):
     fill(2)
     table, book = tables.load("11"), Book(load_profile("digits"), {})
-    others = make_plan([table], book, [0, 7], plan.store, CPU).jobs
+    others = make_plan([table], book, [0, 7], plan.store).jobs
     for job in others:
         plan.store.write(job, "failed", {"device": "cpu"}, failure={"reason": "of another table"})
     touched = set()
@@ -203,7 +230,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         monkeypatch.setattr(Path, name, noted)
     assert command("--table", "6", "--render").status == 0
     records = {path for path in touched if path.is_relative_to(plan.store.results / "records")}
-    own = {plan.store.record_path(job) for job in make_plan([tables.load("6")], book, range(3), plan.store, CPU).jobs}
+    own = {plan.store.record_path(job) for job in make_plan([tables.load("6")], book, range(3), plan.store).jobs}
     assert {plan.store.record_path(job) for job in plan.jobs[:2]} <= records <= own
 
 
@@ -302,7 +329,7 @@ def test_patient_profiles_on_a_cpu_ask_for_force(profile, unit, folders, capsys,
     error = capsys.readouterr().err
     assert status == 2
     assert error.count("\n") == 1
-    assert error.startswith(f"error: profile {profile} on a CPU would take about ")
+    assert error.startswith(f"error: profile {profile} on a CPU would take roughly ")
     assert unit in error
     assert "188 jobs: add --force" in error
     assert "--profile digits" in error
@@ -479,7 +506,8 @@ def test_failures_and_what_they_block_are_told(command, plan, monkeypatch):
     assert "none:wrn-40-4 student seed 0 failed, so what needs it cannot be done" in again.out
 
 
-def test_a_time_budget_chooses_what_is_done(command, plan, worked):
+def test_a_time_budget_chooses_what_is_done(command, plan, worked, monkeypatch):
+    monkeypatch.setattr(regenerate, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     shown = command("--table", "6", *ONE_PAIR, "--time-budget", "1s", "--plan")
     assert "time budget 1 s: too little for any job" in shown.out
     assert "left: " in shown.out

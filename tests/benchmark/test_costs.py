@@ -1,236 +1,317 @@
-from dataclasses import replace
+import json
+import math
+import os
+from itertools import count
 
 import pytest
 
-from benchmark import catalog, costs
-from benchmark.costs import COHORT_SECONDS, LOOK, LOOK_IN_TRAIN_MODE, MEMBER_SECONDS, Prices, Step
+from benchmark import catalog, costs, devices
+from benchmark.costs import COHORT_SECONDS, MEMBER_SECONDS, Estimates, Step, estimates, measured_rate, told
 from benchmark.errors import UserError
+from benchmark.objectives import STUDENT
 
-CPU, CUDA = costs.SPEEDS["cpu"], costs.SPEEDS["cuda"]
-HERE = {"device": "cpu", "threads": 1, "processor": "this one"}
+HERE = {"processor": "this one", "device": "cpu", "threads": 1}
 BEGIN = COHORT_SECONDS + MEMBER_SECONDS
+RATE = 1e11
+PLAIN = Step("wrn-16-2", 8, 0.25, 32, "fp32")
+OTHER = PLAIN._replace(network="wrn-40-4")
 
 
-@pytest.mark.parametrize(
-    ("changes", "steps"),
-    [
-        ({}, 200 * 391),
-        ({"batch_size": 64}, 200 * 782),
-        ({"epochs": 1, "train_limit": 2048}, 16),
-        ({"train_limit": 10**9}, 200 * 391),
-        ({"holdout": 5000}, 200 * 352),
-        ({"holdout": 5000, "train_limit": 2048}, 200 * 16),
-    ],
-)
-def test_steps(changes, steps, job):
-    assert costs.steps(job(profile="paper", **changes)) == steps
+def rate(_precision):
+    return RATE
 
 
-def test_steps_of_first_stages_and_probes(kinds):
-    made = kinds(profile="paper")
-    assert costs.steps(made["stage"]) == 30 * 782
-    assert costs.steps(made["probe"]) == 100 * 40
+def never(_precision):
+    raise AssertionError("the machine is measured where records tell")
 
 
-def test_an_unknown_data_set_is_named(job):
-    with pytest.raises(UserError, match="unknown data set 'cifar-100': did you mean 'cifar100'"):
-        costs.steps(job(dataset="cifar-100"))
+@pytest.fixture
+def record(job):
+    """Factory of the record that a finished run leaves, on a CPU unless its step took None."""
 
-
-def named(demand):
-    """Steps of a cohort by network and work."""
-    return {(step.network, step.work): count for step, count in demand.items()}
-
-
-class TestDemand:
-    """Which steps work takes, and how many."""
-
-    def test_of_every_kind_of_job(self, kinds):
-        made = kinds(profile="paper", evaluate_every=7)
-        demand = {kind: named(costs.demand([job])) for kind, job in made.items()}
-        test = 10_000 / 64
-        assert demand["train"] == {
-            ("wrn-16-2", "fsp"): 240 * 782,
-            ("wrn-16-2", LOOK): 35 * test,
-            ("wrn-40-2", LOOK): 240 * 782,
+    def make(method="kd", *, step=0.01, cohort=1.0, members=1, here=HERE, run=None, **scale):
+        made = run or job(method, **scale)
+        batches = costs._batches(made)[0]
+        cost = {
+            "step_seconds": None if step is None else step * batches,
+            "cohort_seconds": cohort,
+            "cohort_members": members,
+            "images": batches * made.recipe.batch_size,
         }
-        assert demand["stage"] == {("wrn-16-2", "fsp@stage"): 30 * 782, ("wrn-40-2", LOOK): 30 * 782}
-        assert demand["probe"] == {("wrn-16-2", "probe"): 100 * 40, ("wrn-16-2", LOOK): 15 * 8000 / 128}
-        assert demand["evaluate"] == {("wrn-40-2", LOOK): test}
-        assert demand["analyse"] == {("wrn-16-2", LOOK): test}
+        provenance = {**here, "finished": "yesterday"}
+        return {"kind": "train", "status": "done", "spec": made.spec, "cost": cost, "provenance": provenance}
 
-    def test_a_stage_of_the_teacher_trains_no_network(self, kinds):
-        stage = kinds(method="ft")["stage"]
-        assert named(costs.demand([stage])) == {
-            ("", "ft@stage"): costs.steps(stage),
-            ("wrn-40-2", LOOK): costs.steps(stage),
-        }
+    return make
 
-    def test_the_teacher_is_shared_and_each_mode_is_one_look(self, job):
-        runs = [job("kd"), job("at"), job("ofd"), job("kd", "wrn-16-4")]
-        found = named(costs.demand(runs))
-        steps = costs.steps(runs[0])
-        assert found["wrn-40-4", LOOK] == found["wrn-40-4", LOOK_IN_TRAIN_MODE] == steps
-        assert found["wrn-16-2", "kd"] == found["wrn-16-4", "kd"] == found["wrn-16-2", "ofd"] == steps
-        [(teacher, look)] = [pair for pair in named(costs.demand([job("ofd")])) if pair[0] == "wrn-40-4"]
-        assert (teacher, look) == ("wrn-40-4", LOOK_IN_TRAIN_MODE)
+
+def step_of(job):
+    return costs._step(job, job)
+
+
+class TestOperations:
+    def test_of_a_step_are_three_forward_passes_of_a_batch(self):
+        info = catalog.networks()["wrn-16-2"]
+        assert Step("wrn-16-2", info.in_size, 1.0, 64, "bf16").operations == 3 * 64 * info.macs
+        assert Step("wrn-16-2", info.in_size // 2, 0.5, 64, "bf16").operations == 3 * 64 * info.macs / 16
+
+    @pytest.mark.parametrize(
+        ("changes", "batches"),
+        [
+            ({}, 200 * 50_000 / 128),
+            ({"batch_size": 64}, 200 * 50_000 / 64),
+            ({"epochs": 1, "train_limit": 2048}, 16),
+            ({"train_limit": 10**9}, 200 * 50_000 / 128),
+            ({"holdout": 5000}, 200 * 45_000 / 128),
+            ({"holdout": 5000, "train_limit": 2048}, 200 * 16),
+        ],
+    )
+    def test_batches_of_a_run(self, changes, batches, job):
+        assert costs._batches(job(profile="paper", **changes))[0] == batches
+
+    def test_an_unknown_data_set_is_named(self, job):
+        with pytest.raises(UserError, match="unknown data set 'cifar-100': did you mean 'cifar100'"):
+            Estimates(rate).price([job(dataset="cifar-100")])
+
+
+class TestWithoutRecords:
+    """Counted operations, divided by a rate, are called rough."""
+
+    def training(self, network, batch_size):
+        return costs.LAUNCH_SECONDS + 3 * batch_size * catalog.networks()[network].macs / RATE
+
+    def test_a_run_is_its_steps_its_tests_and_the_teachers_forward_passes(self, job):
+        made = Estimates(rate)
+        student, teacher = self.training("wrn-16-2", 128), self.training("wrn-40-4", 128)
+        steps, tests = 200 * 50_000 / 128, 200 * 10_000 / 128
+        assert made.price([job(profile="paper")]) == pytest.approx(
+            BEGIN + steps * (student + teacher / 3) + tests * student / 3
+        )
+        assert (made.rough, made.basis) == (True, "rough: from counted operations")
+
+    def test_the_rate_is_asked_for_by_precision_and_once(self, job):
+        asked = []
+        made = Estimates(lambda precision: asked.append(precision) or RATE)
+        assert not made.rough
+        made.price([job("kd"), job("kd", "wrn-16-4"), job("kd", precision="bf16")])
+        assert asked == ["fp32", "bf16"]
+
+    def test_cost_grows_with_what_is_computed(self, job):
+        def price(**changes):
+            return Estimates(rate).price([job(profile="paper", **changes)])
+
+        assert price(epochs=400) == pytest.approx(2 * price(), rel=1e-3)
+        assert price(width=2.0) > price()
+        assert price(in_size=64) > price()
+        assert price(evaluate_every=50) < price()
+
+    def test_members_are_paid_one_by_one_and_the_teacher_once(self, job):
+        runs = [job("kd"), job("at"), job("srrl")]
+        made = Estimates(rate)
+        alone = made.price(runs[:1])
+        look = costs._batches(runs[0])[0] * made.seconds(costs._step(runs[0], runs[0].teacher)) / 3
+        assert made.price(runs) == pytest.approx(3 * alone - 2 * (COHORT_SECONDS + look))
+        # OFD looks at the teacher in train mode, which is a pass of its own.
+        assert made.price([job("kd"), job("ofd")]) == pytest.approx(2 * alone - COHORT_SECONDS)
 
     def test_the_longest_member_keeps_the_teacher(self, job):
-        short, long = job("kd"), job("at", epochs=9)
-        assert named(costs.demand([short, long]))["wrn-40-4", LOOK] == costs.steps(long)
+        made, short, long = Estimates(rate), job("kd"), job("at", epochs=9)
+        look = costs._batches(short)[0] * made.seconds(costs._step(short, short.teacher)) / 3
+        assert made.price([short, long]) == pytest.approx(
+            made.price([short]) + made.price([long]) - COHORT_SECONDS - look
+        )
 
-    def test_a_teacher_sees_batches_of_its_students(self, job):
-        run = replace(job("kd"), recipe=replace(job("kd").recipe, batch_size=48, precision="tf32", width=0.5))
-        [look] = [step for step in costs.demand([run]) if step.network == "wrn-40-4"]
-        assert look == Step("wrn-40-4", 8, run.teacher.recipe.width, 48, "tf32", LOOK)
+    def test_a_teacher_sees_batches_of_its_students_at_its_own_scale(self, job):
+        run = job("kd", "vgg8", "vgg13", recipe="CRD100", batch_size=48)
+        assert costs._step(run, run.teacher) == Step("vgg13", run.teacher.recipe.in_size, 0.25, 48, "fp32")
+
+    @pytest.mark.parametrize("method", ["fsp", "ft"])
+    def test_every_kind_of_job_has_a_price(self, method, kinds):
+        made, found = Estimates(rate), kinds(method=method)
+        price = {kind: made.price([job]) for kind, job in found.items()}
+        assert all(math.isfinite(seconds) and seconds > BEGIN for seconds in price.values())
+        assert price["train"] > price["stage"] > price["evaluate"]
+        # To one pass over the test images comes the analysis itself.
+        assert price["analyse"] > BEGIN + 1
 
     def test_what_is_not_applicable_takes_nothing(self, job):
         run = job("fsp", "wrn-40-1", "wrn-40-2", recipe="CRD100")
         assert not run.applies
-        assert not costs.demand([run])
-        assert Prices(CPU).price([run]) == COHORT_SECONDS
-
-    def test_a_run_on_held_out_images_is_tested_on_them(self, job):
-        run = job("student", holdout=96)
-        assert named(costs.demand([run]))["wrn-16-2", LOOK] == 2 * 96 / 32
+        assert Estimates(never).price([run]) == COHORT_SECONDS
 
 
-class TestCounted:
-    """Prices of which nothing is measured."""
-
-    def training(self, network, batch_size, cpu=CPU):
-        return cpu.launch + 3 * batch_size * catalog.networks()[network].macs / cpu.macs
-
-    def test_a_training_step_is_three_forward_passes(self, job):
-        price = Prices(CPU).price([job(profile="paper")])
-        student, teacher = self.training("wrn-16-2", 128), self.training("wrn-40-4", 128)
-        looks = 391 * teacher / 3 + 10_000 / 128 * student / 3
-        assert price == pytest.approx(BEGIN + 200 * (391 * student + looks))
-
-    def test_a_network_at_another_size_costs_what_it_computes(self, job):
-        small = job("student", profile="paper", in_size=16, width=0.5)
-        step = costs.step_of(small)
-        assert Prices(CPU).seconds(step) == pytest.approx(self.training("wrn-16-2", 128 / 16))
-
-    def test_cost_grows_with_what_is_computed(self, job):
-        def price(speed, **changes):
-            return Prices(speed).price([job(profile="paper", **changes)])
-
-        assert price(CUDA, epochs=400) == pytest.approx(2 * price(CUDA), rel=1e-3)
-        assert price(CUDA, width=2.0) > price(CUDA)
-        assert price(CUDA, in_size=64) > price(CUDA)
-        assert price(CPU) > price(CUDA)
-
-    def test_an_analysis_takes_more_than_its_look(self, kinds):
-        analysis = kinds()["analyse"]
-        prices = Prices(CPU)
-        [(look, count)] = costs.demand([analysis]).items()
-        assert prices.price([analysis]) > BEGIN + 1 + count * prices.seconds(look)
-
-    def test_members_are_paid_one_by_one_and_the_teacher_once(self, job):
-        runs = [job("kd"), job("at"), job("srrl")]
-        prices = Prices(CPU)
-        alone = prices.price(runs[:1])
-        look = costs.steps(runs[0]) * prices.seconds(*costs.taught_by(runs[0]))
-        assert prices.price(runs) == pytest.approx(3 * alone - 2 * (COHORT_SECONDS + look))
-        assert prices.price([runs[0]] * 2) == pytest.approx(prices.price(runs[:2]))
-
-
-PLAIN = Step("wrn-16-2", 8, 0.25, 32, "fp32", "student")
-KD, AT, LOOKED = (PLAIN._replace(work=work) for work in ("kd", "at", LOOK))
-OTHER = PLAIN._replace(network="wrn-40-4")
-
-
-class TestMeasured:
-    """What is measured, and what follows from it for the rest."""
+class TestWithRecords:
+    """What records tell, and what follows from it for the rest."""
 
     def test_is_taken_as_it_is(self):
-        prices = Prices(CPU, {PLAIN: 0.004, KD: 0.007, LOOKED: 0.002})
-        assert [prices.seconds(step) for step in (PLAIN, KD, LOOKED)] == [0.004, 0.007, 0.002]
-        like_a_look = [PLAIN._replace(work=work) for work in (LOOK_IN_TRAIN_MODE, "probe")]
-        assert [prices.seconds(step) for step in like_a_look] == [0.002, 0.002]
+        made = Estimates(never, lambda: {PLAIN: {STUDENT: [0.004], "kd": [0.007]}})
+        assert (made.seconds(PLAIN), made.seconds(PLAIN, "kd")) == (0.004, 0.007)
+        assert (made.rough, made.basis) == (False, "from 2 records of this machine")
 
-    def test_a_look_is_a_third_of_a_step(self):
-        assert Prices(CPU, {PLAIN: 0.006}).seconds(LOOKED) == pytest.approx(0.002)
+    def test_is_the_median_of_several_and_of_two_the_lower_one(self):
+        made = Estimates(never, lambda: {PLAIN: {STUDENT: [0.005, 90.0, 0.007], "kd": [0.009, 0.02]}})
+        assert (made.seconds(PLAIN), made.seconds(PLAIN, "kd")) == (0.007, 0.009)
 
-    def test_a_method_adds_to_every_network_what_it_adds_to_one(self):
-        prices = Prices(CPU, {PLAIN: 0.004, KD: 0.006, OTHER: 0.030})
-        assert prices.seconds(OTHER._replace(work="kd")) == pytest.approx(0.032)
-        assert prices.seconds(AT) == 0.004
+    def test_a_method_costs_as_many_times_more_as_on_another_network(self):
+        made = Estimates(never, lambda: {PLAIN: {STUDENT: [0.004], "kd": [0.006]}, OTHER: {STUDENT: [0.030]}})
+        assert made.seconds(OTHER, "kd") == pytest.approx(0.045)
+        assert made.seconds(OTHER, "at") == 0.030
 
-    def test_no_method_is_a_bargain(self):
-        prices = Prices(CPU, {PLAIN: 0.030, KD: 0.012, OTHER: 0.009})
-        assert prices.seconds(OTHER._replace(work="kd")) == pytest.approx(0.003)
+    def test_what_methods_cost_is_taken_off(self):
+        known = {OTHER: {STUDENT: [0.030], "kd": [0.036]}, PLAIN: {"kd": [0.006], "at": [0.005], "pkt": [0.020]}}
+        made = Estimates(never, lambda: known)
+        assert made.seconds(PLAIN) == made.seconds(PLAIN, "cc") == pytest.approx(0.005)
 
-    def test_a_network_measured_with_methods_is_their_median(self):
-        third = PLAIN._replace(work="pkt")
-        prices = Prices(CPU, {KD: 0.005, AT: 0.006, third: 0.020, LOOKED: 1.0})
-        assert prices.seconds(PLAIN) == prices.seconds(PLAIN._replace(work="cc")) == 0.006
+    def test_an_unknown_network_is_as_fast_as_those_of_about_as_many_operations(self):
+        kin = OTHER._replace(network="wrn-40-2")
+        far = PLAIN._replace(batch_size=1)
+        made = Estimates(never, lambda: {OTHER: {STUDENT: [0.030]}, far: {STUDENT: [5.0]}})
+        assert made.seconds(kin) == pytest.approx(0.030 * kin.operations / OTHER.operations)
+        assert made.basis == "from 1 record of this machine"
 
-    def test_what_methods_add_is_taken_off(self):
-        prices = Prices(CPU, {OTHER: 0.030, OTHER._replace(work="kd"): 0.032, KD: 0.007})
-        assert prices.seconds(PLAIN) == pytest.approx(0.005)
-
-    def test_an_unmeasured_network_is_as_slow_as_its_family(self):
-        vgg, kin = (Step(name, 16, 0.25, 32, "fp32", "student") for name in ("vgg8", "wrn-40-2"))
-        counted = Prices(CPU).counted
-        prices = Prices(CPU, {PLAIN: 2 * counted(PLAIN), vgg: 5 * counted(vgg)})
-        assert prices.seconds(kin) == pytest.approx(2 * counted(kin))
-        assert prices.seconds(vgg._replace(network="vgg13")) == pytest.approx(
-            5 * counted(vgg._replace(network="vgg13"))
-        )
-        resnet = kin._replace(network="resnet20")
-        assert prices.seconds(resnet) == pytest.approx(3.5 * counted(resnet))
-
-    def test_other_batches_say_little(self):
-        """What a method adds and how a family does are not the same on other batches."""
-        large, kin = PLAIN._replace(batch_size=512), OTHER._replace(network="wrn-40-2")
-        counted = Prices(CPU).counted
-        prices = Prices(CPU, {large: 9 * counted(large), large._replace(work="kd"): 50.0, OTHER: 2 * counted(OTHER)})
-        assert prices.seconds(OTHER._replace(work="kd")) == 2 * counted(OTHER)
-        assert prices.seconds(kin) == pytest.approx(2 * counted(kin))
-        assert prices.seconds(kin._replace(batch_size=64)) == pytest.approx(5.5 * counted(kin._replace(batch_size=64)))
-
-    def test_what_is_known_already_stays(self):
-        prices = Prices(CPU, {PLAIN: 0.004}).besides({PLAIN: 1.0, KD: 0.006})
-        assert prices.measured == {PLAIN: 0.004, KD: 0.006}
-
-    def test_known_is_what_follows_from_network_and_method(self):
-        prices = Prices(CPU, {PLAIN: 0.004, KD: 0.006, LOOKED: 0.001, OTHER: 0.030})
-        known = [PLAIN, KD, LOOKED, PLAIN._replace(work="probe"), OTHER._replace(work="kd")]
-        unknown = [AT, OTHER._replace(work=LOOK), OTHER._replace(work="probe"), KD._replace(batch_size=64)]
-        assert [prices.knows(step) for step in known + unknown] == [True] * 5 + [False] * 4
+    @pytest.mark.parametrize("change", [{"precision": "bf16"}, {"width": 4.0}])
+    def test_other_precisions_and_sizes_tell_nothing(self, change):
+        made = Estimates(rate, lambda: {PLAIN: {STUDENT: [0.004]}})
+        step = PLAIN._replace(**change)
+        assert made.seconds(step) == costs.LAUNCH_SECONDS + step.operations / RATE
+        assert made.basis == "rough: from counted operations"
 
 
-class TestRecorded:
-    """What finished jobs tell."""
+class TestTold:
+    """Which records tell what."""
 
-    SPEED = replace(CPU, machine=HERE)
+    def test_a_cpu_tells_seconds_of_a_step_by_network_and_method(self, record, job):
+        runs = [job("student"), job("kd"), job("srrl+kd"), job("srrl[sr]")]
+        found = told([record(run=run, step=0.003) for run in runs], HERE)
+        assert set(found) == {PLAIN}
+        assert found[PLAIN] == {name: [pytest.approx(0.003)] for name in (STUDENT, "kd", "kd+srrl", "srrl")}
 
-    def record(self, seconds, **provenance):
-        return {"cost": {"step_seconds": seconds}, "provenance": {**HERE, "finished": "yesterday", **provenance}}
-
-    def test_seconds_of_a_step(self, job, kinds):
-        done = [job("kd"), kinds()["stage"], kinds()["probe"]]
-        found = costs.recorded([(each, self.record(0.003 * costs.steps(each))) for each in done], self.SPEED)
-        assert found == {costs.step_of(each): pytest.approx(0.003) for each in done}
-
-    def test_several_are_their_median(self, job):
-        done = [(job(seed=seed), self.record(seconds)) for seed, seconds in enumerate((5.0, 7.0, 90.0))]
-        assert costs.recorded(done, self.SPEED) == {costs.step_of(job()): 7.0 / costs.steps(job())}
+    def test_a_gpu_tells_a_part_of_the_seconds_of_its_cohort(self, record, job):
+        """There a step's end is not waited for."""
+        run, gpu = job("kd"), {**HERE, "device": "Some GPU"}
+        made = Estimates(never, lambda: told([record(run=run, step=None, cohort=60.0, members=3, here=gpu)], gpu))
+        assert made.basis == "from 0 records of this machine"
+        # Three alike make the teacher's forward passes once; testing is part of what their cohort took.
+        tests = 3 * costs._batches(run)[1] * made.seconds(PLAIN) / 3
+        steps = made.price([job(name) for name in ("kd", "at", "sp")]) - COHORT_SECONDS - 3 * MEMBER_SECONDS - tests
+        assert steps == pytest.approx(60.0, rel=0.05)
+        alone = record(run=job("student"), step=None, cohort=7.0, here=gpu)
+        [[seconds]] = told([alone], gpu)[PLAIN].values()
+        assert seconds * costs._batches(run)[0] == pytest.approx(7.0)
 
     @pytest.mark.parametrize(
-        "other", [{"processor": "another one"}, {"threads": 2}, {"device": "NVIDIA H200"}, {"processor": None}]
+        "other", [{"processor": "another"}, {"threads": 2}, {"device": "Some GPU"}, {"threads": None}]
     )
-    def test_other_machines_say_nothing(self, other, job):
-        assert costs.recorded([(job(), self.record(5.0, **other))], self.SPEED) == {}
+    def test_other_machines_tell_nothing(self, other, record):
+        assert told([record(here={**HERE, **other})], HERE) == {}
 
-    def test_nor_do_records_without_the_processor_or_the_time(self, job, kinds):
-        bare = {"cost": {"step_seconds": 5.0}, "provenance": {"device": "cpu", "threads": 1}}
-        records = [bare, self.record(None), {"cost": None, "provenance": HERE}, {"provenance": HERE}]
-        assert costs.recorded([(job(), record) for record in records], self.SPEED) == {}
-        assert costs.recorded([(kinds()["analyse"], self.record(5.0))], self.SPEED) == {}
-        assert costs.recorded([(job(), bare)], CPU) == {}
+    @pytest.mark.parametrize(
+        ("place", "value"),
+        [
+            *((("cost", "step_seconds"), value) for value in (0, -1.0, math.nan, math.inf, "5", True, [], {})),
+            *((("cost", "images"), value) for value in (0, None, "many", [1])),
+            *((("spec", "recipe", "batch_size"), value) for value in (0, None, "32")),
+            *((("spec", "recipe", "in_size"), value) for value in (0, None, "8", [])),
+            *((("spec", "recipe", "width"), value) for value in (math.nan, {})),
+            *((("spec", "network"), value) for value in (None, "gone", [], 5)),
+            *((("spec", "objective", "terms"), value) for value in (None, 5, [{}, 5])),
+            *((("spec",), value) for value in (None, [], "text")),
+            *((("cost",), value) for value in (None, [], "text", {})),
+            *((("provenance",), value) for value in (None, [], "text", {})),
+            *((("kind",), value) for value in (None, "stage", [])),
+            *((("status",), value) for value in (None, "failed", {})),
+        ],
+    )
+    def test_what_does_not_fit_tells_nothing(self, place, value, record):
+        broken, good = json.loads(json.dumps(record())), record()
+        part = broken
+        for key in place[:-1]:
+            part = part[key]
+        part[place[-1]] = value
+        assert told([broken, good], HERE) == told([good], HERE)
+        del part[place[-1]]
+        assert told([broken, good], HERE) == told([good], HERE)
+
+    @pytest.mark.parametrize("key", ["cohort_seconds", "cohort_members"])
+    def test_nor_does_a_gpu_without_its_cohort(self, key, record):
+        for value in (None, 0, math.nan, "3"):
+            broken = record(step=None)
+            broken["cost"][key] = value
+            assert told([broken], HERE) == {}
+
+    @pytest.mark.parametrize("content", [None, [], "text", 5])
+    def test_nor_what_is_no_record(self, content):
+        assert told([content], HERE) == {}
+
+
+class TestFiles:
+    """Records where commands leave them."""
+
+    @pytest.fixture
+    def leave(self, record, tmp_path):
+        numbers = count()
+
+        def write(profile="digits", content=None, **made):
+            here = {**HERE, "processor": devices.processor()}
+            path = tmp_path / profile / "records/C100/none--wrn-16-2/kd" / f"seed0-{next(numbers):04}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(json.dumps(record(here=here, **made)).encode() if content is None else content)
+            return path
+
+        return write
+
+    def test_of_all_profiles_are_read_when_a_price_is_asked_for(self, leave, tmp_path):
+        made = estimates(tmp_path, "cpu", 1)
+        leave("digits", step=0.25)
+        leave("digits+1234", step=0.25)
+        assert made.seconds(PLAIN, "kd") == 0.25
+        assert made.basis == "from 2 records of this machine"
+
+    def test_of_processes_with_other_threads_tell_nothing(self, leave, tmp_path):
+        leave(step=0.25)
+        made = estimates(tmp_path, "cpu", 2)
+        assert made.seconds(PLAIN, "kd") != 0.25
+        assert made.rough
+
+    @pytest.mark.parametrize("content", [b"", b"[1", b"\xff\xfe", b"[" * 100_000])
+    def test_that_cannot_be_read_are_passed_over(self, content, leave, tmp_path):
+        leave(content=content)
+        leave(step=0.25)
+        os.mkfifo(leave().with_name("seed0-fifo.json"))
+        leave().with_name("seed0-folder.json").mkdir()
+        assert estimates(tmp_path, "cpu", 1).seconds(PLAIN, "kd") == 0.01
+
+    def test_of_very_many_some_are_read(self, leave, tmp_path, monkeypatch):
+        monkeypatch.setattr(costs, "MOST_RECORDS", 3)
+        for _ in range(10):
+            leave(step=0.25)
+        made = estimates(tmp_path, "cpu", 1)
+        assert made.seconds(PLAIN, "kd") == 0.25
+        assert made.basis == "from 3 records of this machine"
+
+    def test_of_a_gpu_bear_its_name(self, leave, job, tmp_path, monkeypatch):
+        monkeypatch.setattr(devices, "name", lambda device: {"cuda:1": "Some GPU"}[device])
+        assert (
+            estimates(tmp_path, "cuda:1", 1).seconds(PLAIN) == costs.LAUNCH_SECONDS + PLAIN.operations / costs.GPU_RATE
+        )
+        path = leave(step=None, cohort=80.0)
+        path.write_text(path.read_text().replace('"cpu"', '"Some GPU"'))
+        made = estimates(tmp_path, "cuda:1", 1)
+        assert 0.05 < made.seconds(PLAIN, "kd") < 80.0 / costs._batches(job())[0]
+        assert made.basis == "from 1 record of this machine"
+
+    def test_are_not_needed(self, tmp_path):
+        assert estimates(tmp_path / "nowhere", "cpu", 1).seconds(PLAIN) > 0
+
+
+@pytest.mark.parametrize(
+    ("precision", "emulated", "factor"),
+    [("fp32", True, 1.0), ("tf32", False, 1.0), ("bf16", False, 2.5), ("bf16", True, 0.3)],
+)
+def test_the_rate_is_that_of_the_best_product_of_matrices(precision, emulated, factor, monkeypatch):
+    times = iter([0.0, 3.0, 3.0, 4.0, *(9.0 + 2 * n for n in range(36))])
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(devices, "slow_in_bf16", lambda: emulated)
+    assert measured_rate(1, precision) == pytest.approx(factor * 512**3 / 1.0)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,12 @@
 """Costs are whole seconds, so that sums are exact."""
 
 from dataclasses import dataclass
-from itertools import permutations, product
 from random import Random
 
 import pytest
 
-from benchmark import packing
-from benchmark.packing import EXACT_JOBS, pack
+from benchmark.packing import longest_chain_first, pack, simulate
 from benchmark.plan import Cohort
-from benchmark.schedule import longest_chain_first, simulate
 from tests.benchmark.made_up import Task
 
 
@@ -19,10 +16,6 @@ def task(name, own, shared=0, after=()):
 
 def price(jobs):
     return sum(job.own for job in jobs) + max(job.shared for job in jobs)
-
-
-def cost(cohort):
-    return price(cohort.runs)
 
 
 def longest_chain(cohorts):
@@ -46,6 +39,10 @@ def names(cohorts):
     return [[job.network for job in each.runs] for each in cohorts]
 
 
+def sizes(cohorts):
+    return sorted(len(each.runs) for each in cohorts)
+
+
 def executed(cohorts, slots):
     """The makespan, second by second: an idle process takes the first cohort whose needs are finished."""
     waiting, running, now = list(cohorts), [], 0
@@ -59,27 +56,6 @@ def executed(cohorts, slots):
         assert running or not waiting, "nobody can start"
         now = min((end for end, _ in running), default=now)
     return now
-
-
-def splits(members):
-    """All ways to split a cohort, by the part that each member is told to go to."""
-    found = {}
-    for labels in product(range(len(members)), repeat=len(members)):
-        groups = [tuple(job for job, label in zip(members, labels, strict=True) if label == k) for k in set(labels)]
-        found[frozenset(groups)] = [Cohort(group) for group in groups]
-    return found.values()
-
-
-def optimum(cohorts, slots):
-    return min(
-        executed(order, slots)
-        for choice in product(*(splits(each.runs) for each in cohorts))
-        for order in permutations(part for parts in choice for part in parts)
-    )
-
-
-def makespan(cohorts, slots):
-    return simulate(cohorts, slots, price).makespan
 
 
 def random_cohorts(random, sizes):
@@ -96,123 +72,122 @@ def random_cohorts(random, sizes):
     return cohorts
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_the_simulation_does_what_the_executor_does(seed):
-    random = Random(seed)
-    cohorts = random_cohorts(random, [random.randint(1, 4) for _ in range(12)])
-    random.shuffle(cohorts)
-    for slots in (1, 2, 3, 20):
-        assert makespan(cohorts, slots) == executed(cohorts, slots)
+class TestSimulation:
+    @pytest.mark.parametrize("seed", range(20))
+    def test_does_what_the_executor_does(self, seed):
+        random = Random(seed)
+        cohorts = random_cohorts(random, [random.randint(1, 4) for _ in range(12)])
+        random.shuffle(cohorts)
+        for slots in (1, 2, 3, 20):
+            assert simulate(cohorts, slots).makespan == executed(cohorts, slots)
+
+    def test_of_a_small_case(self):
+        teacher = task("t", 4)
+        cohorts = [cohort(task("s", 3, after=[teacher])), cohort(teacher), cohort(task("a", 3)), cohort(task("b", 5))]
+        # The student stands first but waits; b takes the process that is free at 3.
+        assert simulate(cohorts, 2).free == (8, 7)
+
+    @pytest.mark.parametrize(("slots", "makespan"), [(1, 12), (2, 7), (3, 5), (9, 5)])
+    def test_of_more_processes(self, slots, makespan):
+        cohorts = [cohort(task(str(seconds), seconds)) for seconds in (5, 4, 3)]
+        assert simulate(cohorts, slots).makespan == makespan
+
+    def test_does_not_wait_for_what_is_in_no_cohort(self):
+        assert simulate([cohort(task("a", 4, after=[task("done", 50)]))], 2).makespan == 4
+
+    def test_of_nothing(self):
+        assert simulate([], 2).makespan == 0
 
 
-def test_of_nothing():
-    assert pack([], 2, price) == ()
+class TestOrder:
+    def test_the_longest_chain_comes_first(self):
+        root = task("r", 1)
+        middle = task("m", 2, after=[root])
+        cohorts = [
+            alike("xyz", 4, 2),
+            cohort(root),
+            cohort(middle),
+            alike("pq", 2, 3, after=[middle]),
+            cohort(task("o", 7, after=[root])),
+        ]
+        # Chains of 8, 9, 8, 6 and 7 seconds.
+        order = [each.runs[0].network for each in longest_chain_first(cohorts)]
+        assert order == ["r", "xyz0", "m", "o", "pq0"]
+
+    def test_equals_keep_their_order(self):
+        assert names(longest_chain_first([cohort(task(name, 3)) for name in "bca"])) == [["b"], ["c"], ["a"]]
+        assert longest_chain_first([]) == ()
 
 
-def test_on_one_process_nothing_is_split():
-    root = task("root", 1)
-    cohorts = [alike("big", 3, 2), cohort(root), alike("leaf", 2, 4, 0, [root])]
-    assert names(pack(cohorts, 1, price)) == [["root"], ["leaf0", "leaf1"], ["big0", "big1", "big2"]]
+class TestWhole:
+    """Nothing is split for nothing: each part makes the teacher's forward passes again."""
+
+    def test_on_one_process(self):
+        root = task("root", 1)
+        cohorts = [alike("big", 3, 2), cohort(root), alike("leaf", 2, 4, 0, [root])]
+        assert names(pack(cohorts, 1, price).cohorts) == [["root"], ["leaf0", "leaf1"], ["big0", "big1", "big2"]]
+
+    @pytest.mark.parametrize("slots", [2, 3, 4])
+    def test_where_no_process_would_be_idle(self, slots):
+        cohorts = [alike(name, 6, 10, 5) for name in "abcdefghijkl"]
+        assert pack(cohorts, slots, price).cohorts == tuple(cohorts)
+
+    def test_where_the_repeated_teacher_takes_longer_than_the_idle_process_saves(self):
+        dear, cheap = ([alike("a", 4, 10, shared), alike("b", 2, 10, shared)] for shared in (20, 1))
+        assert names(pack(dear, 2, price).cohorts) == names(dear)
+        assert len(pack(cheap, 2, price).cohorts) > 2
+
+    def test_where_something_longer_ends_last_anyway(self):
+        assert sizes(pack([cohort(task("long", 50)), alike("a", 4, 5, 2)], 3, price).cohorts) == [1, 4]
 
 
-class TestSmall:
-    """Up to ``EXACT_JOBS`` jobs nothing is better."""
-
-    @pytest.mark.parametrize("slots", [2, 3])
-    @pytest.mark.parametrize("sizes", [(5,), (1, 4), (2, 3), (1, 2, 2), (1, 1, 3), (3, 1, 1), (1, 1, 1, 1, 1)])
-    @pytest.mark.parametrize("seed", range(3))
-    def test_is_the_best_there_is(self, seed, sizes, slots):
-        cohorts = random_cohorts(Random(seed), sizes)
-        assert makespan(pack(cohorts, slots, price), slots) == optimum(cohorts, slots)
-
-    @pytest.mark.parametrize("seed", range(8))
-    def test_and_the_local_search_finds_it_too(self, seed, monkeypatch):
-        monkeypatch.setattr(packing, "EXACT_JOBS", 0)
-        cohorts = random_cohorts(Random(seed), Random(seed).choice([(5,), (1, 4), (2, 3), (1, 2, 2)]))
-        assert makespan(pack(cohorts, 2, price), 2) == optimum(cohorts, 2)
-
-    def test_of_equally_early_ways_the_cheapest_is_taken(self):
-        # The long one ends last anyway.
-        found = pack([cohort(task("long", 50)), alike("a", 4, 5, 2)], 3, price)
-        assert sorted(map(len, names(found))) == [1, 4]
-
-    def test_six_jobs(self):
-        found = pack([alike("a", EXACT_JOBS, 10, 5)], 3, price)
-        assert sorted(map(len, names(found))) == [2, 2, 2]
-
-
-@pytest.mark.parametrize("count", [4, 8])
 class TestSplits:
-    """With few jobs and with more than are looked at one by one."""
-
-    def test_one_that_pays(self, count):
+    @pytest.mark.parametrize("count", [4, 8])
+    def test_two_processes_end_together(self, count):
         found = pack([alike("a", count, 10, 2)], 2, price)
-        assert [len(each.runs) for each in found] == [count // 2, count // 2]
-        assert makespan(found, 2) == count // 2 * 10 + 2
+        assert sizes(found.cohorts) == [count // 2, count // 2]
+        assert found.free == (count // 2 * 10 + 2,) * 2
 
-    def test_one_that_the_repeated_teacher_makes_too_dear(self, count):
-        cheap, dear = ([alike("a", count, 10, shared), alike("b", count // 2, 10, shared)] for shared in (1, count * 5))
-        assert len(pack(cheap, 2, price)) == 3
-        assert names(pack(dear, 2, price)) == names(dear)
+    def test_several_cohorts_end_together(self):
+        # Thirteen jobs on four processes: one does four of them.
+        assert pack([alike("a", 8, 10, 2), alike("b", 5, 10, 2)], 4, price).makespan == 42
 
-    def test_none_where_all_are_busy(self, count):
-        assert len(pack([alike("a", count, 10, 5), alike("b", count, 10, 5)], 2, price)) == 2
+    def test_no_more_parts_than_processes(self):
+        assert sizes(pack([alike("a", 6, 10, 5)], 3, price).cohorts) == [2, 2, 2]
+        assert sizes(pack([alike("a", 3, 10, 5)], 9, price).cohorts) == [1, 1, 1]
 
-    def test_a_part_waits_only_for_what_its_members_need(self, count):
-        stage = task("stage", 30)
-        free = [task(f"a{index}", 10, 2) for index in range(count - 2)]
-        cohorts = [cohort(stage), cohort(task("b", 10, 2, [stage]), *free)]
-        found = pack(cohorts, 2, price)
-        schedule = simulate(found, 2, price)
-        [waiting] = [index for index, each in enumerate(found) if "b" in str(each.runs[0].network)]
-        assert all(start < 30 for index, start in enumerate(schedule.starts) if index != waiting)
-        assert found[waiting].needs == {stage}
-        assert all(not each.needs for index, each in enumerate(found) if index != waiting)
+    def test_long_and_short_members_are_shared_out_evenly(self):
+        jobs = [task(f"a{own}", own, 2) for own in (30, 20, 10, 10, 5, 5)]
+        assert pack([cohort(*jobs)], 2, price).free == (42, 42)
 
-    def test_who_waits_for_a_member_waits_only_for_its_part(self, count):
-        members = [task(f"a{index}", 10, 1) for index in range(count)]
-        look = task("look", 10 * count, 0, members[:1])
-        found = pack([cohort(*members), cohort(look)], 2, price)
-        assert ["a0"] in names(found)
-        # Together with its teacher's share the member takes 11, then it is looked at.
-        assert makespan(found, 2) == 11 + 10 * count
-
-
-class TestLarge:
     def test_a_remainder_is_shared_out(self):
         """Nine cohorts on eight processes."""
-        found = pack([alike(name, 8, 10, 1) for name in "abcdefghi"], 8, price)
-        # 9 * 8 * 10 on 8 processes, and the teacher's share of each cohort and of some parts.
-        assert makespan(found, 8) <= 93 < makespan([alike(name, 8, 10, 1) for name in "abcdefghi"], 8) == 162
-
-    @pytest.mark.parametrize("slots", [2, 4, 8])
-    @pytest.mark.parametrize("seed", range(3))
-    def test_invariants(self, seed, slots):
-        random = Random(100 + seed)
-        cohorts = random_cohorts(random, [random.choice([1, 1, 2, 5, 9]) for _ in range(25)])
-        found = pack(cohorts, slots, price)
-        before, after = (makespan(each, slots) for each in (longest_chain_first(cohorts), found))
-        assert max(sum(map(cost, cohorts)) / slots, longest_chain(cohorts)) <= after <= before
-        assert executed(found, slots) == after
-        members = [job for each in found for job in each.runs]
-        assert len(members) == len({*members})
-        assert {*members} == {job for each in cohorts for job in each.runs}
-        home = {job: index for index, each in enumerate(cohorts) for job in each.runs}
-        assert all(len({home[job] for job in each.runs}) == 1 for each in found)
-
-    def test_the_same_again(self):
-        first, second = (pack(random_cohorts(Random(7), [4] * 15), 5, price) for _ in range(2))
-        assert names(first) == names(second)
-
-    def test_enough_is_enough(self):
         cohorts = [alike(name, 8, 10, 1) for name in "abcdefghi"]
-        best, good = (makespan(pack(cohorts, 8, price, enough=enough), 8) for enough in (0, 120))
-        assert best < good <= 120
+        # 9 * 8 * 10 on 8 processes, and the teacher's share of each cohort and of some parts.
+        assert pack(cohorts, 8, price).makespan <= 95 < simulate(cohorts, 8).makespan == 162
+
+    def test_what_waits_for_a_part_waits_for_no_more(self):
+        members = [task(f"a{index}", 10, 1) for index in range(6)]
+        found = pack([cohort(*members), cohort(task("look", 60, after=members[:1]))], 2, price)
+        assert found.makespan < 61 + 60
+
+    def test_who_shares_something_else_is_split_off(self):
+        """The teacher is asked for in two modes, each of which is paid for once a cohort."""
+        jobs = [Moody(recipe=None, network=f"{mode}{index}", own=5, modes=mode) for index in range(2) for mode in "ab"]
+        found = pack([Cohort(tuple(jobs))], 2, price_of_modes)
+        assert sorted(map(sorted, names(found.cohorts))) == [["a0", "a1"], ["b0", "b1"]]
+        assert [each.seconds for each in found.cohorts] == [19, 19]
+
+    def test_members_that_take_no_time_make_no_parts(self):
+        jobs = [task("a", 10), task("b", 10), *(task(f"vain{index}", 0) for index in range(4))]
+        found = pack([cohort(*jobs)], 8, price)
+        assert found.makespan == 10
+        assert all(each.runs for each in found.cohorts)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moody(Task):
-    """A job that asks for the teacher in some modes, each of which is paid for once a cohort."""
+    """A job that asks for the teacher in some modes."""
 
     modes: str = ""
 
@@ -221,18 +196,39 @@ def price_of_modes(jobs):
     return 1 + sum(job.own for job in jobs) + 8 * len({mode for job in jobs for mode in job.modes})
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_who_shares_something_else_is_split_off(exact, monkeypatch):
-    monkeypatch.setattr(packing, "EXACT_JOBS", 6 if exact else 0)
-    jobs = tuple(Moody(recipe=None, network=f"{mode}{index}", own=5, modes=mode) for index in range(2) for mode in "ab")
-    found = pack([Cohort(jobs)], 2, price_of_modes)
-    assert sorted(map(sorted, names(found))) == [["a0", "a1"], ["b0", "b1"]]
-    assert [each.seconds for each in found] == [19, 19]
+@pytest.mark.parametrize("slots", [2, 4, 8])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_job_is_done_once_with_its_cohort_and_never_later_than_whole(seed, slots):
+    random = Random(100 + seed)
+    cohorts = random_cohorts(random, [random.choice([1, 1, 2, 5, 9]) for _ in range(25)])
+    found = pack(cohorts, slots, price)
+    work = sum(price(each.runs) for each in cohorts) / slots
+    whole = simulate(longest_chain_first(cohorts), slots).makespan
+    assert max(work, longest_chain(cohorts)) <= found.makespan <= whole
+    assert executed(found.cohorts, slots) == found.makespan
+    members = [job for each in found.cohorts for job in each.runs]
+    assert len(members) == len({*members})
+    assert {*members} == {job for each in cohorts for job in each.runs}
+    home = {job: index for index, each in enumerate(cohorts) for job in each.runs}
+    assert all(len({home[job] for job in each.runs}) == 1 for each in found.cohorts)
+
+
+def test_the_same_again():
+    first, second = (pack(random_cohorts(Random(7), [4] * 15), 5, price).cohorts for _ in range(2))
+    assert names(first) == names(second)
+
+
+def test_enough_is_enough():
+    cohorts = [alike(name, 8, 10, 1) for name in "abcdefghi"]
+    best, good = (pack(cohorts, 8, price, enough=enough).makespan for enough in (0, 120))
+    assert best < good <= 120
 
 
 def test_seconds_are_priced_anew():
     jobs = tuple(task(f"a{index}", 10, 4) for index in range(4))
-    found = pack([Cohort(jobs, 88.0)], 2, price)
-    assert [each.seconds for each in found] == [24, 24]
-    [alone] = pack([Cohort(jobs)], 1, price)
-    assert alone.seconds == 44
+    assert [each.seconds for each in pack([Cohort(jobs, 88.0)], 2, price).cohorts] == [24, 24]
+    assert [each.seconds for each in pack([Cohort(jobs)], 1, price).cohorts] == [44]
+
+
+def test_of_nothing():
+    assert pack([], 2, price).cohorts == ()

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from benchmark import calibration, costs, devices, tables
+from benchmark import costs, devices, tables
 from benchmark.arguments import parser
 from benchmark.book import Teacher
 from benchmark.errors import UserError
@@ -103,11 +103,12 @@ def test_where_results_lie(request_for, tmp_path):
     assert request_for("--table", "6", "--preset", "authors").store == plain.store
 
 
-def test_a_digits_worker_has_one_thread_on_the_cpu(request_for, monkeypatch):
+def test_a_worker_has_one_thread_unless_asked(request_for, monkeypatch):
     monkeypatch.setattr(devices, "cuda_devices", lambda: 2)
     assert request_for("--table", "6", "--jobs", "3").workers == (["cpu"] * 3, 1)
     assert request_for("--table", "6", "--jobs", "2", profile="quick").workers[0] == ["cuda:0", "cuda:1"]
-    assert request_for("--table", "6", "--device", "cpu", "--jobs", "1", profile="quick").workers[0] == ["cpu"]
+    assert request_for("--table", "6", "--device", "cpu", "--jobs", "1", profile="quick").workers == (["cpu"], 1)
+    assert request_for("--table", "6", "--jobs", "2", "--threads", "4").workers == (["cpu"] * 2, 4)
 
 
 def test_plain_tables_have_no_variants(request_for):
@@ -189,46 +190,29 @@ class TestTeacher:
 
 
 class TestEstimates:
-    """When the machine is measured."""
+    """When records are read and the machine is measured."""
 
     TABLE = ("--table", "9", "--methods", "srrl", "--seeds", "1")
 
     @pytest.fixture
     def asked(self, monkeypatch):
-        """What was measured: a fifth of a second for every step."""
+        """The threads of the processes whose rate was measured."""
         seen = []
-
-        def measure(orders):
-            seen.extend(orders)
-            return {costs.step_of(task.job): 0.2 for order in orders for task in order.tasks}, ""
-
-        monkeypatch.setattr(calibration, "measure", measure)
-        monkeypatch.setattr(calibration, "WORTH_SECONDS", 1.0)
+        monkeypatch.setattr(costs, "measured_rate", lambda threads, _: seen.append(threads) or 1e11)
         return seen
 
-    def test_the_wanted_plan_measures_once_and_says_so(self, asked, request_for, tmp_path, capsys):
-        chosen = request_for(*self.TABLE, "--jobs", "2")
+    def test_the_wanted_plan_is_measured_once_and_nothing_is_written(self, asked, request_for, tmp_path):
+        chosen = request_for(*self.TABLE, "--threads", "3")
         plan = chosen.plan(chosen.tables)
-        assert "measuring how fast this machine is, once" in capsys.readouterr().out
-        assert [(order.device, order.threads) for order in asked] == [("cpu", 1)] * 2
-        assert (tmp_path / "checkpoints" / "speeds.json").is_file()
-        assert plan.cohorts[0].seconds > 0.2 * costs.steps(plan.cohorts[0].runs[0])
-        asked.clear()
-        again = chosen.plan(chosen.tables)
-        assert [cohort.seconds for cohort in again.cohorts] == [cohort.seconds for cohort in plan.cohorts]
-        assert (asked, capsys.readouterr().out) == ([], "")
-
-    def test_json_stays_alone_on_the_standard_output(self, asked, request_for, capsys):
-        chosen = request_for(*self.TABLE, "--plan", "--json")
-        chosen.plan(chosen.tables)
-        printed = capsys.readouterr()
-        assert (printed.out, bool(asked)) == ("", True)
-        assert printed.err.startswith("measuring how fast this machine is")
+        assert asked == [3]
+        assert plan.cohorts[0].seconds == plan.estimates.price(plan.cohorts[0].runs) > 0
+        assert chosen.time(plan).startswith("roughly ")
+        assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("word", ["--render", "--status"])
     def test_rendering_and_status_measure_nothing(self, word, asked, request_for):
         chosen = request_for(*self.TABLE, word)
-        chosen.plan(chosen.tables)
+        assert chosen.plan(chosen.tables).estimates is None
         request_for(*self.TABLE).everything()
         assert asked == []
 

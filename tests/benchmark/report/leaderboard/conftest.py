@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import costs, suite
+from benchmark import suite
 from benchmark.arguments import DEFAULT_SEEDS
 from benchmark.book import Book
 from benchmark.layers import load_profile
@@ -28,7 +28,7 @@ def plan_for(tmp_path_factory):
     """``plan_for(table)`` over three seeds, of which nothing is there."""
     store = Store(tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("checkpoints"))
     book = Book(load_profile("digits"), {})
-    return lambda table: make_plan([table], book, DEFAULT_SEEDS, store, costs.SPEEDS["cpu"])
+    return lambda table: make_plan([table], book, DEFAULT_SEEDS, store)
 
 
 @pytest.fixture(scope="session")

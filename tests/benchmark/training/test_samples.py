@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from benchmark.book import Book
+from benchmark.layers import load_profile
+from benchmark.training.samples import pair_of, random_batch
+from benchmark.training.views import Teacher
+from benchmark.training.weights import new_network
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def book():
+    """Recipes of profile digits, as planning has them."""
+
+    def make(**changes):
+        return Book(load_profile("digits"), changes)
+
+    return make
+
+
+def test_a_batch_has_the_size_and_the_classes_of_the_jobs_images(job):
+    batch, again = (random_batch(job("kd"), 5, CPU) for _ in range(2))
+    assert batch.images.shape == (5, 3, 8, 8)
+    assert batch.targets.shape == batch.indices.shape == (5,)
+    assert 0 <= batch.targets.min() <= batch.targets.max() < 10
+    assert torch.equal(batch.images, again.images)
+    assert random_batch(job("kd", crop="resized", crop_size=24, resize=40), 5, CPU).images.shape == (5, 3, 24, 24)
+
+
+def test_a_pair_knows_both_networks_and_as_many_labels_as_there_are_images(job):
+    run = job("kd")
+    teacher = Teacher(new_network(run.teacher, CPU), run.recipe.precision)
+    student = new_network(run, CPU).shapes()
+    pair = pair_of(run, student, teacher)
+    assert (pair.student, pair.teacher, pair.teacher_network) == (student, teacher.network.shapes(), teacher.network)
+    assert (pair.num_samples, pair.num_classes, len(pair.labels)) == (1197, 10, 1197)
+    assert set(pair.labels.tolist()) == set(range(10))
