@@ -63,11 +63,12 @@ class Variant:
 
 
 SEPARATE, SIDE_BY_SIDE, COHORT = "separate", "separate-side-by-side", "cohort"
-_MOST_PROCESSES = 8
+WAYS = {SEPARATE: "one at a time, torch's default threads", SIDE_BY_SIDE: "side by side, a thread each"}
+"""How separate trainings share a machine; on a GPU one at a time."""
 
 
 def variants(device: str, cores: int) -> tuple[Variant, ...]:
-    """The cohorts to measure on a machine, the one that the project uses first."""
+    """The cohorts to measure on a machine, the one that the project uses first: a process a core on a CPU."""
     if device != "cpu":
         return (
             Variant(COHORT, "cohort", "bf16", 1, None),
@@ -75,14 +76,12 @@ def variants(device: str, cores: int) -> tuple[Variant, ...]:
             Variant("cohort-fp32", "cohort, fp32", "fp32", 1, None),
             Variant("cohort-launched", "cohort, steps not recorded", "bf16", 1, None, recorded=False),
         )
-    processes = min(cores, _MOST_PROCESSES)
-    threads = cores // processes
     found = (
-        Variant(COHORT, "cohort", "bf16", processes, threads),
-        Variant("cohort-fp32", "cohort, fp32", "fp32", processes, threads),
+        Variant(COHORT, "cohort", "bf16", cores, 1),
+        Variant("cohort-fp32", "cohort, fp32", "fp32", cores, 1),
         Variant("cohort-one-process", "cohort, one process with all threads", "bf16", 1, cores),
     )
-    return found if processes > 1 else found[:-1]
+    return found if cores > 1 else found[:-1]
 
 
 def column(name: str, methods: Sequence[str] | None, book: Book, seed: int) -> Column:

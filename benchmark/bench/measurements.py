@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import median
 
-from benchmark.bench.columns import COHORT, SEPARATE
+from benchmark.bench.columns import COHORT, WAYS
 from benchmark.objectives import STUDENT
 
 MEAN = "geometric mean"
@@ -64,22 +64,33 @@ class Row:
     high: float
 
 
+def baseline(found: Iterable[Measurement | Row], column: str) -> str:
+    """The better way to do a column's separate trainings: more steps a second in the median of the rounds."""
+    rates: dict[str, list[float]] = {way: [] for way in WAYS}
+    for number in found:
+        if (number.column, number.quantity) == (column, RATE) and number.variant in WAYS:
+            rates[number.variant].append(number.value)
+    return max(WAYS, key=lambda way: median(rates[way] or [0.0]))
+
+
 def derived(measured: Sequence[Measurement]) -> list[Measurement]:
     """What follows from measurements of the same round.
 
-    ``ratio``: steps a second of a variant over those of separate trainings; by way of the cohort's where they were not
-    measured side by side. ``bare ratio``: the same without what the
-    losses cost on either side. ``gain of cohort``: steps a second of the cohort over those of a variant of it.
+    ``ratio``: steps a second of a variant over those of separate trainings done in the better way; by way of the
+    cohort's where they were not measured side by side. ``bare ratio``: the same without what the losses cost on either
+    side. ``gain of cohort``: steps a second of the cohort over those of a variant of it.
     ``loss cost``: what a method's step takes beyond the plain student's, as a share of it. ``share of floor``: steps a
     second over those that the machine's matrix rate would allow. All but the last two come once more as the geometric
     mean of all columns.
     """
     known = {(m.column, m.variant, m.method, m.quantity, m.round): m.value for m in measured}
+    better = {column: baseline(measured, column) for column in {m.column for m in measured}}
     found = []
     for m in measured:
+        way = better[m.column]
         bases = {
-            RATE: [(RATIO, (SEPARATE, "", RATE, m.round)), (FLOOR, (m.variant, "", FLOOR_RATE, 0))],
-            BARE_RATE: [(BARE_RATIO, (SEPARATE, "", BARE_RATE, m.round))],
+            RATE: [(RATIO, (way, "", RATE, m.round)), (FLOOR, (m.variant, "", FLOOR_RATE, 0))],
+            BARE_RATE: [(BARE_RATIO, (way, "", BARE_RATE, m.round))],
         }
         for quantity, key in bases.get(m.quantity, ()):
             base = known.get((m.column, *key))
@@ -88,7 +99,7 @@ def derived(measured: Sequence[Measurement]) -> list[Measurement]:
         if m.quantity == PAIRED and m.variant != COHORT:
             gain = known[m.column, COHORT, "", PAIRED, m.round] / m.value
             found.append(replace(m, quantity=GAIN, value=gain))
-            cohort, separate = (known.get((m.column, name, "", RATE, m.round)) for name in (COHORT, SEPARATE))
+            cohort, separate = (known.get((m.column, name, "", RATE, m.round)) for name in (COHORT, way))
             if cohort and separate:
                 found.append(replace(m, quantity=RATIO, value=cohort / separate / gain))
         if m.quantity == STEP and m.variant == COHORT and m.method != STUDENT:
@@ -100,7 +111,7 @@ def derived(measured: Sequence[Measurement]) -> list[Measurement]:
 def _means(found: Sequence[Measurement]) -> Iterator[Measurement]:
     groups: dict[tuple[str, str, int], list[float]] = {}
     for m in found:
-        if m.quantity in (RATIO, BARE_RATIO, GAIN):
+        if m.quantity in (RATIO, BARE_RATIO, GAIN) and m.variant not in WAYS:
             groups.setdefault((m.variant, m.quantity, m.round), []).append(m.value)
     for (variant, quantity, number), values in groups.items():
         mean = math.exp(math.fsum(map(math.log, values)) / len(values))

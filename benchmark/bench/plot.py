@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.bench.columns import COHORT, SIDE_BY_SIDE, Variant
+from benchmark.bench.columns import COHORT, WAYS, Variant
 from benchmark.bench.measurements import BARE_RATIO, LOSS_COST, MEAN, RATIO, Row
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _draw_ratios(axes: Axes, numbers: Numbers, variants: Sequence[Variant]) -> N
         ("cohort", COHORT, RATIO),
         ("cohort, without the losses' cost", COHORT, BARE_RATIO),
         *((variant.title, variant.name, RATIO) for variant in variants[1:]),
-        ("separate trainings side by side, a thread each", SIDE_BY_SIDE, RATIO),
+        *((f"separate trainings {title}", way, RATIO) for way, title in WAYS.items()),
     ]
     bars = [(title, [numbers.get(place, name, quantity) for place in places]) for title, name, quantity in series]
     _draw_bars(axes, places, [(title, found) for title, found in bars if any(found)])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.bench.columns import COHORT, SEPARATE, SIDE_BY_SIDE, Variant
+from benchmark.bench.columns import COHORT, SEPARATE, SIDE_BY_SIDE, WAYS, Variant
 from benchmark.bench.measurements import (
     BARE_RATIO,
     FLOOR,
@@ -18,6 +18,7 @@ from benchmark.bench.measurements import (
     RATIO,
     Measurement,
     Row,
+    baseline,
     rows,
     to_csv,
 )
@@ -25,6 +26,7 @@ from benchmark.objectives import STUDENT
 from benchmark.store import write_atomically
 
 STEM = "speed"
+_OTHER_WAY = {SEPARATE: SIDE_BY_SIDE, SIDE_BY_SIDE: SEPARATE}
 _GIBI = 2**30
 
 
@@ -69,6 +71,10 @@ class Numbers:
         """One row's value, 0 where it was not measured."""
         row = self.get(column, variant, quantity)
         return row.value if row else 0.0
+
+    def way(self, column: str) -> str:
+        """The better way of a column's separate trainings, with which all others are compared."""
+        return baseline(self._rows.values(), column)
 
     def methods(self) -> tuple[str, ...]:
         """The methods whose losses have a cost, in the order of their measuring."""
@@ -117,9 +123,10 @@ def _settings(machine: Machine, variants: Sequence[Variant]) -> str:
     return (
         f"{machine.name}. {machine.rounds} rounds, interleaved; blocks of at least {machine.seconds:g} s after an "
         f"untimed step; numbers are medians over the rounds, in brackets the least and the greatest. {cohorts}. "
-        "Separate trainings: a process each, one at a time with torch's default threads, fp32 (on a GPU with torch's "
-        "default of TF32 in convolutions), default memory layout, PIL images from a DataLoader, the teacher's forward "
-        "pass in every step, published losses. Images are random pixels, teachers untrained: neither changes the time. "
+        f"Separate trainings: a process each, on a CPU in the better of two ways ({'; '.join(WAYS.values())}), fp32 "
+        "(on a GPU with torch's default of TF32 in convolutions), default memory layout, PIL images from a DataLoader, "
+        "the teacher's forward pass in every step, published losses. Images are random pixels, teachers untrained: "
+        "neither changes the time. "
         "The floor: the operations of student and teacher at the rate of a large matrix product in the same precision, "
         "which convolutions in fp32 may exceed."
     )
@@ -136,9 +143,9 @@ def _ratios(numbers: Numbers) -> str:
         lines.append(
             [
                 column,
-                *(_cell(numbers.get(column, name, RATE), _plain) for name in (SEPARATE, COHORT)),
+                *(_cell(numbers.get(column, name, RATE), _plain) for name in (numbers.way(column), COHORT)),
                 *(_cell(numbers.get(column, COHORT, quantity), _times) for quantity in (RATIO, BARE_RATIO)),
-                *(_cell(numbers.get(column, variant, FLOOR), _percent) for variant in (SEPARATE, COHORT)),
+                *(_cell(numbers.get(column, name, FLOOR), _percent) for name in (numbers.way(column), COHORT)),
                 *(f"{value / _GIBI:.1f} GiB" if value else "" for value in memory),
             ]
         )
@@ -150,13 +157,14 @@ def _ways(numbers: Numbers, variants: Sequence[Variant]) -> str:
     heads = [
         "column",
         *(f"cohort over {variant.title}" for variant in others),
-        *("separate side by side, a thread each", "processors taken by others"),
+        *("separate trainings", "the other way over this", "processors taken by others"),
     ]
     lines = [
         [
             column,
             *(_cell(numbers.get(column, variant.name, GAIN), _times) for variant in others),
-            _cell(numbers.get(column, SIDE_BY_SIDE, RATIO), _times),
+            "" if column == MEAN else WAYS[numbers.way(column)],
+            _cell(numbers.get(column, _OTHER_WAY[numbers.way(column)], RATIO), _times),
             _cell(numbers.get(column, "", OTHERS), _percent),
         ]
         for column in (*numbers.columns, MEAN)
@@ -184,7 +192,7 @@ def _parts(numbers: Numbers) -> str:
             *(_cell(numbers.get(column, variant, f"share of {part}"), _percent) for part in heads[1:]),
         ]
         for column in numbers.columns
-        for variant in (SEPARATE, COHORT)
+        for variant in (numbers.way(column), COHORT)
     ]
     return _table(heads, lines)
 

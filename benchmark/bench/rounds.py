@@ -6,10 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.bench import floor, lab, load
 from benchmark.bench.columns import SEPARATE, SIDE_BY_SIDE, Column, Variant, column
-from benchmark.bench.measurements import BARE_RATE, FLOOR_RATE, MATRIX_RATE, OTHERS, PAIRED, RATE, STEP, Measurement
+from benchmark.bench.measurements import (
+    BARE_RATE,
+    FLOOR_RATE,
+    MATRIX_RATE,
+    OTHERS,
+    PAIRED,
+    RATE,
+    STEP,
+    Measurement,
+    baseline,
+)
 from benchmark.bench.processes import Process, together
 from benchmark.book import Book
 from benchmark.jobs import Job
@@ -29,7 +40,7 @@ class Plan:
         changes: to recipes.
         methods: only these of a column's; None for all.
         device: ``cpu`` or ``cuda``.
-        cores: of the machine.
+        cores: that are used.
         variants: of the cohort.
         rounds: turns of everybody.
         seconds: that a block lasts at least.
@@ -68,6 +79,7 @@ class ColumnRounds:
         self._column = plan.column(name, "fp32", seed=0)
         self._separate: dict[str, Process] = {}
         self._cohorts: dict[Variant, list[Process]] = {}
+        self._measured: list[Measurement] = []
 
     def measure(self) -> Iterator[Measurement]:
         """Measure the rivals, then the cohort's variants; all processes end."""
@@ -139,9 +151,10 @@ class ColumnRounds:
     def _round(self, main: Variant, number: int) -> Iterator[Measurement]:
         seconds = {title: process.call("block", self._plan.seconds) for title, process in self._separate.items()}
         yield from self._alone(SEPARATE, number, seconds, side_by_side=1)
+        if self._plan.device == "cpu" and self._plan.cores > 1:
+            beside = self._side_by_side("block", self._plan.seconds, 1)
+            yield from self._alone(SIDE_BY_SIDE, number, beside, side_by_side=self._plan.cores)
         yield from self._together(main, number)
-        if number == 0 and self._plan.device == "cpu" and self._plan.cores > 1:
-            yield from self._alone(SIDE_BY_SIDE, number, self._one_thread_each(), side_by_side=self._plan.cores)
 
     def _ways(self, number: int) -> Iterator[Measurement]:
         for variant, processes in self._cohorts.items():
@@ -157,13 +170,14 @@ class ColumnRounds:
         yield self._note(variant, "", RATE, number, side_by_side * len(counted) / sum(counted))
         yield self._note(variant, "", BARE_RATE, number, side_by_side / seconds[STUDENT])
 
-    def _one_thread_each(self) -> dict[str, float]:
+    def _side_by_side(self, method: str, *arguments: Any) -> dict[str, Any]:
+        """What a method of the separate trainings gives, asked of as many at a time as there are cores."""
         titles = list(self._separate)
-        found: dict[str, float] = {}
+        found: dict[str, Any] = {}
         for start in range(0, len(titles), self._plan.cores):
             # The last group is filled up with others, so that nobody has a core more than the rest had.
             group = [titles[place % len(titles)] for place in range(start, start + self._plan.cores)]
-            values = together([self._separate[title] for title in group], "block", self._plan.seconds, 1)
+            values = together([self._separate[title] for title in group], method, *arguments)
             found = dict(zip(group, values, strict=True)) | found
         return found
 
@@ -175,7 +189,7 @@ class ColumnRounds:
         for title in steps[0]:
             mean = sum(own[title] for own in steps) / len(steps)
             yield self._note(variant.name, title, STEP, number, mean)
-        bare = [turn - _losses(own) for turn, own in zip(turns, steps, strict=True)]
+        bare = [_without_losses(turn, own) for turn, own in zip(turns, steps, strict=True)]
         yield self._note(variant.name, "", BARE_RATE, number, sum(members / turn for turn in bare))
 
     def _facts(self, main: Variant) -> Iterator[Measurement]:
@@ -185,11 +199,18 @@ class ColumnRounds:
                 yield self._note(SEPARATE, title, kind, 0, value)
         for kind, value in cohort[0].call("memory").items():
             yield self._note(main.name, "", kind, 0, value)
-        alone = [process for title, process in self._separate.items() if title != STUDENT]
-        yield from self._shares(SEPARATE, [process.call("parts") for process in alone])
+        way = baseline(self._measured, self._name)
+        if way == SIDE_BY_SIDE:
+            parts = self._side_by_side("parts", 1)
+            rates = together([*self._separate.values()][: self._plan.cores], "matrix_rate", "fp32", 1)
+        else:
+            parts = {title: process.call("parts") for title, process in self._separate.items()}
+            rates = [self._separate[STUDENT].call("matrix_rate", "fp32")]
+        yield from self._shares(way, [found for title, found in parts.items() if title != STUDENT])
         yield from self._shares(main.name, together(cohort, "parts"))
-        yield from self._floor(SEPARATE, alone[:1], "fp32", share=1.0)
-        yield from self._floor(main.name, cohort, main.precision, share=1 / len(self._column.runs))
+        yield from self._floor(way, rates, share=1.0)
+        rates = together(cohort, "matrix_rate", main.precision)
+        yield from self._floor(main.name, rates, share=1 / len(self._column.runs))
 
     def _shares(self, variant: str, seconds: list[dict[str, float]]) -> Iterator[Measurement]:
         total = sum(sum(own.values()) for own in seconds)
@@ -197,14 +218,14 @@ class ColumnRounds:
             value = sum(own[part] for own in seconds) / total
             yield self._note(variant, "", f"share of {part}", 0, value)
 
-    def _floor(self, variant: str, processes: list[Process], precision: str, *, share: float) -> Iterator[Measurement]:
-        rate = sum(together(processes, "matrix_rate", precision))
+    def _floor(self, variant: str, rates: list[float], *, share: float) -> Iterator[Measurement]:
         macs = floor.step_macs(self._column.runs[0], _teacher(self._column), share)
-        yield self._note(variant, "", MATRIX_RATE, 0, rate)
-        yield self._note(variant, "", FLOOR_RATE, 0, rate / macs)
+        yield self._note(variant, "", MATRIX_RATE, 0, sum(rates))
+        yield self._note(variant, "", FLOOR_RATE, 0, sum(rates) / macs)
 
     def _note(self, variant: str, method: str, quantity: str, number: int, value: float) -> Measurement:
-        return Measurement(self._name, variant, method, quantity, number, value)
+        self._measured.append(Measurement(self._name, variant, method, quantity, number, value))
+        return self._measured[-1]
 
 
 _TURNS = 4
@@ -217,6 +238,8 @@ def _teacher(measured: Column) -> Job:
     return teacher
 
 
-def _losses(steps: dict[str, float]) -> float:
-    """Seconds of a batch that are the losses' own: what members take beyond the plain student."""
-    return sum(value - steps[STUDENT] for value in steps.values())
+def _without_losses(turn: float, steps: dict[str, float]) -> float:
+    """Seconds of a batch less the losses' own, which is what members take beyond the plain student."""
+    losses = sum(value - steps[STUDENT] for value in steps.values())
+    # On a busy machine one of the steps may have taken longer than the batch: no less is left than plain steps take.
+    return max(turn - losses, (len(steps) - 1) * steps[STUDENT])

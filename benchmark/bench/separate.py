@@ -115,18 +115,18 @@ class Separate:
         memory.release()
         return seconds
 
-    def parts(self) -> dict[str, float]:
+    def parts(self, threads: int | None = None) -> dict[str, float]:
         """Seconds of a step by its parts."""
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(threads or self._threads)
         return clock.parts(self.step, 1, self._device)
 
     def memory(self) -> dict[str, int]:
         """Peaks in bytes, by kind."""
         return memory.peaks(self._device)
 
-    def matrix_rate(self, precision: str) -> float:
+    def matrix_rate(self, precision: str, threads: int | None = None) -> float:
         """Multiply-accumulates a second of this process."""
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(threads or self._threads)
         return floor.matrix_rate(precision, self._device)
 
     def threads(self) -> int:

@@ -34,14 +34,15 @@ def run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     from benchmark.bench.rounds import ColumnRounds, Plan
 
-    (device, *_), _ = workers(options.device, 1, None)
+    (device, *more), _ = workers(options.device, None, None)
+    used = 1 + len(more) if device == "cpu" else cores()
     plan = Plan(
         profile=load_profile("paper"),
         changes=CALM | parse_changes(options.set),
         methods=split(options.methods),
         device=device,
-        cores=cores(),
-        variants=columns.variants(device, cores()),
+        cores=used,
+        variants=columns.variants(device, used),
         rounds=options.rounds,
         seconds=options.seconds,
     )

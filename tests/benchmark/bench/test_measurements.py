@@ -18,6 +18,7 @@ from benchmark.bench.measurements import (
     RATIO,
     STEP,
     Measurement,
+    baseline,
     rows,
     to_csv,
 )
@@ -29,7 +30,6 @@ MADE_UP = [
         ("a", "cohort", (10.0, 16.0)),
         ("b", "separate", (1.0, 1.0)),
         ("b", "cohort", (5.0, 9.0)),
-        ("b", "separate-side-by-side", (2.0,)),
     )
     for number, value in enumerate(values)
 ]
@@ -45,8 +45,30 @@ def _found(measured, variant, quantity, column="a", method=""):
 
 def test_ratios_are_those_of_the_same_round():
     assert _found(MADE_UP, "cohort", RATIO) == [(4.5, 4.0, 5.0)]
-    assert _found(MADE_UP, "separate-side-by-side", RATIO, "b") == [(2.0, 2.0, 2.0)]
     assert not _found(MADE_UP, "separate", RATIO)
+
+
+@pytest.mark.parametrize(
+    ("beside", "better", "cohort", "other", "others_ratio"),
+    [(2.0, "separate-side-by-side", 3.5, "separate", 0.5), (0.5, "separate", 7.0, "separate-side-by-side", 0.5)],
+)
+def test_separate_trainings_are_those_of_the_better_way(beside, better, cohort, other, others_ratio):
+    measured = [
+        *MADE_UP,
+        *(Measurement("b", "separate-side-by-side", "", RATE, number, beside) for number in range(2)),
+        *(Measurement("b", way, "", BARE_RATE, 0, rate) for way, rate in (("separate", 3.0), ("cohort", 12.0))),
+        Measurement("b", "separate-side-by-side", "", BARE_RATE, 0, 3 * beside),
+        *(Measurement("b", name, "", PAIRED, 0, rate) for name, rate in (("cohort", 6.0), ("cohort-fp32", 4.0))),
+    ]
+    assert baseline(measured, "b") == baseline(rows(measured), "b") == better
+    assert baseline(measured, "a") == "separate"
+    assert _found(measured, "cohort", RATIO, "b")[0][0] == cohort
+    assert _found(measured, "cohort", BARE_RATIO, "b")[0][0] == 12 / max(3.0, 3 * beside)
+    assert _found(measured, "cohort-fp32", RATIO, "b")[0][0] == 5 / max(1.0, beside) / 1.5
+    assert _found(measured, other, RATIO, "b")[0][0] == others_ratio
+    assert not _found(measured, better, RATIO, "b")
+    # Ways to do separate trainings have no mean over columns, in which they are not the same.
+    assert not _found(measured, other, RATIO, MEAN)
 
 
 def test_columns_are_joined_by_the_geometric_mean_of_each_round():
