@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-DEADLINE = 180.0
+DEADLINE = 600.0
 PAIR = ("--table", "6", "--pairs", "wrn-16-10:wrn-10-10")
 FEW = ("--set", "epochs=1", "--set", "train_limit=64")
 METHOD = '''"""A file of one's own."""

@@ -10,7 +10,7 @@ from benchmark.errors import UserError
 
 def test_importing_is_light():
     code = "import sys, benchmark; sys.exit(len({'pandas', 'torch', 'numpy', 'yaml'} & {*sys.modules}))"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_records_stay_a_function_and_bring_no_torch():
@@ -19,7 +19,7 @@ def test_records_stay_a_function_and_bring_no_torch():
         "assert all(len(benchmark.records('digits')) for _ in range(2))\n"
         "sys.exit('torch' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_errors_are_for_people(tmp_path):

@@ -84,7 +84,6 @@ def test_the_contract_tests_take_up_a_method_of_a_file(tmp_path):
         text=True,
         cwd=root,
         check=True,
-        timeout=60,
     )
     assert "test_small_last_batch[1-outside]" in done.stdout
     assert "kd" not in done.stdout

@@ -29,5 +29,5 @@ def test_narrow_networks_have_fewer_operations():
 
 def test_measuring_the_rate_leaves_the_settings_of_matrix_products_alone():
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    assert floor.matrix_rate("fp32", torch.device("cpu"), repeats=1) > 1e8
+    assert floor.matrix_rate("fp32", torch.device("cpu"), repeats=1) > 0
     assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before

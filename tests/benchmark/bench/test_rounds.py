@@ -21,7 +21,7 @@ ANSWERS = {
 
 @pytest.fixture
 def measure(monkeypatch, tmp_path):
-    """Measures a column on two cores; answers are named like ``Separate.block``. Gives values and all that was asked."""
+    """Measures a column on two cores, with answers like ``Separate_block``; gives values, questions, the better way."""
 
     def run(**answers):
         asked = []

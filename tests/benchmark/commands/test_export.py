@@ -237,7 +237,7 @@ def trained(tmp_path_factory):
     found += [word for change in CHANGES for word in ("--set", change)]
     select = ["--table", "6", "--pairs", "wrn-16-10:wrn-10-10", "--methods", "kd", "--seeds", "1", "--jobs", "1"]
     command = [sys.executable, str(ROOT / "run_all.py"), *select, "--profile", "digits", *found]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=_environment())
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
     assert done.returncode == 0, done.stderr
     return found
 
@@ -277,4 +277,4 @@ def test_trained_exported_loaded_and_as_accurate_as_its_record_says(
 
 def test_does_not_import_torch():
     code = "import sys; from benchmark.commands import export; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -205,4 +205,4 @@ def test_a_run_of_another_profile_is_found_there(request_of, runs, tmp_path):
 
 def test_does_not_import_torch():
     code = "import sys; from benchmark.commands import why; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

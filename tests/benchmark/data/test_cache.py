@@ -1,5 +1,4 @@
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ def builder(small):
 
     def build(scratch):
         build.calls += 1
-        time.sleep(0.05)
         (scratch / "inner").mkdir()
         (scratch / "inner" / "copy").write_bytes(b"beside the arrays")
         return Stored(arrays, fingerprint="abc")
@@ -76,12 +74,18 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path, builder):
 
 def test_simultaneous_builders_build_once(tmp_path, builder):
     results = []
-    work = [
-        threading.Thread(target=lambda: results.append(stored(tmp_path / "set-key", builder, ignore))) for _ in range(4)
-    ]
-    for thread in work:
-        thread.start()
-    for thread in work:
+
+    def build(scratch):
+        for thread in others:  # begin while this one has the lock
+            thread.start()
+        return builder(scratch)
+
+    def take():
+        results.append(stored(tmp_path / "set-key", build, ignore))
+
+    others = [threading.Thread(target=take) for _ in range(3)]
+    take()
+    for thread in others:
         thread.join()
     assert [result.fingerprint for result in results] == ["abc"] * 4
     assert builder.calls == 1

@@ -31,7 +31,7 @@ def test_unknown_name_is_an_error_that_names_the_nearest(ask):
 
 
 def test_planning_does_not_import_torch():
-    subprocess.run([sys.executable, "-c", PLANNING], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", PLANNING], check=True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tiny runs, folders for them, and an observer that can act on what it is told."""
 
 import json
+import os
 from collections import defaultdict
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from benchmark.book import Book, Teacher
+from benchmark.catalog import ROOT
 from benchmark.executors.local import LocalExecutor
 from benchmark.executors.worker import Settings
 from benchmark.layers import load_profile
@@ -68,6 +70,15 @@ class Recorder:
     def endings(self) -> dict[str, tuple[str, str]]:
         """Status and message by run."""
         return {call[1].id: call[2:] for call in self.calls if call[0] == "ended"}
+
+
+@pytest.fixture
+def pause(tmp_path, monkeypatch):
+    """A file that stops the runs of the processes to come, see ``tests/pausing``."""
+    path = tmp_path / "pause"
+    monkeypatch.setenv("PAUSE", str(path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests/pausing"), str(ROOT)]))
+    return path
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from benchmark.book import Teacher
+from benchmark.executors import local
 from benchmark.executors.local import _Worker
 from benchmark.plan import Cohort
 from benchmark.store import Store
@@ -20,7 +20,7 @@ def _kill(executor, slot):
     process.join()
 
 
-def test_killed_worker_costs_no_run(make_executor, recorder, make_job, store, train_here, outcome, tmp_path):
+def test_killed_worker_costs_no_run(make_executor, recorder, make_job, store, train_here, outcome, tmp_path, pause):
     jobs = [make_job(lr) for lr in (0.05, 0.04, 0.03)]
     # The third one runs in a process of its own, which begins by finding a damaged checkpoint.
     damaged = store.checkpoint_path(jobs[2])
@@ -28,11 +28,13 @@ def test_killed_worker_costs_no_run(make_executor, recorder, make_job, store, tr
     damaged.write_bytes(b"damaged")
     executor = make_executor(workers=2)
     killed = []
+    pause.write_text("student epoch 4/")
 
     def kill_once(slot, event):
         if event["members"] == 2 and event["epoch"] == 3 and not killed:
             killed.append(executor._workers[slot].process.pid)
             _kill(executor, slot)
+            pause.unlink()
 
     recorder.then["epoch"] = kill_once
     with pytest.warns(UserWarning, match="seed0-.*is damaged: the run starts anew"):
@@ -157,18 +159,22 @@ def test_workers_may_have_processes_of_their_own(make_executor, recorder, make_j
 
 
 def test_worker_that_dies_with_an_unread_task(make_executor, recorder, make_job):
-    executor, timers = make_executor(), []
+    executor, frozen = make_executor(), []
+    listen = executor._listen
 
-    def freeze_then_kill(slot, _):
-        process = executor._workers[slot].process
-        os.kill(process.pid, signal.SIGSTOP)  # so that it cannot read the task that comes now
-        timers.append(threading.Timer(0.2, process.kill))
-        timers[-1].start()
+    def freeze(slot, _):
+        frozen.append(executor._workers[slot].process)
+        os.kill(frozen[-1].pid, signal.SIGSTOP)  # so that it cannot read the task that comes now
 
-    recorder.then["started"] = freeze_then_kill
+    def kill_then_listen():
+        frozen[-1].kill()
+        listen()
+
+    recorder.then["started"] = freeze
+    executor._listen = kill_then_listen
     result = executor.run([Cohort((make_job(),))])
     assert len(result.failed) == 1
-    assert len(timers) == 2
+    assert len(frozen) == 2
 
 
 def test_runs_of_other_processes_are_awaited_or_taken_over(make_executor, recorder, make_job, store, train_here):
@@ -206,7 +212,8 @@ def test_old_failure_of_a_run_that_is_being_retried_elsewhere_is_no_news(make_ex
     assert executor.outcome.done == {job.id}
 
 
-def test_interrupt_stops_the_workers(make_executor, recorder, make_job):
+def test_interrupt_stops_the_workers(make_executor, recorder, make_job, monkeypatch):
+    monkeypatch.setattr(local, "STOP_SECONDS", 1e6)  # however long it takes to import torch
     executor = make_executor()
 
     def interrupt(*_):

@@ -72,7 +72,6 @@ def test_compiles(table6, full_records, records_of, small_table, context, tmp_pa
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:]

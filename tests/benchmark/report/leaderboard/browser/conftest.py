@@ -150,7 +150,7 @@ class Page:
     def wait(self, condition: Callable[[], bool]) -> None:
         from selenium.webdriver.support.wait import WebDriverWait
 
-        WebDriverWait(self.driver, 5, poll_frequency=0.01).until(lambda _: condition())
+        WebDriverWait(self.driver, 120, poll_frequency=0.01).until(lambda _: condition())
 
     def rows(self) -> list[dict[str, str]]:
         """The ranking as shown: method and the texts of its columns."""

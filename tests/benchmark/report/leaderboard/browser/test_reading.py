@@ -90,7 +90,7 @@ def test_the_front_joins_what_no_other_beats(show, data):
 def _saved(page, name, folder):
     page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
     page.click(f"#download-{name}")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         # The browser makes the file before it fills it.
         if found := [path for path in folder.iterdir() if path.suffix != ".crdownload" and path.stat().st_size]:
