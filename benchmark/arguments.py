@@ -109,7 +109,10 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             },
             "figure": {"metavar": "N", "help": "a figure's number, or all"},
             "leaderboard": {**_SWITCH, "help": "methods over the pairs of tables/leaderboard.yaml, as a page"},
-            "profile": {"metavar": "NAME", "help": "paper, quick, short, digits (default: paper with CUDA, else digits)"},
+            "profile": {
+                "metavar": "NAME",
+                "help": "paper, quick, short, digits (default: paper with CUDA, else digits)",
+            },
             "methods": {"metavar": "LIST", "help": "trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'"},
             "pairs": {"metavar": "LIST", "help": "TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'"},
             "seeds": {
