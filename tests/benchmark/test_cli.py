@@ -231,7 +231,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         (["--table", "6", "--set", "epochs"], "KEY=VALUE"),
         (["--table", "6", "--set", "epochs=-1"], "whole number above 0"),
         (["--table", "6", "--set", "epochs=many"], "whole number above 0"),
-        (["--table", "6", "--set", "precision=fp8"], "one of bf16, tf32, fp32"),
+        (["--table", "6", "--set", "precision=fp8"], "one of bf16, fp16, tf32, fp32"),
         (["--table", "6", "--set", "dataset=mnist"], "data set"),
         (["--table", "6", "--seeds", "0"], "seed"),
         (["--table", "6", "--seeds", "many"], "seeds"),

@@ -113,7 +113,7 @@ def test_given_teacher_is_used_in_full_precision(lab, give, state):
     given, _ = give({"model": state})
     job = given.run("C100", "wrn-10-2", parse_method("kd"), TEACHER, 0)
     lab.train(job.teacher)
-    used = CohortTraining([job], lab.setting())._teacher.network.state_dict()
+    used = CohortTraining([job], lab.setting()).shared.teacher.network.state_dict()
     assert all(torch.equal(used[name], tensor) for name, tensor in state.items())
     assert used["classifier.bias"][0] != torch.tensor(1 / 3).half().float()
 
