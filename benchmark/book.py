@@ -193,10 +193,11 @@ class Book:
         return values
 
     def _layered(self, recipe: str, student: str, method: MethodName, teacher: Teacher | None) -> dict[str, Any]:
+        terms = [name for name, _ in method.terms]
         names = {
             "student": (student,),
             "teacher": (teacher.network if teacher else "",),
-            "method": tuple(name for name, _ in method.terms),
+            "method": (*terms, "+".join(terms)) if terms else (),
             "recipe": (recipe,),
         }
         layers = load_recipe(recipe).layers

@@ -159,6 +159,23 @@ def test_features_of_a_dead_student_are_finite_with_finite_gradient(name, size, 
 
 
 @every_case
+@pytest.mark.parametrize("both", [False, True], ids=["teacher", "both"])
+def test_masked_classes_leave_loss_and_gradient_finite(name, options, both, benches):
+    """A teacher may mask classes by logits of minus infinity, and its student may mask the same ones."""
+    bench = benches["same-taps"]
+    seen = bench.batch()
+    masks = {"teacher", "student"} if both else {"teacher"}
+    for side in masks:
+        features = getattr(seen, side)
+        parts = {field.name: getattr(features, field.name) for field in dataclasses.fields(Features)}
+        parts["logits"] = parts["logits"].index_fill(1, torch.tensor([1, 3]), -torch.inf)
+        setattr(seen, side, Features(**parts))
+    loss = total(methods.load(name)(bench.pair, **options), seen)
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(slope).all() for slope in gradients(loss, list(bench.student.parameters())).values())
+
+
+@every_case
 def test_same_state_and_generator_give_the_same_loss_and_leave_global_random_numbers_alone(name, options, benches):
     bench = unlike(name, benches)
     method = methods.load(name)(bench.pair, **options)
