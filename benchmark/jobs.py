@@ -123,16 +123,19 @@ class Given(Job):
     Attributes:
         weights: SHA-256 of the file, or the beginning of it where that is what its publisher states.
         source: the file, or torchvision's name of the weights; where it comes from changes nothing.
+        part: ``student`` or ``teacher``, where the user chose between two networks of the file.
     """
 
     kind = "evaluate"
 
     weights: str
     source: Path | str
+    part: str = ""
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        return {"recipe": {"name": self.recipe.name, **self.recipe.view}, "weights": self.weights}
+        chosen = {"part": self.part} if self.part else {}
+        return {"recipe": {"name": self.recipe.name, **self.recipe.view}, "weights": self.weights, **chosen}
 
     @property
     def folder(self) -> str:
