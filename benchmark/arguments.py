@@ -123,7 +123,11 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             },
             "set": {**_REPEATED, "metavar": "KEY=VALUE", "help": "change a recipe's value"},
             "preset": {"metavar": "NAME", "help": "somebody else's values, such as authors"},
-            "teacher": {**_REPEATED, "metavar": "NETWORK=FILE", "help": "weights that stand in for a trained one"},
+            "teacher": {
+                **_REPEATED,
+                "metavar": "NETWORK=FILE",
+                "help": "weights that stand in for a trained one; FILE:student or FILE:teacher where both would fit",
+            },
             "plugin": {**_REPEATED, "type": Path, "metavar": "FILE", "help": "your own method, network or data set"},
             "selection": {"choices": ("last", "best"), "default": "last", "help": "the epoch that tables show"},
             "time-budget": {

@@ -79,7 +79,7 @@ def measured_rate(threads: int, precision: str) -> float:
             start = time.perf_counter()
             matrix @ matrix
             seconds.append(time.perf_counter() - start)
-    bf16 = _EMULATED_BF16 if devices.slow_in_bf16() else _BF16
+    bf16 = _EMULATED_BF16 if devices.emulates_bf16("cpu") else _BF16
     return len(matrix) ** 3 / min(seconds) * (bf16 if precision == "bf16" else 1.0)
 
 

@@ -36,8 +36,8 @@ class Layer:
 
     Attributes:
         values: dotted keys and their values.
-        match: patterns for the trained network (``student``), its ``teacher``, a ``method`` of its objective, and the
-            ``recipe``.
+        match: patterns for the trained network (``student``), its ``teacher``, a ``method`` of its objective or the
+            whole sum (``crd+kd``, sorted), and the ``recipe``.
     """
 
     values: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""A made-up batch and pair for a job, on which its networks and methods can be tried without data."""
+"""Random images and made-up labels in the sizes of a job's data, for checks that need no data."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from methods import Batch, Pair
 from models import Shapes
 
 
-def random_batch(job: Job, images: int, device: torch.device) -> Batch:
-    """Random images of the size of the job's, with labels."""
-    draws = torch.Generator().manual_seed(0)
+def random_batch(job: Job, images: int, device: torch.device, seed: int = 0) -> Batch:
+    """Random images of the size of the job's, with labels, at the beginning of an epoch."""
+    draws = torch.Generator().manual_seed(seed)
     info = describe(job.recipe.dataset)
     size = job.recipe.crop_size or job.recipe.resize or info.image_size
     pixels = torch.randn(images, 3, size, size, generator=draws).to(memory_format=torch.channels_last)
@@ -27,8 +27,16 @@ def random_batch(job: Job, images: int, device: torch.device) -> Batch:
     )
 
 
-def pair_of(job: Job, student: Shapes, teacher: Teacher) -> Pair:
-    """The job's pair without its data: made-up labels, as many as there are."""
-    info = describe(job.recipe.dataset)
+def pair_of(job: Job, student: Shapes | None, teacher: Teacher | None) -> Pair | None:
+    """The job's pair without its data: made-up labels, as many as there are; None where there is no teacher.
+
+    Args:
+        job: a run or a first stage.
+        student: None where the teacher is its own student.
+        teacher: of the job.
+    """
+    if teacher is None:
+        return None
+    info, shapes = describe(job.recipe.dataset), teacher.network.shapes()
     labels = torch.arange(info.num_train) % info.num_classes
-    return Pair(student, teacher.network.shapes(), teacher.network, info.num_train, info.num_classes, labels)
+    return Pair(student or shapes, shapes, teacher.network, info.num_train, info.num_classes, labels)

@@ -310,7 +310,7 @@ class TestFiles:
 def test_the_rate_is_that_of_the_best_product_of_matrices(precision, emulated, factor, monkeypatch):
     times = iter([0.0, 3.0, 3.0, 4.0, *(9.0 + 2 * n for n in range(36))])
     monkeypatch.setattr(costs.time, "perf_counter", lambda: next(times))
-    monkeypatch.setattr(devices, "slow_in_bf16", lambda: emulated)
+    monkeypatch.setattr(devices, "emulates_bf16", lambda _: emulated)
     assert measured_rate(1, precision) == pytest.approx(factor * 512**3 / 1.0)
 
 
