@@ -44,6 +44,18 @@ def run(request: Request, say: Say) -> int:
 
 
 def _advice(request: Request, plan: Plan) -> list[str]:
+    return [*_on_precision(request, plan), *(_on_memory(request) if plan.missing and plan.estimates else [])]
+
+
+def _on_memory(request: Request) -> list[str]:
+    names, threads = request.workers
+    most = devices.cores() // threads
+    if request.options.jobs or names[0] != "cpu" or len(names) >= most:
+        return []
+    return [f"the free memory holds {len(names)} of {most} processes: --jobs {most} starts them all the same"]
+
+
+def _on_precision(request: Request, plan: Plan) -> list[str]:
     precisions = {job.recipe.precision for cohort in plan.cohorts for job in cohort.runs}
     slow = next(filter(devices.emulates_bf16, request.workers[0]), None) if "bf16" in precisions else None
     if slow is None:

@@ -500,6 +500,17 @@ def test_machines_get_nothing_but_json(command):
     assert "profile digits" in shown.err
 
 
+def test_cores_that_memory_leaves_idle_are_told(command, monkeypatch):
+    line = "the free memory holds 1 of 2 processes: --jobs 2 starts them all the same"
+    words = ("--table", "6", *ONE_PAIR, "--plan", "--brief")
+    assert line not in command(*words).out
+    monkeypatch.setattr(devices, "in_memory", lambda: 1)
+    assert line in command(*words).out
+    assert line not in command(*words, "--jobs", "1").out
+    assert line not in command(*words, "--threads", "2").out
+    assert line not in command(*words[:-2], "--render").out
+
+
 @pytest.fixture
 def worked(monkeypatch):
     """Puts in place of the executor one that leaves a record for each job at once; the rounds that it was asked for."""

@@ -158,11 +158,11 @@ def test_a_record_that_is_no_json_is_refused_before_it_is_written(store, job):
 
 
 CLAIM = """
-import pickle, sys, time
+import pickle, signal, sys
 store, job = pickle.load(sys.stdin.buffer)
 lock = store.claim(job)
 print("claimed" if lock else "taken", flush=True)
-time.sleep(60)
+signal.pause()  # until it is killed
 """
 
 
