@@ -35,7 +35,7 @@ MOST_RECORDS = 2000
 _BF16, _EMULATED_BF16 = 2.5, 0.3  # times as fast as float32 on a CPU
 _ANALYSIS_SECONDS = 2.0  # a thousand images: clusters and t-SNE, the costliest
 _TRAINED = ("train", "stage", "probe")
-_NEIGHBOURS, _REACH = 5, math.log(30)
+_NEIGHBOURS, _REACH = 5, math.log(30)  # steps of no more than 30 times the operations
 
 
 class Step(NamedTuple):

@@ -153,7 +153,7 @@ class ColumnRounds:
         yield from self._alone(SEPARATE, number, seconds, side_by_side=1)
         if self._plan.device == "cpu" and self._plan.cores > 1:
             beside = self._side_by_side("block", self._plan.seconds, 1)
-            yield from self._alone(SIDE_BY_SIDE, number, beside, side_by_side=self._plan.cores)
+            yield from self._alone(SIDE_BY_SIDE, number, beside, side_by_side=self._at_a_time)
         yield from self._together(main, number)
 
     def _ways(self, number: int) -> Iterator[Measurement]:
@@ -170,13 +170,18 @@ class ColumnRounds:
         yield self._note(variant, "", RATE, number, side_by_side * len(counted) / sum(counted))
         yield self._note(variant, "", BARE_RATE, number, side_by_side / seconds[STUDENT])
 
+    @property
+    def _at_a_time(self) -> int:
+        """Separate trainings that run side by side, a thread each."""
+        return min(self._plan.cores, len(self._separate))
+
     def _side_by_side(self, method: str, *arguments: Any) -> dict[str, Any]:
         """What a method of the separate trainings gives, asked of as many at a time as there are cores."""
         titles = list(self._separate)
         found: dict[str, Any] = {}
-        for start in range(0, len(titles), self._plan.cores):
+        for start in range(0, len(titles), self._at_a_time):
             # The last group is filled up with others, so that nobody has a core more than the rest had.
-            group = [titles[place % len(titles)] for place in range(start, start + self._plan.cores)]
+            group = [titles[place % len(titles)] for place in range(start, start + self._at_a_time)]
             values = together([self._separate[title] for title in group], method, *arguments)
             found = dict(zip(group, values, strict=True)) | found
         return found
@@ -202,7 +207,7 @@ class ColumnRounds:
         way = baseline(self._measured, self._name)
         if way == SIDE_BY_SIDE:
             parts = self._side_by_side("parts", 1)
-            rates = together([*self._separate.values()][: self._plan.cores], "matrix_rate", "fp32", 1)
+            rates = together([*self._separate.values()][: self._at_a_time], "matrix_rate", "fp32", 1)
         else:
             parts = {title: process.call("parts") for title, process in self._separate.items()}
             rates = [self._separate[STUDENT].call("matrix_rate", "fp32")]

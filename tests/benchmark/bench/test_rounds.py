@@ -21,9 +21,9 @@ ANSWERS = {
 
 @pytest.fixture
 def measure(monkeypatch, tmp_path):
-    """Measures a column on two cores, with answers like ``Separate_block``; gives values, questions, the better way."""
+    """Measures a column, with answers like ``Separate_block``; gives values, questions, the better way."""
 
-    def run(**answers):
+    def run(cores=2, **answers):
         asked = []
 
         class Process:
@@ -48,7 +48,7 @@ def measure(monkeypatch, tmp_path):
 
         monkeypatch.setattr(rounds, "Process", Process)
         monkeypatch.setattr(lab, "leave_needs", lambda *_: None)
-        plan = Plan(load_profile("paper"), {}, ["kd", "at"], "cpu", 2, columns.variants("cpu", 2), 2, 0.5)
+        plan = Plan(load_profile("paper"), {}, ["kd", "at"], "cpu", cores, columns.variants("cpu", cores), 2, 0.5)
         measured = list(ColumnRounds(NAME, plan, tmp_path, lambda _: None).measure())
         values = {(row.variant, row.quantity): row.value for row in rows(measured) if row.column == NAME}
         return values, asked, baseline(measured, NAME)
@@ -72,6 +72,12 @@ def test_separate_trainings_are_measured_in_both_ways_and_described_by_the_bette
     assert values[way, "share of backward"] == 0.75
     assert values[way, MATRIX_RATE] == (2e11 if way == SIDE_BY_SIDE else 1e11)
     assert values[way, FLOOR] == values[way, RATE] / values[way, FLOOR_RATE]
+
+
+def test_no_more_train_side_by_side_than_there_are(measure):
+    values, _, _ = measure(cores=16, Separate_block=lambda _, threads=None: 3.0 if threads == 1 else 1.5)
+    assert values[SIDE_BY_SIDE, RATE] == 3 / 3.0
+    assert values[SEPARATE, RATE] == 1 / 1.5
 
 
 def test_a_disturbed_step_leaves_what_plain_steps_take(measure):
