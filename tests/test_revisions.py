@@ -3,7 +3,7 @@
 ``revisions.json`` holds, for everything that results rest on, its revision and the code of its file and of the helpers
 that it imports:
 
-* every settled method and its ``revision`` (a draft, of revision 0, has its code in its ids);
+* every settled method and its ``revision`` (the code of a draft, of revision 0, is part of its ids);
 * every network of ``models/networks.csv`` and the ``revision`` that it is registered with;
 * every measure of ``benchmark/analysis`` and its ``REVISION``;
 * the engine, which is what loads data, trains and tests, and ``NUMERICS``.
