@@ -43,10 +43,10 @@ class NetworkInfo:
         classes: number of classes at which the counts hold.
         taps: shapes of the taps as ``CxHxW`` joined by spaces.
         map: shape of the penultimate map.
-        revision: of its code; part of ids from 2 on.
         code: SHA-256 of its file's code, and of what that imports of one's own, where that is part of ids: of a draft.
             Empty where the CSV names it.
         path: a draft's file.
+        revision: of its code; part of ids from 2 on.
     """
 
     name: str
@@ -57,9 +57,9 @@ class NetworkInfo:
     classes: int
     taps: str
     map: str
-    revision: int = 1
     code: str = ""
     path: Path | None = None
+    revision: int = 1
 
 
 @cache

@@ -25,6 +25,7 @@ def measure_given(jobs: Sequence[Given], setting: Setting) -> None:
         UserError: the weights cannot be had, are not the ones that were asked for, or do not fit the network.
     """
     for job in jobs:
+        set_matmul_precision(job.recipe.precision)
         with setting.guarded(job, setting.fail):
             _measure(job, setting)
 
@@ -55,7 +56,6 @@ def _state(job: Given, path: Path) -> dict[str, Tensor]:
 
 def _measure(job: Given, setting: Setting) -> None:
     recipe = job.recipe
-    set_matmul_precision(recipe.precision)
     network = new_network(job, setting.source.device)
     path = _file(job, setting.store.checkpoints.parent / "downloads")
     taken = fill_given(network, job, path)

@@ -168,7 +168,7 @@ def test_changes_are_read():
         ("momentum=1.1", "a number from 0 to 1"),
         ("flip=-0.1", "a probability"),
         ("pad_mode=none", "one of zero, reflect"),
-        ("precision=fp16", "one of bf16, tf32, fp32"),
+        ("precision=fp8", "one of bf16, fp16, tf32, fp32"),
         ("optimizer=rmsprop", "one of sgd, adam"),
         ("nesterov=1", "true or false"),
         ("in_size=4", "a side in pixels from 8"),
