@@ -106,8 +106,8 @@ def _check_size(width: int, height: int) -> None:
     short, long = sorted((width, height))
     if short < 1 or long > MAX_SIDE or width * height > MAX_PIXELS or long > MAX_ASPECT * short:
         raise ValueError(
-            f"it is {width:,} x {height:,} pixels large, the limits are {MAX_SIDE:,} a side, {MAX_PIXELS:,} in all, and "
-            f"a longer side of {MAX_ASPECT} times the shorter"
+            f"it is {width:,} x {height:,} pixels large, the limits are {MAX_SIDE:,} a side, {MAX_PIXELS:,} in all, "
+            f"and a longer side of {MAX_ASPECT} times the shorter"
         )
 
 
