@@ -24,7 +24,7 @@ import numpy.typing as npt
 from benchmark.canonical import digest, short_id
 from benchmark.data.cache import one_line
 from benchmark.data.dataset import Announce, DatasetInfo, Found, Source, Split
-from benchmark.data.files import DATA_VARIABLE, check_complete, data_root, state_key
+from benchmark.data.files import DATA_VARIABLE, check_complete, data_root
 from benchmark.data.images import central_pixels, decode
 from benchmark.data.index import in_parallel
 from benchmark.data.parquet import Columns, read_split
@@ -143,7 +143,7 @@ def _find(
     # What was decoded by other sizes, classes or columns was checked against those: it is decoded again.
     choice = short_id(digest({**asdict(info), **listed.choice}))
     files = {path.relative_to(place).as_posix(): path for path in listed.files}
-    return Found(read, f"{state_key(listed.files)}-{choice}", files)
+    return Found(read, place, files, choice)
 
 
 def _test_split(names: Sequence[str], there: Callable[[str], bool]) -> str:

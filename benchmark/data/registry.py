@@ -14,9 +14,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from benchmark.canonical import short_id
+from benchmark.canonical import digest, short_id
 from benchmark.catalog import plugins
-from benchmark.data.cache import Stored, one_line, stored
+from benchmark.data.cache import Copy, Stored, one_line, stored
 from benchmark.data.content import content
 from benchmark.data.dataset import (
     Announce,
@@ -37,6 +37,7 @@ from benchmark.errors import UserError, unknown
 # Looked for in the text, because importing every file of the folder would import torch.
 _DECLARES_SOURCES = re.compile(r"^SOURCES\b", re.MULTILINE)
 _PARTS = ("images", "labels")
+_KEY_LENGTH = 16
 _log = logging.getLogger(__name__)
 
 
@@ -70,7 +71,13 @@ def content_of(name: str) -> str:
 @cache
 def _content(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> str:
     found = _source(name).find(None, cache_dir, _log.info)
-    return content(found.files, cache_dir / "content") if isinstance(found, Found) and found.files else ""
+    return _hashed(name, found, cache_dir) if isinstance(found, Found) and found.files else ""
+
+
+def _hashed(name: str, found: Found, cache_dir: Path) -> str:
+    """SHA-256 of a data set's files, remembered for each folder that holds one of its name."""
+    place = short_id(digest(str(found.place)))
+    return content(found.files, cache_dir / "content" / f"{name}-{place}.json")
 
 
 def describe(name: str) -> DatasetInfo:
@@ -96,23 +103,35 @@ def load(name: str, data_dir: Path | None, cache_dir: Path, announce: Announce =
     """
     source = _source(name)
     found = source.find(data_dir, cache_dir, announce)
-    folder = cache_dir / "data" / f"{name}-{found.key}"
     if isinstance(found, FoundFiles):
-        return open_index(source, found, folder, announce)
-    return _decoded(source, found, folder, announce)
+        return open_index(source, found, cache_dir / "data" / name, announce)
+    return _decoded(source, found, cache_dir, announce)
 
 
-def _decoded(source: Source, found: Found, folder: Path, announce: Announce) -> Dataset:
-    def build(_scratch: Path) -> Stored:
-        train, test = map(canonical, found.read())
-        splits = {"train": train, "test": test}
-        arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in _PARTS}
-        return Stored(arrays, fingerprint(train, test))
+def _decoded(source: Source, found: Found, cache_dir: Path, announce: Announce) -> Dataset:
+    info = source.info
+    if found.place is None:
+        cached = _canonical(*found.read())
+    else:
+        hashed = _hashed(info.name, found, cache_dir)
 
-    cached = build(folder) if found.key is None else stored(folder, build, announce)
+        def build(_scratch: Path) -> Stored:
+            made = _canonical(*found.read())
+            if _hashed(info.name, found, cache_dir) != hashed:
+                raise UserError(f"{found.place}: the files changed while they were decoded: run the command again")
+            return made
+
+        copy = Copy(cache_dir / "data" / info.name, hashed[:_KEY_LENGTH], found.choice, found.place)
+        cached = stored(copy, build, announce)
     train, test = (Split(*(cached.arrays[f"{name}_{part}"] for part in _PARTS)) for name in ("train", "test"))
     official = source.judge(cached.fingerprint, len(train), len(test))
-    return Dataset(source.info.name, train, test, source.info.num_classes, cached.fingerprint, official)
+    return Dataset(info.name, train, test, info.num_classes, cached.fingerprint, official, cached.hold)
+
+
+def _canonical(train: Split, test: Split) -> Stored:
+    splits = {"train": canonical(train), "test": canonical(test)}
+    arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in _PARTS}
+    return Stored(arrays, fingerprint(splits["train"], splits["test"]))
 
 
 def _source(name: str) -> Source:
