@@ -8,7 +8,7 @@ be edited. `image_folder` and `parquet_files` make what it assigns. What is expo
 from benchmark.data.dataset import Dataset, DatasetInfo, FileDataset, Split
 from benchmark.data.files import use
 from benchmark.data.own import image_folder, parquet_files
-from benchmark.data.registry import code_of, content_of, describe, load, names
+from benchmark.data.registry import code_of, content_of, describe, load, names, normalisation, tell
 
 __all__ = [
     "Dataset",
@@ -21,6 +21,8 @@ __all__ = [
     "image_folder",
     "load",
     "names",
+    "normalisation",
     "parquet_files",
+    "tell",
     "use",
 ]

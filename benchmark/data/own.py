@@ -106,9 +106,18 @@ def parquet_files(
     return Source(info, None, partial(_find, info, folder, partial(_shards, Columns(tuple(image), tuple(label)))))
 
 
+def check_name(name: object) -> None:
+    """Check the name of a data set: it becomes part of the names of folders.
+
+    Raises:
+        UserError: it holds other signs.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UserError(f"data set '{name}': a name is made of small letters, digits, - and _")
+
+
 def _checked(info: DatasetInfo) -> DatasetInfo:
-    if not _NAME.fullmatch(info.name):
-        raise UserError(f"data set '{info.name}': a name is made of small letters, digits, - and _")
+    check_name(info.name)
     least = {"num_train": 2, "num_test": 1, "num_classes": 2, "image_size": _SMALLEST}
     for key, smallest in least.items():
         value = getattr(info, key)
