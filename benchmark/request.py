@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark import calibration, catalog, costs, devices, layers, suite, tables
+from benchmark import calibration, catalog, costs, data, devices, layers, suite, tables
 from benchmark.arguments import DEFAULT_SEEDS, split
 from benchmark.book import Book, Weights
 from benchmark.budget import Choice, choose
@@ -46,6 +46,8 @@ class Request:
     def book(self) -> Book:
         """Recipes at the wanted scale."""
         changes = layers.parse_changes(self.options.set)
+        if "dataset" in changes:
+            data.describe(changes["dataset"])  # an unknown one is an error before anything is looked up or written
         preset = layers.load_preset(self.options.preset) if self.options.preset else None
         return Book(layers.load_profile(self.profile[0]), changes, preset, self.given)
 
@@ -142,7 +144,8 @@ class Request:
         numbers = tables.numbers() if everything else [table] if table else []
         figures = tables.figures() if everything or figure == "all" else [figure] if figure else []
         suites = [suite.load()] if nothing or self.options.leaderboard else []
-        return [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures), *suites]
+        found = [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures), *suites]
+        return [table.on(self.book.dataset) for table in found] if self.book.dataset else found
 
     def plan(self, chosen: Sequence[Table], seeds: Sequence[int] | None = None) -> Plan:
         """What tables need and what of it is there.
