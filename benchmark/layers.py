@@ -1,7 +1,8 @@
 """Recipes and profiles as YAML: layers of changes, for all networks or for those that match.
 
 Later layers win: the methods' own defaults, the recipe, the recipe's overrides, the profile, the profile's overrides, a
-preset's overrides, ``--set``. Only the resolved values reach a job, never the layers' names.
+preset's overrides, what a plug-in's data set says itself, ``--set``. Only the resolved values reach a job, never the
+layers' names.
 """
 
 from __future__ import annotations
