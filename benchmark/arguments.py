@@ -109,7 +109,10 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             },
             "figure": {"metavar": "N", "help": "a figure's number, or all"},
             "leaderboard": {**_SWITCH, "help": "methods over the pairs of tables/leaderboard.yaml, as a page"},
-            "profile": {"metavar": "NAME", "help": "paper, quick, short, digits (default: paper with CUDA, else digits)"},
+            "profile": {
+                "metavar": "NAME",
+                "help": "paper, quick, short, digits (default: paper with CUDA, else digits)",
+            },
             "methods": {"metavar": "LIST", "help": "trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'"},
             "pairs": {"metavar": "LIST", "help": "TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'"},
             "seeds": {
@@ -120,7 +123,11 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             },
             "set": {**_REPEATED, "metavar": "KEY=VALUE", "help": "change a recipe's value"},
             "preset": {"metavar": "NAME", "help": "somebody else's values, such as authors"},
-            "teacher": {**_REPEATED, "metavar": "NETWORK=FILE", "help": "weights that stand in for a trained one"},
+            "teacher": {
+                **_REPEATED,
+                "metavar": "NETWORK=FILE",
+                "help": "weights that stand in for a trained one; FILE:student or FILE:teacher where both would fit",
+            },
             "plugin": {**_REPEATED, "type": Path, "metavar": "FILE", "help": "your own method, network or data set"},
             "selection": {"choices": ("last", "best"), "default": "last", "help": "the epoch that tables show"},
             "time-budget": {

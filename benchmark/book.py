@@ -28,10 +28,12 @@ class Weights:
     Attributes:
         sha256: of the file, or the beginning of it.
         source: the file, or torchvision's name.
+        part: ``student`` or ``teacher``, where the user chose between two networks of the file.
     """
 
     sha256: str
     source: Path | str
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,13 +190,19 @@ class Book:
     def _given(self, teacher: Teacher) -> Given | None:
         published, weights = self._published(teacher), self.given.get(teacher.network)
         if weights is not None and published is not None and weights.sha256.startswith(published.sha256):
-            weights = replace(published, source=weights.source)  # the same weights, already on disk
+            weights = replace(weights, sha256=published.sha256)  # the same weights, already on disk
         weights = weights or published
         if weights is None:
             return None
         values = self._values(teacher.recipe, teacher.network, MethodName(()), None)
         recipe = _recipe(teacher.recipe, values)
-        return Given(recipe=recipe, network=teacher.network, weights=weights.sha256, source=weights.source)
+        return Given(
+            recipe=recipe,
+            network=teacher.network,
+            weights=weights.sha256,
+            source=weights.source,
+            part=weights.part,
+        )
 
     def _published(self, teacher: Teacher) -> Weights | None:
         known = load_recipe(teacher.recipe).teachers.get(teacher.network)
@@ -242,10 +250,11 @@ class Book:
         return values
 
     def _layered(self, recipe: str, student: str, method: MethodName, teacher: Teacher | None) -> dict[str, Any]:
+        terms = [name for name, _ in method.terms]
         names = {
             "student": (student,),
             "teacher": (teacher.network if teacher else "",),
-            "method": tuple(name for name, _ in method.terms),
+            "method": (*terms, "+".join(terms)) if terms else (),
             "recipe": (recipe,),
         }
         layers = load_recipe(recipe).layers

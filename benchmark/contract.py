@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark import catalog
 from benchmark.canonical import digest
@@ -26,7 +27,7 @@ from benchmark.objectives import Term
 from benchmark.plan import CACHED, Plan
 from benchmark.store import write_atomically
 
-VERSION = 1
+VERSION = 2
 """Raised when more is asked for: what passed before is then checked again."""
 _PATIENCE = 300.0
 
@@ -70,11 +71,14 @@ def check(plan: Plan, checkpoints: Path, say: Callable[[str], None]) -> None:
         return
     say(f"checking {', '.join(dict.fromkeys(subject.title for subject in found))}, once")
     answers = ask(found)
+    for answer in answers.values():
+        if answer.remark:
+            say(answer.remark)
     for subject in found:
-        if answers[subject.key] == "":
+        if answers[subject.key].fault == "":
             with suppress(UserError):  # it can be checked where nothing can be written, too
                 write_atomically(_mark(subject, checkpoints), f"{subject.title} of {subject.path} passed\n".encode())
-    if faults := [fault for fault in answers.values() if fault]:
+    if faults := [answer.fault for answer in answers.values() if answer.fault]:
         raise UserError("\nerror: ".join(faults))
 
 
@@ -111,8 +115,20 @@ def _mark(subject: Subject, checkpoints: Path) -> Path:
     return checkpoints / "contract" / subject.key[:24]
 
 
-def ask(found: Sequence[Subject]) -> dict[str, str | None]:
-    """What is wrong with each subject, by its key; empty where it passes, None where it applies to no pair."""
+class Answer(NamedTuple):
+    """What came out of a check.
+
+    Attributes:
+        fault: what is wrong; empty where it passes, None where a method applies to no pair.
+        remark: what is no fault, but good to know.
+    """
+
+    fault: str | None
+    remark: str | None = None
+
+
+def ask(found: Sequence[Subject]) -> dict[str, Answer]:
+    """What came out of the check of each subject, by its key."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", "benchmark.training.contract"],
@@ -120,21 +136,20 @@ def ask(found: Sequence[Subject]) -> dict[str, str | None]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env=os.environ,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
             timeout=_PATIENCE,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {
-            subject.key: f"{subject.title} of {subject.path}: no step within {_PATIENCE:.0f} s" for subject in found
-        }
+        late = f"no step within {_PATIENCE:.0f} s"
+        return {subject.key: Answer(f"{subject.title} of {subject.path}: {late}") for subject in found}
     lines = done.stdout.decode(errors="replace").splitlines()
     last = lines[-1] if lines else f"exit status {done.returncode}"
-    answers: dict[str, str | None] = {
-        subject.key: f"{subject.title} of {subject.path}: the check broke off ({last})" for subject in found
+    answers = {
+        subject.key: Answer(f"{subject.title} of {subject.path}: the check broke off ({last})") for subject in found
     }
     for line in lines:
         with suppress(ValueError, KeyError, TypeError):  # whatever else a method prints
             answer = json.loads(line)
-            answers[answer["key"]] = answer["fault"]
+            answers[answer["key"]] = Answer(answer["fault"], answer.get("remark"))
     return answers

@@ -31,8 +31,16 @@ def cores() -> int:
 
 
 @cache
-def slow_in_bf16() -> bool:
-    """Whether this CPU is known to have no vector instructions that help with bf16, which is then emulated."""
+def emulates_bf16(device: str) -> bool:
+    """Whether a device is known to have no instructions for bf16, which is then slow.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``cuda:1``. GPUs before Ampere have none, nor have CPUs without AVX-512 or AMX.
+    """
+    kind, _, index = device.partition(":")
+    if kind == "cuda":
+        major = _cuda_attribute(int(index or 0), _COMPUTE_CAPABILITY_MAJOR)
+        return major is not None and major < _AMPERE
     flags = _cpu_facts().get("flags")
     return flags is not None and not any(flag.startswith(("avx512", "amx")) for flag in flags.split())
 
@@ -64,6 +72,23 @@ def name(device: str) -> str:
     driver.cuDeviceGet(ctypes.byref(handle), int(index or 0))
     driver.cuDeviceGetName(text, len(text), handle)
     return text.value.decode(errors="replace") or kind
+
+
+_COMPUTE_CAPABILITY_MAJOR = 75
+"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR of the driver."""
+_AMPERE = 8
+
+
+def _cuda_attribute(index: int, attribute: int) -> int | None:
+    """What the driver says of a GPU, None where there is no driver or no such GPU."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    handle, value = ctypes.c_int(0), ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(handle), index):
+        return None
+    return None if driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, handle) else value.value
 
 
 @cache

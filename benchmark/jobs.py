@@ -102,13 +102,18 @@ class Job:
         return hash(self.id)
 
 
-def _own(network: str, dataset: str) -> dict[str, dict[str, str]]:
-    """The code of a network and of a data set that are one's own, and what the data set holds, where they are."""
+def _own(network: str, dataset: str) -> dict[str, Any]:
+    """What stands for the code of network and data set, and for the data, beyond their names.
+
+    Of a network the revision, if it is not the first. Of what is the user's own, the code, and the content of the data.
+    """
     known = catalog.networks().get(network)
     codes = {"network": known.code if known else "", "dataset": data.code_of(dataset)}
-    own = {"code": {what: code for what, code in codes.items() if code}}
+    own: dict[str, Any] = {"code": {what: code for what, code in codes.items() if code}}
     if content := data.content_of(dataset):
         own["data"] = {"sha256": content}
+    if known and known.revision > 1:
+        own["network_revision"] = known.revision
     return {part: found for part, found in own.items() if found}
 
 
@@ -123,16 +128,19 @@ class Given(Job):
     Attributes:
         weights: SHA-256 of the file, or the beginning of it where that is what its publisher states.
         source: the file, or torchvision's name of the weights; where it comes from changes nothing.
+        part: ``student`` or ``teacher``, where the user chose between two networks of the file.
     """
 
     kind = "evaluate"
 
     weights: str
     source: Path | str
+    part: str = ""
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        return {"recipe": {"name": self.recipe.name, **self.recipe.view}, "weights": self.weights}
+        chosen = {"part": self.part} if self.part else {}
+        return {"recipe": {"name": self.recipe.name, **self.recipe.view}, "weights": self.weights, **chosen}
 
     @property
     def folder(self) -> str:

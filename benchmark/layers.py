@@ -41,8 +41,8 @@ class Layer:
 
     Attributes:
         values: dotted keys and their values.
-        match: patterns for the trained network (``student``), its ``teacher``, a ``method`` of its objective, and the
-            ``recipe``.
+        match: patterns for the trained network (``student``), its ``teacher``, a ``method`` of its objective or the
+            whole sum (``crd+kd``, sorted), and the ``recipe``.
         on_built_in: whether they follow from the images of the project's own data sets, so that they do not apply to
             a plug-in's.
     """

@@ -70,7 +70,7 @@ _CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = Map
         "std": ((tuple,), lambda value: _numbers(value) and min(value) > 0, "three numbers above 0"),
         "train_limit": (_MAYBE_INTEGER, _above(1), "a whole number above 1, or null"),
         "holdout": ((int,), _not_negative, "a whole number from 0"),
-        "precision": ((str,), *_one_of("bf16", "tf32", "fp32")),
+        "precision": ((str,), *_one_of("bf16", "fp16", "tf32", "fp32")),
         "evaluate_every": ((int,), _positive, "a whole number above 0"),
         "in_size": ((int,), _above(7), "a side in pixels from 8"),
         "width": (_NUMBER, _positive, "a factor above 0"),
@@ -125,7 +125,8 @@ class Recipe:
         std: of the channels, in the same units.
         train_limit: use only so many training images.
         holdout: leave out so many training images and test on them instead of the test images.
-        precision: ``bf16`` autocast, ``tf32`` or ``fp32``; losses and weights are float32 in all three.
+        precision: ``bf16`` or ``fp16`` autocast, the latter with a scaled loss, ``tf32`` or ``fp32``; losses and
+            weights are float32 in all of them.
         evaluate_every: epochs between two test evaluations; the last epoch always has one.
         in_size: side of the network's input in pixels; images of another size are resized.
         width: factor on the network's channels.

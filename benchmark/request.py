@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from benchmark import calibration, catalog, costs, data, devices, layers, suite, tables
+from benchmark import calibration, costs, data, devices, layers, suite, tables, teacher_files
 from benchmark.arguments import DEFAULT_SEEDS, split
-from benchmark.book import Book, Weights
+from benchmark.book import Book, Teacher, Weights
 from benchmark.budget import Choice, choose
 from benchmark.calibration import Calibration
 from benchmark.canonical import short_id
 from benchmark.errors import UserError, unknown
+from benchmark.jobs import Given
 from benchmark.packing import pack
 from benchmark.plan import Plan
 from benchmark.planner import make_plan
@@ -63,19 +62,7 @@ class Request:
     @cached_property
     def given(self) -> dict[str, Weights]:
         """``--teacher``: files of weights by the network's name."""
-        given = {}
-        for text in self.options.teacher:
-            name, equals, file = text.partition("=")
-            path = Path(file).expanduser()
-            if not equals or not file:
-                raise UserError(f"--teacher {text}: write --teacher NETWORK=FILE")
-            if name not in catalog.networks():
-                raise unknown("network", name, catalog.networks())
-            if not path.is_file():
-                raise UserError(f"--teacher {name}: there is no file {path}")
-            with path.open("rb") as content:
-                given[name] = Weights(hashlib.file_digest(content, "sha256").hexdigest(), path.resolve())
-        return given
+        return teacher_files.parse(self.options.teacher)
 
     @cached_property
     def store(self) -> Store:
@@ -93,7 +80,8 @@ class Request:
         """What the user changed, as text for captions."""
         preset = [f"preset {self.options.preset} ({self.book.preset.title})"] if self.book.preset else []
         teachers = [
-            f"teacher {name} from a file (SHA-256 {short_id(file.sha256)})" for name, file in self.given.items()
+            f"teacher {name} from a file (SHA-256 {short_id(file.sha256)}{file.part and f', its {file.part}'})"
+            for name, file in self.given.items()
         ]
         return (*self.set_values, *preset, *teachers)
 
@@ -106,7 +94,8 @@ class Request:
     def variants(self) -> tuple[str, ...]:
         """What sets these tables apart from the others of the profile; part of their files' names."""
         preset = [self.options.preset] if self.options.preset else []
-        return (*preset, *(f"{name}@{file.sha256[:8]}" for name, file in self.given.items()))
+        files = (f"{name}@{file.sha256[:8]}{file.part and f'.{file.part}'}" for name, file in self.given.items())
+        return (*preset, *files)
 
     @property
     def tables(self) -> list[Table]:
@@ -153,13 +142,26 @@ class Request:
         Args:
             chosen: the tables.
             seeds: of the students; None for the wanted ones, whose time is measured where that is worth it.
+
+        Raises:
+            UserError: a file of ``--teacher`` cannot stand in for its network.
         """
         names, threads = self.workers
         options, speed = self.options, calibration.speed(names[0], threads)
         settings: dict[str, Any] = {"retry": options.retry_failed}
+        remarks = () if seeds or options.render else self._teacher_remarks
         if not (seeds or options.render or options.status):
             settings["calibrate"] = Calibration(options.checkpoints / "speeds.json", names, threads, self._say)
-        return make_plan(chosen, self.book, seeds or options.seeds, self.store, speed, **settings)
+        plan = make_plan(chosen, self.book, seeds or options.seeds, self.store, speed, **settings)
+        return replace(plan, remarks=(*remarks, *plan.remarks))
+
+    @cached_property
+    def _teacher_remarks(self) -> tuple[str, ...]:
+        """What is to be known of the files of ``--teacher``, which are checked here: those of the wanted tables."""
+        cells = (cell for table in self.tables for cell in table.cells() if cell.teacher in self.given)
+        teachers = dict.fromkeys(Teacher(cell.teacher_recipe, cell.teacher) for cell in cells)
+        jobs = [job for job in map(self.book.teacher, teachers) if isinstance(job, Given)]
+        return teacher_files.check(jobs, self.options.checkpoints, self._say)
 
     def arranged(self, plan: Plan, budget: float | None) -> tuple[Plan, Choice | None]:
         """The plan with its cohorts split and ordered for the processes there are, and what was chosen of it.

@@ -51,6 +51,13 @@ class Store:
         """Where the state of an unfinished run lies."""
         return _below(self.checkpoints / "checkpoints", job, ".pt")
 
+    def checkpoint_time(self, job: Job) -> int:
+        """When the checkpoint of an unfinished run was written, in nanoseconds; 0 where there is none."""
+        try:
+            return self.checkpoint_path(job).stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def log_path(self, job: Job) -> Path:
         """Where the job's log lies."""
         return _below(self.checkpoints / "logs", job, ".log")

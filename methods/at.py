@@ -14,11 +14,18 @@ from methods.base import Batch, Method, Pair
 from methods.sharing import Once, directly
 from models import Features
 
+LEAST_LENGTH = 1e-12
+"""Least divisor of a vector of mean squares, as in the authors' code."""
+LARGE = 2.0**20
+"""Images with larger norms over the channels are scaled down to it, so that float32 holds the fourth powers."""
+
 
 def attention(maps: Tensor) -> Tensor:
     """Mean square over the channels of ``(B, C, H, W)``, as unit vectors ``(B, H * W)`` (Eq. 1 of the paper)."""
     # The norm reads a map once, where squares would be written first; what they are divided by falls out.
-    return functional.normalize(torch.linalg.vector_norm(maps, dim=1).square().flatten(start_dim=1), dim=1)
+    norms = torch.linalg.vector_norm(maps, dim=1).flatten(start_dim=1)
+    norms = norms * (LARGE / norms.detach().amax(dim=1, keepdim=True).clamp_min(LARGE))
+    return functional.normalize(norms.square(), dim=1, eps=LEAST_LENGTH * maps.shape[1])
 
 
 def at_loss(pairs: Sequence[tuple[Tensor, Tensor]], once: Once = directly) -> Tensor:

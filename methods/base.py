@@ -66,6 +66,10 @@ class Batch:
         for name in _TENSORS:
             getattr(self, name).copy_(getattr(other, name))
 
+    def equals(self, other: Batch) -> bool:
+        """Whether another batch has equal tensors; this waits for the device."""
+        return all(torch.equal(getattr(self, name), getattr(other, name)) for name in _TENSORS)
+
 
 _TENSORS = ("images", "targets", "indices", "progress")
 

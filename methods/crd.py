@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -20,73 +21,86 @@ class Draw(NamedTuple):
     """What the images of a batch are contrasted with.
 
     Attributes:
-        pool: ``(M,)`` int64, samples.
-        counts: ``(B, M)`` float, how often each of them serves each image: ``n`` times in all.
+        pools: ``(W, M)`` int64, samples. ``tensor_split`` cuts the batch into ``W`` parts, and each pool serves one.
+        counts: ``(B, M)`` float, how often each sample of its pool serves each image: ``n`` times in all.
     """
 
-    pool: Tensor
+    pools: Tensor
     counts: Tensor
 
 
-def contrast(embedding: Tensor, own: Tensor, others: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Logarithms ``row . embedding / temperature`` of scores: of each own row ``(B, 1)``, of all others ``(B, M)``.
+def crd_loss(
+    scaled: Tensor, bank: Tensor, own: Tensor, drawn: Draw, constant: Tensor, negatives: int
+) -> tuple[Tensor, Tensor]:
+    """Noise-contrastive loss of one own sample against ``n`` others, mean over images; and the constant ``Z``.
+
+    ``-ln(P_0 / (P_0 + c + e)) - sum_j ln(c / (P_j + c + e))`` with ``c = n / N`` and ``e = 1e-7`` as in the
+    authors' code. Probabilities ``P`` are ``exp(row . embedding / temperature) / Z``.
 
     Args:
-        embedding: ``(B, C)``, unit vectors.
-        own: ``(B, C)``, the images' own rows of a bank.
-        others: ``(M, C)``, rows of other samples.
-        temperature: divides the products.
+        scaled: ``(B, C)``, embeddings over the temperature.
+        bank: ``(N, C)``, a row for every sample.
+        own: ``(B,)`` int64, the images' own samples.
+        drawn: the other samples.
+        constant: ``Z`` so far; 0 where it is not set yet, which the first pool's images do.
+        negatives: ``n``.
     """
-    scaled = embedding / temperature
-    return (scaled * own).sum(dim=1, keepdim=True), scaled @ others.T
+    noise = negatives / len(bank)
+    # ln(1 + P / c + e / c) is that of 1 + e / c, the same for all, and that of 1 + P / (c + e). The logarithms of
+    # P / (c + e) keep the digits of a P far below c.
+    scores = (scaled * bank[own]).sum(dim=1)
+    repelled, constant = _Repulsion.apply(scaled, scores.detach(), bank, drawn, constant, noise + 1e-7)
+    attracted = functional.logsigmoid(scores - constant.log() - math.log(noise + 1e-7))
+    return repelled / len(scaled) - attracted.mean() + negatives * math.log1p(1e-7 / noise), constant
+
+
+class _Repulsion(torch.autograd.Function):
+    """``sum counts * ln(1 + exp(scaled . row) / (Z * level))`` over images and others, and ``Z``.
+
+    The gradient is computed in the forward pass, pool by pool. Rows kept for the backward pass would take the memory of
+    a bank, and writing and reading them as long as the products.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, scaled: Tensor, scores: Tensor, bank: Tensor, drawn: Draw, constant: Tensor, level: float
+    ) -> tuple[Tensor, Tensor]:
+        gradient = torch.empty_like(scaled)
+        repelled: list[Tensor] = []
+        split = (each.tensor_split(len(drawn.pools)) for each in (scaled, scores, drawn.counts, gradient))
+        for pool, images, own, counts, slope in zip(drawn.pools, *split, strict=True):
+            rows = bank.index_select(0, pool)
+            others = images @ rows.T
+            if not repelled:
+                constant = normaliser(constant, own, others, counts, len(bank))
+            others -= constant.log() + math.log(level)
+            repelled.append(torch.dot(softplus(others).flatten(), counts.flatten()))
+            torch.mm(others.sigmoid_().mul_(counts), rows, out=slope)
+            del rows, others  # so that the next ones take the same memory, which a CPU still has in its cache
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(constant)
+        return torch.stack(repelled).sum(), constant
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * slope, None, None, None, None, None
 
 
 def normaliser(unset: Tensor, own: Tensor, others: Tensor, counts: Tensor, num_samples: int) -> Tensor:
-    """The constant ``Z`` that makes scores probabilities: as given, or by this batch where it is still 0."""
-    drawn = torch.dot(others.detach().exp().flatten(), counts.flatten()) + own.detach().exp().sum()
+    """The constant ``Z`` that makes scores probabilities: as given, or by these where it is still 0."""
+    drawn = torch.dot(others.exp().flatten(), counts.flatten()) + own.exp().sum()
     return torch.where(unset > 0, unset, drawn / (counts.sum() + len(own)) * num_samples)
 
 
-def crd_loss(own: Tensor, others: Tensor, counts: Tensor, constant: Tensor, negatives: int, num_samples: int) -> Tensor:
-    """Noise-contrastive loss of one own sample against ``n`` others, mean over images.
-
-    ``-ln(P_0 / (P_0 + c + e)) - sum_j ln(c / (P_j + c + e))`` with ``c = n / N`` and ``e = 1e-7`` as in the
-    authors' code; probabilities ``P`` are scores over ``Z``. Both are ``ln(1 + exp(x))`` of logarithms, which keeps the
-    digits of a ``P`` far below ``c``.
-
-    Args:
-        own: ``(B, 1)``, logarithms of the scores of the images' own samples.
-        others: ``(B, M)``, those of other samples.
-        counts: ``(B, M)``, how often each of those was drawn.
-        constant: ``Z``.
-        negatives: ``n``.
-        num_samples: ``N``.
-    """
-    noise = negatives / num_samples
-    threshold = constant.log() + math.log(noise + 1e-7)
-    # ln(1 + P / c + e / c) is that of 1 + e / c, the same for all, and that of 1 + P / (c + e).
-    attracted, repelled = _Softplus.apply(threshold - own), _Softplus.apply(others - threshold)
-    loss: Tensor = attracted.mean() + torch.dot(repelled.flatten(), counts.flatten()) / len(own)
-    return loss + negatives * math.log1p(1e-7 / noise)
-
-
-class _Softplus(torch.autograd.Function):
+def softplus(values: Tensor) -> Tensor:
     """``ln(1 + exp(x))`` as ``max(x, 0) + 2 artanh(s / (2 + s))`` with ``s = exp(-|x|)``, to the last digits.
 
     Torch's own rests on ``log1p``, which takes some CPUs more than ten times as long.
     """
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        ctx.save_for_backward(values)
-        small = values.abs().neg_().exp_()
-        return small.div_(small + 2).atanh_().mul_(2).add_(values.clamp_min(0))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> Tensor:
-        (values,) = ctx.saved_tensors
-        return torch.sigmoid(values).mul_(slope)
+    small = values.abs().neg_().exp_()
+    return small.div_(small + 2).atanh_().mul_(2).add_(values.clamp_min(0))
 
 
 def remembered(bank: Tensor, indices: Tensor, embedding: Tensor, momentum: float) -> Tensor:
@@ -100,8 +114,8 @@ def distinct_negatives(
 ) -> Draw:
     """Draw ``count`` different samples of other classes for each image, uniformly.
 
-    The first ``count`` of a random order that are not of the image's class are such a draw, exactly. The images of a
-    batch share one order, as they would share a queue: what depends on them together is noise among thousands.
+    The first ``count`` of a random order that are not of the image's class are such a draw, exactly. The order is a
+    circle, on which each part of the batch starts elsewhere, at equal distances: one order serves as several.
 
     Args:
         labels: ``(N,)`` int64, class of every sample; each class must leave ``count`` others.
@@ -110,14 +124,44 @@ def distinct_negatives(
         generator: random numbers, on the labels' device.
         largest: samples of the largest class.
     """
-    order = torch.randperm(len(labels), generator=generator, device=labels.device)
-    pool = order[: count + largest]  # no image can need more
-    foreign = labels[pool] != own[:, None]
+    starts = fewest_starts(len(own), count / len(labels))
+    step, size = len(labels) // starts, count + largest  # no image can need more
+    circle = torch.randperm(len(labels), generator=generator, device=labels.device)
+    order = torch.cat([circle, circle])[: (starts - 1) * step + size]
+    seen = labels.index_select(0, order).unfold(0, size, step)
+    counts = torch.empty(len(own), size, device=labels.device)
+    for classes, images, foreign in zip(seen, own.tensor_split(starts), counts.tensor_split(starts), strict=True):
+        torch.ne(classes, images[:, None], out=foreign)
     # Of those behind the first ``count``, an image takes as many as it had to leave out.
-    behind = foreign[:, count:]
-    lacking = count - foreign[:, :count].sum(dim=1, keepdim=True)
-    behind &= behind.cumsum(dim=1) <= lacking
-    return Draw(pool, foreign.float())
+    behind = counts[:, count:]
+    lacking = count - counts[:, :count].sum(dim=1, keepdim=True)
+    behind *= behind.cumsum(dim=1) <= lacking
+    return Draw(order.unfold(0, size, step), counts)
+
+
+MOST_SHARED = 5.0
+"""Limit of `shared_variance`. A fifth of the variance of CRD's gradients is common to the images of a batch, so that
+the noise of their sum stays below 1.5 times that of independent draws."""
+
+
+def fewest_starts(images: int, share: float) -> int:
+    """How many starts on the circle keep `MOST_SHARED`."""
+    return next(starts for starts in itertools.count(1) if shared_variance(images, share, starts) <= MOST_SHARED)
+
+
+def shared_variance(images: int, share: float, starts: int) -> float:
+    """Variance of a sum over equal images, as a multiple of that of independent draws.
+
+    Equidistant arcs cover a sample ``W p`` times, rounded up or down. With ``f`` the fraction of ``W p``, the multiple
+    is ``B f (1 - f) / (W^2 p (1 - p))``: ``B`` for one arc, about ``B / W`` for arcs far apart, 0 for full circles.
+
+    Args:
+        images: ``B``, in ``W`` equal parts.
+        share: ``p``, the part of the circle that an image's arc takes.
+        starts: ``W``.
+    """
+    fraction = starts * share % 1
+    return images * fraction * (1 - fraction) / (starts**2 * share * (1 - share))
 
 
 def repeated_negatives(labels: Tensor, own: Tensor, count: int, generator: torch.Generator | None) -> Draw:
@@ -130,7 +174,7 @@ def repeated_negatives(labels: Tensor, own: Tensor, count: int, generator: torch
     draws %= len(labels) - members
     places = torch.where(draws >= start, draws + members, draws)
     counts = torch.zeros(len(own), len(labels), device=labels.device)
-    return Draw(order, counts.scatter_add_(1, places, torch.ones_like(places, dtype=counts.dtype)))
+    return Draw(order[None], counts.scatter_add_(1, places, torch.ones_like(places, dtype=counts.dtype)))
 
 
 class CRD(Method):
@@ -147,7 +191,7 @@ class CRD(Method):
 
     title = "CRD"
     citation = "Tian, Krishnan & Isola, Contrastive Representation Distillation, ICLR 2020"
-    revision = 2
+    revision = 3
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 0.8}
 
     bank_student: Tensor
@@ -187,6 +231,7 @@ class CRD(Method):
         drawn = self.draw(self.labels, self.labels[batch.indices], self.negatives, batch.generator)
         mine = functional.normalize(self.head_student(student.embedding), dim=1)
         theirs = functional.normalize(self.head_teacher(teacher.embedding), dim=1)
+        drawn = drawn._replace(counts=drawn.counts.to(mine.dtype))
         parts = {
             "student": self._contrast(mine, self.bank_teacher, self.normaliser_student, batch.indices, drawn),
             "teacher": self._contrast(theirs, self.bank_student, self.normaliser_teacher, batch.indices, drawn),
@@ -196,7 +241,6 @@ class CRD(Method):
         return parts
 
     def _contrast(self, embedding: Tensor, bank: Tensor, constant: Tensor, indices: Tensor, drawn: Draw) -> Tensor:
-        own, others = contrast(embedding, bank[indices], bank.index_select(0, drawn.pool), self.temperature)
-        counts = drawn.counts.to(others.dtype)
-        constant.copy_(normaliser(constant, own, others, counts, len(bank)))
-        return crd_loss(own, others, counts, constant, self.negatives, len(bank))
+        loss, found = crd_loss(embedding / self.temperature, bank, indices, drawn, constant, self.negatives)
+        constant.copy_(found)
+        return loss

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,11 +21,15 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) 
 
     Args:
         student_logits: ``(B, K)``.
-        teacher_logits: ``(B, K)``.
+        teacher_logits: ``(B, K)``; a class that the teacher masks, by minus infinity, has ``P = 0`` and costs nothing,
+            also where the student masks it.
         temperature: divides both logits.
     """
     student = functional.log_softmax(student_logits / temperature, dim=1)
     teacher = functional.log_softmax(teacher_logits / temperature, dim=1)
+    # Finite stand-ins, since a probability of 0 times an infinite logarithm would not be a number.
+    masked = teacher == -torch.inf
+    student, teacher = student.masked_fill(masked, 0.0), teacher.clamp_min(torch.finfo(teacher.dtype).min)
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
 
 

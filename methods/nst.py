@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ def discrepancy(student: Tensor, teacher: Tensor, once: Once = directly) -> Tens
 def by_positions(maps: Tensor) -> Tensor:
     """Products ``(B, P, P)`` of the positions of ``(B, C, H, W)``, mean over channels that are unit vectors."""
     rows = _rows(maps)
-    weighted = rows * _weights(rows.square().sum(dim=1))[:, None, :]
+    weighted = rows * _weights(rows.square().sum(dim=1)).whole[:, None, :]
     return torch.bmm(weighted, rows.mT) / maps.shape[1]
 
 
@@ -56,14 +56,41 @@ def _rows(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).flatten(start_dim=1, end_dim=2)
 
 
-def _weights(squares: Tensor) -> Tensor:
-    """Of the channels, 1 over the squared length; one that is 0 everywhere has no direction, and its products are 0."""
-    return squares.clamp_min(1e-18).reciprocal()
+LEAST_LENGTH = 1e-12
+"""Least divisor of a channel, as in the authors' code."""
+ORDINARY = 1e-8, 1e8
+"""Squared lengths of channels whose squared products float32 holds as they are."""
 
 
-def _kernel(products: Tensor, first: Tensor, second: Tensor) -> Tensor:
+class _Weights(NamedTuple):
+    """1 over the squared lengths of channels ``(B, C)``, as ``scale^2 * rest``: near 1e24 it has no square in float32.
+
+    Attributes:
+        scale: 1 for ordinary lengths, else 1 over the length; without gradient.
+        rest: what is left of the weight.
+    """
+
+    scale: Tensor
+    rest: Tensor
+
+    @property
+    def whole(self) -> Tensor:
+        """The weights as single numbers."""
+        return self.rest * self.scale.square()
+
+
+def _weights(squares: Tensor) -> _Weights:
+    """Of channels, from their squared lengths; one that is 0 everywhere has no direction, and its products are 0."""
+    squares = squares.clamp_min(LEAST_LENGTH**2)
+    fixed = squares.detach()
+    scale = fixed.rsqrt().masked_fill((fixed >= ORDINARY[0]) & (fixed <= ORDINARY[1]), 1.0)
+    return _Weights(scale, (squares * scale.square()).reciprocal())
+
+
+def _kernel(products: Tensor, first: _Weights, second: _Weights) -> Tensor:
     """Mean of the squared products of unit vectors, from the products and the weights of both sides' channels."""
-    return torch.einsum("bi,bij,bj->", first, products.square(), second) / products.numel()
+    scaled = products * (first.scale[:, :, None] * second.scale[:, None, :])
+    return torch.einsum("bi,bij,bj->", first.rest, scaled.square(), second.rest) / products.numel()
 
 
 class _Products(torch.autograd.Function):

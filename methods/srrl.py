@@ -32,9 +32,13 @@ def pooled(maps: Tensor) -> Tensor:
 
 
 def sr_l2(regressed: Tensor, teacher_logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Eq. 7: squared difference of the logits ``(B, K)``, mean over images and classes."""
+    """Eq. 7: squared difference of the logits ``(B, K)``, mean over images and classes.
+
+    A class that the teacher masks, by minus infinity, differs by nothing.
+    """
     del targets, temperature
-    return functional.mse_loss(regressed, teacher_logits)
+    masked = teacher_logits == -torch.inf
+    return functional.mse_loss(regressed.masked_fill(masked, 0.0), teacher_logits.masked_fill(masked, 0.0))
 
 
 def sr_ce(regressed: Tensor, teacher_logits: Tensor, targets: Tensor, temperature: float) -> Tensor:

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from models.features import Network
-from models.registry import create, made_for, names_of
+from models.registry import create, made_for, names_of, revision_of
 
 NETWORKS_CSV = Path(__file__).with_name("networks.csv")
-COLUMNS = ("name", "family", "params", "macs", "in_size", "classes", "taps", "map")
+COLUMNS = ("name", "family", "revision", "params", "macs", "in_size", "classes", "taps", "map")
 
 
 def parameters(network: nn.Module) -> int:
@@ -54,6 +54,7 @@ def row(name: str) -> dict[str, str | int]:
     return {
         "name": name,
         "family": shapes.family,
+        "revision": revision_of(name),
         "params": parameters(network),
         "macs": macs(network),
         "in_size": images.in_size,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.features import Network
 from models.plugins import VARIABLE
+from models.published import unusable
 from models.registry import UnknownNetworkError, create
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -32,7 +33,7 @@ def load(folder: Path | str) -> Network:
         The network in evaluation mode, in float32, on the CPU.
 
     Raises:
-        ExportError: a file is missing or unreadable, or the weights are not those of the network.
+        ExportError: a file is missing or unreadable, or the weights are not those of the network, or no finite numbers.
         UnknownNetworkError: no family knows the network's name.
         ValueError: a value of the network is out of range.
     """
@@ -42,12 +43,15 @@ def load(folder: Path | str) -> Network:
         network = create(*(config[key] for key in _BUILT_FROM))
     except UnknownNetworkError as error:
         raise UnknownNetworkError(f"{error}; to find one of your own, let {VARIABLE} name its file") from None
+    state, own = _state(root / WEIGHTS), network.state_dict()
+    wrong = unusable((name, state[name], own[name]) for name in own if name in state)
     try:
-        network.load_state_dict(_state(root / WEIGHTS), strict=True)
+        if not wrong:
+            network.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise ExportError(
-            f"{root / WEIGHTS} are no weights of {network.name}: {' '.join(str(error).split())}"
-        ) from None
+        wrong = [" ".join(str(error).split())]
+    if wrong:
+        raise ExportError(f"{root / WEIGHTS} are no weights of {network.name}: {wrong[0]}")
     return network.eval()
 
 

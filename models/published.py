@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from models.features import Network
+from models.safe_load import PublishedError, safe_load
+
+__all__ = [
+    "NETWORKS",
+    "PublishedError",
+    "Taken",
+    "download",
+    "load_published",
+    "one_less",
+    "read_published",
+    "sha256",
+    "unusable",
+]
 
 # Where files keep the state dict, if it is not all that they hold.
 WRAPPERS = ("model", "state_dict")
@@ -26,32 +38,29 @@ WRAPPERS = ("model", "state_dict")
 # What data-parallel training puts before all names.
 PARALLEL = "module."
 
+NETWORKS = ("student", "teacher")
+"""What mdistiller calls the networks of a distillation, whose state dict holds them side by side."""
+
+# The types that weights in floating point may have; a network computes in its own.
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 # Batches that a batch-norm has seen. Nothing depends on their number here, and old files have none.
 COUNTER = "num_batches_tracked"
 
 
-class PublishedError(ValueError):
-    """Weights that cannot be had, or are not those of the network; the message is one line."""
+@dataclass(frozen=True)
+class Taken:
+    """What of a state dict a network was filled with.
 
+    Attributes:
+        part: ``student`` or ``teacher`` where the state dict holds networks by these names, else empty.
+        beside: the other one, where the state dict holds it, too.
+        rounded: whether weights had more digits than the network's own type, and were rounded to it.
+    """
 
-class Unread:
-    """Stands for what lies beside a state dict, such as an accuracy or options: its parts are taken and forgotten."""
-
-    def __init__(self, *parts: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-# The only names that a file may call for besides those that torch trusts: accuracies as numpy's scalars, and options.
-# None of the named things is made; what is unread stands in for them.
-STOOD_FOR: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
-    (Unread, "numpy.core.multiarray.scalar"),
-    (Unread, "numpy._core.multiarray.scalar"),
-    (Unread, "numpy.dtype"),
-    (Unread, "argparse.Namespace"),
-]
+    part: str = ""
+    beside: str = ""
+    rounded: bool = False
 
 
 def one_less(template: str) -> Callable[[re.Match[str]], str]:
@@ -65,40 +74,57 @@ def read_published(path: Path) -> dict[str, Tensor]:
     Raises:
         PublishedError: the file cannot be read, needs code to run, or holds no state dict.
     """
-    content = _content(path)
+    content = safe_load(path)
     if isinstance(content, Mapping):
         content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
     state = dict(content) if isinstance(content, Mapping) else {}
     if not state or not all(isinstance(name, str) and isinstance(state[name], Tensor) for name in state):
         places = " or ".join(repr(key) for key in WRAPPERS)
         raise PublishedError(f"{path} holds no state dict: it must be one, or have one under {places}")
-    prefix = PARALLEL if all(name.startswith(PARALLEL) for name in state) else ""
-    return {name.removeprefix(prefix): tensor.detach() for name, tensor in state.items()}
+    return {name: tensor.detach() for name, tensor in _unparallel(state).items()}
 
 
-def load_published(network: Network, state: Mapping[str, Tensor]) -> None:
+def load_published(network: Network, state: Mapping[str, Tensor], part: str = "") -> Taken:
     """Fill a network, in place, with a state dict under published names or the network's own.
 
-    Counts of batches may be missing or left over. Where anything else does not fit, the network stays as it was.
+    Where the state dict holds a ``student.`` and a ``teacher.``, the one is taken that has the network's names and
+    shapes; what lies beside them is ignored. Counts of batches may be missing or left over. Where anything else does
+    not fit, the network stays as it was.
+
+    Args:
+        network: to be filled.
+        state: its tensors by their published names.
+        part: ``student`` or ``teacher``, where both fit.
 
     Raises:
-        PublishedError: a tensor is missing, left over, given twice or of another shape.
+        PublishedError: a tensor is missing, left over, given twice, of another shape or type, or not finite; or both
+            networks fit.
     """
-    own, given, wrong = network.state_dict(), dict[str, Tensor](), list[str]()
-    for name, tensor in state.items():
-        ours = _renamed(name, network)
-        if ours not in own:
-            wrong += [] if name.endswith(COUNTER) else [f"{name} is left over"]
-        elif ours in given:
-            wrong.append(f"{name} is given twice")
-        elif tensor.shape != own[ours].shape:
-            wrong.append(f"{name} is {tuple(tensor.shape)}, it must be {tuple(own[ours].shape)}")
-        given[ours] = tensor
-    wrong += [f"{name} is missing" for name in own if name not in given and not name.endswith(COUNTER)]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise PublishedError(f"this is no {network.name}: {wrong[0]}{more}")
-    network.load_state_dict({name: given.get(name, tensor) for name, tensor in own.items()})
+    networks = _networks(state)
+    if part and part not in networks:
+        held = f"only a {next(iter(networks))}" if networks else "only one network, which has no such name"
+        raise PublishedError(f"it holds no {part}, {held}: give the file without ':{part}'")
+    candidates = {part: networks[part]} if part else {"": state, **networks}
+    matches = {name: _match(network, tensors) for name, tensors in candidates.items()}
+    fitting = [name for name, match in matches.items() if not match.wrong]
+    if not fitting:
+        misfits = [matches[name].told(name) for name in matches if name or not networks]
+        raise PublishedError(f"this is no {network.name}: {'; '.join(misfits)}")
+    if len(fitting) > 1 and fitting[0]:
+        choices = " or ".join(f"--teacher {network.name}=FILE:{name}" for name in fitting)
+        raise PublishedError(f"it holds two networks that are a {network.name} each: choose one, {choices}")
+    name = fitting[0]
+    return replace(_fill(network, matches[name].given), part=name, beside=_other(name, networks))
+
+
+def unusable(tensors: Iterable[tuple[str, Tensor, Tensor]]) -> list[str]:
+    """What is wrong with the types and numbers of tensors, each as a sentence that begins with a name.
+
+    Args:
+        tensors: the name of each, itself, and the network's own in whose place it is to be, of equal shape.
+    """
+    faults = ((name, _fault(tensor, own)) for name, tensor, own in tensors)
+    return [f"{name} {fault}" for name, fault in faults if fault]
 
 
 def download(weights: str, folder: Path) -> Path:
@@ -134,23 +160,86 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _content(path: Path) -> object:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise PublishedError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals(STOOD_FOR), warnings.catch_warnings(action="ignore"):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    # A damaged file can break the reader anywhere. Its messages are left out: they advise to run the file's code.
-    except Exception as error:
-        needed = re.search(r"GLOBAL (\S+)", str(error))
-        if needed:
-            advice = "save its state dict alone, torch.save(network.state_dict(), FILE)"
-            raise PublishedError(f"{path} is refused, as it calls for {needed[1]} of Python: {advice}") from error
-        raise PublishedError(f"{path} is no file of weights, or it is damaged") from error
+@dataclass
+class _Match:
+    """A state dict against a network's own.
+
+    Attributes:
+        given: the published name and the tensor, by the network's own name.
+        wrong: what is missing, left over, given twice or of another shape, each as a sentence that begins with a name.
+    """
+
+    given: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def told(self, part: str) -> str:
+        """The first thing that is wrong, under its name in the file, and how many more there are."""
+        return f"{part and f'{part}.'}{_first(self.wrong)}"
+
+
+def _match(network: Network, state: Mapping[str, Tensor]) -> _Match:
+    own, match = network.state_dict(), _Match()
+    for name, tensor in state.items():
+        ours = _renamed(name, network)
+        counter = name.endswith(COUNTER)
+        if counter and (ours not in own or tensor.dtype != own[ours].dtype):
+            continue
+        if ours not in own:
+            match.wrong.append(f"{name} is left over")
+            continue
+        if ours in match.given:
+            match.wrong.append(f"{name} is given twice")
+        elif tensor.shape != own[ours].shape:
+            match.wrong.append(f"{name} is {tuple(tensor.shape)}, it must be {tuple(own[ours].shape)}")
+        match.given[ours] = name, tensor
+    match.wrong += [f"{name} is missing" for name in own if name not in match.given and not name.endswith(COUNTER)]
+    return match
+
+
+def _fill(network: Network, given: Mapping[str, tuple[str, Tensor]]) -> Taken:
+    own = network.state_dict()
+    if wrong := unusable((name, tensor, own[ours]) for ours, (name, tensor) in given.items()):
+        raise PublishedError(f"these weights cannot be used: {_first(wrong)}")
+    taken = {ours: tensor for ours, (_, tensor) in given.items()}
+    network.load_state_dict({**own, **taken})
+    return Taken(rounded=any(tensor.itemsize > own[ours].itemsize for ours, tensor in taken.items()))
+
+
+def _fault(tensor: Tensor, own: Tensor) -> str:
+    """Why a tensor cannot stand in for the network's own of equal shape; empty where it can."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        return "is no plain tensor of numbers"
+    if not (tensor.dtype in FLOATS if own.dtype in FLOATS else tensor.dtype == own.dtype):
+        wanted = ", ".join(map(_named, FLOATS)) if own.dtype in FLOATS else _named(own.dtype)
+        return f"is of type {_named(tensor.dtype)}, it must be one of {wanted}"
+    return "" if torch.isfinite(tensor.to(own.dtype)).all() else "holds NaN or infinite values"
+
+
+def _networks(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The networks in a distillation's state dict, by their names there; none where it is no distillation's."""
+    starts = {name: f"{name}." for name in NETWORKS}
+    found = {
+        name: {key.removeprefix(start): tensor for key, tensor in state.items() if key.startswith(start)}
+        for name, start in starts.items()
+    }
+    return {name: _unparallel(tensors) for name, tensors in found.items() if tensors}
+
+
+def _unparallel(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = PARALLEL if all(name.startswith(PARALLEL) for name in state) else ""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+
+
+def _other(part: str, networks: Mapping[str, object]) -> str:
+    return next((name for name in networks if part and name != part), "")
+
+
+def _first(wrong: Sequence[str]) -> str:
+    return wrong[0] + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")
+
+
+def _named(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _renamed(name: str, network: Network) -> str:

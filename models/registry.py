@@ -86,23 +86,28 @@ Builder = Callable[[Request], Network]
 
 @dataclass(frozen=True)
 class Entry:
-    """A builder and the images that what it builds is made for."""
+    """A builder, the images that what it builds is made for, and the revision of its code."""
 
     build: Builder
     images: Images
+    revision: int
 
 
 _by_name: dict[str, Entry] = {}
 _by_pattern: dict[str, Entry] = {}
 
 
-def register(*names: str, pattern: str | None = None, images: Images = SMALL) -> Callable[[Builder], Builder]:
+def register(
+    *names: str, pattern: str | None = None, images: Images = SMALL, revision: int = 1
+) -> Callable[[Builder], Builder]:
     """Decorator that registers a family's builder.
 
     Args:
         names: names of the tables that the builder takes; ``models.names`` lists them.
         pattern: regular expression of further names that it takes, unlisted.
         images: what all these networks are made for.
+        revision: raise it when a change of the code changes what these networks compute, their initial weights or their
+            parameters: from 2 on it is part of the ids of what was trained with them.
 
     Raises:
         ValueError: another builder has one of the names.
@@ -112,7 +117,7 @@ def register(*names: str, pattern: str | None = None, images: Images = SMALL) ->
         taken = _by_name.keys() & set(names)
         if taken:
             raise ValueError(f"network '{min(taken)}' is registered twice")
-        entry = Entry(builder, images)
+        entry = Entry(builder, images, revision)
         _by_name.update(dict.fromkeys(names, entry))
         if pattern is not None:
             _by_pattern[pattern] = entry
@@ -142,6 +147,15 @@ def made_for(name: str) -> Images:
         UnknownNetworkError: no family knows the name.
     """
     return _entry(name).images
+
+
+def revision_of(name: str) -> int:
+    """The revision of a network's code.
+
+    Raises:
+        UnknownNetworkError: no family knows the name.
+    """
+    return _entry(name).revision
 
 
 def create(name: str, num_classes: int, in_size: int = 32, width: float = 1.0) -> Network:

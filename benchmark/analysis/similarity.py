@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,11 +20,14 @@ def kl_divergence(reference_logits: Tensor, logits: Tensor) -> float:
     ``P`` is the softmax of the reference, ``Q`` that of the other.
 
     Args:
-        reference_logits: ``(N, K)``.
+        reference_logits: ``(N, K)``; a class that the reference masks, by minus infinity, adds nothing.
         logits: ``(N, K)``.
     """
     log_p = functional.log_softmax(reference_logits.double(), dim=1)
     log_q = functional.log_softmax(logits.double(), dim=1)
+    # Finite stand-ins, since a probability of 0 times an infinite logarithm would not be a number.
+    masked = log_p == -torch.inf
+    log_p, log_q = log_p.clamp_min(torch.finfo(log_p.dtype).min), log_q.masked_fill(masked, 0.0)
     return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True).item()
 
 

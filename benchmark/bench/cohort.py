@@ -18,7 +18,7 @@ from benchmark.training.cohort import CohortTraining
 from benchmark.training.lanes import use
 from benchmark.training.member import Member
 from benchmark.training.setting import Setting
-from benchmark.training.steps import REHEARSALS
+from benchmark.training.steps import WARMUP_STEPS
 
 
 class Cohort:
@@ -92,7 +92,7 @@ class Cohort:
             yield lambda: next(turns)
 
 
-_UNTIMED = {"cpu": 3, "cuda": 2 + REHEARSALS}
+_UNTIMED = {"cpu": 3, "cuda": 2 + WARMUP_STEPS}
 
 
 class _Watch:

@@ -43,6 +43,7 @@ class NetworkInfo:
         classes: number of classes at which the counts hold.
         taps: shapes of the taps as ``CxHxW`` joined by spaces.
         map: shape of the penultimate map.
+        revision: of its code; part of ids from 2 on.
         code: SHA-256 of its file's code, and of what that imports of one's own, where that is part of ids: of a draft.
             Empty where the CSV names it.
         path: a draft's file.
@@ -56,6 +57,7 @@ class NetworkInfo:
     classes: int
     taps: str
     map: str
+    revision: int = 1
     code: str = ""
     path: Path | None = None
 
@@ -123,6 +125,7 @@ def _read(text: str, file: OwnFile | None = None) -> list[NetworkInfo]:
             classes=int(row["classes"]),
             taps=row["taps"],
             map=row["map"],
+            revision=1 if file else int(row["revision"]),
             code=file.code if file else "",
             path=file.path if file else None,
         )

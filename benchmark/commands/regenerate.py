@@ -44,11 +44,14 @@ def run(request: Request, say: Say) -> int:
 
 
 def _advice(request: Request, plan: Plan) -> list[str]:
-    on_cpu = request.workers[0][0] == "cpu"
     precisions = {job.recipe.precision for cohort in plan.cohorts for job in cohort.runs}
-    if on_cpu and "bf16" in precisions and devices.slow_in_bf16():
+    slow = next(filter(devices.emulates_bf16, request.workers[0]), None) if "bf16" in precisions else None
+    if slow is None:
+        return []
+    if slow == "cpu":
         return ["this CPU has to emulate bf16: --set precision=fp32 is several times faster"]
-    return []
+    advice = "--set precision=fp16 trains at its full speed, with a scaled loss, into a folder of its own"
+    return [f"{devices.name(slow)} has to emulate bf16: {advice}"]
 
 
 def _cached_line(request: Request, plan: Plan) -> str:

@@ -9,15 +9,16 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from benchmark import provenance
 from benchmark.errors import UserError
-from benchmark.executors.worker import Settings, Task, serve
+from benchmark.executors.worker import DEVICE_LOST, ENDINGS, NOT_CAPTURED, OUT_OF_MEMORY, Settings, Task, serve
 from benchmark.jobs import Job
 from benchmark.plan import Cohort
 from benchmark.store import DONE, FAILED, NOT_APPLICABLE
@@ -70,7 +71,7 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     cohort: Cohort | None = None
-    unrecordable: bool = False
+    ending: Mapping[str, Any] | None = None
 
 
 class LocalExecutor:
@@ -92,6 +93,8 @@ class LocalExecutor:
         self._open: dict[str, Job] = {}
         self._elsewhere: dict[str, Job] = {}
         self._deaths: dict[str, int] = {}
+        self._kept: dict[str, int] = {}
+        self._uncaptured: set[str] = set()
         self.outcome = Outcome()
 
     def run(self, cohorts: Sequence[Cohort], deadline: float = math.inf) -> Outcome:
@@ -132,7 +135,8 @@ class LocalExecutor:
             worker.cohort = cohort
             self._observer.started(slot, cohort)
             try:
-                worker.connection.send(Task(cohort.runs, cohort.seconds))
+                captured = not any(job.id in self._uncaptured for job in cohort.runs)
+                worker.connection.send(Task(cohort.runs, cohort.seconds, captured))
             except OSError:  # it died while it had nothing to do
                 self._bury(worker)
 
@@ -172,11 +176,8 @@ class LocalExecutor:
             self._elsewhere[event["id"]] = self._open[event["id"]]
         elif kind == "epoch":
             self._observer.epoch(worker.slot, event)
-        elif kind == "device_lost":
-            if not event["recorded"]:
-                worker.unrecordable = True
-                self._settings = replace(self._settings, recorded=False)
-                self._observer.note(f"steps are launched one by one, since they cannot be recorded: {event['message']}")
+        elif kind in ENDINGS:
+            worker.ending = event
         elif kind == "note":
             self._observer.note(event["message"])
         elif kind == "warning":
@@ -197,23 +198,42 @@ class LocalExecutor:
         worker.process.join()
         code = worker.process.exitcode or 0
         del self._workers[worker.slot]
-        if worker.unrecordable:
-            runs = self._release(worker)
-            self._waiting[:0] = [Cohort(tuple(runs))] if runs else []
-            return
-        how = f"signal {-code}" if code < 0 else f"exit status {code}"
-        self._try_smaller(self._release(worker), f"its process died ({how}), perhaps for want of memory")
+        runs = self._release(worker)
+        if worker.ending is None:
+            how = f"signal {-code}" if code < 0 else f"exit status {code}"
+            self._try_smaller(runs, f"its process died ({how}), perhaps for want of memory")
+        elif worker.ending["event"] == NOT_CAPTURED:
+            self._without_graph(runs, worker.ending["message"])
+        else:
+            self._try_smaller(runs, f"{_ENDED[worker.ending['event']]}: {worker.ending['message']}")
+
+    def _without_graph(self, runs: list[Job], reason: str) -> None:
+        """Go on in halves, of which one can be captured; a run that cannot be even alone goes on without a graph."""
+        if len(runs) == 1:
+            self._uncaptured.add(runs[0].id)
+            self._observer.note(f"{runs[0]} is launched step by step, since it cannot be captured: {reason}")
+        self._halve(runs)
 
     def _try_smaller(self, runs: list[Job], reason: str) -> None:
         """Go on from the checkpoints in halves; a run that breaks its process alone and repeatedly has failed."""
         for job in runs:
-            self._deaths[job.id] = self._deaths.get(job.id, 0) + 1
+            self._count_death(job)
         if len(runs) == 1 and self._deaths[runs[0].id] >= MAX_DEATHS:
             facts = provenance.describe(self._devices[0], self._settings.threads)
             self._settings.store.write(runs[0], FAILED, facts, failure={"reason": reason})
             self._settings.store.log(runs[0], f"{FAILED}: {reason}")
             self._settle(runs[0], FAILED, reason)
-            return
+        else:
+            self._halve(runs)
+
+    def _count_death(self, job: Job) -> None:
+        """Deaths of a job's process count as long as nothing is gained between them: others may kill it, too."""
+        kept = self._settings.store.checkpoint_time(job)
+        gained = kept != self._kept.get(job.id, 0)
+        self._kept[job.id] = kept
+        self._deaths[job.id] = 1 if gained else self._deaths.get(job.id, 0) + 1
+
+    def _halve(self, runs: list[Job]) -> None:
         middle = (len(runs) + 1) // 2
         self._waiting[:0] = [Cohort(tuple(half)) for half in (runs[:middle], runs[middle:]) if half]
 
@@ -254,15 +274,26 @@ class LocalExecutor:
                 self._waiting.append(Cohort((job,)))
 
     def _shut_down(self) -> None:
-        for worker in self._workers.values():
-            with suppress(OSError):
-                worker.connection.send(None)
-        deadline = time.monotonic() + STOP_SECONDS
-        for worker in self._workers.values():
-            worker.process.join(max(0.0, deadline - time.monotonic()))
-            if worker.process.is_alive():
+        """Let all workers stop with checkpoints, unless that takes too long or the user cannot wait."""
+        try:
+            for worker in self._workers.values():
+                with suppress(OSError):
+                    worker.connection.send(None)
+            deadline = time.monotonic() + STOP_SECONDS
+            for worker in self._workers.values():
+                worker.process.join(max(0.0, deadline - time.monotonic()))
+        finally:
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows takes no time, and is not cut short
+            for worker in self._workers.values():
                 worker.process.kill()
                 worker.process.join()
+            signal.signal(signal.SIGINT, before)
+
+
+_ENDED: Mapping[str, str] = MappingProxyType(
+    {OUT_OF_MEMORY: "it does not fit into memory, even alone", DEVICE_LOST: "its device failed"}
+)
+"""Why a run failed whose process ended so."""
 
 
 @contextmanager

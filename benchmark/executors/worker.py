@@ -6,19 +6,24 @@ import os
 import signal
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from filelock import FileLock
 
 from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import Store
+
+NOT_CAPTURED, OUT_OF_MEMORY, DEVICE_LOST = ENDINGS = ("not_captured", "out_of_memory", "device_lost")
+"""Events after which a process ends, and its cohort goes on in a new one."""
+
+Notify = Callable[[Mapping[str, Any]], None]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -34,7 +39,7 @@ class Settings:
         threads: of a process on a CPU.
         checkpoint_seconds: time between two checkpoints.
         retry: train failed runs again.
-        recorded: whether a GPU replays recorded steps.
+        recorded: whether a GPU replays captured steps.
     """
 
     store: Store
@@ -53,10 +58,12 @@ class Task:
     Attributes:
         runs: to be claimed and trained.
         estimated_seconds: the plan's estimate of their time.
+        recorded: whether a GPU replays captured steps, if all are meant to.
     """
 
     runs: tuple[Job, ...]
     estimated_seconds: float
+    recorded: bool = True
 
 
 def serve(connection: Connection, settings: Settings, device: str) -> None:
@@ -97,9 +104,9 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
 
     from benchmark.training import work
     from benchmark.training.data import Source
+    from benchmark.training.failures import StoppedError
     from benchmark.training.lanes import use
-    from benchmark.training.setting import Setting, StoppedError
-    from benchmark.training.steps import RecordingError
+    from benchmark.training.setting import Setting
 
     use(device, settings.threads)
 
@@ -119,19 +126,18 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
         # of multiprocessing: a process that is killed while it looks at one leaves it locked for all others.
         stopped = connection.poll
         times = settings.checkpoint_seconds, task.estimated_seconds
-        setting = Setting(settings.store, source, *times, notify, stopped, recorded=settings.recorded)
+        recorded = settings.recorded and task.recorded
+        setting = Setting(settings.store, source, *times, notify, stopped, recorded=recorded)
         locks = _claim(task.runs, settings, notify)
         try:
             if locks:
                 work(list(locks), setting)
         except StoppedError:
             pass
-        except (RecordingError, torch.AcceleratorError) as error:
-            # Nothing works on that device any more in this process: the runs go on in a new one.
-            for job in locks:
-                settings.store.log(job, traceback.format_exc())
-            notify({"event": "device_lost", "message": str(error), "recorded": not isinstance(error, RecordingError)})
-            raise SystemExit(1) from error
+        except Exception as error:
+            if (ending := _ending(error)) is not None:
+                _end(ending, error, locks, settings.store, notify)
+            raise
         finally:
             for lock in locks.values():
                 lock.release()
@@ -139,7 +145,29 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
     return run
 
 
-def _claim(runs: Sequence[Job], settings: Settings, notify: Callable[[Mapping[str, Any]], None]) -> dict[Job, FileLock]:
+def _ending(error: Exception) -> str | None:
+    """The event that tells why this process has to end, where it has: its device or its memory is of no use now."""
+    import torch
+
+    from benchmark.training.failures import is_out_of_memory
+    from benchmark.training.steps import CaptureError
+
+    if isinstance(error, CaptureError):
+        return NOT_CAPTURED
+    if is_out_of_memory(error):
+        return OUT_OF_MEMORY
+    return DEVICE_LOST if isinstance(error, torch.AcceleratorError) else None
+
+
+def _end(ending: str, error: Exception, jobs: Iterable[Job], store: Store, notify: Notify) -> NoReturn:
+    """Tell why this process ends, and end it."""
+    for job in jobs:
+        store.log(job, traceback.format_exc())
+    notify({"event": ending, "message": str(error).partition("\n")[0]})
+    raise SystemExit(1) from error
+
+
+def _claim(runs: Sequence[Job], settings: Settings, notify: Notify) -> dict[Job, FileLock]:
     """Claim what nobody else trains and nobody has finished since the plan was made."""
     locks: dict[Job, FileLock] = {}
     for job in runs:

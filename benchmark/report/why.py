@@ -181,6 +181,7 @@ _SPEC: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         "method": lambda method: f"{method['name']}, {values_text(method)}",
         "measure": lambda measure: f"{measure['name']}, revision {measure['revision']}",
         "weights": lambda sha: f"given: SHA-256 {sha}",
+        "part": lambda part: f"the {part} of that file",
         "code": values_text,
     }
 )

@@ -14,6 +14,10 @@ import torch
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
+class StaleCheckpointError(Exception):
+    """A checkpoint of this run that must not be used any more; the message says why."""
+
+
 def pack(state: Mapping[str, Any]) -> bytes:
     """Tensors and plain values as bytes, after the SHA-256 of them all."""
     buffer = io.BytesIO()

@@ -10,24 +10,31 @@ from __future__ import annotations
 import gc
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmark.data.stream import send
 from benchmark.jobs import Job
 from benchmark.store import DONE
 from benchmark.training import trainees
+from benchmark.training.capture import CAPTURING
+from benchmark.training.checkpoints import StaleCheckpointError
+from benchmark.training.evaluation import Tally
+from benchmark.training.isolation import SharedStateError
 from benchmark.training.lanes import lanes
 from benchmark.training.member import Member
 from benchmark.training.parts import DATA, each
 from benchmark.training.precision import set_matmul_precision
+from benchmark.training.randomness import global_state_kept, seed_globally
 from benchmark.training.setting import Setting
-from benchmark.training.steps import CudaGraphs, EagerStep, RecordedStep, Step
+from benchmark.training.shared import Shared
+from benchmark.training.steps import DeviceStep, EagerStep, Step
 from benchmark.training.views import Teacher
-from benchmark.training.weights import load_weights, new_network
+from benchmark.training.weights import load_weights, new_network, read_weights
 from methods import Batch, Pair
 
 _SPOKEN = {"top1": "top-1", "loss": "loss"}
@@ -40,7 +47,8 @@ def train(jobs: Sequence[Job], setting: Setting) -> None:
         StoppedError: ``setting.stopped`` said so.
         UserError: data or weights are missing.
     """
-    CohortTraining(jobs, setting).run()
+    with global_state_kept():
+        CohortTraining(jobs, setting).run()
     gc.collect()  # its parts know each other, and would stay beside the next cohort's
 
 
@@ -50,6 +58,7 @@ class CohortTraining:
     Attributes:
         members: who is still being trained.
         stream: their batches.
+        shared: what they have in common besides.
     """
 
     def __init__(self, jobs: Sequence[Job], setting: Setting) -> None:
@@ -60,7 +69,9 @@ class CohortTraining:
         set_matmul_precision(self._recipe.precision)
         self.stream = setting.source.stream(self._recipe, jobs[0].seed)
         self._lanes = lanes(self._device)
-        self._teacher, self._teacher_weights = self._load_teacher(jobs[0].teacher_job)
+        self._left: set[Job] = set()
+        self._teacher_job = jobs[0].teacher_job
+        self.shared = self._share()
         self._step = self._make_step()
         self.members: list[Member] = []
         for job in jobs:
@@ -108,11 +119,12 @@ class CohortTraining:
         for member in active:
             member.begin_epoch()
         shares = send(torch.arange(len(self.stream), dtype=torch.float64) / len(self.stream), self._device)
-        for sample, share in zip(each(DATA, self.stream.epoch(epoch)), shares, strict=True):
+        samples = zip(each(DATA, self.stream.epoch(epoch)), shares, strict=True)
+        for position, (sample, share) in enumerate(samples):
             yield
             active = self._still_here(active)
             if active:
-                self._step(Batch(*sample, progress=share, generator=None), active)
+                self._step(Batch(*sample, progress=share, generator=None), position, active)
 
     def _test(self, members: list[Member]) -> None:
         """Keep what finished, and test whom it is time for, all in one pass over the test images."""
@@ -122,14 +134,21 @@ class CohortTraining:
                     member.keep(self._setting.store)
         members = [member for member in self._still_here(members) if member.tested]
         tallies = {member.job: member.tally() for member in members}
-        for images, targets in self._setting.source.test_batches(self._recipe) if members else ():
-            for member in members:
-                with self._guarded(member.job):
-                    tallies[member.job].add(images, targets)
+        batches = self._setting.source.test_batches(self._recipe) if members else ()
+        for position, (images, targets) in enumerate(batches):
+            self._test_batch(images, targets, position, {member: tallies[member.job] for member in members})
             members = self._still_here(members)
         for member in members:
             with self._guarded(member.job):
                 member.note_test(tallies[member.job].metrics())
+
+    def _test_batch(self, images: Tensor, targets: Tensor, position: int, tallies: Mapping[Member, Tally]) -> None:
+        """Let members see a batch of test images, side by side on a GPU, each a copy of it."""
+        with self._lanes.opened(len(tallies)):
+            for index, (member, tally) in enumerate(tallies.items()):
+                seed_globally("test", member.job.seed, member.epoch, position)
+                with self._lanes.lane(index), self._guarded(member.job):
+                    tally.add(images.clone(), targets)
 
     def _still_here(self, active: Sequence[Member]) -> list[Member]:
         return [member for member in active if member in self.members]
@@ -139,46 +158,62 @@ class CohortTraining:
         path = self._setting.store.checkpoint_path(job)
         try:
             resumed = made.resume(path)
+        except StaleCheckpointError as error:
+            fault = str(error)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            warnings.warn(f"checkpoint {path} does not fit ({type(error).__name__}): the run starts anew", stacklevel=2)
-            return self._new_member(job)
-        if resumed:
-            self._setting.store.log(job, f"resumed after epoch {made.epoch} from {path}")
-        return made
+            fault = f"it does not fit ({type(error).__name__})"
+        else:
+            if resumed:
+                self._setting.store.log(job, f"resumed after epoch {made.epoch} from {path}")
+            return made
+        warnings.warn(f"checkpoint {path} is not used, {fault}: the run starts anew", stacklevel=2)
+        return self._new_member(job)
 
     def _new_member(self, job: Job) -> Member:
         made = trainees.member(job, self._device, self._setting.weights)
-        made.equip(self._pair(made))
+        try:
+            made.equip(self._pair(made))
+        finally:
+            fault = self.shared.fault(thoroughly=True)
+        if fault is not None:
+            raise SharedStateError(f"it changes {fault}, which other runs share")
+        if self._teacher_job is not None and self._teacher_weights is not None:
+            made.rests_on[self._teacher_job.id] = self._teacher_weights
         return made
 
     def _pair(self, made: Member) -> Pair | None:
-        if self._teacher is None:
+        if self.shared.teacher is None:
             return None
-        teacher = self._teacher.network
+        teacher = self.shared.teacher.network
         return Pair(
             student=made.network.shapes() if made.network else teacher.shapes(),
             teacher=teacher.shapes(),
             teacher_network=teacher,
             num_samples=self.stream.num_samples,
             num_classes=teacher.num_classes,
-            labels=self.stream.labels,
+            labels=self.shared.labels,
         )
 
-    def _load_teacher(self, job: Job | None) -> tuple[Teacher | None, str | None]:
+    def _share(self) -> Shared:
+        """What all members have in common; the teacher is read from its file, which is kept among the results."""
+        job, setting = self._teacher_job, self._setting
+        self._teacher_weights: str | None = None
         if job is None:
-            return None, None
-        path = self._setting.weights(job)
-        if path == self._setting.store.weights_path(job) and job.keeps_weights:
-            path = self._setting.store.keep_teacher(job)
+            return Shared(None, self.stream.labels, dict)
+        path = setting.weights(job)
+        if path == setting.store.weights_path(job) and job.keeps_weights:
+            path = setting.store.keep_teacher(job)
         network = new_network(job, self._device)
-        sha = load_weights(network, path, job)
-        return Teacher(network, self._recipe.precision, self._lanes), sha
+        self._teacher_weights = load_weights(network, path, job)
+        teacher = Teacher(network, self._recipe.precision, self._lanes)
+        return Shared(teacher, self.stream.labels, lambda: read_weights(path, job)[0])
 
     def _make_step(self) -> Step:
-        eager = EagerStep(self._teacher, self._lanes, self._guarded)
-        if self._device.type == "cuda" and self._setting.recorded:
-            return RecordedStep(eager, CudaGraphs(), self._setting.say)
-        return eager
+        eager = EagerStep(self.shared, self._lanes, self._guarded)
+        if self._device.type not in CAPTURING:
+            return eager
+        device = CAPTURING[self._device.type](self._device)
+        return DeviceStep(eager, device, self._setting.say, capture=self._setting.recorded)
 
     def _guarded(self, job: Job) -> AbstractContextManager[None]:
         return self._setting.guarded(job, self._fail)
@@ -208,6 +243,9 @@ class CohortTraining:
         }
 
     def _leave(self, job: Job, status: str, message: str, **parts: Any) -> None:
+        if job in self._left:  # what it leaves behind may show a second fault
+            return
+        self._left.add(job)
         self._setting.leave(job, status, message, self._teacher_weights, **parts)
         self.members = [member for member in self.members if member.job is not job]
 

@@ -17,35 +17,46 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.contract import Subject
-from benchmark.jobs import Job
-from benchmark.objectives import Term
+from benchmark.jobs import Job, Run
+from benchmark.objectives import Objective, Term
+from benchmark.training.isolation import ProcessState
 from benchmark.training.objective import build_method, needing_parts
 from benchmark.training.precision import autocast
-from benchmark.training.speeds import pair_of, random_batch
+from benchmark.training.samples import pair_of, random_batch
+from benchmark.training.step_check import BrokenError, check_steps
 from benchmark.training.views import Teacher, View
 from benchmark.training.weights import new_network
 from methods import Batch, Method, NotApplicableError, Pair
 from models import Features, Network
 
 IMAGES = 8
+PROGRESS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the training at which a loss is looked at: its weight may rise from zero, or fall to it."""
 _CPU = torch.device("cpu")
 
 
-class BrokenError(Exception):
-    """Something breaks the contract; the message says what."""
-
-
-def fault_of(subject: Subject) -> str | None:
+def fault_of(subject: Subject, remarks: list[str] | None = None) -> str | None:
     """What is wrong with a subject, as a line that names its file; empty where it passes.
 
     None is a method's that applies to none of its pairs, and has shown nothing.
+
+    Args:
+        subject: a method or a network.
+        remarks: filled with what is no fault, but good to know.
     """
+    process = ProcessState()
     try:
         if subject.term is None:
-            _check_network(subject.jobs[0])
-        elif not _passes_where_it_applies(subject.term, subject.jobs):
+            remark = _check_network(subject.jobs[0])
+        elif (found := _passes_where_it_applies(subject.term, subject.jobs)) is None:
             return None
+        else:
+            remark = found
+        _check_process(process)
+        if remark and remarks is not None:
+            remarks.append(f"{subject.title} of {subject.path} is launched step by step on a GPU: {remark}")
     except BrokenError as error:
+        process.restore()
         return f"{subject.title} of {subject.path}: {error}"
     except Exception as error:  # noqa: BLE001 - whatever one's own code raises
         lines = traceback.extract_tb(error.__traceback__)
@@ -56,20 +67,31 @@ def fault_of(subject: Subject) -> str | None:
     return ""
 
 
-def _passes_where_it_applies(term: Term, jobs: Sequence[Job]) -> bool:
-    """Check a method on the first pair to which it can be applied; False where there is none."""
+def _check_process(before: ProcessState) -> None:
+    if changed := before.restore():
+        raise BrokenError(f"it changes {changed[0]} for the whole process, which other runs share")
+
+
+def _passes_where_it_applies(term: Term, jobs: Sequence[Job]) -> str | None:
+    """Check a method on the first pair to which it can be applied; None where there is none.
+
+    Returns:
+        Why its steps cannot be replayed on a GPU, empty where they can.
+    """
     for job in jobs:
         try:
-            _Check(term, job).run()
+            return _Check(term, job).run() or ""
         except NotApplicableError:
             continue
-        return True
-    return False
+    return None
 
 
-def _check_network(job: Job) -> None:
+def _check_network(job: Job) -> str | None:
     network, batch = new_network(job, _CPU).train(), random_batch(job, IMAGES, _CPU)
-    features = _look(network, job, View(batch.images))
+    for mode in (False, True):
+        features = _look(network.train(mode), job, View(batch.images))
+        if not batch.equals(random_batch(job, IMAGES, _CPU)):
+            raise BrokenError("it changes the images that it is given, which other runs share")
     if not isinstance(features, Features):
         raise BrokenError("forward gives no models.Features")
     expected = (IMAGES, network.num_classes)
@@ -77,10 +99,13 @@ def _check_network(job: Job) -> None:
         raise BrokenError(f"the logits have shape {tuple(features.logits.shape)}, not {expected}")
     if features.embedding.shape != (IMAGES, network.classifier.in_features):
         raise BrokenError("the embedding is not what the classifier takes")
-    if not torch.isfinite(features.logits).all():
+    finite = torch.isfinite(features.logits)
+    if not (finite | features.logits.isneginf()).all() or not finite.any(dim=1).all():  # some may be masked
         raise BrokenError("the logits are not finite")
-    if not _moved(features.logits.square().sum(), list(network.parameters())):
+    if not _moved(features.logits[finite].square().sum(), list(network.parameters())):
         raise BrokenError("no gradient of the logits reaches the parameters")
+    alone = Run(recipe=job.recipe, network=job.network, seed=job.seed, objective=Objective(ce=1.0), teacher=None)
+    return check_steps(alone, None)
 
 
 @dataclass(frozen=True)
@@ -95,19 +120,33 @@ class _Check:
     term: Term
     job: Job
 
-    def run(self) -> None:
-        """Build the method and take the steps that training would take."""
+    def run(self) -> str | None:
+        """Build the method and take the steps that training would take.
+
+        Returns:
+            Why its steps cannot be replayed on a GPU, if they cannot.
+        """
         job = self.job
         assert job.teacher_job is not None
         torch.manual_seed(0)
         # Of another seed: a student of the teacher's architecture would begin as its equal, and all losses at zero.
         other = replace(job.teacher_job, seed=job.teacher_job.seed + job.seed + 1)
         teacher = Teacher(new_network(other, _CPU), job.recipe.precision)
-        student = new_network(job, _CPU).train()
         before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
+        self._losses(teacher)
+        _check_teacher(teacher, before)
+        stages = job.stages if isinstance(job, Run) else ()
+        remarks = [check_steps(each, teacher) for each in (*stages, job)]
+        return next(filter(None, remarks), None)
+
+    def _losses(self, teacher: Teacher) -> None:
+        """The losses of one batch, seen at several stages of the training."""
+        job = self.job
+        student = new_network(job, _CPU).train()
         batch = replace(random_batch(job, IMAGES, _CPU), generator=torch.Generator().manual_seed(0))
         pair = pair_of(job, student.shapes(), teacher)
         assert pair is not None
+        labels = pair.labels.clone()
         method = self._built(pair)
         view = View(batch.images, teacher)
         features = _look(student, job, view).full()
@@ -119,14 +158,23 @@ class _Check:
                 alone = self._built(replace(pair, student=pair.teacher))
                 self._first_stage(alone, seen, seen, batch, alone.prepared())
             method.prepared().requires_grad_(requires_grad=False)
-            parts = method(features, seen, batch)
-        if parts or method.first_stage != "student":
-            _check_parts(parts, student, "its loss")
-        after = teacher.network.state_dict()
-        if not all(torch.equal(tensor, after[name]) for name, tensor in before.items()):
-            raise BrokenError("it changes the teacher's weights or statistics")
-        if any(parameter.requires_grad for parameter in teacher.network.parameters()):
-            raise BrokenError("it lets gradients reach the teacher's parameters: the teacher stays frozen")
+            losses = [method(features, seen, replace(batch, progress=torch.tensor(share))) for share in PROGRESS]
+        if losses[0] or method.first_stage != "student":
+            _check_parts(losses, student, "its loss")
+        self._check_shared(batch, view, teacher)
+        if not torch.equal(labels, pair.labels):
+            raise BrokenError("it changes the training labels, which other runs share")
+
+    def _check_shared(self, batch: Batch, view: View, teacher: Teacher) -> None:
+        if not batch.equals(random_batch(self.job, IMAGES, _CPU)):
+            raise BrokenError("it changes the batch, which other runs share")
+        found, again = view.untouched.changed(), teacher.look(batch.images, train_mode=False)
+        if found is None and any(
+            not torch.equal(one, other) for one, other in zip(_tensors(view.teacher()), _tensors(again), strict=True)
+        ):
+            found = "the teacher's features"
+        if found is not None:
+            raise BrokenError(f"it changes {found}, which other runs share")
 
     def _built(self, pair: Pair) -> Method:
         method = build_method(self.term, pair, self.job.seed, self.job.recipe.precision)
@@ -142,7 +190,21 @@ class _Check:
     def _first_stage(
         self, method: Method, student: Features, teacher: Features, batch: Batch, trained: nn.Module
     ) -> None:
-        _check_parts(method.prepare(student, teacher, batch), trained, "the loss of its first stage")
+        _check_parts([method.prepare(student, teacher, batch)], trained, "the loss of its first stage")
+
+
+def _check_teacher(teacher: Teacher, before: Mapping[str, Tensor]) -> None:
+    after = teacher.network.state_dict()
+    if not all(torch.equal(tensor, after[name]) for name, tensor in before.items()):
+        raise BrokenError("it changes the teacher's weights or statistics")
+    if any(parameter.requires_grad for parameter in teacher.network.parameters()):
+        raise BrokenError("it lets gradients reach the teacher's parameters: the teacher stays frozen")
+    if changed := teacher.frozen.changed(thoroughly=True):
+        raise BrokenError(f"it changes the teacher's {changed}, which other runs share")
+
+
+def _tensors(features: Features) -> list[Tensor]:
+    return [features.logits, features.embedding, features.map, *features.taps, *features.preacts]
 
 
 def _look(network: Network, job: Job, view: View) -> Features:
@@ -151,7 +213,17 @@ def _look(network: Network, job: Job, view: View) -> Features:
     return features
 
 
-def _check_parts(parts: Mapping[str, Tensor], trained: nn.Module, what: str) -> None:
+def _check_parts(losses: Sequence[Mapping[str, Tensor]], trained: nn.Module, what: str) -> None:
+    """See that a loss is made of finite scalars, and has a gradient at some stage of the training."""
+    parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
+    moved = [_moved(_total(parts, what), parameters) for parts in losses]
+    if not any(moved):
+        raise BrokenError(
+            f"{what} gives no gradient to what it trains: does it use the student's features, undetached?"
+        )
+
+
+def _total(parts: Mapping[str, Tensor], what: str) -> Tensor:
     if not isinstance(parts, Mapping) or not parts:
         given = "is empty" if isinstance(parts, Mapping) else f"is of type {type(parts).__name__}"
         raise BrokenError(f"{what} {given}: it must be a dictionary of named scalars, like {{'mine': loss}}")
@@ -163,11 +235,7 @@ def _check_parts(parts: Mapping[str, Tensor], trained: nn.Module, what: str) -> 
             raise BrokenError(f"part '{name}' of {what} is {form}, it must be a scalar tensor of floating point")
         if not torch.isfinite(part):
             raise BrokenError(f"part '{name}' of {what} is {part.item()} on random images")
-    total = torch.stack([part.float() for part in parts.values()]).sum()
-    if not _moved(total, [parameter for parameter in trained.parameters() if parameter.requires_grad]):
-        raise BrokenError(
-            f"{what} gives no gradient to what it trains: does it use the student's features, undetached?"
-        )
+    return torch.stack([part.float() for part in parts.values()]).sum()
 
 
 def _moved(loss: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
@@ -186,9 +254,11 @@ def _moved(loss: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
 
 
 def answers(subjects: Iterable[Subject]) -> Iterator[dict[str, str | None]]:
-    """What is wrong with each subject, one after the other."""
+    """What is wrong with each subject, one after the other, and what is good to know."""
     for subject in subjects:
-        yield {"key": subject.key, "fault": fault_of(subject)}
+        remarks: list[str] = []
+        fault = fault_of(subject, remarks)
+        yield {"key": subject.key, "fault": fault, "remark": next(iter(remarks), None)}
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,8 +23,9 @@ from benchmark.data.stream import DeviceSplit, Stream, evaluation_batches, resiz
 from benchmark.errors import UserError
 from benchmark.recipe import Recipe
 
-EVALUATION_BATCH = 500
-FILE_EVALUATION_BATCH = 200
+EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 500, "cuda": 2_500})
+FILE_EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 200, "cuda": 500})
+"""Images of a test batch by the kind of device: a GPU is busy with a batch for as long as it takes to launch one."""
 _log = logging.getLogger(__name__)
 
 
@@ -79,9 +81,12 @@ class Source:
             split: EncodedSplit = getattr(dataset, part)
             split = split.part(*_test_rows(recipe, len(split)))
             crops = _crops(recipe)
-            return file_evaluation_batches(split, crops, FILE_EVALUATION_BATCH, self.device, self._decoders)
+            size = FILE_EVALUATION_BATCH[self.device.type]
+            return file_evaluation_batches(split, crops, size, self.device, self._decoders)
         augmentation, data = _augmentation(recipe), self._split(dataset, part, recipe.resize)
-        return evaluation_batches(_part(data, *_test_rows(recipe, len(data))), augmentation, EVALUATION_BATCH)
+        return evaluation_batches(
+            _part(data, *_test_rows(recipe, len(data))), augmentation, EVALUATION_BATCH[self.device.type]
+        )
 
     def num_classes(self, recipe: Recipe) -> int:
         """Classes of the recipe's data set."""

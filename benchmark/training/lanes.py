@@ -13,6 +13,13 @@ from benchmark.devices import keep_freed_memory
 class Lanes:
     """One queue for all."""
 
+    def limit(self, streams: int | None) -> None:
+        """Use at most so many streams at a time; None for as many as there are lanes.
+
+        Lanes that share a stream share the memory of what they compute, and wait for each other.
+        """
+        del streams
+
     @contextmanager
     def opened(self, count: int) -> Iterator[None]:
         """Fork into so many lanes after all that is queued at home; at the end, home waits for all of them.
@@ -30,7 +37,7 @@ class Lanes:
 
     @contextmanager
     def home(self) -> Iterator[None]:
-        """Queue what is done inside before the lanes that use it; the current lane waits for it."""
+        """Queue what is done inside at home, beside the lanes; the current lane waits for it, and for all before it."""
         yield
 
 
@@ -38,7 +45,7 @@ ONE_LANE = Lanes()
 
 
 class Streams(Lanes):
-    """A CUDA stream a lane, beside the one that is current where they are opened.
+    """A CUDA stream a lane, beside the one that is current where they are opened, or fewer streams that lanes share.
 
     Args:
         device: a CUDA device.
@@ -47,24 +54,31 @@ class Streams(Lanes):
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._streams: list[torch.cuda.Stream] = []
+        self._limit: int | None = None
+        self._opened = 0
         self._home: torch.cuda.Stream | None = None
+
+    def limit(self, streams: int | None) -> None:
+        self._limit = streams
 
     @contextmanager
     def opened(self, count: int) -> Iterator[None]:
         home = self._home = torch.cuda.current_stream(self._device)
-        self._streams += [torch.cuda.Stream(self._device) for _ in range(count - len(self._streams))]  # type: ignore[no-untyped-call]
-        for stream in self._streams[:count]:
+        self._opened = min(count, self._limit or count)
+        lacking = self._opened - len(self._streams)
+        self._streams += [torch.cuda.Stream(self._device) for _ in range(lacking)]  # type: ignore[no-untyped-call]
+        for stream in self._streams[: self._opened]:
             stream.wait_stream(home)
         try:
             yield
         finally:
-            for stream in self._streams[:count]:
+            for stream in self._streams[: self._opened]:
                 home.wait_stream(stream)
             self._home = None
 
     @contextmanager
     def lane(self, index: int) -> Iterator[None]:
-        with torch.cuda.stream(self._streams[index]):
+        with torch.cuda.stream(self._streams[index % self._opened]):
             yield
 
     @contextmanager
@@ -84,6 +98,7 @@ def use(device: torch.device | str, threads: int) -> None:
     keep_freed_memory()
     if torch.device(device).type == "cuda":
         torch.cuda.set_device(device)  # graphs, their streams and their checks follow the current device
+        torch.backends.cudnn.benchmark = True  # batches have two sizes, so that what is measured once serves for all
 
 
 def wait(device: torch.device) -> None:

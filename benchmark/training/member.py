@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from benchmark.jobs import Job
 from benchmark.store import Store, write_atomically
 from benchmark.training import optimizers
-from benchmark.training.checkpoints import pack, unpack
+from benchmark.training.checkpoints import StaleCheckpointError, pack, unpack
 from benchmark.training.curves import Curves
 from benchmark.training.evaluation import Tally
+from benchmark.training.failures import DivergedError
 from benchmark.training.parts import BACKWARD, FORWARD, LOSS, OPTIMIZER, part
-from benchmark.training.precision import autocast
+from benchmark.training.precision import autocast, grad_scaler
 from benchmark.training.randomness import derive
-from benchmark.training.setting import DivergedError
 from benchmark.training.views import View
 from methods import Batch, Pair
 from models import Features, Network
@@ -37,6 +37,7 @@ class Member:
     Attributes:
         network: what sees the images; None where only the teacher does.
         loss: the modules that train beside the network.
+        rests_on: SHA-256 of the weights that the run learns from or begins with, by the id of the job that left them.
     """
 
     network: Network | None
@@ -48,7 +49,9 @@ class Member:
         self.epoch = 0
         self.curves = Curves()
         self.seconds = 0.0
+        self.rests_on: dict[str, str] = {}
         self.generator = torch.Generator(device).manual_seed(derive("draws", job.seed))
+        self._scaler = grad_scaler(job.recipe.precision, device)
         self._done = torch.zeros((), dtype=torch.float64, device=device)
         self._parts: list[str] = []
         self._sums: Tensor | None = None
@@ -127,9 +130,10 @@ class Member:
             values = torch.stack(list(parts.values()))
         with part(BACKWARD):
             self._optimizer.zero_grad(set_to_none=True)
-            values.sum().backward()  # type: ignore[no-untyped-call]
+            self._scaler.scale(values.sum()).backward()  # type: ignore[no-untyped-call]
         with part(OPTIMIZER):
-            self._optimizer.step()
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
         self._note(list(parts), values.detach(), len(batch.targets))
 
     def end_epoch(self, images: int) -> None:
@@ -158,12 +162,14 @@ class Member:
         """Write a checkpoint from which the run goes on bit for bit."""
         state = {
             "id": self.job.id,
+            "rests_on": self.rests_on,
             "epoch": self.epoch,
             "seconds": self.seconds,
             "curves": self.curves.state,
             "network": self.network.state_dict() if self.network else {},
             "loss": self.loss.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "generator": self.generator.get_state(),
         }
         write_atomically(path, pack(state))
@@ -172,15 +178,19 @@ class Member:
         """Go on from a checkpoint; False where there is none, or none of this run.
 
         Raises:
+            StaleCheckpointError: the teacher or a first stage was trained again since.
             KeyError, RuntimeError, TypeError, ValueError: the checkpoint is of other code, and may be loaded in part.
         """
         state = unpack(path, self.device)
         if state is None or state["id"] != self.job.id:
             return False
+        if state.get("rests_on", {}) != self.rests_on:
+            raise StaleCheckpointError("what the run learned from was trained again since")
         if self.network:
             self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])
         optimizers.load(self._optimizer, state["optimizer"])
+        self._scaler.load_state_dict(state.get("scaler", {}))
         self.generator.set_state(state["generator"].cpu())
         self.curves = Curves(state["curves"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.recipe import Recipe
+from benchmark.training.capture import CAPTURING
 
-# Steps before the recording, and all where nothing is recorded, are meant to run without a graph.
+# Steps before the capture, and all where nothing is captured, are meant to run without a graph.
 warnings.filterwarnings("ignore", ".*capturable=True.*")
 
 
@@ -44,13 +45,13 @@ def load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
 
 
 def _rate(recipe: Recipe, parameters: list[nn.Parameter]) -> float | Tensor:
-    """On a GPU a number in the device's memory, so that a recorded step follows its changes."""
+    """Where steps are captured, a number in the device's memory, so that a replay follows its changes."""
     device = parameters[0].device if parameters else torch.device("cpu")
-    return torch.tensor(recipe.lr, device=device) if device.type == "cuda" else recipe.lr
+    return torch.tensor(recipe.lr, device=device) if device.type in CAPTURING else recipe.lr
 
 
 def _sgd(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         parameters,
         lr=_rate(recipe, parameters),
         momentum=recipe.momentum,
@@ -58,6 +59,11 @@ def _sgd(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimize
         nesterov=recipe.nesterov,
         fused=True,
     )
+    if recipe.precision == "fp16" and recipe.momentum:
+        # A scaled loss often overflows in the first step. That is skipped, and torch would leave its new buffers empty.
+        for parameter in parameters:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def _adam(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

@@ -1,18 +1,34 @@
-"""The precisions of recipes: ``bf16`` autocast, ``tf32`` and ``fp32``. Weights and losses are float32 in all three."""
+"""The precisions of recipes. Weights and losses are float32 in all of them.
+
+``bf16`` and ``fp16`` run networks under autocast, ``fp16`` with a loss that is scaled so that small gradients are not
+rounded to zero (Micikevicius et al., Mixed Precision Training, ICLR 2018); ``tf32`` and ``fp32`` run them in float32.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import deepcopy
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models import Network
 from models.features import full
+
+_HALF: Mapping[str, torch.dtype] = MappingProxyType({"bf16": torch.bfloat16, "fp16": torch.float16})
+"""The precisions of autocast."""
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """The context of a network's forward pass."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(device.type, dtype=_HALF.get(precision), enabled=precision in _HALF)
+
+
+def grad_scaler(precision: str, device: torch.device) -> torch.amp.GradScaler:
+    """What scales the loss and skips the steps whose gradients overflow, all on the device; of ``fp16`` alone."""
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
 
 def set_matmul_precision(precision: str) -> None:
@@ -22,6 +38,24 @@ def set_matmul_precision(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = allowed
 
 
+def cast_once(network: Network, precision: str) -> Network:
+    """A frozen network for many forward passes: a copy whose layers hold their weights as autocast casts them.
+
+    Autocast casts weights that need no gradient anew in every forward pass. The outputs are the same, bit for bit.
+
+    Args:
+        network: frozen; returned as it is where the precision casts nothing.
+        precision: of its forward pass.
+    """
+    if precision not in _HALF:
+        return network
+    copy = deepcopy(network)
+    for module in copy.modules():
+        if type(module) in (nn.Conv2d, nn.Linear):  # a subclass may do more with its weights than autocast sees
+            module.to(_HALF[precision])
+    return copy
+
+
 def compute_in(precision: str, method: nn.Module) -> None:
     """Let the modules that a method trains compute as networks do, and hand float32 to the formula that calls them.
 
@@ -29,7 +63,7 @@ def compute_in(precision: str, method: nn.Module) -> None:
         precision: of the recipe.
         method: its modules are meant, not its own ``forward``.
     """
-    if precision != "bf16":
+    if precision not in _HALF:
         return
     region = _Region(precision)
     for module in method.modules():

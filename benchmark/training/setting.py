@@ -17,15 +17,9 @@ from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import FAILED, NOT_APPLICABLE, Store
 from benchmark.training.data import Source
+from benchmark.training.failures import DivergedError, StoppedError, concerns_all
+from benchmark.training.isolation import ProcessState, SharedStateError
 from methods import NotApplicableError
-
-
-class StoppedError(Exception):
-    """The user asked to stop; checkpoints are in place."""
-
-
-class DivergedError(Exception):
-    """A run's loss is no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +55,36 @@ class Setting:
 
     @contextmanager
     def guarded(self, job: Job, fail: Callable[[Job, str, str], None]) -> Iterator[None]:
-        """A failure inside ends this job alone.
+        """A failure inside ends this job alone, and so does a change of what holds for the whole process.
 
         Args:
             job: what is worked on.
             fail: told the job, its status and the reason.
+
+        Raises:
+            StoppedError, UserError: passed on.
+            Exception: passed on where it concerns all jobs, as want of memory does.
         """
+        process = ProcessState()
         try:
-            yield
-        except (StoppedError, UserError, torch.AcceleratorError):  # the last one breaks the device for every job
+            try:
+                yield
+            finally:
+                changed = process.restore()
+        except (StoppedError, UserError):
             raise
         except NotApplicableError as error:
             fail(job, NOT_APPLICABLE, str(error))
-        except DivergedError as error:
+        except (DivergedError, SharedStateError) as error:
             fail(job, FAILED, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever a method raises is its own job's failure
+        except Exception as error:
+            if concerns_all(error):
+                raise
             self.store.log(job, traceback.format_exc())
             fail(job, FAILED, f"{type(error).__name__}: {error}".splitlines()[0])
+        else:
+            if changed:
+                fail(job, FAILED, f"it changes {changed[0]} for the whole process")
 
     def fail(self, job: Job, status: str, reason: str) -> None:
         """Leave the record of a job that came to nothing."""

@@ -18,16 +18,15 @@ import torch
 from benchmark import costs
 from benchmark.calibration import Order, Task
 from benchmark.costs import Step
-from benchmark.data import describe
 from benchmark.jobs import Job, Run
 from benchmark.training import trainees
+from benchmark.training.capture import CudaDevice
 from benchmark.training.lanes import use, wait
 from benchmark.training.precision import set_matmul_precision
-from benchmark.training.steps import REHEARSALS, CudaGraphs
+from benchmark.training.samples import pair_of, random_batch
+from benchmark.training.steps import WARMUP_STEPS
 from benchmark.training.views import Teacher, View
 from benchmark.training.weights import new_network
-from methods import Batch, Pair
-from models import Shapes
 
 Action = Callable[[View], None]
 WARM_UP, TIMED = 2, 10
@@ -115,45 +114,14 @@ def _seconds(
 
 def _recorded(action: Action, view: Callable[[], View], generators: Sequence[torch.Generator]) -> Action:
     """What the loop does on a GPU: launches recorded and replayed as one, where that is possible."""
-    for _ in range(REHEARSALS):
+    for _ in range(WARMUP_STEPS):
         action(view())
     fresh = view()  # nothing is derived from its teacher yet, so that this is recorded, too
     try:
-        replay = CudaGraphs().record(lambda: action(fresh), generators)
+        replay = CudaDevice(torch.device("cuda")).capture(lambda: action(fresh), generators)
     except Exception:  # noqa: BLE001 - whatever cannot be recorded is launched
         return action
     return lambda _: replay()
-
-
-def random_batch(job: Job, images: int, device: torch.device) -> Batch:
-    """Random images of the size of the job's, with labels."""
-    draws = torch.Generator().manual_seed(0)
-    info = describe(job.recipe.dataset)
-    size = job.recipe.crop_size or job.recipe.resize or info.image_size
-    pixels = torch.randn(images, 3, size, size, generator=draws).to(memory_format=torch.channels_last)
-    targets = torch.randint(info.num_classes, (images,), generator=draws)
-    return Batch(
-        pixels.to(device),
-        targets.to(device),
-        torch.arange(images, device=device),
-        torch.zeros((), device=device),
-        generator=None,
-    )
-
-
-def pair_of(job: Job, student: Shapes | None, teacher: Teacher | None) -> Pair | None:
-    """The job's pair without its data: made-up labels, as many as there are; None where there is no teacher.
-
-    Args:
-        job: a run or a first stage.
-        student: None where the teacher is its own student.
-        teacher: of the job.
-    """
-    if teacher is None:
-        return None
-    info, shapes = describe(job.recipe.dataset), teacher.network.shapes()
-    labels = torch.arange(info.num_train) % info.num_classes
-    return Pair(student or shapes, shapes, teacher.network, info.num_train, info.num_classes, labels)
 
 
 def _no_weights(job: Job) -> Any:

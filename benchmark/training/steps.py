@@ -1,204 +1,252 @@
-"""One batch through the teacher and all members: launched anew each time, or recorded once and replayed."""
+"""One batch through the teacher and all members: launched anew each time, or captured as a CUDA graph and replayed."""
 
 from __future__ import annotations
 
-import gc
-import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import accumulate
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 
 from benchmark.jobs import Job
+from benchmark.training.capture import Device
+from benchmark.training.failures import is_out_of_memory
+from benchmark.training.isolation import SharedStateError
 from benchmark.training.lanes import Lanes
 from benchmark.training.member import Member, Stopwatch
 from benchmark.training.parts import TEACHER, part
-from benchmark.training.views import Teacher, View
+from benchmark.training.randomness import seed_globally
+from benchmark.training.shared import Shared
+from benchmark.training.views import View
 from methods import Batch
 
-REHEARSALS = 3
-"""Steps that a member makes before it is recorded: the first ones allocate what later ones find."""
+WARMUP_STEPS = 3
+"""Steps that a member makes before it is captured: the first ones allocate what later ones find."""
+THOROUGH_STEPS = 3
+"""Steps of every epoch after which all that members share is compared, and not only counted for writes."""
+_MEMORY_SHARE = 0.9
+"""Of a device's free memory, what streams side by side may take: allocators leave gaps."""
 
 Around = Callable[[Member], AbstractContextManager[Any]]
-Step = Callable[[Batch, Sequence[Member]], None]
+
+
+class Step(Protocol):
+    """One step of every member."""
+
+    def __call__(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
+        """Train one batch.
+
+        Args:
+            batch: of the stream.
+            position: of the batch in its epoch, from 0.
+            members: at least one.
+        """
 
 
 class EagerStep:
     """What the members share first, then each of them on its lane.
 
     Args:
-        teacher: of all members, or None.
+        shared: what the members have in common.
         lanes: where they are queued.
         guarded: the context of a job's own work, which ends that job alone where it fails.
     """
 
-    def __init__(
-        self, teacher: Teacher | None, lanes: Lanes, guarded: Callable[[Job], AbstractContextManager[None]]
-    ) -> None:
-        self._teacher = teacher
-        self._lanes = lanes
+    def __init__(self, shared: Shared, lanes: Lanes, guarded: Callable[[Job], AbstractContextManager[None]]) -> None:
+        self.lanes = lanes
+        self._shared = shared
         self._guarded = guarded
 
-    def __call__(self, batch: Batch, members: Sequence[Member]) -> None:
+    def __call__(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
         """One step of every member."""
-        self.advance(batch, self.look(batch, members), members, self.guarded)
+        self.train(batch, position, members, self.guarded)
 
     def guarded(self, member: Member) -> AbstractContextManager[None]:
         """The context of a member's own work."""
         return self._guarded(member.job)
 
-    def look(self, batch: Batch, members: Sequence[Member]) -> View:
-        """The batch as members and teacher see it, the teacher's features ahead of all members."""
-        view = View(batch.images, self._teacher, self._lanes)
-        with part(TEACHER):  # here, so that no member is charged for it
-            for train_mode in sorted({mode for member in members for mode in member.teacher_modes}):
-                view.teacher(train_mode=train_mode)
-        return view
+    def train(
+        self, batch: Batch, position: int, members: Sequence[Member], around: Around, seen: View | None = None
+    ) -> None:
+        """Train one batch; a member that changes what others share fails, and the others never see the change.
 
-    def advance(self, batch: Batch, view: View, members: Sequence[Member], around: Around) -> None:
-        """One optimiser step of every member."""
-        with self._lanes.opened(len(members)):
+        Args:
+            batch: stays as it is, since members are given a copy.
+            position: of the batch in its epoch, from 0.
+            members: whom to train.
+            around: the context of a member's own work.
+            seen: a view of the same batch, whose teacher's features serve again.
+        """
+        held = batch.clone()
+        view = self.view(held, members, seen)
+        with self._forked(view, members):
             for index, member in enumerate(members):
-                with self._lanes.lane(index), around(member), Stopwatch(member):
+                seed_globally("step", member.job.seed, member.epoch, position)
+                with self.lanes.lane(index):
+                    with around(member), Stopwatch(member):
+                        member.step(held, view)
+                    fault = self._shared.fault_of_batch(view, held, batch, thoroughly=position < THOROUGH_STEPS)
+                if fault is not None:
+                    break
+            else:
+                return
+        with self.guarded(member):
+            raise SharedStateError(f"it changes {fault}, which other runs share")
+        self.train(batch, position, members[index + 1 :], around)
+
+    def advance(self, batch: Batch, view: View, members: Sequence[Member]) -> None:
+        """One optimiser step of every member, and nothing else: what a graph captures."""
+        with self._forked(view, members):
+            for index, member in enumerate(members):
+                with self.lanes.lane(index):
                     member.step(batch, view)
 
+    def view(self, batch: Batch, members: Sequence[Member], seen: View | None = None) -> View:
+        """The batch as members and teacher see it; the teacher's features are those of ``seen`` if it is given."""
+        sizes = {member.network.in_size for member in members if member.network is not None}
+        if self._shared.teacher is not None:
+            sizes.add(self._shared.teacher.network.in_size)
+        view = View(batch.images, self._shared.teacher, self.lanes, sorted(sizes), seen)
+        view.untouched.add("the batch's labels", batch.targets)
+        view.untouched.add("the batch's indices", batch.indices)
+        return view
 
-class Recorder(Protocol):
-    """Turns queued work into something that can be queued again at once."""
+    @contextmanager
+    def _forked(self, view: View, members: Sequence[Member]) -> Iterator[None]:
+        """Open the lanes, with the teacher's forward pass queued beside them: students wait for it before their losses.
 
-    def record(self, work: Callable[[], None], generators: Sequence[torch.Generator]) -> Callable[[], None]:
-        """Go through work that draws from these generators without doing it; returns what does it."""
-
-    def waits(self) -> AbstractContextManager[list[str]]:
-        """A context whose list says, after its end, what in it waited for the device."""
-
-    def forget(self) -> None:
-        """All that was recorded is dropped, or will be."""
-
-
-class RecordingError(Exception):
-    """A step could not be recorded. The attempt leaves the device's memory in a state that only a new process mends."""
+        On a CPU it is done first, so that no member is charged for it.
+        """
+        with self.lanes.opened(len(members)):
+            with part(TEACHER):
+                for train_mode in sorted({mode for member in members for mode in member.teacher_modes}):
+                    view.teacher(train_mode=train_mode)
+            yield
 
 
-class RecordedStep:
-    """The step of a whole cohort, recorded once for every set of members and every size of batch.
+class CaptureError(Exception):
+    """A step could not be captured. The attempt leaves the device's memory in a state that only a new process mends."""
 
-    A step has no Python left in it when it is replayed: hundreds of launches become one. Members are rehearsed before;
-    whoever waits for the device in its step is left out and says so, and is launched after the others.
+
+class DeviceStep:
+    """The step of a whole cohort on a GPU: warmed up, then captured for every set of members and size of batch.
+
+    Members warm up one after another on one stream. That tells how much memory each of them takes, and so how many
+    streams fit side by side. A replayed step has no Python left in it: hundreds of launches become one. A member whose
+    step a replay would not repeat is left out, and launched after the others.
 
     Args:
-        step: what is recorded.
-        recorder: of the device.
-        say: told of what cannot be recorded.
+        step: of which this is made.
+        device: that captures.
+        say: told of members that are left out.
+        capture: whether steps are captured; else they are launched on as many streams as fit.
     """
 
-    def __init__(self, step: EagerStep, recorder: Recorder, say: Callable[[str], None]) -> None:
+    def __init__(self, step: EagerStep, device: Device, say: Callable[[str], None], *, capture: bool = True) -> None:
         self._step = step
-        self._recorder = recorder
+        self._device = device
         self._say = say
-        self._rehearsed = WeakKeyDictionary[Member, int]()
+        self._captures = capture
+        self._warm = WeakKeyDictionary[Member, Counter[torch.Size]]()
+        self._bytes = WeakKeyDictionary[Member, int]()
         self._left_out = WeakSet[Member]()
         self._members: tuple[Member, ...] = ()
-        self._recordings: dict[torch.Size, Callable[[Batch], None]] = {}
+        self._graphs: dict[torch.Size, Callable[[Batch, int], None]] = {}
+        step.lanes.limit(1)
 
-    def __call__(self, batch: Batch, members: Sequence[Member]) -> None:
+    def __call__(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
         """One step of every member, of which there is at least one.
 
         Raises:
-            RecordingError: it cannot be recorded; this process should not go on.
+            CaptureError: it cannot be captured; this process should not go on.
+            torch.OutOfMemoryError: it does not fit.
         """
-        if min(self._rehearsed.get(member, 0) for member in members) < REHEARSALS:
-            self._rehearse(batch, members)
-        else:
-            if self._members != tuple(members):
-                self._members, self._recordings = tuple(members), {}
-                self._recorder.forget()
-            if batch.images.shape not in self._recordings:
-                self._recordings[batch.images.shape] = self._record(batch)
-            self._recordings[batch.images.shape](batch)
+        shape = batch.images.shape
+        if not all(self._is_warm(member, shape) for member in members):
+            self._warm_up(batch, position, members)
+            return
+        if self._members != tuple(members):
+            self._members, self._graphs = tuple(members), {}
+            self._device.forget()
+            self._step.lanes.limit(self._streams())
+        if not self._captures:
+            self._step(batch, position, members)
+            return
+        if shape not in self._graphs:
+            self._graphs[shape] = self._capture(batch)
+        self._graphs[shape](batch, position)
 
-    def _rehearse(self, batch: Batch, members: Sequence[Member]) -> None:
+    def _is_warm(self, member: Member, shape: torch.Size) -> bool:
+        steps = self._warm.get(member, Counter())
+        return steps.total() >= WARMUP_STEPS and shape in steps
+
+    def _warm_up(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
         for member in members:
-            self._rehearsed[member] = self._rehearsed.get(member, 0) + 1
-        self._step.advance(batch, self._step.look(batch, members), members, self._watched)
+            self._warm.setdefault(member, Counter())[batch.images.shape] += 1
+        self._step.lanes.limit(1)
+        self._step.train(batch, position, members, self._watched)
+        self._members = ()  # the limit is chosen anew
 
     @contextmanager
     def _watched(self, member: Member) -> Iterator[None]:
-        if self._rehearsed[member] < REHEARSALS:  # what is allocated or copied at first may wait
-            with self._step.guarded(member):
-                yield
-            return
-        with self._recorder.waits() as waits, self._step.guarded(member):
+        # What is allocated or copied at first may wait for the device.
+        watch = self._warm[member].total() >= WARMUP_STEPS
+        obstacles_in = self._device.obstacles() if watch else nullcontext(list[str]())
+        with self._device.peak() as taken, obstacles_in as obstacles, self._step.guarded(member):
             yield
-        if waits and member not in self._left_out:
+        self._bytes[member] = max([self._bytes.get(member, 0), *taken])
+        if obstacles and member not in self._left_out:
             self._left_out.add(member)
-            self._say(f"{member.job} is launched step by step, not recorded, since it waits for the device: {waits[0]}")
+            if self._captures:
+                self._say(f"{member.job} is launched step by step, not captured: {obstacles[0]}")
 
-    def _record(self, batch: Batch) -> Callable[[Batch], None]:
+    def _streams(self) -> int:
+        """How many streams fit side by side; members that are left out come after the others, one at a time."""
+        apart = [self._bytes[member] for member in self._members if self._captures and member in self._left_out]
+        beside = [self._bytes[member] for member in self._members if not (self._captures and member in self._left_out)]
+        return parallel_streams(beside, self._device.free_bytes() - max(apart, default=0))
+
+    def _capture(self, batch: Batch) -> Callable[[Batch, int], None]:
         held = batch.clone()
-        recorded = [member for member in self._members if member not in self._left_out]
+        captured = [member for member in self._members if member not in self._left_out]
         rest = [member for member in self._members if member in self._left_out]
         views: list[View] = []
 
         def work() -> None:
-            view = self._step.look(held, self._members)
-            self._step.advance(held, view, recorded, lambda _: nullcontext())
+            view = self._step.view(held, self._members)
+            self._step.advance(held, view, captured)
             views[:] = [view] if rest else []  # they read its tensors after every replay
 
-        def run(batch: Batch) -> None:
+        def run(batch: Batch, position: int) -> None:
             held.copy_(batch)
             replay()
             if rest:
-                self._step.advance(held, views[0].anew(), rest, self._step.guarded)
+                self._step.train(batch, position, rest, self._step.guarded, views[0])
 
         try:
-            replay = self._recorder.record(work, [member.generator for member in recorded])
+            replay = self._device.capture(work, [member.generator for member in captured])
         except Exception as error:
             cause: BaseException = error
             while cause.__context__ is not None:  # what came first says most
                 cause = cause.__context__
-            raise RecordingError(f"{type(cause).__name__}: {cause}".splitlines()[0]) from error
+            if is_out_of_memory(cause):
+                raise torch.OutOfMemoryError(str(cause)) from error
+            raise CaptureError(f"{type(cause).__name__}: {cause}".splitlines()[0]) from error
         return run
 
 
-class CudaGraphs:
-    """Records CUDA graphs that share their memory, since one is done before the next begins."""
+def parallel_streams(members: Sequence[int], free: int) -> int:
+    """How many streams may work side by side, at least one.
 
-    def __init__(self) -> None:
-        self.forget()
+    Members that share a stream work one after another and use the same memory, so streams take together no more than
+    as many of the largest members.
 
-    def forget(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()  # the old one ends with the last graph that used it
-
-    def record(self, work: Callable[[], None], generators: Sequence[torch.Generator]) -> Callable[[], None]:
-        graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            graph.register_generator_state(generator)
-        gc.collect()  # what earlier members left would stay beside the graph
-        # Only this thread records; one that pins memory for the next batches must not break it.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", ".*Graph is empty.*")
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                work()
-        return graph.replay
-
-    @contextmanager
-    def waits(self) -> Iterator[list[str]]:
-        found: list[str] = []
-        before = torch.cuda.get_sync_debug_mode()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the mode itself is announced as a prototype
-            torch.cuda.set_sync_debug_mode("warn")
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                yield found
-        finally:
-            torch.cuda.set_sync_debug_mode(before)
-        for warning in caught:
-            if "synchroniz" in str(warning.message):
-                found.append(" ".join(str(warning.message).split()))
-            else:
-                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    Args:
+        members: bytes that each member takes while it works.
+        free: bytes that there are.
+    """
+    largest_first = accumulate(sorted(members, reverse=True))
+    return max(1, sum(taken <= _MEMORY_SHARE * free for taken in largest_first))

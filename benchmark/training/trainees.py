@@ -55,7 +55,7 @@ class Student(Member):
         if not self._run.applies:
             raise NotApplicableError(f"{self._run.method} cannot be used between the networks of {self.job.pair}")
         for stage in self._run.stages:
-            state, _ = read_weights(self._find(stage), stage)
+            state, self.rests_on[stage.id] = read_weights(self._find(stage), stage)
             self.loss.take_prepared(stage.term.name, _under(state, "method."))
             if stage.student:
                 self.network.load_state_dict(_under(state, "network."))
@@ -142,7 +142,7 @@ class LinearProbe(Member):
     def __init__(self, job: Probe, device: torch.device, find: Find) -> None:
         super().__init__(job, device)
         self.network = new_network(job.base, device)
-        load_weights(self.network, find(job.base), job.base)
+        self.rests_on[job.base.id] = load_weights(self.network, find(job.base), job.base)
         self.network.eval().requires_grad_(requires_grad=False)
         classes = describe(job.recipe.dataset).num_classes
         with seeded("probe", job.network, classes, job.seed):

@@ -48,6 +48,15 @@ class TestLayers:
         }
         assert rates == {"student": 0.1, "srrl": 0.1, "kd": 0.3, "kd+srrl": 0.3, "kd[temperature=2]": 0.3}
 
+    def test_a_pattern_of_a_sum_means_that_sum_alone(self, book):
+        layered = replace(book(), profile=replace(book().profile, layers=(Layer({"lr": 0.3}, {"method": "kd+srrl"}),)))
+        rates = {
+            name: layered.run("C100", "wrn-16-2", parse_method(name), Teacher("C100", "wrn-40-4"), 0).recipe.lr
+            for name in ("student", "kd", "srrl", "at+kd+srrl", "srrl+kd", "kd[temperature=2]+srrl[sr]")
+        }
+        plain = dict.fromkeys(("student", "kd", "srrl", "at+kd+srrl"), 0.1)
+        assert rates == {**plain, "srrl+kd": 0.3, "kd[temperature=2]+srrl[sr]": 0.3}
+
     @pytest.mark.parametrize(
         ("epochs", "milestones"),
         [(200, (100, 150)), (30, (15, 22)), (10, (5, 8)), (2, (1, 2)), (1, (1,)), (400, (200, 300))],

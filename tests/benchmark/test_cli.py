@@ -9,14 +9,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from benchmark import cli, costs, devices, tables
+import models
+from benchmark import cli, costs, devices, tables, teacher_files
 from benchmark.book import Book
 from benchmark.executors.local import LocalExecutor, Outcome
 from benchmark.layers import load_profile
 from benchmark.planner import make_plan
 from benchmark.request import START_SECONDS, UNCERTAIN
 from benchmark.store import Store
+from benchmark.training.teacher_check import check
 
 ROOT = Path(__file__).parents[2]
 CPU = costs.SPEEDS["cpu"]
@@ -142,6 +145,78 @@ def test_given_weights_have_tables_of_their_own(command, tmp_path):
     assert not (tmp_path / "results/digits/tables/table06.csv").exists()
 
 
+@pytest.fixture
+def distillation(tmp_path, plan):
+    """A file as mdistiller leaves it, with the teacher of the planned pair beside a student of another size."""
+    recipe, state = plan.jobs[0].recipe, {}
+    for part, name in (("student", "wrn-16-2"), ("teacher", "wrn-40-4")):
+        network = models.create(name, 10, recipe.in_size, recipe.width)
+        state |= {f"module.{part}.{key}": tensor for key, tensor in network.state_dict().items()}
+    torch.save({"epoch": 240, "model": state, "optimizer": {}, "best_acc": torch.tensor(75.0)}, tmp_path / "latest")
+    return tmp_path / "latest"
+
+
+def test_a_teachers_file_is_checked_once_by_a_process_of_its_own(process, command, distillation, monkeypatch):
+    words = ("--table", "6", *ONE_PAIR, "--teacher", f"wrn-40-4={distillation}", "--plan", "--profile", "digits")
+    code = "import sys; from benchmark.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    done = process(*words, code=code)
+    assert done.stdout.splitlines()[-1] == "0 False", done.stderr
+    assert f"checking {distillation} for wrn-40-4, once" in done.stdout
+    taken = "wrn-40-4: its file holds a student and a teacher: the teacher is taken, as the student does not fit"
+    assert taken in done.stdout
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it was checked again"))
+    again = command(*words)
+    assert again.status == 0
+    assert taken in again.out
+    assert "checking" not in again.out
+
+
+@pytest.mark.parametrize("words", [("--plan",), ("--plan", "--json"), ("--status",), ()])
+def test_a_teachers_file_that_does_not_fit_is_said_before_anything_starts(
+    words, command, distillation, tmp_path, monkeypatch
+):
+    if words:  # once as it is: the process takes seconds
+        monkeypatch.setattr(teacher_files, "ask", lambda jobs: {key: check(job) for key, job in jobs.items()})
+    shown = command("--table", "6", *ONE_PAIR, "--teacher", f"wrn-40-4={distillation}:student", *words)
+    assert shown.status == 2
+    assert shown.err.count("error: ") == 1
+    last = shown.err.splitlines()[-1]
+    assert last.startswith(f"error: teacher wrn-40-4 from {distillation}: this is no wrn-40-4: student.")
+    assert {path.name for path in tmp_path.iterdir()} == {"latest"}
+
+
+EVERY_COMMAND = {
+    "plan": ("--table", "6", "--plan"),
+    "render": ("--table", "6", "--render"),
+    "check": ("--table", "6", "--render", "--check"),
+    "train": ("--table", "6"),
+    "leaderboard": ("--leaderboard",),
+    "status": ("--status",),
+    "claims": ("--claims",),
+    "why": ("--why", "table06/wrn-40-4:wrn-16-2/kd"),
+    "export": ("--export", "table06/wrn-40-4:wrn-16-2/kd"),
+}
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND.values(), ids=EVERY_COMMAND)
+def test_a_teachers_file_that_cannot_be_read_is_one_line_under_every_command(words, command, tmp_path, monkeypatch):
+    usual = Path.stat
+
+    def stat(path, **options):
+        if path.name == "teacher.pt":
+            raise PermissionError(13, "Permission denied")
+        return usual(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    for file, fault in (
+        ("teacher.pt", f"{tmp_path}/teacher.pt cannot be read: Permission denied"),
+        ("gone.pt", f"there is no file {tmp_path}/gone.pt"),
+        ("", f"{tmp_path} is a folder: give one file of weights"),
+    ):
+        shown = command(*words, "--teacher", f"wrn-40-4={tmp_path / file}")
+        assert (shown.status, shown.out, shown.err) == (2, "", f"error: --teacher wrn-40-4: {fault}\n")
+
+
 def test_planning_writes_nothing(command, tmp_path):
     command("--table", "6", "--plan")
     assert list(tmp_path.iterdir()) == []
@@ -224,6 +299,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         (["--table", "6", "--methods", "ab+fsp"], "cannot be summed"),
         (["--table", "6", "--teacher", "wrn-40-4"], "NETWORK=FILE"),
         (["--table", "6", "--teacher", "wrn-40-4=gone.pt"], "there is no file gone.pt"),
+        (["--table", "6", *("--teacher", f"wrn-40-4={__file__}") * 2], "wrn-40-4 is there twice: give one file"),
         (["--table", "6", "--json"], "--json is a form of --plan: add --plan"),
         (["--table", "6", "--brief"], "--brief is a form of --plan: add --plan"),
         (["--table", "6", "--check"], "--check is a form of --render or --claims: add --render"),
@@ -231,7 +307,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         (["--table", "6", "--set", "epochs"], "KEY=VALUE"),
         (["--table", "6", "--set", "epochs=-1"], "whole number above 0"),
         (["--table", "6", "--set", "epochs=many"], "whole number above 0"),
-        (["--table", "6", "--set", "precision=fp8"], "one of bf16, tf32, fp32"),
+        (["--table", "6", "--set", "precision=fp8"], "one of bf16, fp16, tf32, fp32"),
         (["--table", "6", "--set", "dataset=mnist"], "data set"),
         (["--table", "6", "--seeds", "0"], "seed"),
         (["--table", "6", "--seeds", "many"], "seeds"),

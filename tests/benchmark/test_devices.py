@@ -106,11 +106,11 @@ def cpuinfo(monkeypatch):
             return text
 
         monkeypatch.setattr(devices.Path, "read_text", read)
-        for function in (devices._cpu_facts, devices.processor, devices.slow_in_bf16):
+        for function in (devices._cpu_facts, devices.processor, devices.emulates_bf16):
             function.cache_clear()
 
     yield write
-    for function in (devices._cpu_facts, devices.processor, devices.slow_in_bf16):
+    for function in (devices._cpu_facts, devices.processor, devices.emulates_bf16):
         function.cache_clear()
 
 
@@ -126,16 +126,23 @@ def test_the_processor_is_named_with_its_version(cpuinfo, monkeypatch):
 @pytest.mark.parametrize(("flags", "slow"), [("avx2", True), ("avx512f", False), ("amx_bf16", False)])
 def test_which_processors_emulate_bf16(flags, slow, cpuinfo):
     cpuinfo(CPUINFO.format(flags=flags))
-    assert devices.slow_in_bf16() is slow
+    assert devices.emulates_bf16("cpu") is slow
 
 
 def test_a_processor_that_tells_nothing_is_not_said_to_be_slow(cpuinfo):
     cpuinfo(None)
-    assert devices.slow_in_bf16() is False
+    assert devices.emulates_bf16("cpu") is False
 
 
 class _Driver:
-    """Two GPUs, as the driver tells of them."""
+    """Two GPUs, as the driver tells of them; the first is a Volta, the second an Ampere."""
+
+    def cuInit(self, _):  # noqa: N802
+        return 0
+
+    def cuDeviceGetAttribute(self, value, attribute, handle):  # noqa: N802
+        assert attribute == 75
+        value._obj.value = {10: 7, 11: 8}[handle.value]
 
     def cuDeviceGet(self, handle, index):  # noqa: N802
         handle._obj.value = 10 + index
@@ -157,6 +164,13 @@ def test_names_of_devices(monkeypatch):
     devices.name.cache_clear()
 
 
+def test_gpus_before_ampere_emulate_bf16(monkeypatch):
+    devices.emulates_bf16.cache_clear()
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda _: _Driver())
+    assert [devices.emulates_bf16(device) for device in ("cuda", "cuda:0", "cuda:1")] == [True, True, False]
+    devices.emulates_bf16.cache_clear()
+
+
 def test_a_gpu_without_a_driver_has_no_name(monkeypatch):
     def absent(_):
         raise OSError
@@ -164,4 +178,6 @@ def test_a_gpu_without_a_driver_has_no_name(monkeypatch):
     devices.name.cache_clear()
     monkeypatch.setattr(devices.ctypes, "CDLL", absent)
     assert devices.name("cuda:0") == "cuda"
+    assert devices.emulates_bf16("cuda:0") is False
     devices.name.cache_clear()
+    devices.emulates_bf16.cache_clear()

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from benchmark import jobs
+from benchmark import catalog, jobs
 from benchmark.book import Teacher
 from benchmark.canonical import canonical_json, digest
 from benchmark.catalog import ROOT
@@ -371,3 +371,14 @@ def test_a_sum_applies_where_all_its_terms_do(job):
     assert not job("fsp+kd", "wrn-40-1", **where).applies
     assert job("kd", "wrn-40-1", **where).applies
     assert job("student", "wrn-40-1", **where).applies
+
+
+def test_a_networks_revision_is_part_of_ids_from_the_second_on(job, monkeypatch):
+    first = job()
+    known = catalog.networks()
+    for revision in (1, 2):
+        changed = {**known, first.network: replace(known[first.network], revision=revision)}
+        monkeypatch.setattr(catalog, "networks", lambda changed=changed: changed)
+        again = job()
+        assert (again.id == first.id) == (revision == 1)
+        assert again.spec.get("network_revision") == (2 if revision == 2 else None)

@@ -2,12 +2,13 @@ import hashlib
 
 import pytest
 
-from benchmark import calibration, costs, devices, tables
+from benchmark import calibration, costs, devices, tables, teacher_files
 from benchmark.arguments import parser
 from benchmark.book import Teacher
 from benchmark.errors import UserError
 from benchmark.jobs import Given
 from benchmark.request import Request
+from benchmark.teacher_files import Answer
 
 
 @pytest.fixture
@@ -128,6 +129,49 @@ def test_a_preset_is_told_and_stands_in_names(request_for):
 class TestTeacher:
     TABLE = ("--table", "12", "--pairs", "resnet32x4:shufflenetv1", "--methods", "kd", "--seeds", "1")
 
+    @pytest.fixture(autouse=True)
+    def asked(self, monkeypatch):
+        """The files whose content was asked for, time by time: all of them pass, with a remark."""
+        times = []
+
+        def ask(jobs):
+            times.append(sorted(str(job.source) for job in jobs.values()))
+            return dict.fromkeys(jobs, Answer(remarks=("it passed",)))
+
+        monkeypatch.setattr(teacher_files, "ask", ask)
+        return times
+
+    def test_is_checked_once_a_command_and_told_of_in_every_plan(self, request_for, weights, asked, tmp_path):
+        (tmp_path / "checkpoints").write_text("nothing can be kept")
+        chosen = request_for(*self.TABLE, "--teacher", f"resnet32x4={weights}")
+        for _ in range(2):
+            assert chosen.plan(chosen.tables).remarks == ("teacher resnet32x4: it passed",)
+        assert asked == [[str(weights)]]
+        assert request_for(*self.TABLE).plan(chosen.tables).remarks == ()
+
+    def test_is_not_checked_to_render_or_to_look_at_other_seeds(self, request_for, weights, asked):
+        words = (*self.TABLE, "--teacher", f"resnet32x4={weights}")
+        rendering, chosen = request_for(*words, "--render"), request_for(*words)
+        assert rendering.plan(rendering.tables).remarks == chosen.plan(chosen.tables, [0, 1]).remarks == ()
+        assert asked == []
+
+    def test_that_does_not_pass_is_no_plan(self, request_for, weights, monkeypatch):
+        monkeypatch.setattr(teacher_files, "ask", lambda jobs: dict.fromkeys(jobs, Answer("it is an archive")))
+        chosen = request_for(*self.TABLE, "--teacher", f"resnet32x4={weights}")
+        with pytest.raises(UserError, match=r"^it is an archive$"):
+            chosen.plan(chosen.tables)
+
+    def test_of_two_networks_in_a_file_is_another_teacher_each(self, request_for, weights):
+        words = [(*self.TABLE, "--teacher", f"resnet32x4={weights}{part}") for part in ("", ":student", ":teacher")]
+        chosen = [request_for(*each) for each in words]
+        plans = [each.plan(each.tables).jobs for each in chosen]
+        assert len({job.id for jobs in plans for job in jobs}) == 6
+        sha = hashlib.sha256(weights.read_bytes()).hexdigest()
+        assert [each.variants for each in chosen] == [
+            (f"resnet32x4@{sha[:8]}{part}",) for part in ("", ".student", ".teacher")
+        ]
+        assert chosen[1].changes == (f"teacher resnet32x4 from a file (SHA-256 {sha[:12]}, its student)",)
+
     def test_from_a_file_is_measured_in_place_of_training(self, request_for, weights):
         sha = hashlib.sha256(weights.read_bytes()).hexdigest()
         chosen = request_for(*self.TABLE, "--teacher", f"resnet32x4={weights}")
@@ -176,7 +220,7 @@ class TestTeacher:
             ("resnet32x44={file}", "unknown network 'resnet32x44': did you mean 'resnet32x4'"),
             ("={file}", "unknown network ''"),
             ("resnet32x4={file}.gone", "--teacher resnet32x4: there is no file"),
-            ("resnet32x4={folder}", "--teacher resnet32x4: there is no file"),
+            ("resnet32x4={folder}", "--teacher resnet32x4: .* is a folder: give one file of weights"),
             ("vgg13={file}", "unknown teacher of these pairs 'vgg13'.*known are resnet32x4$"),
             ("shufflenetv1={file}", "unknown teacher of these pairs 'shufflenetv1'"),
         ],

@@ -74,3 +74,17 @@ def make_bench():
         return SimpleNamespace(pair=pair, student=learner, teacher=expert, batch=batch)
 
     return make
+
+
+@pytest.fixture(params=["one-class", "other-classes-by-image", "all-but-one"])
+def masked(request):
+    """``masked(logits)``: logits ``(B, 9)`` where the teacher masks classes; always the same places."""
+    places = torch.zeros(7, 9, dtype=torch.bool)
+    if request.param == "one-class":
+        places[:, 2] = True
+    elif request.param == "all-but-one":
+        places[:, 1:] = True
+    else:
+        places[torch.arange(7), torch.arange(7)] = True
+        places[3] = False
+    return lambda logits: logits.masked_fill(places[: len(logits)], -torch.inf)

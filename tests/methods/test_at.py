@@ -20,7 +20,7 @@ def naive_attention(maps):
             for x in range(width)
         ]
         length = math.sqrt(sum(value**2 for value in row))
-        rows.append([value / length for value in row])
+        rows.append([value / max(length, 1e-12) for value in row])
     return np.array(rows)
 
 
@@ -46,6 +46,26 @@ def test_formula_sums_over_pairs_of_any_size():
 
 def test_zero_for_scaled_copies(wave):
     assert at_loss([(wave.s(4, 3, 4, 4), 7 * wave.s(4, 3, 4, 4))]).item() == pytest.approx(0, abs=1e-15)
+
+
+@pytest.mark.parametrize("theirs", [0, None], ids=["teacher-ordinary", "teacher-alike"])
+@pytest.mark.parametrize("power", [*range(-14, -5), -3, 3, 6, 8, 9, 10, 12])
+def test_activations_of_any_size_have_the_value_of_the_formula_and_a_finite_slope(power, theirs):
+    generator = torch.Generator().manual_seed(0)
+    shapes = (3, 16, 4, 4), (3, 5, 4, 4)
+    student, teacher = (
+        10.0**size * torch.randn(shape, generator=generator)
+        for size, shape in zip((power, power if theirs is None else theirs), shapes, strict=True)
+    )
+    loss = at_loss([(student.requires_grad_(), teacher)])
+    loss.backward()
+    attentions = [naive_attention(maps.detach().double().numpy()) for maps in (student, teacher)]
+    assert loss.item() == pytest.approx(np.mean((attentions[0] - attentions[1]) ** 2), rel=1e-5)
+    assert torch.isfinite(student.grad).all()
+    if power > -6:  # a unit vector does not depend on the size
+        unit = (student.detach() / 10.0**power).requires_grad_()
+        at_loss([(unit, teacher)]).backward()
+        assert torch.allclose(10.0**power * student.grad, unit.grad, rtol=1e-3, atol=1e-7)
 
 
 def test_last_counts_after_pairing(make_bench):

@@ -10,13 +10,12 @@ from torch.nn import functional
 from methods import load
 from methods.crd import (
     Draw,
-    _Softplus,
-    contrast,
     crd_loss,
     distinct_negatives,
-    normaliser,
+    fewest_starts,
     remembered,
     repeated_negatives,
+    softplus,
 )
 
 LABELS = torch.tensor([0] * 5 + [1] * 10 + [2] * 25)[torch.randperm(40, generator=torch.Generator().manual_seed(1))]
@@ -33,13 +32,17 @@ def repeated(own, count, generator):
 
 def chosen(drawn):
     """The samples drawn for each image, each as often as it was drawn."""
-    return torch.stack([drawn.pool.repeat_interleave(counts.long()) for counts in drawn.counts])
+    parts = zip(drawn.pools, drawn.counts.tensor_split(len(drawn.pools)), strict=True)
+    return torch.stack([pool.repeat_interleave(row.long()) for pool, counts in parts for row in counts])
 
 
-def drawn_from(negatives, size):
-    """A draw of these samples ``(B, n)`` among so many."""
+def drawn_from(negatives, size, pools=1):
+    """A draw of these samples ``(B, n)`` among so many, from pools of all of them, each in another order."""
+    order = torch.stack([torch.arange(size).roll(3 * pool) for pool in range(pools)])
     counts = torch.zeros(len(negatives), size, dtype=torch.float64)
-    return Draw(torch.arange(size), counts.scatter_add_(1, negatives, torch.ones_like(negatives, dtype=counts.dtype)))
+    counts.scatter_add_(1, negatives, torch.ones_like(negatives, dtype=counts.dtype))
+    parts = zip(order, counts.tensor_split(pools), strict=True)
+    return Draw(order, torch.cat([part[:, pool] for pool, part in parts]))
 
 
 def naive_scores(embedding, bank, indices, temperature):
@@ -69,13 +72,11 @@ def test_golden(golden, wave):
     bank_student, bank_teacher = 0.3 * wave.s(10, 6, off=3), 0.3 * wave.t(10, 6, off=3)
     total = 0.0
     for side, embedding, bank in (("s", student, bank_teacher), ("t", teacher, bank_student)):
-        counts = drawn_from(indices[:, 1:], 10).counts
-        scores = contrast(embedding, bank[indices[:, 0]], bank, 0.07)
-        constant = normaliser(UNSET, *scores, counts, 10)
+        drawn = drawn_from(indices[:, 1:], 10)
+        loss, constant = crd_loss(embedding / 0.07, bank, indices[:, 0], drawn, UNSET, 3)
         assert constant.item() == pytest.approx(golden[f"CRD_Z{side}"], abs=1e-8)
-        loss = crd_loss(*scores, counts, constant, 3, 10).item()
-        assert loss == pytest.approx(golden[f"CRD_{side}"], abs=1e-9)
-        total += loss
+        assert loss.item() == pytest.approx(golden[f"CRD_{side}"], abs=1e-9)
+        total += loss.item()
     assert total == pytest.approx(golden["CRD"], abs=1e-9)
     rows = remembered(bank_student, indices[:, 0], student, 0.5)
     assert rows[0, 0].item() == pytest.approx(golden["CRD_mem_s[2,0]"], abs=1e-9)
@@ -108,29 +109,41 @@ def test_two_batches_of_the_method_follow_the_formula(make_bench):
             assert np.allclose(method.get_buffer(f"bank_{side}").numpy(), bank, atol=1e-12)
 
 
-def test_gradient_is_that_of_gathered_rows(wave):
+@pytest.mark.parametrize("pools", [1, 3])
+def test_gradient_is_that_of_gathered_rows(pools, wave):
     bank = wave.t(40, 8)
     indices = torch.randint(40, (4, 9), generator=torch.Generator().manual_seed(0))
-    counts, constant = drawn_from(indices[:, 1:], 40).counts, torch.tensor(90.0, dtype=torch.float64)
+    constant = torch.tensor(90.0, dtype=torch.float64)
     embedding = wave.s(4, 8).requires_grad_()
-    loss = crd_loss(*contrast(embedding, bank[indices[:, 0]], bank, 0.7), counts, constant, 8, 40)
+    loss, same = crd_loss(embedding / 0.7, bank, indices[:, 0], drawn_from(indices[:, 1:], 40, pools), constant, 8)
     rows = torch.exp(torch.bmm(bank[indices], embedding[:, :, None]).squeeze(2) / 0.7) / constant
     own, others = rows[:, 0], rows[:, 1:]
     gathered = (torch.log((own + 0.2 + 1e-7) / own) + torch.log((others + 0.2 + 1e-7) / 0.2).sum(dim=1)).mean()
     assert loss.item() == pytest.approx(gathered.item(), abs=1e-12)
-    gradients = (torch.autograd.grad(value, embedding)[0] for value in (loss, gathered))
+    assert same == constant
+    gradients = (torch.autograd.grad(value, embedding)[0] for value in (3 * loss, 3 * gathered))
     assert torch.allclose(*gradients, atol=1e-12)
+
+
+def test_nothing_larger_than_the_embeddings_is_kept_for_the_backward_pass(wave):
+    indices = torch.randint(40, (4, 9), generator=torch.Generator().manual_seed(0))
+    sizes = []
+
+    def kept(tensor):
+        sizes.append(tensor.numel())
+        return tensor
+
+    embedding = wave.s(4, 8).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
+        crd_loss(embedding, wave.t(40, 8), indices[:, 0], drawn_from(indices[:, 1:], 40), UNSET, 8)
+    assert max(sizes) <= embedding.numel()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_softplus_keeps_its_digits_everywhere(dtype):
-    values = torch.tensor([-80.0, -30.0, -9.0, -1.0, 0.0, 1e-3, 2.0, 30.0, 90.0], dtype=dtype, requires_grad=True)
-    result = _Softplus.apply(values)
+    values = torch.tensor([-80.0, -30.0, -9.0, -1.0, 0.0, 1e-3, 2.0, 30.0, 90.0], dtype=dtype)
     expected = [max(value, 0.0) + math.log1p(math.exp(-abs(value))) for value in values.tolist()]
-    digits = 8 * torch.finfo(dtype).eps
-    assert result.tolist() == pytest.approx(expected, rel=digits, abs=0)
-    (slope,) = torch.autograd.grad(result.sum(), values)
-    assert slope.tolist() == pytest.approx([1 / (1 + math.exp(-value)) for value in values.tolist()], rel=digits)
+    assert softplus(values).tolist() == pytest.approx(expected, rel=8 * torch.finfo(dtype).eps, abs=0)
 
 
 def test_first_loss_is_that_of_chance(make_bench):
@@ -141,12 +154,13 @@ def test_first_loss_is_that_of_chance(make_bench):
     assert loss == pytest.approx(2 * (math.log(1 + 30) + 1), rel=0.01)
 
 
-@pytest.mark.parametrize(("draw", "count"), [(distinct, 15), (repeated, 60)])
-def test_negatives_are_uniform_over_other_classes(draw, count):
+@pytest.mark.parametrize("images", [3, 30])
+@pytest.mark.parametrize(("draw", "count"), [(distinct, 15), (distinct, 3), (repeated, 60)])
+def test_negatives_are_uniform_over_other_classes(draw, count, images):
     generator = torch.Generator().manual_seed(0)
     own = torch.arange(3).repeat(1000)
     # The images of one draw may share its chance, so the draws are many.
-    drawn = torch.cat([draw(own[start : start + 3], count, generator) for start in range(0, len(own), 3)])
+    drawn = torch.cat([draw(own[start : start + images], count, generator) for start in range(0, len(own), images)])
     assert drawn.shape == (3000, count)
     for label in range(3):
         frequency = torch.bincount(drawn[own == label].flatten(), minlength=40) / (1000 * count)
@@ -166,6 +180,43 @@ def test_negatives_depend_on_the_generator_alone(draw):
     assert not torch.equal(first, draw(own, 15, generator))
 
 
+def loss_gradients(count, images, clustered, rounds):
+    """Gradients ``(rounds, B, C)`` of CRD's loss for the same images and bank, by draw."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(2000) % 100
+    indices = torch.randperm(len(labels), generator=generator)[:images]
+    bank = functional.normalize(torch.randn(len(labels), 128, generator=generator), dim=1)
+    embedding = functional.normalize(torch.randn(images, 128, generator=generator), dim=1)
+    if clustered:
+        centres = functional.normalize(torch.randn(100, 128, generator=generator), dim=1)[labels]
+        bank, embedding = (
+            functional.normalize(2 * each + own, dim=1)
+            for each, own in ((centres, bank), (centres[indices], embedding))
+        )
+    scaled = (embedding / 0.07).requires_grad_()
+    constant = (scaled.detach() @ bank.T).exp().mean() * len(labels)
+    for _ in range(rounds):
+        drawn = distinct_negatives(labels, labels[indices], count, generator, largest=20)
+        loss, _ = crd_loss(scaled, bank, indices, drawn, constant, count)
+        yield torch.autograd.grad(loss, scaled)[0]
+
+
+@pytest.mark.parametrize("clustered", [False, True], ids=["random", "clustered"])
+@pytest.mark.parametrize(("count", "images"), [(655, 64), (655, 16), (1000, 64), (1300, 64), (40, 64)])
+def test_noise_of_a_batch_is_about_that_of_independent_draws(count, images, clustered):
+    gradients = torch.stack(list(loss_gradients(count, images, clustered, 50)))
+    # The variances of independent draws would add up.
+    together, apart = gradients.sum(dim=1).var(dim=0).sum(), gradients.var(dim=0).sum()
+    assert (together / apart).sqrt() < 1.5
+
+
+def test_a_batch_starts_where_its_arcs_fill_the_order_and_often_enough_where_they_are_short():
+    assert [fewest_starts(images, 16384 / 50000) for images in (1, 5, 64, 128, 512)] == [1, 1, 3, 3, 3]
+    assert fewest_starts(64, 1 - 16384 / 50000) == 3
+    assert fewest_starts(64, 1e-6) == 13
+    assert fewest_starts(512, 16384 / 1281167) == 45
+
+
 def test_distinct_negatives_never_repeat_even_where_all_others_are_needed():
     drawn = distinct(LABELS, 15, torch.Generator().manual_seed(0))
     assert all(len(set(row)) == 15 for row in drawn.tolist())
@@ -180,9 +231,12 @@ def test_negatives_repeat_only_where_others_are_too_few(make_bench):
     assert load("crd")(pair, negatives=33).draw is repeated_negatives
 
 
-def test_normaliser_is_set_once_and_carries_no_gradient(wave):
-    own, others, counts = wave.s(4, 1).requires_grad_(), wave.s(4, 6).requires_grad_(), torch.ones(4, 6).double()
-    first = normaliser(UNSET, own, others, counts, 10)
+def test_normaliser_is_set_once_by_the_first_pool_and_carries_no_gradient(wave):
+    bank, own, negatives = wave.t(10, 6), torch.arange(4), torch.arange(24).reshape(4, 6) % 10
+    scaled, drawn = wave.s(4, 6).requires_grad_(), drawn_from(negatives, 10, pools=2)
+    _, first = crd_loss(scaled, bank, own, drawn, UNSET, 6)
     assert not first.requires_grad
-    assert first.item() == pytest.approx(torch.cat([own, others], dim=1).exp().mean().item() * 10)
-    assert normaliser(first, 2 * own, 2 * others, counts, 10) == first
+    indices = torch.cat([own[:, None], negatives], dim=1)[:2].numpy()
+    expected = naive_scores(scaled.detach()[:2].numpy(), bank.numpy(), indices, 1.0).mean() * 10
+    assert first.item() == pytest.approx(expected)
+    assert crd_loss(2 * scaled, bank, own, drawn, first, 6)[1] == first

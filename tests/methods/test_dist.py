@@ -104,6 +104,27 @@ def test_huge_logits_have_a_finite_gradient(size):
     assert torch.isfinite(student.grad).all()
 
 
+def naive_distance(student, teacher):
+    """Mean of Pearson's distance over rows; 1 where one of them does not vary."""
+    varies = [np.ptp(mine) > 0 and np.ptp(theirs) > 0 for mine, theirs in zip(student, teacher, strict=True)]
+    pairs = zip(student, teacher, varies, strict=True)
+    return np.mean([1 - pearsonr(mine, theirs).statistic if related else 1 for mine, theirs, related in pairs])
+
+
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("both", [False, True], ids=["teacher", "both"])
+def test_classes_that_the_teacher_masks_are_improbable_and_nothing_else(both, dim, masked):
+    student, teacher = torch.randn(2, 7, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    student, teacher = (masked(student) if both else student).requires_grad_(), masked(teacher)
+    mine, theirs = probabilities(student), probabilities(teacher)
+    loss = relation_loss(mine, theirs, dim)
+    loss.backward()
+    lines = [softmax(logits.detach().numpy() / 4, axis=1) for logits in (student, teacher)]
+    expected = naive_distance(*(lines if dim == 1 else [values.T for values in lines]))
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
+    assert torch.isfinite(student.grad).all()
+
+
 def test_flat_probabilities_relate_classes_as_the_logits_do():
     """Why no square of the temperature is needed: the loss does not fade as the temperature rises."""
     mine, theirs = torch.randn(2, 6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -15,8 +15,17 @@ def naive(student, teacher, temperature):
         p = [math.exp(z / temperature) for z in z_teacher]
         q = [math.exp(z / temperature) for z in z_student]
         for a, b in zip(p, q, strict=True):
-            total += a / sum(p) * math.log((a / sum(p)) / (b / sum(q)))
+            total += a / sum(p) * math.log((a / sum(p)) / (b / sum(q))) if a else 0.0
     return temperature**2 * total / len(student)
+
+
+def naive_slope(student, teacher, temperature):
+    """By the student's logits: ``temperature / B * (Q - P)``."""
+    p, q = ([[math.exp(z / temperature) for z in row] for row in each] for each in (teacher, student))
+    return [
+        [temperature / len(p) * (b / sum(mine) - a / sum(theirs)) for a, b in zip(theirs, mine, strict=True)]
+        for theirs, mine in zip(p, q, strict=True)
+    ]
 
 
 def test_golden(golden, wave):
@@ -38,3 +47,21 @@ def test_formula(temperature):
 def test_equal_logits_cost_nothing_and_huge_ones_are_finite(wave):
     assert kd_loss(wave.s(4, 5), wave.s(4, 5), 4.0).item() == pytest.approx(0, abs=1e-15)
     assert torch.isfinite(kd_loss(1e4 * wave.s(4, 5).float(), -1e4 * wave.t(4, 5).float(), 4.0))
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["teacher", "both"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_classes_that_the_teacher_masks_cost_nothing_and_have_the_slope_of_the_formula(both, dtype, masked):
+    student, teacher = torch.randn(2, 7, 9, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    student, teacher = (masked(student) if both else student).requires_grad_(), masked(teacher)
+    loss = kd_loss(student, teacher, 2.5)
+    loss.backward()
+    digits = {"rel": 1e-5, "abs": 1e-7} if dtype == torch.float32 else {"rel": 1e-12, "abs": 1e-15}
+    assert loss.item() == pytest.approx(naive(student.tolist(), teacher.tolist(), 2.5), **digits)
+    for slope, row in zip(naive_slope(student.tolist(), teacher.tolist(), 2.5), student.grad.tolist(), strict=True):
+        assert row == pytest.approx(slope, **digits)
+
+
+def test_a_class_that_only_the_student_masks_costs_infinitely_much(masked):
+    student, teacher = torch.randn(2, 7, 9, generator=torch.Generator().manual_seed(0))
+    assert kd_loss(masked(student), teacher, 4.0) == torch.inf

@@ -14,7 +14,7 @@ SHAPES = {"wide": (3, 5, 4), "deep": (9, 7, 2), "edge": (4, 4, 2), "point": (3, 
 def naive_kernel(first, second):
     """The mean over images and pairs of channels of the squared product, from the table of all products."""
     unit = [maps.reshape(*maps.shape[:2], -1) for maps in (first, second)]
-    unit = [maps / np.sqrt((maps**2).sum(axis=2, keepdims=True)) for maps in unit]
+    unit = [maps / np.maximum(np.sqrt((maps**2).sum(axis=2, keepdims=True)), 1e-12) for maps in unit]
     products = unit[0][:, :, None, :] * unit[1][:, None, :, :]
     return np.mean(products.sum(axis=3) ** 2)
 
@@ -82,6 +82,29 @@ def test_silent_channels_have_value_and_no_gradient(shape, wave):
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.equal(student.grad, torch.zeros(shape))
+
+
+def of_size(power, shape, seed):
+    """A map of float32 and of that size; without one, of channels from 1e-12 to 1e12."""
+    maps = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    powers = torch.linspace(-12, 12, shape[1])[:, None, None] if power is None else torch.tensor(float(power))
+    return maps * 10**powers
+
+
+@pytest.mark.parametrize("theirs", [0, -11, 11, None])
+@pytest.mark.parametrize("mine", [*range(-14, -7), -3, 3, 8, 9, 10, 12, None])
+@pytest.mark.parametrize("shapes", [((3, 5, 4, 4), (3, 4, 4, 4)), ((3, 9, 2, 2), (3, 6, 2, 2))], ids=["wide", "deep"])
+def test_channels_of_any_size_have_the_value_of_the_definition_and_a_finite_slope(mine, theirs, shapes):
+    student, teacher = (of_size(*each) for each in zip((mine, theirs), shapes, (0, 1), strict=True))
+    loss = nst_loss([(student.requires_grad_(), teacher)])
+    loss.backward()
+    expected = naive(student.detach().double().numpy(), teacher.double().numpy())
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert torch.isfinite(student.grad).all()
+    if mine is not None and mine > -11:  # a unit vector does not depend on the size
+        unit = (student.detach() / 10.0**mine).requires_grad_()
+        nst_loss([(unit, teacher)]).backward()
+        assert torch.allclose(10.0**mine * student.grad, unit.grad, rtol=1e-3, atol=1e-6)
 
 
 def test_method_compares_paired_stages(make_bench):

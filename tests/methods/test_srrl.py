@@ -51,6 +51,22 @@ def test_regression_formula():
         assert found.item() == pytest.approx(value, abs=1e-12)
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["teacher", "both"])
+@pytest.mark.parametrize("form", FORMS)
+def test_classes_that_the_teacher_masks_leave_value_and_slope_to_the_others(form, both, masked):
+    regressed, teacher = draw(7, 9), masked(draw(7, 9, seed=1))
+    regressed = (masked(regressed) if both else regressed).requires_grad_()
+    loss = FORMS[form](regressed, teacher, teacher.argmax(dim=1), 4.0)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(regressed.grad).all()
+    if form == "l2":
+        known = np.isfinite(teacher.numpy())
+        apart = np.where(known, regressed.detach().numpy(), 0) - np.where(known, teacher.numpy(), 0)
+        assert loss.item() == pytest.approx(np.sum(apart**2) / 63, abs=1e-12)
+        assert np.allclose(regressed.grad, 2 * apart / 63, atol=1e-12)
+
+
 def test_transfer_formula():
     teacher, student = draw(2, 3, 4, 4), draw(2, 3, 2, 5, seed=1)
     mean, full = transfer_mean(teacher, student), transfer_mean_and_deviation(teacher, student)

@@ -57,6 +57,22 @@ def test_weights_of_another_network_are_one_line(folder):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda bias: bias.to(torch.complex64), "is of type complex64, it must be one of float16, bfloat16, float32"),
+        (lambda bias: bias.to(torch.int32), "is of type int32, it must be one of float16, bfloat16, float32"),
+        (lambda bias: bias / 0, "holds NaN or infinite values"),
+    ],
+)
+def test_weights_of_another_kind_are_not_cast(change, reason, folder):
+    path, network = folder()
+    state = {**network.state_dict(), "classifier.bias": change(network.classifier.bias.detach())}
+    save_file(state, path / WEIGHTS)
+    with pytest.raises(ExportError, match=f"are no weights of wrn-10-1: classifier.bias {reason}"):
+        models.load(path)
+
+
 def test_a_missing_tensor_is_an_error(folder):
     path, network = folder()
     state = {key: tensor for key, tensor in network.state_dict().items() if key != "classifier.bias"}

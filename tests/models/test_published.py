@@ -13,9 +13,11 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
+from torch import nn
 
 import models
-from models.published import PublishedError, download, load_published, one_less, read_published, sha256
+from models import Network
+from models.published import PublishedError, Taken, download, load_published, one_less, read_published, sha256
 
 
 def saved(folder, content, name="teacher.pth", **options):
@@ -130,7 +132,7 @@ def test_truncated_files_are_damaged(tmp_path, modern, part):
 
 
 @pytest.mark.parametrize("name", ["teacher.pth", "teacher.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"<html>404</html>", bytes(range(256))])
+@pytest.mark.parametrize("content", [bytes(8), bytes(range(256))])
 def test_other_files_are_no_weights(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(PublishedError, match=rf"{name} is no file of weights, or it is damaged$"):
@@ -190,6 +192,145 @@ def test_counts_of_batches_do_not_matter(build, theirs):
         network = build("resnet8x4")
         load_published(network, given)
         assert torch.equal(network.classifier.weight, state["fc.weight"])
+
+
+def test_counts_of_batches_in_floating_point_are_left_out(build, theirs):
+    network = build("resnet8x4")
+    load_published(network, {name: tensor.half() for name, tensor in theirs("resnet8x4").items()})
+    assert network.bn1.num_batches_tracked == 0
+    load_published(network, changed(theirs("resnet8x4"), **{"bn1.num_batches_tracked": torch.tensor(7)}))
+    assert network.bn1.num_batches_tracked == 7
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_may_be_of_another_floating_type(build, theirs, dtype):
+    state, network = theirs("resnet8x4"), build("resnet8x4")
+    taken = load_published(network, changed(state, **{"fc.weight": state["fc.weight"].to(dtype)}))
+    assert torch.equal(network.classifier.weight, state["fc.weight"].to(dtype).float())
+    assert taken == Taken(rounded=dtype == torch.float64)
+
+
+FLOATS = "it must be one of float16, bfloat16, float32, float64"
+UNUSABLE = {
+    "complex": (torch.zeros(5, dtype=torch.complex64), f"is of type complex64, {FLOATS}"),
+    "integer": (torch.zeros(5, dtype=torch.int32), f"is of type int32, {FLOATS}"),
+    "byte": (torch.zeros(5, dtype=torch.uint8), f"is of type uint8, {FLOATS}"),
+    "bool": (torch.zeros(5, dtype=torch.bool), f"is of type bool, {FLOATS}"),
+    "float8": (torch.zeros(5).to(torch.float8_e4m3fn), f"is of type float8_e4m3fn, {FLOATS}"),
+    "sparse": (torch.zeros(5).to_sparse(), "is no plain tensor of numbers"),
+    "nowhere": (torch.zeros(5, device="meta"), "is no plain tensor of numbers"),
+    "NaN": (torch.tensor([0, 0, 0, 0, float("nan")]), "holds NaN or infinite values"),
+    "infinite": (torch.tensor([-float("inf"), 0, 0, 0, 0]).half(), "holds NaN or infinite values"),
+    "too large": (torch.full((5,), 1e300, dtype=torch.float64), "holds NaN or infinite values"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_weights_of_another_kind_are_refused_by_name(tmp_path, build, theirs, case):
+    tensor, reason = UNUSABLE[case]
+    path = saved(tmp_path, {"model": changed(theirs("resnet8x4"), **{"fc.bias": tensor})})
+    network = build("resnet8x4")
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(PublishedError) as caught:
+        load_published(network, read_published(path))
+    assert str(caught.value) == f"these weights cannot be used: fc.bias {reason}"
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def named(prefix, state):
+    return {f"{prefix}{key}": tensor for key, tensor in state.items()}
+
+
+BESIDE = {"module.conv_reg.conv.weight": torch.zeros(3), "module.embed_s.linear.bias": torch.zeros(2)}
+"""What distillation trains beside the networks."""
+
+
+class TestDistillations:
+    """Files that hold networks as a distillation names them."""
+
+    @pytest.fixture
+    def states(self, build):
+        """Tensors of two networks of one architecture, and of another one."""
+        made = {"a": build("resnet8x4", seed=1), "b": build("resnet8x4", seed=2), "c": build("resnet20", seed=3)}
+        return {name: network.state_dict() for name, network in made.items()}
+
+    @pytest.fixture
+    def load(self, tmp_path, build):
+        """Saves a state dict as mdistiller does, reads it and loads it; gives the classifier's weight and the rest."""
+
+        def make(state, part="", network="resnet8x4"):
+            kept = {"epoch": 9, "model": state, "optimizer": {"state": {}}, "best_acc": torch.tensor(70.0)}
+            filled = build(network)
+            taken = load_published(filled, read_published(saved(tmp_path, kept, "latest")), part)
+            return filled.classifier.weight, taken
+
+        return make
+
+    @pytest.mark.parametrize("name", ["student", "teacher"])
+    @pytest.mark.parametrize("prefix", ["module.{}.", "{}.", "{}.module."])
+    @pytest.mark.parametrize("beside", [{}, BESIDE])
+    @pytest.mark.parametrize("part", [True, False])
+    def test_one_network_is_taken(self, states, load, name, prefix, beside, part):
+        weight, taken = load({**named(prefix.format(name), states["a"]), **beside}, name if part else "")
+        assert torch.equal(weight, states["a"]["classifier.weight"])
+        assert taken == Taken(name)
+
+    @pytest.mark.parametrize(("student", "teacher", "expected"), [("a", "c", "student"), ("c", "a", "teacher")])
+    def test_of_two_the_one_that_fits_is_taken(self, states, load, student, teacher, expected):
+        both = {**named("module.teacher.", states[teacher]), **named("module.student.", states[student]), **BESIDE}
+        weight, taken = load(both)
+        assert torch.equal(weight, states["a"]["classifier.weight"])
+        assert (taken.part, {taken.part, taken.beside}) == (expected, {"student", "teacher"})
+
+    def test_where_both_fit_it_is_asked_which(self, states, load):
+        both = {**named("module.student.", states["a"]), **named("module.teacher.", states["b"]), **BESIDE}
+        choices = "--teacher resnet8x4=FILE:student or --teacher resnet8x4=FILE:teacher"
+        with pytest.raises(PublishedError, match=f"two networks that are a resnet8x4 each: choose one, {choices}$"):
+            load(both)
+        for part, name in (("student", "a"), ("teacher", "b")):
+            weight, taken = load(both, part)
+            assert torch.equal(weight, states[name]["classifier.weight"])
+            assert taken.part == part
+
+    def test_what_cannot_be_used_is_not_passed_over_for_the_other(self, states, load):
+        broken = {**states["a"], "bn1.bias": torch.full_like(states["a"]["bn1.bias"], float("nan"))}
+        both = {**named("student.", broken), **named("teacher.", states["b"])}
+        with pytest.raises(PublishedError, match="choose one"):
+            load(both)
+        for beside in ("b", "c"):
+            with pytest.raises(PublishedError, match=r"bn1\.bias holds NaN"):
+                load({**both, **named("teacher.", states[beside])}, "student")
+
+    def test_where_none_fits_it_is_said_of_both(self, states, load):
+        with pytest.raises(PublishedError) as caught:
+            load({**named("module.student.", states["a"]), **named("module.teacher.", states["b"])}, network="resnet20")
+        [start, student, teacher] = re.split(": |; ", str(caught.value))
+        assert start == "this is no resnet20"
+        assert student.startswith("student.")
+        assert teacher.startswith("teacher.")
+
+    @pytest.mark.parametrize(
+        ("state", "says"),
+        [
+            (lambda states: named("module.student.", states["a"]), "it holds no teacher, only a student"),
+            (lambda states: states["a"], "it holds no teacher, only one network, which has no such name"),
+        ],
+    )
+    def test_a_network_that_is_not_there_cannot_be_chosen(self, states, load, state, says):
+        with pytest.raises(PublishedError, match=f"{says}: give the file without ':teacher'"):
+            load(state(states), "teacher")
+
+    def test_a_network_may_have_a_part_of_that_name(self):
+        class Pair(Network):
+            name = "pair"
+
+            def __init__(self):
+                super().__init__()
+                self.student, self.teacher = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        network, other = Pair(), Pair()
+        assert load_published(network, other.state_dict()) == Taken()
+        assert torch.equal(network.teacher.weight, other.teacher.weight)
 
 
 @pytest.fixture

@@ -72,6 +72,6 @@ def test_ten_starts_are_as_good_as_the_best_of_another_implementation(outputs):
 def test_is_reproducible_and_gives_threads_back(outputs):
     subject, threads = outputs(images=500, spread=0.3), torch.get_num_threads()
     first = measure(subject, None, 20)
-    np.random.seed(3)  # noqa: NPY002
+    np.random.seed(3)
     assert measure(subject, None, 20) == first
     assert torch.get_num_threads() == threads

@@ -35,6 +35,14 @@ def test_a_network_is_at_no_distance_from_itself_and_far_logits_are_finite(outpu
     assert kl_divergence(torch.tensor([[1e3, 0.0]]), torch.tensor([[0.0, 1e3]])) == pytest.approx(1e3)
 
 
+def test_classes_that_the_reference_masks_add_nothing():
+    reference, logits = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(0))
+    reference = reference.index_fill(1, torch.tensor([1, 3]), -torch.inf)
+    for each in (logits, logits.index_fill(1, torch.tensor([3]), -torch.inf)):
+        p, q = (softmax(values.double().numpy(), axis=1) for values in (reference, each))
+        assert kl_divergence(reference, each) == pytest.approx(entropy(p, q, axis=1).mean(), abs=1e-12)
+
+
 def test_needs_a_teacher(outputs):
     with pytest.raises(ValueError, match="compares with a teacher"):
         measure(outputs(), None, 5)

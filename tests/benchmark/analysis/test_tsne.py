@@ -66,7 +66,7 @@ def divergence(embedding, plane, perplexity=30.0):
 def test_is_reproducible_plain_data(outputs):
     subject = outputs(images=90)
     first = measure(subject, None, 5)
-    np.random.seed(3)  # noqa: NPY002
+    np.random.seed(3)
     assert measure(subject, None, 5) == first
     assert json.loads(json.dumps(first)) == first
 

@@ -10,6 +10,7 @@ import pytest
 
 from benchmark.book import Teacher
 from benchmark.executors.local import _Worker
+from benchmark.executors.worker import NOT_CAPTURED, OUT_OF_MEMORY
 from benchmark.plan import Cohort
 from benchmark.store import Store
 
@@ -222,14 +223,105 @@ def test_nothing_to_do(make_executor):
     assert make_executor().run([]).done == set()
 
 
-def test_a_cohort_that_cannot_be_recorded_goes_on_whole_in_a_process_that_launches(planned, chain):
-    cohort = chain.cohorts[0]
-    planned._waiting.remove(cohort)
-    worker = _Worker(0, SimpleNamespace(join=lambda: None, exitcode=1), None, cohort)
-    planned._workers[0] = worker
-    planned._handle(worker, {"event": "device_lost", "message": "stream capture", "recorded": False})
-    planned._bury(worker)
-    assert planned._waiting[0].runs == cohort.runs
-    assert not planned._settings.recorded
+@pytest.fixture
+def end(planned):
+    """Ends a worker's process amid a cohort, after it has told why; without ``event`` it was killed."""
+
+    def make(cohort, event=None, message=""):
+        if cohort in planned._waiting:
+            planned._waiting.remove(cohort)
+        worker = _Worker(0, SimpleNamespace(join=lambda: None, exitcode=1 if event else -9), None, cohort)
+        planned._workers[0] = worker
+        if event:
+            planned._handle(worker, {"event": event, "message": message})
+        planned._bury(worker)
+        return planned._waiting
+
+    return make
+
+
+@pytest.fixture
+def runs(planned, make_job):
+    """Three runs of one cohort, all open."""
+    jobs = tuple(make_job(lr) for lr in (0.05, 0.04, 0.03))
+    planned._open |= {job.id: job for job in jobs}
+    planned._waiting = []
+    return jobs
+
+
+def graphs(planned, cohorts):
+    """Whether each of the cohorts would be captured."""
+    return [not any(job.id in planned._uncaptured for job in cohort.runs) for cohort in cohorts]
+
+
+def test_a_cohort_that_cannot_be_captured_goes_on_in_halves_until_one_run_is_alone(end, planned, runs, recorder):
+    waiting = end(Cohort(runs), NOT_CAPTURED, "stream capture")
+    assert [cohort.runs for cohort in waiting] == [runs[:2], runs[2:]]
+    assert graphs(planned, waiting) == [True, True]
+    waiting = end(waiting[0], NOT_CAPTURED, "stream capture")
+    assert [cohort.runs for cohort in waiting] == [runs[:1], runs[1:2], runs[2:]]
+    waiting = end(waiting[1], NOT_CAPTURED, "stream capture")
+    assert {cohort.runs: graph for cohort, graph in zip(waiting, graphs(planned, waiting), strict=True)} == {
+        runs[:1]: True,
+        runs[1:2]: False,
+        runs[2:]: True,
+    }
+    assert (
+        "note",
+        f"{runs[1]} is launched step by step, since it cannot be captured: stream capture",
+    ) in recorder.calls
     assert not planned._deaths
-    assert not planned._workers
+
+
+def test_want_of_memory_is_the_cohorts_until_one_run_is_alone(end, planned, runs, store):
+    message = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.6 GiB"
+    waiting = end(Cohort(runs), OUT_OF_MEMORY, message)
+    assert [cohort.runs for cohort in waiting] == [runs[:2], runs[2:]]
+    assert not planned.outcome.failed
+    end(waiting[1], OUT_OF_MEMORY, message)
+    assert planned.outcome.failed == {runs[2]: f"it does not fit into memory, even alone: {message}"}
+    assert not store.record_path(runs[0]).exists()
+    assert {job.id for job in runs[:2]} <= planned._open.keys()
+
+
+def keep_checkpoint(store, job, time):
+    path = store.checkpoint_path(job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    os.utime(path, (time, time))
+
+
+def test_deaths_count_only_while_nothing_is_gained_between_them(end, planned, runs, store):
+    job = runs[0]
+    for time in (1, 2, 3, 4):  # an epoch later every time
+        keep_checkpoint(store, job, time)
+        assert [cohort.runs for cohort in end(Cohort((job,)))] == [(job,)]
+        planned._waiting.clear()
+    end(Cohort((job,)))
+    assert planned.outcome.failed == {job: "its process died (signal 9), perhaps for want of memory"}
+
+
+def test_a_second_interrupt_kills_the_workers_at_once(make_executor, recorder, make_job):
+    executor = make_executor()
+    joins = []
+
+    def interrupt(slot, _):
+        process = executor._workers[slot].process
+        join = process.join
+
+        def impatient(timeout=None):
+            joins.append(timeout)
+            if len(joins) == 1:
+                raise KeyboardInterrupt
+            join(timeout)
+
+        process.join = impatient
+        raise KeyboardInterrupt
+
+    recorder.then["started"] = interrupt
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        executor.run([Cohort((make_job(),))])
+    [worker] = executor._workers.values()
+    assert worker.process.exitcode == -signal.SIGKILL
+    assert signal.getsignal(signal.SIGINT) is before

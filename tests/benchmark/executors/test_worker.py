@@ -9,6 +9,7 @@ import torch
 from benchmark import training
 from benchmark.errors import UserError
 from benchmark.executors.worker import Task, _attempt, _claim, _trainer
+from benchmark.training.steps import CaptureError
 
 
 @pytest.fixture
@@ -80,12 +81,22 @@ def test_parent_that_is_gone_stops_a_worker(ends, make_job, settings):
     assert not settings.store.record_path(make_job()).exists()
 
 
-def test_lost_device_ends_the_process(ends, make_job, settings, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (torch.AcceleratorError("illegal memory access\nmore"), "device_lost"),
+        (torch.OutOfMemoryError("illegal memory access"), "out_of_memory"),
+        (MemoryError("illegal memory access"), "out_of_memory"),
+        (CaptureError("illegal memory access"), "not_captured"),
+    ],
+)
+def test_what_breaks_the_device_ends_the_process(error, event, ends, make_job, settings, monkeypatch):
     def lose(*_):
-        raise torch.AcceleratorError("illegal memory access")
+        raise error
 
     monkeypatch.setattr(training, "work", lose)
     with pytest.raises(SystemExit):
         _attempt(lambda: _trainer(ends[1], settings, "cpu"), Task((make_job(),), 1.0), settings.store)
+    assert ends[0].recv() == {"event": event, "message": "illegal memory access"}
     assert "illegal memory access" in settings.store.log_path(make_job()).read_text(encoding="utf-8")
     assert settings.store.claim(make_job()) is not None

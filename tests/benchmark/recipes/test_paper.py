@@ -257,6 +257,21 @@ def test_preset_authors_changes_one_weight_of_one_student(recipe, student, weigh
     assert job("kd", preset="authors", **where) == job("kd", **where)
 
 
+def test_preset_authors_has_the_weights_of_crds_authors_for_their_sum_alone(job):
+    where = {"student": "resnet8x4", "teacher": "resnet32x4", "profile": "paper"}
+
+    def weights(method, recipe="CRD100", **preset):
+        objective = job(method, recipe=recipe, **where, **preset).objective
+        return {"ce": objective.ce} | {term.name: term.weight for term in objective.terms}
+
+    assert weights("crd+kd") == {"ce": 0.1, "crd": 0.8, "kd": 0.9}
+    assert weights("crd+kd", preset="authors") == {"ce": 1.0, "crd": 0.8, "kd": 1.0}
+    assert weights("kd[temperature=2]+crd", preset="authors") == {"ce": 1.0, "crd": 0.8, "kd": 1.0}
+    for method in ("kd", "crd", "at+crd+kd", "kd+srrl", "crd+srrl"):
+        assert job(method, recipe="CRD100", preset="authors", **where) == job(method, recipe="CRD100", **where)
+    assert weights("crd+kd", "C100", preset="authors") == weights("crd+kd", "C100")
+
+
 def test_preset_authors_touches_nothing_else(book, resolved, questions):
     authors = book("paper", preset="authors")
     changed = {question for question in questions if question.answer(authors) != resolved["paper"][question]}

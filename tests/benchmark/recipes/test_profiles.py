@@ -33,7 +33,7 @@ def test_first_stages_of_quick_keep_their_share_of_the_schedule(job):
 TEACHERS = {"wrn-40-2", "resnet56", "resnet110", "resnet32x4", "vgg13", "resnet50-crd"}
 
 
-def test_short_is_the_paper_in_10_epochs_with_better_teachers_for_tables_11_and_12(resolved, questions):
+def test_short_is_the_paper_in_10_epochs_with_better_teachers_for_tables_11_and_12(resolved):
     for question, short in resolved["short"].items():
         paper = asdict(resolved["paper"][question].recipe)
         epochs = 30 if short.network in TEACHERS else 10
@@ -42,7 +42,9 @@ def test_short_is_the_paper_in_10_epochs_with_better_teachers_for_tables_11_and_
 
 
 def test_what_was_trained_in_profile_short_keeps_its_ids(job):
-    runs = [job(method, "resnet20", "resnet56", recipe="CRD100", profile="short") for method in ("student", "kd", "srrl")]
+    runs = [
+        job(method, "resnet20", "resnet56", recipe="CRD100", profile="short") for method in ("student", "kd", "srrl")
+    ]
     assert [run.id[:12] for run in runs] == ["06c99b8efd98", "0797e6e95fd9", "a42e2080257d"]
     assert {run.teacher.id[:12] for run in runs[1:]} == {"a6f53be3ee9b"}
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from benchmark.book import Teacher
 from benchmark.errors import UserError
 from benchmark.training import analyses
-from benchmark.training.setting import StoppedError
+from benchmark.training.failures import StoppedError
 from benchmark.training.weights import new_network
 
 TEACHER = Teacher("C100", "wrn-16-2")
@@ -157,13 +157,13 @@ def test_failing_measure_ends_alone(trained, book, company, monkeypatch):
 
     def break_one(network, batches, connect):
         if connect is None and network.name == "wrn-10-2":
-            raise MemoryError("no room")
+            raise LookupError("no such map")
         return outputs(network, batches, connect)
 
     monkeypatch.setattr(analyses, "outputs", break_one)
     bad, good = (book.analysis("distance", company[name], TEACHER) for name in ("kd", "srrl"))
     trained.train(bad, good)
-    assert trained.record(bad)["failure"] == {"reason": "MemoryError: no room"}
+    assert trained.record(bad)["failure"] == {"reason": "LookupError: no such map"}
     assert trained.record(good)["status"] == "done"
 
 

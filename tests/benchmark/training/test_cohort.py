@@ -15,7 +15,7 @@ from benchmark.data import load
 from benchmark.errors import UserError
 from benchmark.training.checkpoints import pack, unpack
 from benchmark.training.cohort import CohortTraining
-from benchmark.training.setting import StoppedError
+from benchmark.training.failures import StoppedError
 from benchmark.training.weights import load_weights, new_network
 from methods import NotApplicableError
 from models import Network
@@ -136,12 +136,12 @@ def test_raising_method_ends_its_run_alone(lab, company, undisturbed, monkeypatc
     def break_later(*arguments):
         calls.append(1)
         if len(calls) > STEPS + 1:
-            raise MemoryError("no room\nfor this")
+            raise LookupError("no such map\nhere")
         return forward(*arguments)
 
     monkeypatch.setattr(methods.rkd.RKD, "forward", break_later)
     lab.train(company["rkd"], company["crd"], checkpoint_seconds=0.0)
-    assert lab.record(company["rkd"])["failure"] == {"reason": "MemoryError: no room"}
+    assert lab.record(company["rkd"])["failure"] == {"reason": "LookupError: no such map"}
     assert "Traceback" in lab.store.log_path(company["rkd"]).read_text(encoding="utf-8")
     assert len(calls) == STEPS + 2
     assert not lab.store.checkpoint_path(company["rkd"]).exists()
@@ -155,7 +155,17 @@ def test_cohort_ends_when_every_run_has_failed(lab, company, monkeypatch):
     assert "kd.kd" in lab.record(company["kd"])["failure"]["reason"]
 
 
-@pytest.mark.parametrize("error", [UserError("the disk is full"), torch.AcceleratorError("device lost")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        UserError("the disk is full"),
+        torch.AcceleratorError("device lost"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        MemoryError("no room"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_what_concerns_all_runs_is_passed_on(error, lab, company, monkeypatch):
     def raise_it(*_):
         raise error
@@ -226,7 +236,7 @@ def test_teacher_is_used_as_saved(lab, company, teacher_job):
     cohort = CohortTraining([company["kd"]], lab.setting())
     path = lab.store.teacher_path(teacher_job)
     saved = load_file(path)
-    used = cohort._teacher.network.state_dict()
+    used = cohort.shared.teacher.network.state_dict()
     assert {tensor.dtype for name, tensor in saved.items() if "num_batches" not in name} == {torch.float16}
     assert all(torch.equal(used[name], tensor.to(used[name].dtype)) for name, tensor in saved.items())
     assert path.read_bytes() == lab.store.weights_path(teacher_job).read_bytes()
@@ -244,7 +254,7 @@ def test_kept_teacher_serves_without_the_checkpoints(lab, company, undisturbed, 
 
 def test_training_leaves_the_teacher_as_it_was(lab, company):
     cohort = CohortTraining([company["ofd"], company["srrl"]], lab.setting())
-    teacher = cohort._teacher.network
+    teacher = cohort.shared.teacher.network
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     cohort.run()
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())

@@ -106,25 +106,57 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
+RISES = '{"plugged": batch.progress * student.logits.square().mean()}'
+ONE_HOT = '{"a": -(functional.one_hot(batch.targets, student.logits.shape[1]) * student.logits).mean()}'
+
+
 @pytest.mark.parametrize(
     "body",
     [
         KEEPS,
         forward(LOSS),
+        forward(RISES),
+        forward(ONE_HOT),
         STAGED.format(**ON_STUDENT),
         STAGED.format(**ON_TEACHER),
         '    requires = ("teacher_in_train_mode",)\n' + forward(BETWEEN),
     ],
-    ids=["modules", "plain", "student's stage", "teacher's stage", "train mode"],
+    ids=[
+        "modules",
+        "plain",
+        "weight that rises from zero",
+        "classes as vectors",
+        "student's stage",
+        "teacher's stage",
+        "train mode",
+    ],
 )
 def test_what_keeps_the_contract_passes(subject, body):
     assert process.fault_of(subject(body)) == ""
 
 
+@pytest.mark.parametrize(
+    ("loss", "why"),
+    [
+        (
+            "student.logits.mean() * (1 + 0 * student.logits.mean().item())",
+            "_local_scalar_dense needs a value on the host",
+        ),
+        ("student.logits.mean() * torch.rand(())", "it draws from torch's global generator"),
+    ],
+)
+def test_what_is_launched_step_by_step_on_a_gpu_is_no_fault_and_said(subject, loss, why):
+    remarks = []
+    assert process.fault_of(subject(forward(f'{{"a": {loss}}}')), remarks) == ""
+    [remark] = remarks
+    assert "plugged.py is launched step by step on a GPU: " in remark
+    assert why in remark
+
+
 def test_what_applies_to_no_pair_has_shown_nothing(subject):
     found = subject(UNLIKE)
     assert process.fault_of(found) is None
-    assert list(process.answers([found])) == [{"key": found.key, "fault": None}]
+    assert list(process.answers([found])) == [{"key": found.key, "fault": None, "remark": None}]
 
 
 NEEDY = {
@@ -168,6 +200,27 @@ FAULTS = {
     "changed": (
         built("nn.init.zeros_(pair.teacher_network.classifier.weight)"),
         "it changes the teacher's weights or statistics",
+    ),
+    "logits": (
+        forward('{"a": (student.logits - teacher.logits.div_(4)).square().mean()}'),
+        "it changes the teacher's features, which other runs share",
+    ),
+    "features behind torch's back": (
+        forward('{"a": (student.logits - teacher.logits.data.div_(4)).square().mean()}'),
+        "it changes the teacher's features, which other runs share",
+    ),
+    "batch": (
+        forward('{"a": student.logits.mean() + 0 * batch.indices.zero_().sum()}'),
+        "it changes the batch, which other runs share",
+    ),
+    "labels": (built("pair.labels.zero_()"), "it changes the training labels, which other runs share"),
+    "mode": (built("pair.teacher_network.train()"), "it changes the teacher's weights or statistics"),
+    "threads": (built("torch.set_num_threads(7)"), "it changes the number of threads for the whole process"),
+    "a counter": (
+        built("self.count = 0")[: -len(forward(LOSS))]
+        + "    def forward(self, student, teacher, batch):\n        self.count += 1\n        return "
+        + LOSS,
+        r"attribute 'method.terms.plugged.count' changes from 0 to 1 in a step: neither a checkpoint nor a replayed",
     ),
     "raises": (forward("{'a': student.nothing}"), r"plugged.py:13: AttributeError: .*'nothing'"),
     "raises elsewhere": (built("nn.Linear(0.5, 2)"), r"plugged.py:14: TypeError: "),
@@ -237,6 +290,11 @@ class Small(Network):
         super().__init__()
         self.conv = nn.Conv2d(3, 8, 3, padding=1)
         self.classifier = nn.Linear(8, request.num_classes)
+        self.calls = 0
+
+    def count(self):
+        self.calls += 1
+        return self.calls
 
     def forward(self, images):
         last = torch.relu(self.conv(images))
@@ -272,8 +330,12 @@ def network(monkeypatch, tmp_path):
     return make
 
 
-def test_a_network_that_gives_what_it_should_passes(network):
-    assert process.fault_of(network(LOGITS)) == ""
+MASKED = f"{LOGITS}.masked_fill(torch.arange(10) == 3, -torch.inf)"
+
+
+@pytest.mark.parametrize("logits", [LOGITS, MASKED])
+def test_a_network_that_gives_what_it_should_passes(network, logits):
+    assert process.fault_of(network(logits)) == ""
 
 
 @pytest.mark.parametrize(
@@ -282,8 +344,11 @@ def test_a_network_that_gives_what_it_should_passes(network):
         (f"{LOGITS}[:, :7]", "embedding", r"the logits have shape \(8, 7\), not \(8, 10\)"),
         (LOGITS, "embedding[:, :7]", "the embedding is not what the classifier takes"),
         (f"{LOGITS} / 0", "embedding", "the logits are not finite"),
+        (f"{LOGITS} - torch.inf", "embedding", "the logits are not finite"),
+        (f"{LOGITS} + 0 * images.mul_(2).sum()", "embedding", "it changes the images that it is given"),
+        (f"{LOGITS} * self.count()", "embedding", r"attribute 'network.calls' changes from \d+ to \d+ in a step"),
         (f"{LOGITS}.detach()", "embedding", "no gradient of the logits reaches the parameters"),
-        (f"{LOGITS} + images.nothing", "embedding", r"net.py:19: AttributeError"),
+        (f"{LOGITS} + images.nothing", "embedding", r"net.py:24: AttributeError"),
     ],
 )
 def test_a_network_is_looked_at_as_it_is_planned(network, logits, embedding, says):

@@ -50,11 +50,11 @@ def state(network):
 def give(tmp_path, book):
     """Writes a checkpoint and gives the book in which it is the teacher's, and its path."""
 
-    def make(content, name="ckpt_epoch_240.pth"):
+    def make(content, name="ckpt_epoch_240.pth", part=""):
         path = tmp_path / name
         torch.save(content, path)
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        return replace(book, given={TEACHER.network: Weights(sha, path)}), path
+        return replace(book, given={TEACHER.network: Weights(sha, path, part)}), path
 
     return make
 
@@ -90,6 +90,39 @@ def _measured(network, batches):
     return {"top1": top1, "topk": topk, "loss": (logits.logsumexp(dim=1) - right[:, 0]).mean().item()}
 
 
+def _distilled(state):
+    """The state dict of a distillation between two networks of one kind."""
+    student = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+    networks = {"student": student, "teacher": state}
+    return {f"module.{part}.{name}": tensor for part, own in networks.items() for name, tensor in own.items()}
+
+
+@pytest.mark.parametrize("part", ["student", "teacher"])
+def test_one_network_of_two_becomes_a_teacher(part, lab, give, state):
+    content = {"epoch": 240, "model": _distilled(state), "optimizer": {}, "best_acc": 70.0}
+    given, _ = give(content, "latest", part)
+    job = given.teacher(TEACHER)
+    lab.train(job)
+    saved = load_file(lab.store.weights_path(job))
+    assert all(
+        torch.equal(saved[name], tensor) == (part == "teacher") for name, tensor in state.items() if tensor.any()
+    )
+    assert lab.record(job)["given"] == {"file": "latest", "network": part}
+
+
+def test_the_chosen_network_is_part_of_ids_and_only_where_one_was_chosen(give, state):
+    jobs = [give(_distilled(state), part=part)[0].teacher(TEACHER) for part in ("", "student", "teacher")]
+    assert len({job.id for job in jobs}) == 3
+    assert ["part" in job.spec for job in jobs] == [False, True, True]
+
+
+def test_two_networks_that_fit_are_the_users_error(lab, give, state):
+    given, path = give(_distilled(state))
+    says = f"teacher wrn-16-2 from .*{path.name}: it holds two networks that are a wrn-16-2 each: choose one"
+    with pytest.raises(UserError, match=says):
+        lab.train(given.teacher(TEACHER))
+
+
 def test_names_are_not_ours_by_chance(state):
     names = {_published(name) for name in state}
     assert {"conv1.weight", "block1.layer.0.bn1.weight", "block2.layer.1.conv2.weight", "bn1.running_var"} <= names
@@ -113,7 +146,7 @@ def test_given_teacher_is_used_in_full_precision(lab, give, state):
     given, _ = give({"model": state})
     job = given.run("C100", "wrn-10-2", parse_method("kd"), TEACHER, 0)
     lab.train(job.teacher)
-    used = CohortTraining([job], lab.setting())._teacher.network.state_dict()
+    used = CohortTraining([job], lab.setting()).shared.teacher.network.state_dict()
     assert all(torch.equal(used[name], tensor) for name, tensor in state.items())
     assert used["classifier.bias"][0] != torch.tensor(1 / 3).half().float()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark.training import trainees
-from benchmark.training.setting import DivergedError
+from benchmark.training.failures import DivergedError
 from benchmark.training.views import View
 from methods import Batch
 

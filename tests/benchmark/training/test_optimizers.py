@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from benchmark.training import optimizers
+from benchmark.training.precision import grad_scaler
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,37 @@ def test_norms_and_biases_decay_too(make_job):
     optimizer = optimizers.build(make_job("student", weight_decay=0.125).recipe, network.parameters())
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.125]
     assert len(optimizer.param_groups[0]["params"]) == 4
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request):
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    return torch.device(request.param)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_step_whose_gradients_overflow_is_skipped_whole(optimizer, make_job, device):
+    """Also the first one, whose buffers torch would leave empty; afterwards all goes on as if it had not been."""
+    recipe = make_job("student", optimizer=optimizer, momentum=0.9, beta2=0.999, lr=0.1, precision="fp16").recipe
+    start = torch.linspace(-1, 1, 5, device=device)
+    results = []
+    for overflows in ((), (0, 1, 3)):
+        parameter = torch.nn.Parameter(start.clone())
+        made, scaler = optimizers.build(recipe, [parameter]), grad_scaler("fp16", device)
+        for step in range(4 + len(overflows)):
+            made.zero_grad(set_to_none=True)
+            loss = parameter.square().sum() * (float("inf") if step in overflows else 1.0)
+            scaler.scale(loss).backward()
+            scaler.step(made)
+            scaler.update()
+        results.append(parameter.detach())
+        assert scaler.get_scale() == 2.0 ** (16 - len(overflows))
+    assert torch.equal(*results)
+    assert not torch.equal(results[0], start)
+
+
+def test_other_precisions_scale_nothing(device):
+    for precision in ("fp32", "tf32", "bf16"):
+        loss = torch.ones((), device=device)
+        assert grad_scaler(precision, device).scale(loss) is loss

@@ -1,11 +1,13 @@
 import pytest
 import torch
 
-from benchmark.training.precision import autocast, compute_in, set_matmul_precision
+import models
+from benchmark.training.precision import autocast, cast_once, compute_in, set_matmul_precision
 
 
 @pytest.mark.parametrize(
-    ("precision", "dtype"), [("bf16", torch.bfloat16), ("tf32", torch.float32), ("fp32", torch.float32)]
+    ("precision", "dtype"),
+    [("bf16", torch.bfloat16), ("fp16", torch.float16), ("tf32", torch.float32), ("fp32", torch.float32)],
 )
 def test_forward_passes_run_in(precision, dtype):
     layer, inputs = torch.nn.Linear(4, 4), torch.randn(2, 4)
@@ -47,7 +49,9 @@ class Formula(torch.nn.Module):
         return outputs
 
 
-@pytest.mark.parametrize(("precision", "inside"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+@pytest.mark.parametrize(
+    ("precision", "inside"), [("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)]
+)
 def test_modules_of_a_method_compute_as_networks_do_and_its_formula_in_full(precision, inside):
     method = Formula()
     compute_in(precision, method)
@@ -63,3 +67,25 @@ def test_a_failing_module_leaves_no_autocast_behind():
         method(torch.randn(2, 5))
     assert torch.nn.Linear(4, 4)(torch.randn(2, 4)).dtype == torch.float32
     assert method(torch.randn(2, 4)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["wrn-16-2", "resnet8x4", "mobilenetv2-half", "shufflenetv2", "vgg8"])
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_weights_that_are_cast_once_give_what_autocast_gives(name, precision, dtype):
+    network = models.create(name, 10, 32, 0.25).eval().requires_grad_(requires_grad=False)
+    once = cast_once(network, precision)
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), autocast(precision, images.device):
+        expected, found = network(images), once(images)
+    assert torch.equal(expected.logits, found.logits)
+    assert all(map(torch.equal, expected.taps, found.taps))
+    assert once.classifier.weight.dtype == dtype
+    assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
+    assert {module.weight.dtype for module in once.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {
+        torch.float32
+    }
+
+
+def test_what_needs_no_cast_stays_as_it_is():
+    network = models.create("wrn-10-1", 10, 8, 0.25)
+    assert cast_once(network, "fp32") is cast_once(network, "tf32") is network

@@ -1,4 +1,4 @@
-"""A step of a whole cohort: its order, and that one recorded and replayed trains the same."""
+"""A step of a whole cohort: its order, its streams, and that one captured and replayed trains the same."""
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -7,54 +7,50 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import methods.kd
+from benchmark.book import Book, Teacher
+from benchmark.layers import load_profile
+from benchmark.objectives import parse_method
+from benchmark.training import work
+from benchmark.training.capture import CAPTURING
 from benchmark.training.cohort import CohortTraining
 from benchmark.training.data import Source
 from benchmark.training.lanes import Lanes
+from benchmark.training.replay import OperationLog
 from benchmark.training.setting import Setting
-from benchmark.training.steps import REHEARSALS, EagerStep, RecordedStep, RecordingError
+from benchmark.training.shared import Shared
+from benchmark.training.steps import WARMUP_STEPS, CaptureError, DeviceStep, EagerStep, parallel_streams
+from benchmark.training.views import SharedFeatures
 from methods import Batch
 
 UNEVEN = 80  # training images: two batches of 32 and one of 16
 
 
-class Tape:
-    """Records work by keeping it, and does it when replayed; what a graph would bake in, it reads from held tensors."""
-
-    def __init__(self, waiting=(), *, able=True):
-        self.waiting = list(waiting)
-        self.able = able
-        self.recorded = 0
-        self.replayed = 0
-        self.forgotten = 0
-        self.generators = []
-
-    def forget(self):
-        self.forgotten += 1
-
-    def record(self, work, generators):
-        if not self.able:
-            raise RuntimeError("operation not permitted when stream is capturing\nmore")
-        self.recorded += 1
-        self.generators.append(list(generators))
-
-        def replay():
-            self.replayed += 1
-            work()
-
-        return replay
-
-    @contextmanager
-    def waits(self):
-        found = []
-        yield found
-        found += self.waiting.pop(0) if self.waiting else []
+def notes(lab):
+    return [event["message"] for event in lab.events if event["event"] == "note"]
 
 
-def recorded_training(jobs, setting, tape, said):
-    training = CohortTraining(jobs, setting)
-    eager = EagerStep(training._teacher, training._lanes, training._guarded)
-    training._step = RecordedStep(eager, tape, said.append)
-    training.run()
+@pytest.fixture
+def both(lab, monkeypatch):
+    """Trains jobs launched, then captured; returns what came of either.
+
+    Launched on this CPU as it is, unless ``rate_on_device``: Adam rounds a rate that is a tensor in another way.
+    """
+
+    def train(*jobs, device=OperationLog, rate_on_device=False):
+        outcomes = []
+        for recorded in (False, True):
+            with monkeypatch.context() as patch:
+                if recorded or rate_on_device:
+                    patch.setitem(CAPTURING, "cpu", device)
+                lab.events.clear()
+                work(jobs, replace(lab.setting(), recorded=recorded))
+            outcomes.append([lab.outcome(job) for job in jobs])
+            for job in jobs:
+                lab.store.record_path(job).unlink()
+        return outcomes
+
+    return train
 
 
 @pytest.fixture
@@ -68,40 +64,118 @@ def uneven(make_job):
     ]
 
 
-def test_replayed_steps_train_what_launched_ones_train(lab, uneven):
-    lab.train(*uneven)
-    expected = [lab.outcome(job) for job in uneven]
-    for job in uneven:
-        lab.store.record_path(job).unlink()
-    tape, said = Tape(), []
-    recorded_training(uneven, lab.setting(), tape, said)
-    assert [lab.outcome(job) for job in uneven] == expected
-    assert said == []
-    # Three epochs of three steps; all are rehearsed in the first, and of the second on both sizes are recorded, again
-    # once a member has left.
-    assert tape.replayed == 9 - REHEARSALS
-    assert tape.recorded == 4
-    assert tape.forgotten == 2
-    assert [len(generators) for generators in tape.generators] == [3, 3, 2, 2]
+def test_replayed_steps_train_what_launched_ones_train(both, lab, uneven):
+    made = []
+
+    def device(place):
+        made.append(OperationLog(place))
+        return made[-1]
+
+    launched, replayed = both(*uneven, device=device)
+    assert replayed == launched
+    assert not notes(lab)
+    [log] = made
+    # Three epochs of three steps. All warm up in the first; of the second on both sizes are captured, again once a
+    # member has left.
+    assert log.replayed == 9 - WARMUP_STEPS
+    assert log.captured == 4
 
 
-def test_members_that_wait_for_the_device_are_launched_and_named(lab, uneven):
-    lab.train(*uneven)
-    expected = [lab.outcome(job) for job in uneven]
-    for job in uneven:
-        lab.store.record_path(job).unlink()
-    tape, said = Tape(waiting=[[], ["a copy to the host"], []]), []
-    recorded_training(uneven, lab.setting(), tape, said)
-    assert [lab.outcome(job) for job in uneven] == expected
-    assert [len(generators) for generators in tape.generators] == [2, 2, 2, 2]
-    assert len(said) == 1
-    assert str(uneven[1]) in said[0]
-    assert said[0].endswith("a copy to the host")
+OPTIMIZERS = {
+    "sgd": {},
+    "adam": {"optimizer": "adam", "lr": 0.002, "beta2": 0.999, "weight_decay": 0.0},
+    "nesterov": {"nesterov": True},
+}
 
 
-def test_what_cannot_be_recorded_is_said_and_no_jobs_failure(lab, uneven):
-    with pytest.raises(RecordingError, match=r"^RuntimeError: operation not permitted when stream is capturing$"):
-        recorded_training(uneven, lab.setting(), Tape(able=False), [])
+@pytest.mark.parametrize(
+    ("optimizer", "precision"),
+    [("sgd", "fp32"), ("adam", "bf16"), ("nesterov", "fp16")],
+)
+def test_every_method_optimiser_and_precision_is_replayed(optimizer, precision, both, lab, make_job):
+    """Three epochs with a drop of the rate, a smaller last batch and a member that leaves."""
+    changes = {"train_limit": UNEVEN, "milestones": (1,), "precision": precision, **OPTIMIZERS[optimizer]}
+    jobs = [make_job(name, **changes) for name in methods.names()]
+    jobs += [make_job("srrl[layers=conv2+last]", **changes), make_job("kd", epochs=2, **changes)]
+    jobs = [replace(job, stages=()) for job in jobs if job.applies]
+    launched, replayed = both(*jobs, rate_on_device=True)
+    for job, one, other in zip(jobs, launched, replayed, strict=True):
+        assert one == other, job
+    assert {outcome[0] for outcome in launched} == {"done"}
+    assert not notes(lab)
+
+
+def test_a_whole_run_on_digits_ends_with_the_numbers_of_the_launched_one(both, book_of_digits, lab):
+    jobs = [book_of_digits("kd"), book_of_digits("crd")]
+    lab.train(jobs[0].teacher)
+    launched, replayed = both(*jobs)
+    assert launched == replayed
+
+
+@pytest.fixture
+def book_of_digits():
+    """Runs of the profile as it is, on its smallest pair."""
+    book = Book(load_profile("digits"), {})
+    return lambda name: book.run("C10-WRN", "wrn-16-1", parse_method(name), Teacher("C10-WRN", "wrn-16-2"), 0)
+
+
+@pytest.fixture
+def waiting(monkeypatch):
+    """Lets KD read a value on the host in every step; further parts of its loss may be added."""
+    forward = methods.kd.KD.forward
+
+    def patch(more=lambda *_: {}):
+        def read(self, student, teacher, batch):
+            [loss] = forward(self, student, teacher, batch).values()
+            return {"kd": loss * (1 + 0 * loss.item()), **more(student, teacher)}
+
+        monkeypatch.setattr(methods.kd.KD, "forward", read)
+
+    return patch
+
+
+def test_members_that_wait_for_the_device_are_launched_and_named(both, lab, uneven, make_job, waiting):
+    waiting()
+    launched, replayed = both(*uneven, make_job("kd", train_limit=UNEVEN))
+    assert launched == replayed
+    [said] = notes(lab)
+    assert "wrn-10-2 kd seed 0 is launched step by step, not captured: it waits for the device: _local" in said
+
+
+def test_a_left_out_member_sees_the_teacher_of_every_batch(both, uneven, make_job, waiting, monkeypatch):
+    """A planted fault: what was derived from the teacher's features of an earlier batch is used again."""
+    waiting(lambda student, teacher: {"map": (student.map.mean() - teacher.once(torch.neg, teacher.map).mean()).abs()})
+    jobs = [uneven[0], make_job("kd", train_limit=UNEVEN)]
+    launched, replayed = both(*jobs)
+    assert launched == replayed
+    monkeypatch.setattr(SharedFeatures, "anew", lambda self, _: self)
+    launched, replayed = both(*jobs)
+    assert launched[0] == replayed[0]
+    assert launched[1] != replayed[1]
+
+
+def test_what_cannot_be_captured_is_said_and_no_jobs_failure(lab, uneven, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(OperationLog, "capture", refuse)
+    monkeypatch.setitem(CAPTURING, "cpu", OperationLog)
+    with pytest.raises(CaptureError, match=r"^RuntimeError: operation not permitted when stream is capturing$"):
+        lab.train(*uneven)
+    assert not any(lab.store.record_path(job).exists() for job in uneven)
+
+
+def test_want_of_memory_while_a_step_is_captured_is_told_as_such(lab, uneven, monkeypatch):
+    def run_out(*_):
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        finally:
+            raise RuntimeError("the capture was invalidated")
+
+    monkeypatch.setattr(OperationLog, "capture", run_out)
+    monkeypatch.setitem(CAPTURING, "cpu", OperationLog)
+    with pytest.raises(torch.OutOfMemoryError, match=r"Tried to allocate 2.00 GiB"):
+        lab.train(*uneven)
     assert not any(lab.store.record_path(job).exists() for job in uneven)
 
 
@@ -110,6 +184,9 @@ class LoggedLanes(Lanes):
 
     def __init__(self):
         self.log = []
+
+    def limit(self, streams):
+        self.log.append(f"limit {streams}")
 
     @contextmanager
     def opened(self, count):
@@ -133,57 +210,117 @@ class LoggedTeacher:
     def __init__(self, log):
         self.log = log
         self.network = SimpleNamespace(in_size=8)
+        self.frozen = SimpleNamespace(changed=lambda **_: None)
 
-    def look(self, _images, *, train_mode):
+    def look(self, _images, _untouched, *, train_mode):
         self.log.append(f"teacher {'train' if train_mode else 'eval'}")
         return object()
 
 
-def logged_member(log, name, modes):
+class Logged(SimpleNamespace):
+    """Can be a key, as members are."""
+
+    __hash__ = object.__hash__
+
+
+def logged_member(log, name, modes, in_size=16):
     def step(_batch, view):
-        log.append(name)
+        view.at(in_size)
+        log.append(f"{name} forward")
         for mode in modes:
             view.teacher(train_mode=mode)
+        log.append(f"{name} loss")
 
-    return SimpleNamespace(job=name, teacher_modes=frozenset(modes), step=step, seconds=0.0)
+    job = SimpleNamespace(seed=0, name=name)
+    network = SimpleNamespace(in_size=in_size)
+    return Logged(
+        job=job, network=network, teacher_modes=frozenset(modes), step=step, seconds=0.0, epoch=0, generator=None
+    )
 
 
-def test_teacher_first_then_members_side_by_side_then_join():
+def random_batch():
+    return Batch(torch.zeros(2, 3, 8, 8), torch.zeros(2), torch.zeros(2), torch.zeros(()), None)
+
+
+def logged_step(lanes):
+    shared = Shared(LoggedTeacher(lanes.log), torch.zeros(2), dict)
+    return EagerStep(shared, lanes, lambda _job: nullcontext())
+
+
+def test_lanes_fork_before_the_teacher_looks_and_students_wait_for_it_before_their_losses():
     lanes = LoggedLanes()
     members = [logged_member(lanes.log, "first", [False]), logged_member(lanes.log, "second", [True, False])]
-    step = EagerStep(LoggedTeacher(lanes.log), lanes, lambda _job: nullcontext())
-    step(Batch(torch.zeros(2, 3, 8, 8), torch.zeros(2), torch.zeros(2), torch.zeros(()), None), members)
-    shared, own = [entry for entry in lanes.log if entry != "home"][:2], lanes.log[lanes.log.index("fork 2") :]
-    assert shared == ["teacher eval", "teacher train"]
-    assert [entry for entry in own if entry != "home"] == [
-        *("fork 2", "lane 0", "first", "end 0", "lane 1", "second", "end 1", "join")
+    logged_step(lanes)(random_batch(), 0, members)
+    # Every wait is a visit at home: none before a forward pass, though the images are asked for at another size.
+    assert lanes.log == [
+        *("fork 2", "home", "teacher eval", "home", "teacher train"),
+        *("lane 0", "first forward", "home", "first loss", "end 0"),
+        *("lane 1", "second forward", "home", "home", "second loss", "end 1", "join"),
     ]
 
 
-def test_rates_and_progress_reach_a_replayed_step(lab, make_job, monkeypatch):
-    """A drop of the rate and the share of the training are seen by steps that were recorded before."""
-    job = make_job("kd", train_limit=UNEVEN, milestones=(1,))
-    training = CohortTraining([job], lab.setting())
-    [member] = training.members
-    seen = []
-    losses = member.losses
-    monkeypatch.setattr(
-        member, "losses", lambda *given: (seen.append((float(given[2].progress), rate(member))), losses(*given))[1]
-    )
-    eager = EagerStep(training._teacher, training._lanes, training._guarded)
-    training._step = RecordedStep(eager, Tape(), pytest.fail)
-    training.run()
-    assert [progress for progress, _ in seen] == pytest.approx([step / 9 for step in range(9)])
-    assert [rate for _, rate in seen] == pytest.approx([0.05] * 3 + [0.005] * 6)
+@pytest.mark.parametrize(
+    ("members", "free", "streams"),
+    [([], 10, 1), ([5], 10, 1), ([5, 3, 1], 11, 3), ([5, 3, 1], 9, 2), ([1, 3, 5], 8, 1), ([50, 30], 10, 1)],
+)
+def test_streams_take_no_more_than_as_many_of_the_largest_members(members, free, streams):
+    assert parallel_streams(members, free) == streams
 
 
-def rate(member):
-    return member._optimizer.param_groups[0]["lr"]
+class Measured(OperationLog):
+    """A device on which members take what a test says."""
+
+    def __init__(self, free, *taken):
+        super().__init__()
+        self.free = free
+        self.taken = list(taken)
+
+    @contextmanager
+    def peak(self):
+        yield [self.taken.pop(0)]
+
+    def free_bytes(self):
+        return self.free
+
+    def capture(self, work, generators):
+        del work, generators
+        return lambda: None
+
+
+@pytest.mark.parametrize(("free", "limit"), [(1000, 3), (56, 2), (10, 1)])
+@pytest.mark.parametrize("capture", [True, False])
+def test_members_warm_up_on_one_stream_and_share_as_many_as_fit(free, limit, capture):
+    lanes = LoggedLanes()
+    members = [logged_member(lanes.log, name, [False]) for name in ("a", "b", "c")]
+    for member in members:
+        member.generator = torch.Generator()
+    # The most that each of them takes in a step counts: 10, 20 and 30.
+    device = Measured(free, *(10, 5, 30), *(5, 20, 5), *(5, 5, 5))
+    step = DeviceStep(logged_step(lanes), device, pytest.fail, capture=capture)
+    for position in range(WARMUP_STEPS + 2):
+        step(random_batch(), position, members)
+    assert [entry for entry in lanes.log if entry.startswith("limit")] == [*["limit 1"] * 4, f"limit {limit}"]
+
+
+def test_a_size_of_batch_is_captured_only_after_a_step_of_that_size():
+    lanes = LoggedLanes()
+    [member] = [logged_member(lanes.log, "a", [False])]
+    member.generator = torch.Generator()
+    device = Measured(1000, *[1] * 9)
+    step = DeviceStep(logged_step(lanes), device, pytest.fail)
+    small = Batch(torch.zeros(1, 3, 8, 8), torch.zeros(1), torch.zeros(1), torch.zeros(()), None)
+    stepped = []
+    for position, batch in enumerate([random_batch()] * 4 + [small] * 2):
+        before = lanes.log.count("a loss")
+        step(batch, position, [member])
+        stepped.append(lanes.log.count("a loss") - before)
+    # Launched until warm, then replayed without a step of Python's; the smaller size is launched once by itself.
+    assert stepped == [1, 1, 1, 0, 1, 0]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_graphs_train_what_launches_train_on_a_gpu(precision, lab, company, monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     source, said = Source(torch.device("cuda"), None, lab.source._cache_dir), []

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.training.cohort import CohortTraining
-from benchmark.training.setting import StoppedError
+from benchmark.training.failures import StoppedError
 from benchmark.training.weights import save_weights
 
 STEPS = 3  # batches of an epoch
@@ -120,7 +120,7 @@ def test_stage_of_a_student_has_the_optimiser_for_trunk_and_prepared_modules(nam
 
 def test_stage_of_a_teacher_trains_the_prepared_modules_alone(lab, stages, fresh, teacher_job):
     member, cohort = fresh(stages["ft"])
-    teacher = _state(cohort._teacher.network)
+    teacher = _state(cohort.shared.teacher.network)
     paraphraser, translator = _state(member.loss.paraphraser), _state(member.loss.translator)
     assert member.network is None
     assert _trained_by(member) == _ids(member.loss.paraphraser)
@@ -130,7 +130,7 @@ def test_stage_of_a_teacher_trains_the_prepared_modules_alone(lab, stages, fresh
     assert _saved(lab, stages["ft"]).keys() == {f"method.{key}" for key in paraphraser}
     assert not any(torch.equal(after[key], tensor) for key, tensor in paraphraser.items())
     assert _same(_state(member.loss.translator), translator)
-    assert _same(_state(cohort._teacher.network), teacher)
+    assert _same(_state(cohort.shared.teacher.network), teacher)
     assert lab.record(stages["ft"])["spec"]["network"] == teacher_job.network
 
 

@@ -89,16 +89,31 @@ def test_what_is_not_the_teachers_own_is_worked_on_where_it_was_made(images, tea
     assert seen.once(torch.abs, derived) is seen.once(torch.abs, derived)
 
 
-def test_a_view_of_memory_that_was_overwritten_derives_anew(images, teacher):
+def test_features_that_serve_again_are_derived_anew(images, teacher):
     view = View(images, teacher)
-    stale = view.teacher().once(torch.neg, view.teacher().taps[-1]), view.at(16)
+    stale = view.teacher().once(torch.neg, view.teacher().taps[-1])
     with torch.no_grad():
         view.teacher().taps[-1].mul_(2)
-        images.mul_(2)
-    again = view.anew()
-    assert torch.equal(again.teacher().once(torch.neg, again.teacher().taps[-1]), 2 * stale[0])
-    assert torch.equal(again.at(16), 2 * stale[1])
+    again = View(images, teacher, seen=view)
+    assert torch.equal(again.teacher().once(torch.neg, again.teacher().taps[-1]), 2 * stale)
     assert torch.equal(again.teacher().logits, view.teacher().logits)
+    assert again.untouched.changed() is None
+
+
+def test_inner_layers_of_the_teacher_compute_in_the_precision_of_the_networks(teacher_job):
+    network = new_network(teacher_job, torch.device("cpu")).eval()
+    kinds = []
+    convolution = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
+    convolution.register_forward_hook(lambda *seen: kinds.append(seen[2].dtype))
+    full = network.resume(2, torch.ones(2, 16, 4, 4))
+    teacher = Teacher(network, "bf16")
+    rectified = torch.ones(2, 16, 4, 4, requires_grad=True)
+    logits = teacher.network.resume(2, rectified)
+    assert kinds == [torch.float32, torch.bfloat16]
+    assert logits.dtype == torch.float32
+    assert torch.allclose(logits, full, atol=0.05)
+    logits.sum().backward()
+    assert rectified.grad.abs().sum() > 0
 
 
 def test_train_mode_normalises_with_the_batch_and_touches_nothing(images, teacher):

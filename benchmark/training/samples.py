@@ -1,0 +1,42 @@
+"""Random images and made-up labels in the sizes of a job's data, for checks that need no data."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmark.data import describe
+from benchmark.jobs import Job
+from benchmark.training.views import Teacher
+from methods import Batch, Pair
+from models import Shapes
+
+
+def random_batch(job: Job, images: int, device: torch.device, seed: int = 0) -> Batch:
+    """Random images of the size of the job's, with labels, at the beginning of an epoch."""
+    draws = torch.Generator().manual_seed(seed)
+    info = describe(job.recipe.dataset)
+    size = job.recipe.crop_size or job.recipe.resize or info.image_size
+    pixels = torch.randn(images, 3, size, size, generator=draws).to(memory_format=torch.channels_last)
+    targets = torch.randint(info.num_classes, (images,), generator=draws)
+    return Batch(
+        pixels.to(device),
+        targets.to(device),
+        torch.arange(images, device=device),
+        torch.zeros((), device=device),
+        generator=None,
+    )
+
+
+def pair_of(job: Job, student: Shapes | None, teacher: Teacher | None) -> Pair | None:
+    """The job's pair without its data: made-up labels, as many as there are; None where there is no teacher.
+
+    Args:
+        job: a run or a first stage.
+        student: None where the teacher is its own student.
+        teacher: of the job.
+    """
+    if teacher is None:
+        return None
+    info, shapes = describe(job.recipe.dataset), teacher.network.shapes()
+    labels = torch.arange(info.num_train) % info.num_classes
+    return Pair(student or shapes, shapes, teacher.network, info.num_train, info.num_classes, labels)

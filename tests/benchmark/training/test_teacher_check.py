@@ -1,0 +1,97 @@
+"""Whether files hold the networks that they stand in for, as a worker will find."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmark import teacher_files
+from benchmark.book import Teacher, Weights
+from benchmark.teacher_files import Answer
+from benchmark.training.teacher_check import answers, check
+from models import published
+
+TEACHER = Teacher("C100", "wrn-16-2")
+
+
+@pytest.fixture
+def state(teacher_job, leave_network):
+    return leave_network(teacher_job).state_dict()
+
+
+@pytest.fixture
+def wanted(tmp_path, book):
+    """Saves a file and gives the job that wants it."""
+
+    def make(content, part=""):
+        path = tmp_path / "latest"
+        torch.save(content, path)
+        sha = hashlib.sha256(path.read_bytes()).hexdigest()
+        return replace(book, given={TEACHER.network: Weights(sha, path, part)}).teacher(TEACHER)
+
+    return make
+
+
+def named(prefix, state):
+    return {f"{prefix}.{name}": tensor for name, tensor in state.items()}
+
+
+def test_both_sides_know_the_same_networks():
+    assert teacher_files.PARTS == published.NETWORKS
+
+
+def test_a_file_that_fits_passes_in_silence(wanted, state):
+    assert check(wanted({"model": named("module.student", state)})) == Answer()
+
+
+def test_what_was_chosen_for_the_user_is_told(wanted, state):
+    two = {**named("student", {"weight": torch.zeros(1)}), **named("teacher", state)}
+    told = "its file holds a student and a teacher: the teacher is taken, as the student does not fit"
+    assert check(wanted({"model": two})) == Answer(remarks=(told,))
+    assert check(wanted({"model": two}, "teacher")) == Answer()
+
+
+def test_that_weights_are_rounded_is_told(wanted, state):
+    doubled = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    [told] = check(wanted(doubled)).remarks
+    assert told == "its file has float64 weights, which are rounded to the network's own precision"
+
+
+def both(state):
+    return {**named("student", state), **named("teacher", state)}
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (lambda _: {"epoch": 3}, "teacher wrn-16-2: {path} holds no state dict"),
+        (both, "teacher wrn-16-2 from {path}: it holds two networks that are a wrn-16-2 each: choose one"),
+    ],
+)
+def test_faults_name_file_and_network(content, fault, wanted, state, tmp_path):
+    answer = check(wanted(content(state)))
+    assert answer.fault.startswith(fault.format(path=tmp_path / "latest"))
+    assert "\n" not in answer.fault
+
+
+def test_a_file_that_changed_meanwhile_is_named(wanted, state, tmp_path):
+    job = wanted(state)
+    wanted({"another": torch.zeros(1)})
+    fault = check(job).fault
+    assert fault.startswith(f"teacher wrn-16-2: {tmp_path}/latest is not the file any more that it was")
+
+
+def test_a_narrowed_network_is_told_of(wanted, state):
+    fault = check(wanted({name: tensor for name, tensor in state.items() if name != "conv1.weight"})).fault
+    scale = "at this scale networks have 0.25 of their width: see --profile and --set"
+    assert fault.endswith(f"conv1.weight is missing; {scale}")
+
+
+def test_each_job_has_its_answer(wanted, state):
+    good = wanted({"model": state})
+    bad = replace(good, part="student")
+    [first, second] = answers({"a": good, "b": bad})
+    assert first == {"key": "a", "fault": "", "remarks": ()}
+    assert (second["key"], second["remarks"]) == ("b", ())
+    assert "it holds no student" in second["fault"]
