@@ -29,7 +29,9 @@ try:
 except ImportError:  # Windows removes no file that is in use
     fcntl = None  # type: ignore[assignment]
 
-_VERSION = 1  # raised when the decoding or the canonical order changes: older folders are then rebuilt
+DECODING = 2
+"""Version of the pixels that files become, and of their order: raise it where they change. Older copies are then built
+again, and ids of runs on a plug-in's data set, which hold it, are others."""
 _META = "meta.json"
 _PLACES = "places.json"
 
@@ -213,7 +215,7 @@ def _write(folder: Path, stored: Stored) -> None:
     for name, array in stored.arrays.items():
         np.save(folder / f"{name}.npy", array)
     meta = {
-        "version": _VERSION,
+        "version": DECODING,
         "fingerprint": stored.fingerprint,
         "facts": stored.facts,
         "arrays": {name: [list(array.shape), str(array.dtype)] for name, array in stored.arrays.items()},
@@ -226,7 +228,7 @@ def _open(folder: Path) -> Stored | None:
     try:
         hold = _Hold(folder / _META)
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))
-        if meta["version"] != _VERSION:
+        if meta["version"] != DECODING:
             return None
         for name, size in meta["files"].items():
             if (folder / name).stat().st_size != size:

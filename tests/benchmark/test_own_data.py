@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import cli, own_data
+from benchmark import cli, data, own_data
 from benchmark.book import Teacher
 from benchmark.catalog import ROOT, plugins
 from benchmark.data import registry
@@ -171,6 +171,15 @@ def test_images_are_decoded_once_for_all_plans(leaves, recipe):
     Image.new("RGB", (40, 40)).save(next((folder / "train").glob("*/*")))
     forget()
     assert recipe().mean != first.mean
+
+
+def test_another_decoding_makes_other_runs_of_a_users_images_alone(leaves, book, job, monkeypatch):
+    leaves()
+    teacher = Teacher("C100", "wrn-40-4")
+    before = book(dataset="leaves").teacher(teacher).id, job().id
+    monkeypatch.setattr(data, "DECODING", data.DECODING + 1)
+    after = book(dataset="leaves").teacher(teacher).id, job().id
+    assert (before[0] != after[0], before[1] == after[1]) == (True, True)
 
 
 def test_plans_are_made_where_nothing_can_be_written(leaves, recipe, tmp_path, monkeypatch):
