@@ -18,7 +18,6 @@ from benchmark.objectives import STUDENT, MethodName, Objective, Term, applicabl
 from benchmark.recipe import RECIPE_KEYS, Recipe
 
 _DATASET = "dataset"
-_GUESSES = 5
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,8 @@ class Book:
         ]
         if own := self._listed(self._of_data):
             sentences.append(f"From the data follow {own}")
-        top_k = {**self._general, **self._of_data, **self.changes}.get("top_k", _GUESSES)
-        if top_k != _GUESSES:
+        top_k = {**self._general, **self._of_data, **self.changes}.get("top_k", own_data.GUESSES)
+        if top_k != own_data.GUESSES:
             sentences.append(f"Top-5 counts the first {f'{top_k} guesses' if top_k > 1 else 'guess'}")
         return ". ".join([*sentences, f"From profile {self.profile.name}: {self._scale}"])
 
@@ -107,9 +106,8 @@ class Book:
     def _scale(self) -> str:
         """What the profile sets on the chosen data set, as text."""
         text, others = self._listed(self._general), any(layer.match for layer in self._layers)
-        return (
-            f"{text}{', and other values for some networks and methods' if others else ''}" or "the recipes' own values"
-        )
+        texts = [text, "other values for some networks and methods" if others else ""]
+        return ", and ".join(filter(None, texts)) or "the recipes' own values"
 
     @property
     def _general(self) -> dict[str, Any]:

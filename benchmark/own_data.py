@@ -7,7 +7,8 @@ from typing import Any
 from benchmark import data
 from benchmark.layers import HOLDOUT
 
-_GUESSES = 5
+GUESSES = 5
+"""What Top-5 counts where nothing else is said."""
 _PADDED = 8
 _HELD_OUT = 10
 
@@ -28,7 +29,7 @@ def values(name: str) -> dict[str, Any]:
     info, normalisation = data.describe(name), data.normalisation(name)
     found: dict[str, Any] = {
         "in_size": info.image_size,
-        "top_k": min(_GUESSES, max(1, info.num_classes // 2)),
+        "top_k": min(GUESSES, max(1, info.num_classes // 2)),
         HOLDOUT: max(1, info.num_train // _HELD_OUT),
     }
     if normalisation is None:  # the images have many sizes, and are cropped as ImageNet's are

@@ -85,11 +85,10 @@ def decode(where: str, content: bytes) -> Image.Image:
             _check_size(*image.size)
             image.load()
             return _rgb(image)
-    except pillow.UnidentifiedImageError:
-        fault = f"it is none of {', '.join(FORMATS)}"
-    except Exception as error:  # noqa: BLE001 - damaged bytes raise whatever a decoder's author did not think of
-        fault = one_line(error)
-    raise UserError(f"{where}: the image cannot be decoded ({fault})")
+    except pillow.UnidentifiedImageError as error:
+        raise UserError(f"{where}: the image cannot be decoded (it is none of {', '.join(FORMATS)})") from error
+    except Exception as error:  # damaged bytes raise whatever a decoder's author did not think of
+        raise UserError(f"{where}: the image cannot be decoded ({one_line(error)})") from error
 
 
 @cache

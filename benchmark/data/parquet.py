@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -80,17 +81,16 @@ def _empty(paths: Sequence[Path], total: int, size: int) -> tuple[npt.NDArray[np
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
-        yield
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        KeyError,
-    ) as error:  # names of columns may be no UTF-8, or twice there
+        # By the bytes of its name, which may be no UTF-8.
+        with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
+            yield file
+    # A column's name may be no UTF-8, or be there twice.
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({one_line(error)}): fetch it again") from error
 
 
@@ -100,10 +100,8 @@ def num_rows(path: Path) -> int:
     Raises:
         UserError: it is unreadable or has none.
     """
-    import pyarrow.parquet as pq
-
-    with _naming(path):
-        rows = int(pq.read_metadata(path).num_rows)
+    with _opened(path) as file:
+        rows = int(file.metadata.num_rows)
     if rows < 1:
         raise UserError(f"{path}: the file holds no rows: fetch it again")
     return rows
@@ -120,10 +118,8 @@ def batches(path: Path, columns: Columns, size: int) -> Iterator[tuple[int, list
     Raises:
         UserError: the file is unreadable, lacks a column or a label, or holds more or fewer rows than `num_rows`.
     """
-    import pyarrow.parquet as pq
-
     row, total = 0, num_rows(path)
-    with _naming(path), pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         image, label = _image_column(path, file, columns.image), _label_column(path, file, columns.label)
         for batch in file.iter_batches(size, columns=[image, label]):
             if row + batch.num_rows > total:

@@ -75,13 +75,13 @@ def content_of(name: str) -> str:
 @cache
 def _content(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> str:
     found = _source(name).find(None, cache_dir, _announce.get())
-    return _hashed(name, found, cache_dir) if isinstance(found, Found) and found.files else ""
+    return _hashed(name, found, found.place, cache_dir) if isinstance(found, Found) and found.place else ""
 
 
-def _hashed(name: str, found: Found, cache_dir: Path) -> str:
+def _hashed(name: str, found: Found, place: Path, cache_dir: Path) -> str:
     """SHA-256 of a data set's files, remembered for each folder that holds one of its name."""
-    place = short_id(digest(str(found.place and found.place.absolute())))
-    return content(found.files, cache_dir / "content" / f"{name}-{place}.json")
+    memory = f"{name}-{short_id(digest(str(place.absolute())))}.json"
+    return content(found.files, cache_dir / "content" / memory)
 
 
 def normalisation(name: str) -> Normalisation | None:
@@ -155,11 +155,11 @@ def _opened(source: Source, found: Found, cache_dir: Path, announce: Announce) -
     name, place = source.info.name, found.place
     if place is None:
         return _canonical(*found.read())
-    hashed = _hashed(name, found, cache_dir)
+    hashed = _hashed(name, found, place, cache_dir)
 
     def build(_scratch: Path) -> Stored:
         made = _canonical(*found.read())
-        if _hashed(name, found, cache_dir) != hashed:
+        if _hashed(name, found, place, cache_dir) != hashed:
             raise UserError(f"{place}: the files changed while they were decoded: run the command again")
         return made
 
