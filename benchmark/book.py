@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark import analysis, catalog
+from benchmark import analysis, catalog, data, own_data
 from benchmark.canonical import digest
 from benchmark.errors import UserError
 from benchmark.jobs import Analysis, Given, Job, Probe, Run, Stage
 from benchmark.layers import HOLDOUT, Layer, Preset, Profile, defaults, load_recipe
 from benchmark.objectives import STUDENT, MethodName, Objective, Term, applicable, parse_method, unusual
 from benchmark.recipe import RECIPE_KEYS, Recipe
+
+_DATASET = "dataset"
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,14 @@ class Book:
 
     @property
     def folder(self) -> str:
-        """Where results of this profile and these changes live."""
-        return f"{self.profile.name}+{digest(self.changes)[:8]}" if self.changes else self.profile.name
+        """Where results of this profile and these changes live: ``digits``, ``digits+leaves``, ``digits+1a2b3c4d``."""
+        others = {key: value for key, value in self.changes.items() if key != _DATASET}
+        return "+".join(filter(None, (self.profile.name, self.dataset, digest(others)[:8] if others else "")))
 
     @property
     def dataset(self) -> str:
         """The data set that the user put in the place of all others; empty for none."""
-        return str(self.changes.get("dataset", ""))
+        return str(self.changes.get(_DATASET, ""))
 
     @property
     def stand_in(self) -> bool:
@@ -77,11 +81,54 @@ class Book:
         return self.profile.stand_in or bool(self.dataset)
 
     @property
+    def title(self) -> str:
+        """One line for people: what the profile is, or what it does to the data set that the user chose."""
+        return f"on {self.dataset}: {self._scale}" if self.dataset else self.profile.title
+
+    @property
     def note(self) -> str:
         """What readers of its tables must know: the data set that the user chose, else the profile's own remark."""
         if not self.dataset:
             return self.profile.note
-        return f"On {self.dataset} instead of the table's data, at the scale of profile {self.profile.name}."
+        info = data.describe(self.dataset)
+        images = f"{info.num_train:,} training and {info.num_test:,} test images"
+        sentences = [
+            f"Data: {info.name}, {images} of {info.image_size} x {info.image_size} pixels, {info.num_classes:,} classes"
+        ]
+        if own := self._listed(self._of_data):
+            sentences.append(f"From the data follow {own}")
+        top_k = {**self._general, **self._of_data, **self.changes}.get("top_k", own_data.GUESSES)
+        if top_k != own_data.GUESSES:
+            sentences.append(f"Top-5 counts the first {f'{top_k} guesses' if top_k > 1 else 'guess'}")
+        return ". ".join([*sentences, f"From profile {self.profile.name}: {self._scale}"])
+
+    @property
+    def _scale(self) -> str:
+        """What the profile sets on the chosen data set, as text."""
+        text, others = self._listed(self._general), any(layer.match for layer in self._layers)
+        texts = [text, "other values for some networks and methods" if others else ""]
+        return ", and ".join(filter(None, texts)) or "the recipes' own values"
+
+    @property
+    def _general(self) -> dict[str, Any]:
+        """What the profile sets for all recipes."""
+        return {key: value for layer in self._layers if not layer.match for key, value in layer.values.items()}
+
+    def _listed(self, values: Mapping[str, Any]) -> str:
+        """Recipe values for people, without those that the user changed."""
+        changed = {*self.changes, *(filter(_is_schedule, values) if "epochs" in self.changes else ())}
+        plain = {key: value for key, value in values.items() if "." not in key and value is not None}
+        return ", ".join(f"{key}={json.dumps(value)}" for key, value in plain.items() if key not in changed)
+
+    @cached_property
+    def _of_data(self) -> Mapping[str, Any]:
+        """What a plug-in's data set says itself."""
+        return own_data.values(self.dataset) if self.dataset else {}
+
+    @cached_property
+    def _layers(self) -> tuple[Layer, ...]:
+        """Those of the profile that apply to the data."""
+        return tuple(layer for layer in self.profile.layers if not (layer.on_built_in and self._of_data))
 
     def run(self, recipe: str, network: str, method: MethodName, teacher: Teacher | None, seed: int) -> Run:
         """The run of a network, resolved; its teacher is a run of seed 0, or weights that somebody gave."""
@@ -212,13 +259,13 @@ class Book:
         preset = self.preset.layers if self.preset else ()
         values: dict[str, Any] = dict(defaults())
         planned = dict.fromkeys(filter(_is_schedule, values), layers[0].values["epochs"])
-        for layer in (*layers, *self.profile.layers, *preset, Layer(self.changes, {})):
+        for layer in (*layers, *self._layers, *preset, Layer(self._of_data, {}), Layer(self.changes, {})):
             if layer.fits(names):
                 values.update(layer.values)
                 planned |= dict.fromkeys(filter(_is_schedule, layer.values), values["epochs"])
         values |= {key: _scaled(values[key], values["epochs"] / epochs) for key, epochs in planned.items()}
-        if "dataset" not in self.changes:
-            values["dataset"] = self.profile.datasets.get(values["dataset"], values["dataset"])
+        if not self.dataset:
+            values[_DATASET] = self.profile.datasets.get(values[_DATASET], values[_DATASET])
         return values
 
 

@@ -50,6 +50,7 @@ def _run(request: Request) -> int:
         else:
             console.print(text, soft_wrap=True, markup=False)
 
+    data.tell(say)
     return commands.run(request, say)
 
 

@@ -111,7 +111,7 @@ def _own(network: str, dataset: str) -> dict[str, Any]:
     codes = {"network": known.code if known else "", "dataset": data.code_of(dataset)}
     own: dict[str, Any] = {"code": {what: code for what, code in codes.items() if code}}
     if content := data.content_of(dataset):
-        own["data"] = {"sha256": content}
+        own["data"] = {"sha256": content, "decoding": data.DECODING}
     if known and known.revision > 1:
         own["network_revision"] = known.revision
     return {part: found for part, found in own.items() if found}

@@ -1,7 +1,8 @@
 """Recipes and profiles as YAML: layers of changes, for all networks or for those that match.
 
 Later layers win: the methods' own defaults, the recipe, the recipe's overrides, the profile, the profile's overrides, a
-preset's overrides, ``--set``. Only the resolved values reach a job, never the layers' names.
+preset's overrides, what a plug-in's data set says itself, ``--set``. Only the resolved values reach a job, never the
+layers' names.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ KINDS = {"recipe": FOLDER, "profile": FOLDER / "profiles", "preset": FOLDER / "p
 HOLDOUT = "tuning.holdout"
 """Key of the number of training images on which tuned variants are chosen."""
 _MATCH_KEYS = ("student", "teacher", "method", "recipe")
-_PROFILE_KEYS = ("title", "note", "stand_in", "patient", "device", "threads", "datasets", "set", "overrides")
+_SET, _SET_ON_BUILT_IN = "set", "set_on_built_in_data"
+_PROFILE_KEYS = (
+    *("title", "note", "stand_in", "patient", "device", "threads", "datasets"),
+    *(_SET, _SET_ON_BUILT_IN, "overrides"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,13 @@ class Layer:
         values: dotted keys and their values.
         match: patterns for the trained network (``student``), its ``teacher``, a ``method`` of its objective or the
             whole sum (``crd+kd``, sorted), and the ``recipe``.
+        on_built_in: whether they follow from the images of the project's own data sets, so that they do not apply to
+            a plug-in's.
     """
 
     values: Mapping[str, Any]
     match: Mapping[str, str]
+    on_built_in: bool = False
 
     def fits(self, names: Mapping[str, Sequence[str]]) -> bool:
         """Whether the layer speaks of a run.
@@ -140,7 +148,7 @@ def load_profile(name: str) -> Profile:
         device=raw.get("device"),
         threads=raw.get("threads"),
         datasets=raw.get("datasets", {}),
-        layers=tuple(_layers(name, raw.get("set", {}), raw.get("overrides", []))),
+        layers=tuple(_layers(name, raw, raw.get("overrides", []))),
     )
 
 
@@ -153,7 +161,7 @@ def load_recipe(name: str) -> RecipeFile:
     """
     raw = dict(_load(name, "recipe"))
     teachers, overrides = raw.pop("teachers", {}), raw.pop("overrides", [])
-    return RecipeFile(tuple(_layers(name, raw, overrides)), teachers)
+    return RecipeFile(tuple(_layers(name, {_SET: raw}, overrides)), teachers)
 
 
 def load_preset(name: str) -> Preset:
@@ -193,14 +201,16 @@ def _load(name: str, kind: str) -> Mapping[str, Any]:
     return raw
 
 
-def _layers(where: str, values: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> Iterator[Layer]:
-    entries = [({}, values), *((entry["match"], entry["set"]) for entry in overrides)]
-    for match, changes in entries:
-        flat = {key: _checked(key, value) for key, value in _flatten(changes)}
+def _layers(where: str, first: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> Iterator[Layer]:
+    for entry in (first, *overrides):
+        match = entry.get("match", {})
         for key in match:
             if key not in _MATCH_KEYS:
                 raise unknown(f"match key in {where}", key, _MATCH_KEYS)
-        yield Layer(flat, match)
+        for part in (_SET, _SET_ON_BUILT_IN):
+            if part in entry:
+                flat = {key: _checked(key, value) for key, value in _flatten(entry[part])}
+                yield Layer(flat, match, on_built_in=part == _SET_ON_BUILT_IN)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

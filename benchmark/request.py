@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from benchmark import costs, devices, layers, suite, tables, teacher_files
+from benchmark import costs, data, devices, layers, suite, tables, teacher_files
 from benchmark.arguments import DEFAULT_SEEDS, split
 from benchmark.book import Book, Teacher, Weights
 from benchmark.budget import Choice, choose
@@ -42,6 +42,8 @@ class Request:
     def book(self) -> Book:
         """Recipes at the wanted scale."""
         changes = layers.parse_changes(self.options.set)
+        if "dataset" in changes:
+            data.describe(changes["dataset"])  # an unknown one is an error before anything is looked up or written
         preset = layers.load_preset(self.options.preset) if self.options.preset else None
         return Book(layers.load_profile(self.profile[0]), changes, preset, self.given)
 
@@ -129,7 +131,8 @@ class Request:
         numbers = tables.numbers() if everything else [table] if table else []
         figures = tables.figures() if everything or figure == "all" else [figure] if figure else []
         suites = [suite.load()] if nothing or self.options.leaderboard else []
-        return [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures), *suites]
+        found = [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures), *suites]
+        return [table.on(self.book.dataset) for table in found] if self.book.dataset else found
 
     def plan(self, chosen: Sequence[Table], seeds: Sequence[int] | None = None) -> Plan:
         """What tables need and what of it is there.

@@ -65,6 +65,7 @@ def load(path: Path = FILE) -> Table:
     strict.check_keys(raw, where, _REQUIRED, _OPTIONAL)
     metric = _metric(raw, where)
     rows, columns, paper = _laid_out(_places(raw["tables"], metric, path), where)
+    notes = strict.texts(raw.get("notes", []), "notes", where, empty=True)
     table = Table(
         name=path.stem,
         kind="leaderboard",
@@ -75,7 +76,8 @@ def load(path: Path = FILE) -> Table:
         rows=rows,
         columns=columns,
         paper=paper,
-        notes=strict.texts(raw.get("notes", []), "notes", where, empty=True),
+        notes=notes,
+        notes_elsewhere=notes,
         defaults=Axis(label="", metric=metric),
         kept=(STUDENT,),
     )

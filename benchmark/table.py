@@ -116,6 +116,8 @@ class Table:
         asides: what the paper prints outside the cells.
         added: methods that the paper's table does not have.
         kept: methods that every selection keeps, since the others are measured by them.
+        data: what title and labels call the data sets of its runs.
+        notes_elsewhere: printed in the place of ``notes`` where its runs are on other data.
     """
 
     name: str
@@ -132,6 +134,8 @@ class Table:
     asides: tuple[Aside, ...] = ()
     added: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    notes_elsewhere: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -153,6 +157,11 @@ class Table:
         """The methods of its cells, with ``student`` and ``teacher``."""
         return tuple(dict.fromkeys(cell.method for cell in self.cells()))
 
+    @property
+    def prints(self) -> bool:
+        """Whether the paper prints any of its numbers."""
+        return any(value is not None for values in self.paper for value in values)
+
     def cells(self) -> Iterator[Cell]:
         """All cells, row by row, each once: a pair's parameters may stand in several (hidden) places."""
         cells: dict[str, Cell] = {}
@@ -166,6 +175,38 @@ class Table:
         """The same table with rows for columns; its cells keep their names."""
         paper = tuple(zip(*self.paper, strict=True))
         return replace(self, rows=self.columns, columns=self.rows, paper=paper)
+
+    def on(self, dataset: str) -> Table:
+        """The table with all its runs on another data set: without what the paper prints, and without its data's names.
+
+        Rows or columns that then share a label have the recipe of their runs behind it.
+        """
+        title = self._called(self.title, dataset)
+        return replace(
+            self,
+            title=title if title != self.title else f"{title}, on {dataset}",
+            rows=self._renamed(self.rows, dataset),
+            columns=self._renamed(self.columns, dataset),
+            paper=tuple((None,) * len(values) for values in self.paper),
+            notes=self.notes_elsewhere,
+            asides=(),
+        )
+
+    def _renamed(self, axes: Sequence[Axis], dataset: str) -> tuple[Axis, ...]:
+        labels = [self._called(axis.label, dataset) for axis in axes]
+        renamed = []
+        for axis, label in zip(axes, labels, strict=True):
+            stub = [self._called(text, dataset) for text in axis.stub]
+            shared = label != axis.label and labels.count(label) > 1
+            recipe = f" ({axis.probe or axis.recipe or self.recipe})" if shared else ""
+            stub[-1:] = [f"{text}{recipe}" for text in stub[-1:]]
+            renamed.append(replace(axis, label=f"{label}{recipe}", stub=tuple(stub)))
+        return tuple(renamed)
+
+    def _called(self, text: str, dataset: str) -> str:
+        for name in self.data:
+            text = text.replace(name, dataset)
+        return text
 
     def extended(self, methods: Sequence[str] | None) -> Table:
         """The table with a column (or row) for every named method that it lacks, before the teacher's at its end.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 from benchmark import catalog, strict
@@ -20,10 +21,11 @@ __all__ = ["TABLES", "TEACHER", "Aside", "Axis", "Cell", "Table", "figures", "lo
 TABLES = ROOT / "tables"
 _REQUIRED = ("title", "recipe", "rows", "columns")
 _SHARED = ("pair", "method", "role", "metric", "teacher_recipe", "probe")
-_OPTIONAL = ("heads", "notes", "asides", *_SHARED)
+_OPTIONAL = ("data", "heads", "notes", "asides", *_SHARED)
 _TEXTS = (*_SHARED, "recipe")
 _OF_COLUMNS = (*_TEXTS, "stub", "hidden")
 _OF_ROWS = (*_OF_COLUMNS, "paper")
+_OF_NOTES = ("elsewhere",)
 _OF_ASIDES = ("row", "column", "metric", "value")
 # With what a selection, a preset or the best epoch adds to a name: files of one's own must not take the place of these.
 _TAKEN = re.compile(r"(?:(?:table|figure)\d+|leaderboard|claims)(?!\w)", re.IGNORECASE)
@@ -85,6 +87,7 @@ def read(path: Path, kind: str = "table", number: str | None = None) -> Table:
     raw = strict.mapping(strict.load(path, where), where)
     strict.check_keys(raw, where, _REQUIRED, _OPTIONAL)
     rows, columns = _lines(raw, "rows", where), _lines(raw, "columns", where)
+    notes, notes_elsewhere = _notes(raw.get("notes", []), where)
     table = Table(
         name=path.stem,
         kind=kind,
@@ -95,7 +98,9 @@ def read(path: Path, kind: str = "table", number: str | None = None) -> Table:
         rows=tuple(_axis(row, place, _OF_ROWS) for place, row in rows.items()),
         columns=tuple(_axis(column, place, _OF_COLUMNS) for place, column in columns.items()),
         paper=tuple(_printed(row, place, len(columns)) for place, row in rows.items()),
-        notes=strict.texts(raw.get("notes", []), "notes", where, empty=True),
+        notes=notes,
+        notes_elsewhere=notes_elsewhere,
+        data=strict.texts(raw.get("data", []), "data", where, empty=True),
         defaults=Axis(label="", **_names(raw, where, _SHARED)),
         asides=tuple(_aside(aside, place) for place, aside in _lines(raw, "asides", where).items()),
     )
@@ -151,6 +156,23 @@ def _printed(raw: Mapping[str, Any], where: str, width: int) -> tuple[float | No
     return (*values, *[None] * (width - len(values)))
 
 
+def _notes(raw: Any, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The notes under a table, and those under it on other data: without ``paper``, but with its ``elsewhere``."""
+    if not isinstance(raw, list):
+        raise UserError(f"{where}: 'notes' must be a list of texts, not {short(raw)}")
+    notes, elsewhere = [], []
+    for note in raw:
+        if isinstance(note, dict):
+            strict.check_keys(note, f"a note of {where}", ("paper",), _OF_NOTES)
+            texts = [strict.text(note[key], key, f"a note of {where}") for key in ("paper", *_OF_NOTES) if key in note]
+            notes.append(texts[0])
+            elsewhere += texts[1:]
+        else:
+            notes.append(strict.text(note, "notes", where))
+            elsewhere.append(notes[-1])
+    return tuple(notes), tuple(elsewhere)
+
+
 def _aside(raw: Mapping[str, Any], where: str) -> Aside:
     strict.check_keys(raw, where, _OF_ASIDES)
     row, column, name = (strict.text(raw[key], key, where) for key in ("row", "column", "metric"))
@@ -159,6 +181,9 @@ def _aside(raw: Mapping[str, Any], where: str) -> Aside:
 
 def _check(table: Table, where: str) -> None:
     """Check what rows and columns come to together."""
+    texts = [table.title, *(text for axis in (*table.rows, *table.columns) for text in (axis.label, *axis.stub))]
+    if absent := next((name for name in table.data if not any(name in text for text in texts)), None):
+        raise UserError(f"{where}: 'data' names {absent}, which stands in no title and no label")
     if any(row.run for row in table.rows) and any(column.run for column in table.columns):
         raise UserError(f"{where}: rows and columns name a method or role: only one of them can")
     for row in table.rows:

@@ -238,7 +238,7 @@ def test_networks_and_data_sets_of_files_are_trained(place, pictures):
 def test_changed_images_are_other_data_and_their_tables_say_which(place, pictures):
     common = ("--table", "11", "--pairs", "resnet56:resnet20", "--methods", "kd", "--set", "train_limit=60")
     arguments = (*common, "--plugin", place.write("sets.py", DATA), "--set", "dataset=pictures")
-    assert "on pictures instead" in place.train(*arguments, "--data", str(pictures))
+    assert "on pictures (profile digits)" in place.train(*arguments, "--data", str(pictures))
     assert "nothing to do" in place.train(*arguments, KD_DATA=str(pictures))
     path = next((pictures / "pictures/train/digit0").iterdir())
     Image.fromarray(255 - np.asarray(Image.open(path))).save(path)

@@ -65,7 +65,7 @@ def _page(table: Table, request: Request) -> Document:
     changed = request.changes or request.variants
     found = ((each, *each.found(table)) for each in ([request] if changed else request.at_every_profile()))
     sources = [Source(table, plan, context(plan, seeds, each)) for each, plan, seeds in found]
-    boards = [Board(source) for source in sources if source.some]
+    boards = [Board(source) for source in sources if source.some or not table.prints]
     return Page(boards, table, sources[0].context if changed else None)
 
 

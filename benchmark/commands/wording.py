@@ -18,9 +18,9 @@ def console() -> Console:
 
 def profile_line(request: Request) -> str:
     """The profile, why it is that one, and what is changed."""
-    profile = request.book.profile
+    book = request.book
     changed = f"; changed: {', '.join(request.changes)}" if request.changes else ""
-    return f"profile {profile.name} ({profile.title}), {request.profile[1]}{changed}"
+    return f"profile {book.profile.name} ({book.title}), {request.profile[1]}{changed}"
 
 
 def disk_line(request: Request) -> str:

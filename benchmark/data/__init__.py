@@ -5,12 +5,14 @@ be edited. `image_folder` and `parquet_files` make what it assigns. What is expo
 ``stream``, ``augment``, ``filestream`` and ``decoders`` do.
 """
 
+from benchmark.data.cache import DECODING
 from benchmark.data.dataset import Dataset, DatasetInfo, FileDataset, Split
 from benchmark.data.files import use
 from benchmark.data.own import image_folder, parquet_files
-from benchmark.data.registry import code_of, content_of, describe, load, names
+from benchmark.data.registry import code_of, content_of, describe, load, names, normalisation, tell
 
 __all__ = [
+    "DECODING",
     "Dataset",
     "DatasetInfo",
     "FileDataset",
@@ -21,6 +23,8 @@ __all__ = [
     "image_folder",
     "load",
     "names",
+    "normalisation",
     "parquet_files",
+    "tell",
     "use",
 ]

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.data.cache import one_line
+from benchmark.data.content import state_key
 from benchmark.data.dataset import Announce, DatasetInfo, FoundFiles, Listing, row_key
-from benchmark.data.files import check_complete, state_key
+from benchmark.data.files import check_complete
 from benchmark.data.index import Row, in_parallel, joined, listing
 from benchmark.data.parquet import Columns, batches, checked_labels, num_rows
 from benchmark.errors import UserError

@@ -113,6 +113,7 @@ class Dataset:
         fingerprint: SHA-256 of both splits, hexadecimal.
         official: whether these are the published data; None where the published fingerprint is not known, as long as
             the numbers of images are right.
+        hold: keeps the copy in the cache that the splits are maps of.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Dataset:
     num_classes: int
     fingerprint: str
     official: bool | None
+    hold: object = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,7 @@ class FileDataset:
         num_classes: number of classes.
         fingerprint: SHA-256 of the encoded bytes' and labels' hashes of both splits, hexadecimal.
         official: as of `Dataset`.
+        hold: keeps the index in the cache, and the images copied beside it.
     """
 
     name: str
@@ -142,6 +145,7 @@ class FileDataset:
     num_classes: int
     fingerprint: str
     official: bool | None
+    hold: object = None
 
 
 @dataclass(frozen=True)
@@ -150,14 +154,16 @@ class Found:
 
     Attributes:
         read: reads the training and the test split, rows in any order.
-        key: names the state of the files that ``read`` would read; None where reading is too cheap to be cached.
-        files: those of a data set of one's own, by names that stay where their folder moves: what they hold is part of
-            the ids that rest on them. Empty for all others.
+        place: the folder that holds them; None where reading is too cheap to be cached.
+        files: all that ``read`` would read, by names that stay where the folder moves. What they hold names the decoded
+            copy; of a data set of a plug-in, it is part of the ids that rest on it.
+        choice: names what else decides what is read of the files; may be empty.
     """
 
     read: Callable[[], tuple[Split, Split]]
-    key: str | None = None
+    place: Path | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
+    choice: str = ""
 
 
 class Listing(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -36,6 +34,7 @@ class ImageFiles:
         image_columns: Parquet columns that may hold the encoded images, likewise.
         read: reads the ``train`` or ``test`` split of torchvision's files below a folder and raises RuntimeError where
             they are altered; by default through the class, as both CIFARs are read.
+        unread: names of torchvision's files that are never read.
     """
 
     info: DatasetInfo
@@ -44,6 +43,7 @@ class ImageFiles:
     label_columns: tuple[str, ...]
     image_columns: tuple[str, ...] = ("image", "img")
     read: Callable[[Path, str], Split] | None = None
+    unread: tuple[str, ...] = ()
 
 
 def find(files: ImageFiles, data_dir: Path | None, cache_dir: Path, announce: Announce) -> Found:
@@ -115,7 +115,7 @@ def _parquet(files: ImageFiles, folder: Path, announce: Announce) -> Found:
         one = partial(read_split, columns=columns, info=files.info, announce=announce)
         return one(shards["train"]), one(shards["test"])
 
-    return Found(read, state_key([path for paths in shards.values() for path in paths]))
+    return Found(read, folder, {path.name: path for paths in shards.values() for path in paths})
 
 
 def check_complete(paths: Sequence[Path]) -> None:
@@ -147,7 +147,8 @@ def _torchvision(files: ImageFiles, folder: Path, announce: Announce) -> Found:
         announce(f"{files.info.name}: reading {unpacked}")
         return _read_torchvision(files, folder, "train"), _read_torchvision(files, folder, "test")
 
-    return Found(read, state_key(sorted(path for path in unpacked.iterdir() if path.is_file())))
+    present = (path for path in unpacked.iterdir() if path.is_file() and path.name not in files.unread)
+    return Found(read, unpacked, {path.name: path for path in present})
 
 
 def _read_torchvision(files: ImageFiles, folder: Path, split: str) -> Split:
@@ -201,16 +202,3 @@ def _download(files: ImageFiles, folder: Path) -> None:
     from torchvision import datasets
 
     getattr(datasets, files.torchvision_class)(folder, download=True)
-
-
-def state_key(paths: Sequence[Path]) -> str:
-    """A name for the state of some files: another one where paths, sizes or times of change differ.
-
-    Raises:
-        UserError: a file cannot be looked at.
-    """
-    try:
-        states = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    except OSError as error:
-        raise UserError(f"the data cannot be read ({one_line(error)}): mend or fetch that file") from error
-    return hashlib.sha256(json.dumps(states).encode()).hexdigest()[:16]

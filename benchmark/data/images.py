@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +20,15 @@ from benchmark.errors import UserError
 if TYPE_CHECKING:
     from PIL import Image
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
+"""What is decoded, as Pillow calls it. Of its other formats some start a program: EPS starts Ghostscript."""
+MAX_SIDE = 30_000
+"""Pixels of an image's longer side."""
+MAX_PIXELS = 89_478_485
+"""Pixels of an image: where Pillow begins to warn. The largest of ImageNet has about 60 million."""
+MAX_ASPECT = 500
+"""Longer side by the shorter: resizing to a shorter side of 256 pixels then makes 33 million of them at most."""
+_WHITE_16 = 2**16 - 1
 _TRIES = 10
 _ASPECT = (3 / 4, 4 / 3)
 DRAWS = 2 * _TRIES + 3
@@ -58,21 +70,67 @@ class Crops:
 def decode(where: str, content: bytes) -> Image.Image:
     """An encoded image as RGB, whatever it was.
 
+    Grey of 16 bits is scaled to 8. Transparency is dropped and the colour below it kept, as torchvision's loader does.
+
     Args:
         where: what to call it in an error.
-        content: JPEG, PNG, WebP ...
+        content: the file's bytes, in one of `FORMATS`.
 
     Raises:
-        UserError: it cannot be decoded.
+        UserError: it cannot be decoded, or is larger than `MAX_SIDE`, `MAX_PIXELS` or `MAX_ASPECT` allow.
     """
+    pillow = _pillow()
+    try:
+        with pillow.open(io.BytesIO(content), formats=FORMATS) as image:
+            _check_size(*image.size)
+            image.load()
+            return _rgb(image)
+    except pillow.UnidentifiedImageError as error:
+        raise UserError(f"{where}: the image cannot be decoded (it is none of {', '.join(FORMATS)})") from error
+    except Exception as error:  # damaged bytes raise whatever a decoder's author did not think of
+        raise UserError(f"{where}: the image cannot be decoded ({one_line(error)})") from error
+
+
+@cache
+def _pillow() -> ModuleType:
     from PIL import Image
 
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return image if image.mode == "RGB" else image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{where}: the image cannot be decoded ({one_line(error)})") from error
+    # `decode` refuses what this warns of.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    return Image
+
+
+def _check_size(width: int, height: int) -> None:
+    """Check the size that an image's header states, before memory is taken for its pixels."""
+    short, long = sorted((width, height))
+    if short < 1 or long > MAX_SIDE or width * height > MAX_PIXELS or long > MAX_ASPECT * short:
+        raise ValueError(
+            f"it is {width:,} x {height:,} pixels large, the limits are {MAX_SIDE:,} a side, {MAX_PIXELS:,} in all, "
+            f"and a longer side of {MAX_ASPECT} times the shorter"
+        )
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I"):
+        return _grey(image).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, for which nothing says what white is")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # the same colours, without a warning
+    return image.convert("RGB")
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits, or of 32 that hold 16, rounded to 8."""
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > _WHITE_16:
+        raise ValueError(f"its grey values run from {values.min()} to {values.max()}, beyond 16 bits")
+    # White is 65,535 = 257 * 255.
+    rounded = (values.astype(np.uint32) + 128) // 257
+    grey: Image.Image = _pillow().fromarray(rounded.astype(np.uint8))
+    return grey
 
 
 def training_pixels(image: Image.Image, crops: Crops, draws: Sequence[float]) -> npt.NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from benchmark.data.cache import Stored, stored
+from benchmark.data.cache import Copy, Stored, stored
 from benchmark.data.dataset import Announce, EncodedSplit, FileDataset, FoundFiles, Listing, Source, as_keys
 
 COPIES = "images"
@@ -24,13 +24,13 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def open_index(source: Source, found: FoundFiles, folder: Path, announce: Announce) -> FileDataset:
+def open_index(source: Source, found: FoundFiles, copies: Path, announce: Announce) -> FileDataset:
     """Opens the index of a data set's images, listing them first where that has not been done.
 
     Args:
         source: the data set.
         found: where its images are.
-        folder: of the cache.
+        copies: the data set's folder in the cache.
         announce: called with a line about each longer step.
 
     Raises:
@@ -45,11 +45,13 @@ def open_index(source: Source, found: FoundFiles, folder: Path, announce: Announ
         arrays = {f"{name}_{part}": getattr(listings[name], part) for name in _SPLITS for part in _PARTS}
         return Stored(arrays, digest.hexdigest())
 
-    cached = stored(folder, build, announce)
-    root = folder / COPIES if found.copied else found.origin
+    copy = Copy(copies, found.key, "", found.origin)
+    cached = stored(copy, build, announce)
+    root = copy.folder / COPIES if found.copied else found.origin
     train, test = (_split(cached, name, root, found.origin) for name in _SPLITS)
     official = source.judge(cached.fingerprint, len(train), len(test))
-    return FileDataset(source.info.name, train, test, source.info.num_classes, cached.fingerprint, official)
+    info = source.info
+    return FileDataset(info.name, train, test, info.num_classes, cached.fingerprint, official, cached.hold)
 
 
 def listing(rows: Sequence[Row]) -> Listing:

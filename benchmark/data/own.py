@@ -24,7 +24,7 @@ import numpy.typing as npt
 from benchmark.canonical import digest, short_id
 from benchmark.data.cache import one_line
 from benchmark.data.dataset import Announce, DatasetInfo, Found, Source, Split
-from benchmark.data.files import DATA_VARIABLE, check_complete, data_root, state_key
+from benchmark.data.files import DATA_VARIABLE, check_complete, data_root
 from benchmark.data.images import central_pixels, decode
 from benchmark.data.index import in_parallel
 from benchmark.data.parquet import Columns, read_split
@@ -106,9 +106,18 @@ def parquet_files(
     return Source(info, None, partial(_find, info, folder, partial(_shards, Columns(tuple(image), tuple(label)))))
 
 
+def check_name(name: object) -> None:
+    """Check the name of a data set: it becomes part of the names of folders.
+
+    Raises:
+        UserError: it holds other signs.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UserError(f"data set '{name}': a name is made of small letters, digits, - and _")
+
+
 def _checked(info: DatasetInfo) -> DatasetInfo:
-    if not _NAME.fullmatch(info.name):
-        raise UserError(f"data set '{info.name}': a name is made of small letters, digits, - and _")
+    check_name(info.name)
     least = {"num_train": 2, "num_test": 1, "num_classes": 2, "image_size": _SMALLEST}
     for key, smallest in least.items():
         value = getattr(info, key)
@@ -143,7 +152,7 @@ def _find(
     # What was decoded by other sizes, classes or columns was checked against those: it is decoded again.
     choice = short_id(digest({**asdict(info), **listed.choice}))
     files = {path.relative_to(place).as_posix(): path for path in listed.files}
-    return Found(read, f"{state_key(listed.files)}-{choice}", files)
+    return Found(read, place, files, choice)
 
 
 def _test_split(names: Sequence[str], there: Callable[[str], bool]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -55,8 +56,7 @@ def read_split(
         UserError: a file is unreadable, lacks a column, or holds a row that is no image of this data set.
     """
     total = sum(num_rows(path) for path in paths)
-    images = np.empty((total, info.image_size, info.image_size, 3), dtype=np.uint8)
-    labels = np.empty(total, dtype=np.int64)
+    images, labels = _empty(paths, total, info.image_size)
     done = 0
     with ThreadPoolExecutor(cpus()) as pool:
         for path in paths:
@@ -69,13 +69,28 @@ def read_split(
     return Split(images, labels)
 
 
+def _empty(paths: Sequence[Path], total: int, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Room for images and labels of as many rows as files say they have."""
+    try:
+        return np.empty((total, size, size, 3), dtype=np.uint8), np.empty(total, dtype=np.int64)
+    except (MemoryError, ValueError) as error:
+        raise UserError(
+            f"{paths[0].parent}: files from {paths[0].name} on state {total:,} rows, more images of {size} x {size} "
+            "pixels than fit into memory: fetch them again, or take fewer"
+        ) from error
+
+
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
-        yield
-    except (pa.ArrowException, OSError) as error:
+        # By the bytes of its name, which may be no UTF-8.
+        with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
+            yield file
+    # A column's name may be no UTF-8, or be there twice.
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({one_line(error)}): fetch it again") from error
 
 
@@ -85,11 +100,9 @@ def num_rows(path: Path) -> int:
     Raises:
         UserError: it is unreadable or has none.
     """
-    import pyarrow.parquet as pq
-
-    with _naming(path):
-        rows = int(pq.read_metadata(path).num_rows)
-    if rows == 0:
+    with _opened(path) as file:
+        rows = int(file.metadata.num_rows)
+    if rows < 1:
         raise UserError(f"{path}: the file holds no rows: fetch it again")
     return rows
 
@@ -103,16 +116,22 @@ def batches(path: Path, columns: Columns, size: int) -> Iterator[tuple[int, list
         size: rows a batch.
 
     Raises:
-        UserError: the file is unreadable, lacks a column or a label.
+        UserError: the file is unreadable, lacks a column or a label, or holds more or fewer rows than `num_rows`.
     """
-    import pyarrow.parquet as pq
-
-    row = 0
-    with _naming(path), pq.ParquetFile(path) as file:
+    row, total = 0, num_rows(path)
+    with _opened(path) as file:
         image, label = _image_column(path, file, columns.image), _label_column(path, file, columns.label)
         for batch in file.iter_batches(size, columns=[image, label]):
+            if row + batch.num_rows > total:
+                raise _miscounted(path, total)
             yield row, _encoded(batch.column(image)), _integers(path, row, batch.column(label))
             row += batch.num_rows
+    if row < total:
+        raise _miscounted(path, total)
+
+
+def _miscounted(path: Path, total: int) -> UserError:
+    return UserError(f"{path}: it states {total:,} rows and does not hold as many: fetch it again")
 
 
 def _column(path: Path, file: pq.ParquetFile, names: Sequence[str]) -> pa.Field:

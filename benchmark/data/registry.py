@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import traceback
+from contextvars import ContextVar
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
@@ -14,9 +15,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from benchmark.canonical import short_id
+from benchmark.canonical import digest, short_id
 from benchmark.catalog import plugins
-from benchmark.data.cache import Stored, one_line, stored
+from benchmark.data.cache import Copy, Stored, UnwritableError, one_line, stored
 from benchmark.data.content import content
 from benchmark.data.dataset import (
     Announce,
@@ -32,12 +33,16 @@ from benchmark.data.dataset import (
 )
 from benchmark.data.files import DATA_VARIABLE
 from benchmark.data.index import open_index
+from benchmark.data.normalisation import Normalisation, measured
+from benchmark.data.own import check_name
 from benchmark.errors import UserError, unknown
 
 # Looked for in the text, because importing every file of the folder would import torch.
 _DECLARES_SOURCES = re.compile(r"^SOURCES\b", re.MULTILINE)
 _PARTS = ("images", "labels")
+_KEY_LENGTH = 16
 _log = logging.getLogger(__name__)
+_announce: ContextVar[Announce] = ContextVar("announce", default=_log.info)
 
 
 def names() -> list[str]:
@@ -69,8 +74,45 @@ def content_of(name: str) -> str:
 
 @cache
 def _content(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> str:
-    found = _source(name).find(None, cache_dir, _log.info)
-    return content(found.files, cache_dir / "content") if isinstance(found, Found) and found.files else ""
+    found = _source(name).find(None, cache_dir, _announce.get())
+    return _hashed(name, found, found.place, cache_dir) if isinstance(found, Found) and found.place else ""
+
+
+def _hashed(name: str, found: Found, place: Path, cache_dir: Path) -> str:
+    """SHA-256 of a data set's files, remembered for each folder that holds one of its name."""
+    memory = f"{name}-{short_id(digest(str(place.absolute())))}.json"
+    return content(found.files, cache_dir / "content" / memory)
+
+
+def normalisation(name: str) -> Normalisation | None:
+    """Mean and standard deviation of the training images of a plug-in's data set; None for all others.
+
+    The images are decoded for it where they have not been. None, too, where images stay in their files.
+
+    Raises:
+        UserError: as of `load`.
+    """
+    if not code_of(name):
+        return None
+    return _normalisation(name, plugins.listed(), os.environ.get(DATA_VARIABLE, ""), plugins.cache_folder())
+
+
+@cache
+def _normalisation(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> Normalisation | None:
+    source, announce = _source(name), _announce.get()
+    found = source.find(None, cache_dir, announce)
+    if isinstance(found, FoundFiles):
+        return None
+    try:
+        facts = _opened(source, found, cache_dir, announce).facts
+    except UnwritableError:  # plans are made where nothing can be written, too
+        facts = _canonical(*found.read()).facts
+    return Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
+
+
+def tell(announce: Announce) -> None:
+    """Announce what takes time while ids are worked out, such as decoding a plug-in's data set."""
+    _announce.set(announce)
 
 
 def describe(name: str) -> DatasetInfo:
@@ -96,23 +138,38 @@ def load(name: str, data_dir: Path | None, cache_dir: Path, announce: Announce =
     """
     source = _source(name)
     found = source.find(data_dir, cache_dir, announce)
-    folder = cache_dir / "data" / f"{name}-{found.key}"
     if isinstance(found, FoundFiles):
-        return open_index(source, found, folder, announce)
-    return _decoded(source, found, folder, announce)
+        return open_index(source, found, cache_dir / "data" / name, announce)
+    return _decoded(source, found, cache_dir, announce)
 
 
-def _decoded(source: Source, found: Found, folder: Path, announce: Announce) -> Dataset:
+def _decoded(source: Source, found: Found, cache_dir: Path, announce: Announce) -> Dataset:
+    info, opened = source.info, _opened(source, found, cache_dir, announce)
+    train, test = (Split(*(opened.arrays[f"{name}_{part}"] for part in _PARTS)) for name in ("train", "test"))
+    official = source.judge(opened.fingerprint, len(train), len(test))
+    return Dataset(info.name, train, test, info.num_classes, opened.fingerprint, official, opened.hold)
+
+
+def _opened(source: Source, found: Found, cache_dir: Path, announce: Announce) -> Stored:
+    """The decoded copy of a data set, made first where there is none."""
+    name, place = source.info.name, found.place
+    if place is None:
+        return _canonical(*found.read())
+    hashed = _hashed(name, found, place, cache_dir)
+
     def build(_scratch: Path) -> Stored:
-        train, test = map(canonical, found.read())
-        splits = {"train": train, "test": test}
-        arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in _PARTS}
-        return Stored(arrays, fingerprint(train, test))
+        made = _canonical(*found.read())
+        if _hashed(name, found, place, cache_dir) != hashed:
+            raise UserError(f"{place}: the files changed while they were decoded: run the command again")
+        return made
 
-    cached = build(folder) if found.key is None else stored(folder, build, announce)
-    train, test = (Split(*(cached.arrays[f"{name}_{part}"] for part in _PARTS)) for name in ("train", "test"))
-    official = source.judge(cached.fingerprint, len(train), len(test))
-    return Dataset(source.info.name, train, test, source.info.num_classes, cached.fingerprint, official)
+    return stored(Copy(cache_dir / "data" / name, hashed[:_KEY_LENGTH], found.choice, place), build, announce)
+
+
+def _canonical(train: Split, test: Split) -> Stored:
+    splits = {"train": canonical(train), "test": canonical(test)}
+    arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in _PARTS}
+    return Stored(arrays, fingerprint(splits["train"], splits["test"]), measured(train)._asdict())
 
 
 def _source(name: str) -> Source:
@@ -149,6 +206,8 @@ def _own(file: plugins.OwnFile) -> dict[str, Source]:
     sources = getattr(_loaded(file.path), "SOURCES", None)
     if not isinstance(sources, list | tuple) or not all(isinstance(source, Source) for source in sources):
         raise UserError(f"{file.path}: SOURCES must be a tuple of data sets, as in SOURCES = (image_folder(...),)")
+    for source in sources:
+        check_name(source.info.name)
     return {source.info.name: source for source in sources}
 
 

@@ -30,6 +30,7 @@ FILES = ImageFiles(
     torchvision_folder="stl10_binary",
     label_columns=("label",),
     read=_read,
+    unread=("unlabeled_X.bin",),
 )
 
 SOURCES = (Source(INFO, official=None, find=partial(find, FILES)),)

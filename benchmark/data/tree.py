@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.data.cache import one_line
+from benchmark.data.content import state_key
 from benchmark.data.dataset import Announce, DatasetInfo, FoundFiles, Listing, row_key
-from benchmark.data.files import state_key
 from benchmark.data.index import Row, in_parallel, joined, listing
 from benchmark.errors import UserError
 
@@ -110,9 +110,13 @@ def images_of(folder: Path, split: str, classes: Sequence[str]) -> list[File]:
 def _images(folder: Path, inner: str) -> list[str]:
     try:
         with os.scandir(folder / inner) as entries:
-            return [f"{inner}/{entry.name}" for entry in entries if entry.name.lower().endswith(_SUFFIXES)]
+            found = [entry for entry in entries if entry.name.lower().endswith(_SUFFIXES)]
+            odd = next((entry for entry in found if not entry.is_file()), None)
     except OSError as error:
         raise UserError(f"{folder / inner}: cannot be read ({one_line(error)})") from error
+    if odd is not None:  # a pipe would be waited for
+        raise UserError(f"{folder / inner / odd.name}: it is called as an image is and is no file: remove it")
+    return [f"{inner}/{entry.name}" for entry in found]
 
 
 def _row(folder: Path, file: File) -> Row:

@@ -52,8 +52,8 @@ class Context:
     dataset: str = ""
 
     def titled(self, title: str) -> str:
-        """The title of a table or figure, with the scale of its runs and the data that it does not speak of."""
-        return f"{title} ({f'on {self.dataset} instead, ' if self.dataset else ''}profile {self.profile})"
+        """The title of a table or figure, with the scale of its runs."""
+        return f"{title} (profile {self.profile})"
 
     def stem(self, name: str) -> str:
         """Name of the files of a table or figure, without suffix.
@@ -112,8 +112,7 @@ def _spread(context: Context, *, teachers: bool) -> str:
 
 def _reference(context: Context) -> str:
     if context.stand_in:
-        data = "other data" if context.dataset else "the real data"
-        return f"Paper: the printed value, measured on {data} and so not to be compared with ours."
+        return "Paper: the printed value, measured on the real data and so not to be compared with ours."
     return "Paper: the printed value, and ours minus it."
 
 

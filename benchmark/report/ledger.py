@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from rich import box
 from rich.console import Console
@@ -25,6 +25,7 @@ from benchmark.report.layout import signed
 from benchmark.report.markdown import escape
 from benchmark.table import TEACHER, Cell
 
+_Text = TypeVar("_Text")
 YES, NO, UNKNOWN = "yes", "no", "–"
 _DIGITS = 6
 LEAST_P = 1e-6
@@ -45,12 +46,14 @@ has fewer than two seeds.
 Either of the first two verdicts is wrong in at most 2.5 % of cases. A teacher is one run: comparisons with it count the
 student's spread alone. What does not apply (n/a) is left out.
 
-The paper prints means without a spread, so they are taken as they stand; beside them, our means alone. Where means bear
-a claim out only in part, it is counted by the cells of whom the claim speaks. SRRL is the method that the paper calls
-its own.\
+{of_paper}Where means bear a claim out only in part, it is counted by the cells of whom the claim speaks. SRRL is the
+method that the paper calls its own.\
+"""
+_OF_PAPER = """\
+The paper prints means without a spread, so they are taken as they stand; beside them, our means alone.\
 """
 _STAND_IN = """\
-The data are stand-ins, so the sizes that the paper gives (about 1 point) mean little here: only the sign of such a
+The data are {others}, so the sizes that the paper gives (about 1 point) mean little here: only the sign of such a
 difference is checked.\
 """
 
@@ -119,11 +122,12 @@ class Ledger(Document):
     def print(self, console: Console) -> None:
         """Print one line a claim, and how many came out which way."""
         sheet = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-        for title in ("claim", "paper's means", "our means", "our runs"):
+        for title in self._compared("claim", "paper's means", "our means", "our runs"):
             sheet.add_column(title, overflow="fold")
         for entry in self.entries:
-            sheet.add_row(Text(entry.claim.says), *map(_styled, (entry.paper, entry.means, entry.judgement.verdict)))
-        console.print(Text.assemble(("Claims of the paper", "bold"), f" (profile {self.context.profile})"))
+            texts = map(_styled, (entry.paper, entry.means, entry.judgement.verdict))
+            sheet.add_row(*self._compared(Text(entry.claim.says), *texts))
+        console.print(Text.assemble(("Claims of the paper", "bold"), f" ({self._made})"))
         console.print()
         console.print(sheet, highlight=False)
         console.print()
@@ -135,27 +139,42 @@ class Ledger(Document):
         """How many claims the printed numbers bear out, and how many came out which way in our runs."""
         papers = Counter(entry.paper if entry.paper in (YES, NO) else "in part" for entry in self.entries)
         ours = Counter(entry.judgement.verdict for entry in self.entries)
+        of_paper = "" if self.context.dataset else f" By the paper's means: {_counted(papers, (YES, 'in part', NO))}."
         return (
-            f"{len(self.entries)} claims. By the paper's means: {_counted(papers, (YES, 'in part', NO))}.",
-            f"By our runs (profile {self.context.profile}): {_counted(ours, verdicts.VERDICTS)}.",
+            f"{len(self.entries)} claims.{of_paper}",
+            f"By our runs ({self._made}): {_counted(ours, verdicts.VERDICTS)}.",
         )
 
+    @property
+    def _made(self) -> str:
+        """On which data, at which scale."""
+        context = self.context
+        return f"{f'on {context.dataset}, ' if context.dataset else ''}profile {context.profile}"
+
+    def _compared(self, claim: _Text, paper: _Text, *ours: _Text) -> tuple[_Text, ...]:
+        """The cells of a line, without the paper's where its numbers are of other data than the user's."""
+        return (claim, *ours) if self.context.dataset else (claim, paper, *ours)
+
     def _page(self) -> Iterator[str]:
-        yield f"# Claims of the paper (profile {escape(self.context.profile)})"
-        for paragraph in (" ".join(self.summary), *self._setting(), *_RULE.split("\n\n")):
+        yield f"# Claims of the paper ({escape(self._made)})"
+        rule = _RULE.format(of_paper="" if self.context.dataset else f"{_OF_PAPER} ")
+        for paragraph in (" ".join(self.summary), *self._setting(), *rule.split("\n\n")):
             yield ""
             yield " ".join(paragraph.split())
+        heads = self._compared("Claim", "The paper's means", "Our runs", "Our means", "Evidence")
         yield ""
-        yield "| | Claim | The paper's means | Our runs | Our means | Evidence |"
-        yield "| --: | :-- | :-- | :-- | :-- | :-- |"
+        yield f"| | {' | '.join(heads)} |"
+        yield f"| --: |{' :-- |' * len(heads)}"
         for number, entry in enumerate(self.entries, 1):
-            yield f"| {' | '.join((str(number), *_cells(entry)))} |"
+            yield f"| {' | '.join((str(number), *self._compared(*_cells(entry))))} |"
 
     def _setting(self) -> Iterator[str]:
         context = self.context
         note = [context.note if context.note.endswith(".") else f"{context.note}."] if context.note else []
         if note or context.stand_in:
-            yield " ".join([*map(escape, note), *([_STAND_IN] if context.stand_in else [])])
+            others = "others than the paper's" if context.dataset else "stand-ins"
+            data = [_STAND_IN.format(others=others)] if context.stand_in else []
+            yield " ".join([*map(escape, note), *data])
         changed = f" Changed: {', '.join(context.changes)}." if context.changes else ""
         yield escape(f"Numbers of the {SELECTIONS[context.selection]}.{changed}")
         yield from map(escape, context.choices)

@@ -58,7 +58,8 @@ def of_cell(table: Table, cell: Mapping[Any, Any], selection: str, *, stand_in: 
     about = "" if kind.of_network else f", {SELECTIONS[selection]}"
     paper = f"{texts.reference}{', measured on other data' if stand_in else ''}" if texts.paper else "prints nothing"
     place = f"{table.spoken.capitalize()}, row '{cell['row']}', column '{cell['column']}'"
-    rows = [("stands in", place), ("ours", f"{texts.mean}{spread}, {count}{about}"), ("paper", paper)]
+    printed = [("paper", paper)] if table.prints else []
+    rows = [("stands in", place), ("ours", f"{texts.mean}{spread}, {count}{about}"), *printed]
     undecided = [] if cell["wanted"] else [("reason", "its objective is chosen once all trials are done")]
     reasons = [("reason", reason) for reason in cell["reasons"]]
     return Section(cell["cell"], (*rows, *undecided, *reasons))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmark import catalog
 from benchmark.canonical import canonical_json, short_id
 from benchmark.catalog.plugins import loaded_code
-from benchmark.data import code_of, describe
+from benchmark.data import code_of, content_of, describe
 from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.store import write_atomically
@@ -27,7 +27,7 @@ def new_network(job: Job, device: torch.device) -> Network:
     """The job's network on a device, in channels-last memory; its initial weights depend on network and seed only.
 
     Raises:
-        UserError: the code of a network or of a data set of one's own is no longer what the job's id says.
+        UserError: a plug-in's code, or the images of its data set, are no longer what the job's id says.
     """
     recipe, num_classes = job.recipe, describe(job.recipe.dataset).num_classes
     with seeded("weights", job.network, recipe.width, recipe.in_size, num_classes, job.seed):
@@ -46,6 +46,8 @@ def _check_code(job: Job) -> None:
         raise UserError(
             f"the file of data set {job.recipe.dataset} changed after the plan was made: run the command again"
         )
+    if job.spec.get("data", {}).get("sha256", "") != content_of(job.recipe.dataset):
+        raise UserError(f"the images of {job.recipe.dataset} changed after the plan was made: run the command again")
 
 
 def save_weights(network: nn.Module, path: Path, job: Job) -> None:

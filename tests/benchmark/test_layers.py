@@ -56,7 +56,7 @@ def test_profiles_are_told_apart():
     profiles = {name: load_profile(name) for name in layers.names("profile")}
     assert {name for name, profile in profiles.items() if profile.patient} == {"paper", "quick", "short"}
     assert {name for name, profile in profiles.items() if profile.stand_in} == {"digits"}
-    assert profiles["paper"].layers == (Layer({}, {}),)
+    assert profiles["paper"].layers == ()
     assert (profiles["digits"].device, profiles["digits"].threads) == ("cpu", 1)
     assert (profiles["short"].device, profiles["short"].threads) == (None, 1)
     assert (profiles["paper"].device, profiles["paper"].threads, profiles["paper"].datasets) == (None, None, {})

@@ -292,6 +292,36 @@ def test_load(number):
     assert (table.name, table.kind, table.number) == ("table06", "table", "6")
 
 
+@pytest.mark.parametrize("number", [*tables.numbers(), "figure"])
+def test_on_other_data_a_table_loses_what_the_paper_prints_and_the_names_of_its_data(number):
+    table = tables.load("2", "figure") if number == "figure" else tables.load(number)
+    moved = table.on("leaves")
+    assert table.data
+    assert not moved.prints
+    assert not moved.asides
+    assert "leaves" in moved.title
+    for axis in (*moved.rows, *moved.columns):
+        text = " ".join((axis.label, *axis.stub)).replace(axis.probe or "none", "")
+        assert not [name for name in table.data if name in text]
+    assert not [note for note in moved.notes if "print" in note or "paper says" in note]
+    assert [cell.name for cell in moved.cells()] == [cell.name for cell in table.cells()]
+    for before, after in ((table.rows, moved.rows), (table.columns, moved.columns)):
+        assert len({axis.label for axis in after}) == len({axis.label for axis in before})
+
+
+def test_on_other_data_a_title_without_names_of_data_says_which(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "{title: Mine, recipe: C100, metric: top1, columns: [{label: a, pair: 'vgg13:vgg8'}], "
+        "rows: [{label: KD, method: kd}], notes: [one, {paper: two}, {paper: three, elsewhere: four}]}"
+    )
+    table = tables.load(str(path))
+    assert table.notes == ("one", "two", "three")
+    moved = table.on("leaves")
+    assert (moved.title, moved.notes) == ("Mine, on leaves", ("one", "four"))
+    assert [axis.label for axis in moved.columns] == ["a"]
+
+
 def test_load_a_figure():
     figure = tables.load("2", "figure")
     assert (figure.name, figure.kind, figure.number) == ("figure02", "figure", "2")
@@ -388,6 +418,11 @@ def test_files_beside_the_tables_are_no_tables(tmp_path, monkeypatch):
         ("recipe: C100", "recipe: [C100]", r"'recipe' must be a text, not \['C100'\]"),
         ("recipe: C100", "recipe: C100\nheads: 5", "'heads' must be a list of texts, not 5"),
         ("recipe: C100", "recipe: C100\nnotes: hello", "'notes' must be a list of texts, not 'hello'"),
+        ("recipe: C100", "recipe: C100\nnotes: [5]", "'notes' must be a text, not 5"),
+        ("recipe: C100", "recipe: C100\nnotes: [{elsewhere: a}]", "a note of table .*: it lacks 'paper'"),
+        ("recipe: C100", "recipe: C100\nnotes: [{paper: a, else: b}]", "unknown key of a note of table .*'else'"),
+        ("recipe: C100", "recipe: C100\nnotes: [{paper: a, elsewhere: 5}]", "'elsewhere' must be a text, not 5"),
+        ("recipe: C100", "recipe: C100\ndata: [CIFAR]", "'data' names CIFAR, which stands in no title and no label"),
         ("recipe: C100", "recipe: C100\nasides: [a]", "aside 1 of table .* must be keys and values, not 'a'"),
         ("recipe: C100", "recipe: C100\nasides: [{row: a}]", "aside 1 of table .*: it lacks 'column'"),
         ("recipe: C100", "recipe: C100\nmethod: 5", "'method' must be a text, not 5"),

@@ -132,7 +132,8 @@ class Page(Document):
     """All boards and the paper's printed numbers as one HTML file.
 
     Attributes:
-        boards: at each scale that there are runs of, the one first that the page opens with.
+        boards: at each scale that there are runs of, the one first that the page opens with; at least one where the
+            table holds no printed values.
         table: methods and pairs with the printed values.
         changed: how the runs of one profile came about that the user changed something for; None for the page of all.
     """
@@ -149,7 +150,7 @@ class Page(Document):
 
     def payload(self) -> dict[str, Any]:
         """All that the page says."""
-        boards = [*map(measured, self.boards), printed(self.table)]
+        boards = [*map(measured, self.boards), *([printed(self.table)] if self.table.prints else [])]
         return {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards}
 
     def forms(self) -> Mapping[str, str]:

@@ -123,14 +123,19 @@ def test_check_tells_what_is_missing_and_what_is_stale(command, finish, tmp_path
     assert not (tmp_path / "results" / "digits" / "tables" / "table06.md").exists()
 
 
-def test_tables_on_other_data_say_so_and_compare_nothing(command, tmp_path):
+def test_tables_on_other_data_say_so_and_have_a_folder_of_their_own(command, tmp_path):
     command("--table", "11", "--render", "--set", "dataset=cifar10", "--set", "epochs=2")
-    [written] = (tmp_path / "results").glob("digits+*/tables/table11.md")
+    [written] = (tmp_path / "results").glob("digits+cifar10+*/tables/table11.md")
     text = written.read_text()
-    assert "(on cifar10 instead, profile digits)" in text
-    assert "On cifar10 instead of the table's data, at the scale of profile digits." in text
+    assert "(%) on cifar10 (profile digits)" in text
+    assert "Data: cifar10, 50,000 training and 10,000 test images" in text
     assert "scikit-learn" not in text
-    assert "measured on other data and so not to be compared with ours" in text
-    command("--table", "11", "--render", "--set", "dataset=cifar10", profile="quick")
-    [quick] = (tmp_path / "results").glob("quick+*/tables/table11.md")
-    assert "measured on other data and so not to be compared with ours" in quick.read_text()
+    assert "paper" not in text
+
+
+def test_the_page_on_other_data_has_no_printed_numbers_and_opens_without_runs(command, tmp_path):
+    command("--leaderboard", "--render", "--set", "dataset=cifar10")
+    [board] = boards(tmp_path / "results/digits+cifar10/leaderboard/leaderboard.html").values()
+    assert (board["printed"], board["beside"]) == (False, False)
+    assert all(cell["paper"] is None for cells in board["cells"].values() for cell in cells.values())
+    assert all(pair["paper"] is None for pair in board["pairs"])

@@ -64,18 +64,53 @@ def test_altered_torchvision_files_are_not_unpickled(tmp_path, small, write_torc
         load("cifar100", tmp_path, tmp_path / "cache")
 
 
-def test_cache_is_reused_until_the_files_change(tmp_path, parquet_dir, monkeypatch):
+def test_decoded_images_are_kept_until_the_files_hold_others(tmp_path, parquet_dir, small, write_parquet, monkeypatch):
     calls = []
     read = files.read_split
     monkeypatch.setattr(files, "read_split", lambda *args, **options: calls.append(1) or read(*args, **options))
     monkeypatch.setattr(registry, "canonical", lambda split: calls.append(1) or canonical(split))
     first = load("cifar100", parquet_dir, tmp_path / "cache")
     assert len(calls) == 4
+    path = parquet_dir / "cifar100" / "test-00000-of-00001.parquet"
+    os.utime(path, (1, 1))
+    shutil.copy(path, path.with_name("copy"))
+    path.with_name("copy").replace(path)
     assert load("cifar100", parquet_dir / "cifar100", tmp_path / "cache").fingerprint == first.fingerprint
+    elsewhere = shutil.copytree(parquet_dir, tmp_path / "elsewhere")
+    assert load("cifar100", elsewhere, tmp_path / "cache").fingerprint == first.fingerprint
     assert len(calls) == 4
-    os.utime(parquet_dir / "cifar100" / "test-00000-of-00001.parquet", (1, 1))
-    load("cifar100", parquet_dir, tmp_path / "cache")
+    small[1].labels[3] ^= 1
+    write_parquet(path, small[1])
+    assert load("cifar100", parquet_dir, tmp_path / "cache").fingerprint != first.fingerprint
     assert len(calls) == 8
+
+
+def test_copies_of_replaced_images_are_removed(tmp_path, parquet_dir, small, write_parquet):
+    def copies():
+        return [path for path in (tmp_path / "cache" / "data" / "cifar100").iterdir() if path.is_dir()]
+
+    path = parquet_dir / "cifar100" / "test-00000-of-00001.parquet"
+    for label in range(3):
+        small[1].labels[3] = label
+        write_parquet(path, small[1])
+        load("cifar100", parquet_dir, tmp_path / "cache")
+        assert len(copies()) == 1
+
+
+def test_files_that_change_while_they_are_decoded_are_an_error(
+    tmp_path, parquet_dir, small, write_parquet, monkeypatch
+):
+    path, read = parquet_dir / "cifar100" / "test-00000-of-00001.parquet", files.read_split
+
+    def change(*args, **options):
+        small[1].labels[3] = 7
+        write_parquet(path, small[1])
+        return read(*args, **options)
+
+    monkeypatch.setattr(files, "read_split", change)
+    with pytest.raises(UserError, match=r"data/cifar100: the files changed while they were decoded: run the command"):
+        load("cifar100", parquet_dir, tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.npy"))
 
 
 @pytest.mark.parametrize("place", ["option", "variable", "default"])

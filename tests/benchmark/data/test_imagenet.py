@@ -1,4 +1,5 @@
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -84,6 +85,31 @@ def test_index_of_a_tree_follows_its_files(tmp_path, tree):
     assert after.official is False
 
 
+def indices(tmp_path):
+    return [path for path in (tmp_path / "cache" / "data" / "imagenet").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("form", ["tree", "shards"])
+def test_one_index_is_kept_of_a_place(request, tmp_path, form):
+    folder, found = request.getfixturevalue(form), set()
+    touched = next((folder / "imagenet").glob("train*"))
+    for stamp in (1, 2, 3):
+        os.utime(touched, (stamp, stamp))
+        load("imagenet", folder, tmp_path / "cache")
+        [index] = indices(tmp_path)
+        found.add(index.name)
+    assert len(found) == 3
+
+
+def test_images_copied_out_of_parquet_stay_while_they_are_used(tmp_path, shards):
+    used = load("imagenet", shards, tmp_path / "cache")
+    before = contents(used.train)
+    os.utime(next((shards / "imagenet").glob("train*")), (1, 1))
+    load("imagenet", shards, tmp_path / "cache")
+    assert len(indices(tmp_path)) == 2
+    assert contents(used.train) == before
+
+
 def test_other_files_and_hidden_folders_are_no_images(tmp_path, tree):
     before = load("imagenet", tree, tmp_path / "cache").fingerprint
     (tree / "imagenet" / "train" / ".cache").mkdir()
@@ -106,7 +132,12 @@ def spoil_validation(folder):
         path.rmdir()
 
 
+def spoil_image(folder):
+    os.mkfifo(folder / "train" / "n02" / "pipe.JPEG")
+
+
 SPOILT_TREES = {
+    r"train/n02/pipe.JPEG: it is called as an image is and is no file": spoil_image,
     r"train: 2 class folders, there must be 3": spoil_classes,
     r"val/n04: no class of the training images is called so": spoil_validation_class,
     r"val: no images: put one folder a class there": spoil_validation,

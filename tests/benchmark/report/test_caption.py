@@ -22,14 +22,14 @@ def test_says_what_the_numbers_are(legend, record):
     )
 
 
-def test_says_first_on_which_data_of_ones_own_and_compares_nothing(small_table, named, record, context):
-    changed = replace(context, dataset="leaves", note="On leaves instead of the table's data.", stand_in=True)
-    grid = build(small_table(), named({"kd": [record()]}), changed).grid
-    assert grid.title == "Accuracy (on leaves instead, profile digits)"
+def test_says_first_on_which_data_of_the_users_the_runs_are(small_table, named, record, context):
+    changed = replace(context, dataset="leaves", note="Data: leaves, 5 images", stand_in=True)
+    grid = build(small_table().on("leaves"), named({"kd": [record()]}), changed).grid
+    assert grid.title == "Accuracy, on leaves (profile digits)"
     text = grid.legend("Bold")
-    assert text.startswith("On leaves instead of the table's data. Mean ±")
-    assert text.count("On leaves") == 1
-    assert "measured on other data and so not to be compared with ours" in text
+    assert text.startswith("Data: leaves, 5 images. Mean ±")
+    assert text.count("leaves") == 1
+    assert "aper" not in text
 
 
 def test_says_which_epoch_and_how_many_seeds(legend, record):

@@ -166,6 +166,17 @@ class TestPage:
         assert "Stand-in data. The data are stand-ins, so the sizes" in page()[1]
         assert "stand-ins" not in page(stand_in=False)[1]
 
+    def test_on_other_data_shows_none_of_the_papers_means(self, page, every):
+        text = page(dataset="leaves", note="Data: leaves")[1]
+        assert text.startswith("# Claims of the paper (on leaves, profile digits)")
+        assert "Data: leaves. The data are others than the paper's, so the sizes" in text
+        lines = [line for line in text.splitlines() if line.startswith("| ")]
+        assert lines[0] == "| | Claim | Our runs | Our means | Evidence |"
+        assert {line.replace("\\|", "").count("|") for line in lines} == {6}
+        assert f"{len(every.claims)} claims. By our runs (on leaves, profile digits): " in text
+        assert "paper's means" not in text
+        assert "prints means" not in text
+
     def test_says_what_was_changed_and_which_epoch(self, page):
         assert "Numbers of the last epoch. Changed: epochs=1, lr=0.1." in page()[1]
         name, text = page(selection="best", changes=(), variants=("authors",))

@@ -112,3 +112,10 @@ def test_a_data_set_whose_code_is_no_longer_the_planned_one_is_not_used(job, mon
     monkeypatch.setattr(weights, "code_of", lambda _: "edited")
     with pytest.raises(UserError, match=f"the file of data set {job.recipe.dataset} changed after the plan was made"):
         new_network(job, CPU)
+
+
+def test_images_that_are_no_longer_the_planned_ones_are_not_used(job, monkeypatch):
+    assert job.spec
+    monkeypatch.setattr(weights, "content_of", lambda _: "0" * 64)
+    with pytest.raises(UserError, match=f"the images of {job.recipe.dataset} changed after the plan was made"):
+        new_network(job, CPU)

@@ -29,7 +29,7 @@ function renderControls(view, change) {
   segments("show", SHOWS, state.show, (show) => change({ show }));
   at("metric").hidden = board.metrics.length < 2;
   at("epoch").hidden = board.selections.length < 2;
-  at("beside-field").hidden = board.printed;
+  at("beside-field").hidden = !board.beside;
   at("beside").checked = state.beside;
   at("beside").disabled = view.metric.id !== board.metric;
   at("beside-field").dataset.tip = at("beside").disabled ? `The paper prints ${papersMetric(board)} only.` : "";

@@ -63,7 +63,7 @@ function summaryOf(view, method, pair) {
   const plain = {
     ...view,
     state: { ...view.state, show: "value" },
-    beside: !board.printed && metric.id === board.metric,
+    beside: board.beside && metric.id === board.metric,
   };
   const cell = readCell(plain, method, pair.id);
   const over = (reference) => {

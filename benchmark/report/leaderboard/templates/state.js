@@ -80,7 +80,7 @@ function viewOf(payload, state) {
     fewerMethods,
     precomputed,
     statistics: whole ? precomputed : null,
-    beside: state.beside && !board.printed && metric.id === board.metric,
+    beside: state.beside && board.beside && metric.id === board.metric,
   };
 }
 

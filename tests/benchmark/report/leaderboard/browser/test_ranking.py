@@ -210,6 +210,25 @@ def test_the_papers_numbers_alone(show, data):
     assert not page.find("#beside-field").is_displayed()
 
 
+def test_a_page_of_other_data_than_the_papers_offers_nothing_of_it(show, data):
+    del data["boards"][1]
+    data["boards"][0]["beside"] = False
+    page = show(data, "beside=1")
+    assert not page.find("#beside-field").is_displayed()
+    assert len(page.cell("srrl", "resnet56:resnet20")) == 2
+    assert page.count("#ranking-table tr.paper") == 0
+
+
+def test_a_page_without_runs_and_printed_numbers_opens(show, data):
+    del data["boards"][1]
+    board = data["boards"][0] | {"beside": False, "runs": {}, "recipes": {}}
+    for cells in board["cells"].values():
+        for cell in cells.values():
+            cell |= {"state": "missing", "values": {}, "paper": None, "cost": None, "runs": []}
+    page = show(data | {"boards": [board]})
+    assert page.cell("srrl", "resnet56:resnet20") == ["–"]
+
+
 @pytest.mark.parametrize("stand_in", [True, False])
 def test_the_papers_value_stands_beside_ours(show, data, stand_in):
     data["boards"][0]["stand_in"] = stand_in

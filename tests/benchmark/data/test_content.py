@@ -1,0 +1,136 @@
+import os
+import shutil
+
+import pytest
+
+from benchmark.data import content as module
+from benchmark.data.content import content, state_key
+from benchmark.errors import UserError
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Two files below a folder, and where their hash is remembered."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).write_text(name * 9)
+    return folder
+
+
+@pytest.fixture
+def hashed(tmp_path, monkeypatch):
+    """``hashed(folder)``: the hash of a folder's files, and the names of those that were read for it."""
+    read = []
+    sum_of = module._sum
+    monkeypatch.setattr(module, "_sum", lambda path: read.append(path.name) or sum_of(path))
+    memory = tmp_path / "memory" / "place.json"
+
+    def find(folder):
+        read.clear()
+        found = content({path.name: path for path in folder.iterdir()}, memory)
+        return found, sorted(read)
+
+    find.memory = memory
+    return find
+
+
+def settle(memory):
+    """Let a hash be remembered long after its files changed."""
+    os.utime(memory, ns=(2**62, 2**62))
+
+
+def test_files_are_read_once(hashed, place):
+    first = hashed(place)
+    assert first[1] == ["a", "b"]
+    settle(hashed.memory)
+    assert hashed(place) == (first[0], [])
+
+
+def test_files_that_had_just_changed_are_read_again(hashed, place):
+    first = hashed(place)
+    os.utime(hashed.memory, ns=(0, 0))
+    assert hashed(place) == first
+
+
+def test_a_new_time_stamp_is_no_new_content(hashed, place):
+    first = hashed(place)
+    settle(hashed.memory)
+    os.utime(place / "a", (1, 1))
+    assert hashed(place) == first
+
+
+@pytest.mark.parametrize("replace", ["in place", "by another file"])
+def test_other_bytes_under_equal_size_and_time_stamp_are_noticed(hashed, place, replace):
+    first, _ = hashed(place)
+    settle(hashed.memory)
+    path, stat = place / "a", (place / "a").stat()
+    while path.stat().st_ctime_ns == stat.st_ctime_ns:  # the clock of a file system may tick every few milliseconds
+        if replace == "in place":
+            path.write_text("c" * 9)
+        else:
+            (place.parent / "c").write_text("c" * 9)
+            (place.parent / "c").replace(path)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert hashed(place)[0] != first
+
+
+def test_a_copy_elsewhere_has_the_same_content_and_another_name_has_not(hashed, place):
+    first, _ = hashed(place)
+    assert hashed(shutil.copytree(place, place.parent / "copy"))[0] == first
+    (place / "a").rename(place / "c")
+    assert hashed(place)[0] != first
+
+
+@pytest.mark.parametrize("text", ["", "cut", "[]", "{}", '{"state": 1, "sha256": 2}'])
+def test_a_memory_that_is_damaged_is_not_trusted(hashed, place, text):
+    first = hashed(place)
+    hashed.memory.write_text(text)
+    settle(hashed.memory)
+    assert hashed(place) == first
+
+
+def test_files_that_change_while_they_are_read_are_an_error(place, tmp_path, monkeypatch):
+    def change(path):
+        path.write_text("more than before")
+        return "0" * 64
+
+    monkeypatch.setattr(module, "_sum", change)
+    with pytest.raises(UserError, match=r"place: the files change while they are read: wait"):
+        content({"a": place / "a"}, tmp_path / "memory.json")
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(place, tmp_path):
+    os.mkfifo(place / "pipe")
+    with pytest.raises(UserError, match=r"place/pipe: it is no file: remove it"):
+        content({"pipe": place / "pipe"}, tmp_path / "memory.json")
+    (place / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"the data cannot be read \(.*link"):
+        content({"link": place / "link"}, tmp_path / "memory.json")
+
+
+def test_nothing_has_to_be_remembered(place, tmp_path):
+    (tmp_path / "file").touch()
+    assert len(content({"a": place / "a"}, tmp_path / "file" / "memory.json")) == 64
+
+
+@pytest.mark.parametrize("name", ["new\nline", "\x1b[31mred", os.fsdecode(b"\xff\xfe"), "a" * 200])
+def test_odd_names_of_files_are_names(hashed, place, name):
+    before = hashed(place)[0]
+    (place / name).write_text("odd")
+    first, read = hashed(place)
+    assert first != before
+    assert read == sorted(["a", "b", name])
+    settle(hashed.memory)
+    assert hashed(place) == (first, [])
+
+
+def test_the_state_of_files_follows_their_inodes(place):
+    before = state_key([place / "a"])
+    assert state_key([place / "a"]) == before
+    stat = (place / "a").stat()
+    (place / "copy").write_text("a" * 9)
+    (place / "copy").replace(place / "a")
+    os.utime(place / "a", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert state_key([place / "a"]) != before
