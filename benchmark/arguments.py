@@ -45,6 +45,14 @@ def _seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
+def _names(text: str) -> list[str]:
+    """``6`` is one name, ``6,11`` are two; a file whose path holds a comma is one."""
+    names = [text] if "," in text and Path(text).is_file() else [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"'{text}' holds an empty name: write 6 or 6,11")
+    return names
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
     if not text.isdigit() or int(text) < 1:
@@ -100,14 +108,16 @@ def parser() -> argparse.ArgumentParser:
 
 _SWITCH = {"action": "store_true"}
 _REPEATED: Mapping[str, Any] = MappingProxyType({"action": "append", "default": []})
+_NAMES: Mapping[str, Any] = MappingProxyType({"action": "extend", "type": _names, "default": []})
 _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "what": {
             "table": {
+                **_NAMES,
                 "metavar": "N",
-                "help": "a table's number, the file of your own, or all: the whole paper with its figure",
+                "help": "numbers of tables like 6,11, the file of your own, or all: the whole paper with its figure",
             },
-            "figure": {"metavar": "N", "help": "a figure's number, or all"},
+            "figure": {**_NAMES, "metavar": "N", "help": "a figure's number, or all"},
             "leaderboard": {**_SWITCH, "help": "methods over the pairs of tables/leaderboard.yaml, as a page"},
             "profile": {
                 "metavar": "NAME",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from benchmark import commands, data, tables
@@ -18,6 +22,8 @@ from benchmark.request import Request
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1 after failed runs, 2 for a user's error, 130 if interrupted."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     options = parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -25,19 +31,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning  # type: ignore[assignment]
-            return _run(Request(options))
+            status = _run(Request(options))
+            _flush()
+            return status
     except UserError as error:
         if options.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return USAGE_ERROR
+        return _refuse(str(error))
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is about to end
         return INTERRUPTED
     except BrokenPipeError:
+        _let_go(sys.stdout)
         return FAILURE
+    except OSError as error:
+        if options.debug:
+            raise
+        where = f"{error.filename}: " if error.filename else "the output, or a file: "
+        status = _refuse(f"{where}{error.strerror or error}; --debug shows where this happened")
+        _let_go(sys.stdout)
+        return status
+
+
+def _flush() -> None:
+    """Write what is printed while an error can still be told."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _let_go(stream: Any) -> None:
+    """Drop what a stream holds and cannot write, which Python would complain about at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _refuse(message: str) -> int:
+    with suppress(OSError):
+        print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    return USAGE_ERROR
 
 
 def _run(request: Request) -> int:
+    try:
+        Path.cwd()
+    except OSError:
+        raise UserError("the working folder is gone: change into another one") from None
     if not tables.TABLES.is_dir():
         raise UserError("the tables are not here: run from a clone of the project, installed with pip install -e .")
     plugins.use(request.options.plugin, request.options.checkpoints)

@@ -14,9 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from benchmark import catalog
+from benchmark import catalog, strict
 from benchmark.canonical import parse_value
 from benchmark.catalog import plugins
 from benchmark.errors import UserError, unknown
@@ -197,7 +195,7 @@ def defaults() -> Iterator[tuple[str, Any]]:
 def _load(name: str, kind: str) -> Mapping[str, Any]:
     if name not in names(kind):
         raise unknown(kind, name, names(kind))
-    raw: Mapping[str, Any] = yaml.safe_load((KINDS[kind] / f"{name}.yaml").read_text(encoding="utf-8"))
+    raw: Mapping[str, Any] = strict.load(KINDS[kind] / f"{name}.yaml", f"{kind} {name}")
     return raw
 
 

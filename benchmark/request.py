@@ -125,13 +125,17 @@ class Request:
         return chosen
 
     def _named(self) -> list[Table]:
-        table, figure = self.options.table, self.options.figure
-        nothing = table is None and figure is None and not self.options.leaderboard
-        everything = table == "all" or nothing
-        numbers = tables.numbers() if everything else [table] if table else []
-        figures = tables.figures() if everything or figure == "all" else [figure] if figure else []
-        suites = [suite.load()] if nothing or self.options.leaderboard else []
-        found = [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures), *suites]
+        options = self.options
+        nothing = not (options.table or options.figure or options.leaderboard)
+        everything = "all" in options.table or nothing
+        numbers = [*(tables.numbers() if everything else []), *(name for name in options.table if name != "all")]
+        figures = tables.figures() if everything or "all" in options.figure else options.figure
+        suites = [suite.load()] if nothing or options.leaderboard else []
+        every = [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures), *suites]
+        found = list(dict.fromkeys(every))
+        if len(named := {table.name: table for table in found}) < len(found):
+            name = next(table.name for table in found if named[table.name] is not table)
+            raise UserError(f"two tables are called '{name}', and their files would be, too: rename one")
         return [table.on(self.book.dataset) for table in found] if self.book.dataset else found
 
     def plan(self, chosen: Sequence[Table], seeds: Sequence[int] | None = None) -> Plan:

@@ -13,6 +13,29 @@ import yaml
 from benchmark.errors import UserError, unknown
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Reads YAML as `yaml.SafeLoader` does, but takes no key twice: the last one would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        """The mapping of a node.
+
+        Raises:
+            yaml.YAMLError: a key is there twice.
+        """
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = (key_node.tag, key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
+            if key is not None and key in seen and key_node.tag != _MERGE:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key_node.value}' is there twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 def load(path: Path, where: str) -> Any:
     """What a file says.
 
@@ -24,7 +47,7 @@ def load(path: Path, where: str) -> Any:
         UserError: the file cannot be read.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a safe loader
     # Text that is not UTF-8, and a date that is none, are ValueErrors.
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{where}: cannot be read ({' '.join(str(error).split())})") from None

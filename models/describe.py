@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,11 +75,13 @@ def describe(place: Path = NETWORKS_CSV.parent) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Rewrite ``networks.csv``, or print the lines of the networks that a file registers."""
-    if arguments:
-        sys.stdout.write(describe(Path(arguments[0]).resolve()))
-    else:
+    """Rewrite ``networks.csv``, or print the lines of the networks that a file registers, and nothing else."""
+    if not arguments:
         NETWORKS_CSV.write_text(describe(), encoding="utf-8")
+        return
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
+        os.dup2(2, 1)  # whatever the file prints goes where errors go
+        output.write(describe(Path(arguments[0]).resolve()))
 
 
 def _text(shape: tuple[int, int, int]) -> str:

@@ -250,6 +250,37 @@ def test_interrupt_at_the_start_leaves_no_traceback(place):
     assert err == ""
 
 
+def test_who_cannot_wait_may_interrupt_again(place):
+    """The second interrupt stops at once, quietly, and so do all others."""
+    place.pause.write_text("student epoch 1/")
+    process = place.start()
+    for line in process.stdout:
+        if line.startswith("started"):
+            break
+    for _ in range(5):
+        os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode in (INTERRUPTED, -signal.SIGINT)  # Python ignores signals no more at its very end
+    assert "Traceback" not in out
+    assert err == ""
+    _wait_for(lambda: not _alive(process.pid), "the workers to end")
+
+
+def test_interrupts_while_modules_are_imported_are_quiet():
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'benchmark.request': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from benchmark.start import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGINT
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("data", "hint"), [("nowhere", "there is no such folder"), ("cifar100", "not a readable Parquet file")]
 )
@@ -272,7 +303,7 @@ def test_errors_inside_a_worker_are_one_line(data, hint, tmp_path):
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert hint in done.stderr
-    assert not list(tmp_path.rglob("*.json"))
+    assert not list((tmp_path / "results").rglob("*.json"))
 
 
 class Small:

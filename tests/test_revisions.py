@@ -8,7 +8,7 @@ that it imports:
 * every measure of ``benchmark/analysis`` and its ``REVISION``;
 * the engine, which is what loads data, trains and tests, and ``NUMERICS``.
 
-What counts is the code without comments and docstrings. Run as a script, this file brings ``revisions.json`` up to date::
+What counts is the code without comments and docstrings. As a script, this file brings ``revisions.json`` up to date::
 
     python tests/test_revisions.py                  # after a revision was raised, or for something new
     python tests/test_revisions.py --same-results   # after a change that alters no result

@@ -220,8 +220,8 @@ def _finding(request: Request) -> str:
 
 
 def _what(table: Table, request: Request) -> tuple[str, ...]:
-    own = request.options.table
-    number = own if own and Path(own).stem == table.name else table.number
+    own = next((file for file in request.options.table if Path(file).stem == table.name), None)
+    number = own or table.number
     return (f"--{table.kind}", number) if number else (f"--{table.kind}",)
 
 

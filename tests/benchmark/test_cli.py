@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from benchmark.commands import regenerate
 from benchmark.executors.local import LocalExecutor, Outcome
 from benchmark.layers import load_profile
 from benchmark.planner import make_plan
-from benchmark.request import START_SECONDS, UNCERTAIN
+from benchmark.request import START_SECONDS, UNCERTAIN, Request
 from benchmark.store import Store
 from benchmark.training.teacher_check import check
 
@@ -563,6 +564,86 @@ def test_nothing_to_do_asks_for_no_patience(command, worked):
     command(*words, "--force", profile="quick")
     assert command(*words, profile="quick").status == 0
     assert len(worked) == 1
+
+
+def test_an_interrupt_while_planning_is_quiet(command, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Request, "plan", interrupt)
+    shown = command("--table", "6", "--plan")
+    signal.signal(signal.SIGINT, before)
+    assert (shown.status, shown.err) == (130, "")
+
+
+@pytest.mark.parametrize("tables", [("--table", "6,11"), ("--table", "6", "--table", "11"), ("--table", "6,11,6")])
+def test_several_tables_are_all_done(tables, command):
+    shown = command(*tables, "--plan", "--json")
+    cells = {name.partition("/")[0] for run in json.loads(shown.out)["runs"] for name in run["table_cells"]}
+    assert cells == {"table06", "table11"}
+
+
+def test_lists_of_tables_are_checked(command, capsys):
+    shown = command("--table", "6,13", "--plan")
+    assert (shown.status, shown.err.startswith("error: unknown table '13'")) == (2, True)
+    with pytest.raises(SystemExit, match="2"):
+        command("--table", "6,,11", "--plan")
+    assert "'6,,11' holds an empty name" in capsys.readouterr().err
+
+
+def test_two_tables_of_one_name_are_refused(command, tmp_path):
+    text = (
+        "title: Mine\nrecipe: C100\nmetric: top1\nheads: [Method]\ncolumns: [{label: a, pair: 'wrn-40-4:wrn-16-2'}]\n"
+    )
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.yaml").write_text(text + f"rows: [{{label: {folder}, method: kd}}]\n")
+    files = ",".join(str(tmp_path / folder / "mine.yaml") for folder in ("one", "two"))
+    shown = command("--table", files, "--plan")
+    assert shown.status == 2
+    assert "two tables are called 'mine'" in shown.err
+
+
+def test_output_that_cannot_be_written_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "run_all.py"), "--list", "methods"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: the output, or a file: No space left on device")
+
+
+def test_a_working_folder_that_is_gone_is_one_line(tmp_path):
+    gone = tmp_path / "gone"
+    code = f"import os, runpy, sys; os.rmdir({str(gone)!r}); sys.argv = ['run_all.py', '--list', 'methods']; "
+    code += f"runpy.run_path({str(ROOT / 'run_all.py')!r}, run_name='__main__')"
+    gone.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=gone,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: the working folder is gone: change into another one\n"
+
+
+def test_what_the_system_refuses_is_one_line(command, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/somewhere/records")
+
+    monkeypatch.setattr(Request, "plan", refuse)
+    shown = command("--table", "6", "--status")
+    assert shown.status == 2
+    assert shown.err == "error: /somewhere/records: Permission denied; --debug shows where this happened\n"
 
 
 def test_interrupt_keeps_what_is_finished(command, monkeypatch):

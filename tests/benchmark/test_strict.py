@@ -15,6 +15,20 @@ def test_what_cannot_be_read_is_one_line(content, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("content", ["a: 1\na: 2", "a: {b: 1, 'b': 2}", "- {a: 1, b: 2, a: 1}"])
+def test_a_key_that_is_there_twice_is_named_with_its_line(content, tmp_path):
+    path = tmp_path / "file.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"the key '[ab]' is there twice .* line \d"):
+        strict.load(path, "file.yaml")
+
+
+def test_keys_that_differ_in_kind_are_two(tmp_path):
+    path = tmp_path / "file.yaml"
+    path.write_text("1: a\n'1': b\nx: &base {c: 1}\ny: {<<: *base, d: 2}")
+    assert strict.load(path, "file.yaml") == {1: "a", "1": "b", "x": {"c": 1}, "y": {"c": 1, "d": 2}}
+
+
 def test_what_is_not_there_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match="here: cannot be read"):
         strict.load(tmp_path / "gone.yaml", "here")

@@ -1,6 +1,9 @@
 """Sizes of the networks, against the counts that the paper's figures were matched with."""
 
 import csv
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -107,3 +110,35 @@ def test_real_tensors_have_the_shapes_of_the_file(row):
     assert " ".join("x".join(map(str, shape)) for shape in shapes.taps) == row["taps"]
     assert "x".join(map(str, shapes.map)) == row["map"]
     assert shapes.family == row["family"]
+
+
+PRINTING = """
+import os
+print("loading")
+from models import register
+from models.wrn import build as build_wrn
+from dataclasses import replace
+
+@register("printing")
+def build(request):
+    print("building")
+    os.write(1, b"in C\\n")
+    return build_wrn(replace(request, name="wrn-10-1"))
+"""
+
+
+def test_what_a_file_prints_is_no_part_of_its_networks(tmp_path):
+    path = tmp_path / "printing.py"
+    path.write_text(PRINTING, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "models.describe", str(path)],
+        capture_output=True,
+        text=True,
+        cwd=NETWORKS_CSV.parents[1],
+        env=os.environ | {"SRRL_BENCH_PLUGINS": str(path)},
+        check=True,
+    )
+    [row] = csv.DictReader(done.stdout.splitlines())
+    assert row["name"] == "printing"
+    assert "loading" in done.stderr
+    assert "in C" in done.stderr
