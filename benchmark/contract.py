@@ -7,20 +7,14 @@ Methods and networks of the project that are settled need no check: the tests ho
 
 from __future__ import annotations
 
-import json
-import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark import catalog
+from benchmark import asking, catalog
 from benchmark.canonical import digest
-from benchmark.catalog.plugins import ROOT
 from benchmark.errors import UserError
 from benchmark.jobs import Job, Run
 from benchmark.objectives import Term
@@ -29,7 +23,6 @@ from benchmark.store import write_atomically
 
 VERSION = 2
 """Raised when more is asked for: what passed before is then checked again."""
-_PATIENCE = 300.0
 
 
 @dataclass(frozen=True)
@@ -129,27 +122,6 @@ class Answer(NamedTuple):
 
 def ask(found: Sequence[Subject]) -> dict[str, Answer]:
     """What came out of the check of each subject, by its key."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmark.training.contract"],
-            input=pickle.dumps(tuple(found)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        late = f"no step within {_PATIENCE:.0f} s"
-        return {subject.key: Answer(f"{subject.title} of {subject.path}: {late}") for subject in found}
-    lines = done.stdout.decode(errors="replace").splitlines()
-    last = lines[-1] if lines else f"exit status {done.returncode}"
-    answers = {
-        subject.key: Answer(f"{subject.title} of {subject.path}: the check broke off ({last})") for subject in found
-    }
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError):  # whatever else a method prints
-            answer = json.loads(line)
-            answers[answer["key"]] = Answer(answer["fault"], answer.get("remark"))
-    return answers
+    answers, silence = asking.ask("benchmark.training.contract", tuple(found))
+    broken = {subject.key: Answer(f"{subject.title} of {subject.path}: {silence}") for subject in found}
+    return broken | {key: Answer(**answer) for key, answer in answers.items()}

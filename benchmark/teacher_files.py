@@ -9,18 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import catalog
+from benchmark import asking, catalog
 from benchmark.book import Weights
 from benchmark.canonical import digest
-from benchmark.catalog.plugins import ROOT
 from benchmark.errors import UserError, unknown
 from benchmark.jobs import Given
 from benchmark.store import write_atomically
@@ -29,7 +25,6 @@ PARTS = ("student", "teacher")
 """Networks that a file may hold side by side, as ``FILE:student`` chooses them; `models.published` has the same."""
 VERSION = 1
 """Raised when more is asked of a file: what passed before is then checked again."""
-_PATIENCE = 300.0
 
 
 @dataclass(frozen=True)
@@ -99,27 +94,9 @@ def check(jobs: Sequence[Given], checkpoints: Path, say: Callable[[str], None]) 
 
 def ask(jobs: Mapping[str, Given]) -> dict[str, Answer]:
     """The answers of a process that may import torch, by the keys of the jobs."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmark.training.teacher_check"],
-            input=pickle.dumps(dict(jobs)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {key: Answer(f"{_title(job)}: no answer within {_PATIENCE:.0f} s") for key, job in jobs.items()}
-    lines = done.stdout.decode(errors="replace").splitlines()
-    last = lines[-1] if lines else f"exit status {done.returncode}"
-    answers = {key: Answer(f"{_title(job)}: the check broke off ({last})") for key, job in jobs.items()}
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError):  # whatever else the code of a network prints
-            answer = json.loads(line)
-            answers[answer["key"]] = Answer(answer["fault"], tuple(answer["remarks"]))
-    return answers
+    answers, silence = asking.ask("benchmark.training.teacher_check", dict(jobs))
+    broken = {key: Answer(f"teacher {job.network} from {job.source}: {silence}") for key, job in jobs.items()}
+    return broken | {key: Answer(answer["fault"], tuple(answer["remarks"])) for key, answer in answers.items()}
 
 
 def _split(text: str) -> tuple[Path, str]:
@@ -151,10 +128,6 @@ def _no_file(path: Path) -> str:
     choices = " or ".join(f":{name}" for name in PARTS)
     hint = f"; after {file} write {choices}, not :{part}" if Path(file).is_file() else ""
     return f"there is no file {path}{hint}"
-
-
-def _title(job: Given) -> str:
-    return f"teacher {job.network} from {job.source}"
 
 
 def _key(job: Given) -> str:

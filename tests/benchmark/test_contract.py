@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import contract, costs
+from benchmark import asking, contract, costs
 from benchmark.book import Teacher
 from benchmark.catalog import plugins
 from benchmark.errors import UserError
@@ -68,7 +68,7 @@ def asked(monkeypatch):
         text = "\n".join([calls.noise, *([] if calls.silent else lines)])
         return subprocess.CompletedProcess([], 0, text.encode())
 
-    monkeypatch.setattr(contract.subprocess, "run", run)
+    monkeypatch.setattr(asking.subprocess, "run", run)
     return calls
 
 
