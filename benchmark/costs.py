@@ -189,8 +189,8 @@ def recorded(records: Iterable[tuple[Job, Record]], speed: Speed) -> dict[Step, 
     """
     found = defaultdict(list)
     for job, record in records:
-        seconds = (record.get("cost") or {}).get("step_seconds")
-        here = speed.machine.items() <= record["provenance"].items() and speed.machine
+        seconds = record.cost.step_seconds if record.cost else None
+        here = speed.machine and speed.machine.items() <= record.provenance.machine.items()
         if seconds and here and job.kind in _TRAINED:
             found[step_of(job)].append(seconds / steps(job))
     return {step: median(seconds) for step, seconds in found.items()}

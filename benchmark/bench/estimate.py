@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark import devices
 from benchmark.arguments import Parser
 from benchmark.errors import UserError
+from benchmark.record import Record
 from benchmark.store import write_atomically
+from benchmark.trace.archive import Archive
 
 WITHIN = 0.3
 """An estimate is good where the truth differs by no more than this share of it."""
-ESTIMATE, TRUTH = "cohort_estimated_seconds", "cohort_seconds"
 _HEADER = ("cohort", "jobs", "estimated_seconds", "seconds", "seconds_over_estimated")
+
+
+class _Member(NamedTuple):
+    """A job of a cohort: its record, and what the whole cohort took.
+
+    Attributes:
+        record: of the job.
+        size: jobs in the cohort.
+        estimated: seconds that the plan had said.
+        seconds: from the first batch to this record.
+        finished: when, in seconds.
+    """
+
+    record: Record
+    size: int
+    estimated: float
+    seconds: float
+    finished: float
 
 
 @dataclass(frozen=True)
@@ -69,12 +86,12 @@ def run(arguments: Sequence[str]) -> None:
 def cohorts(results: Path) -> list[Cohort]:
     """What the records of this machine tell of cohorts that were not interrupted, the longest first."""
     groups = defaultdict(list)
-    for record in _records(results):
-        groups[_company(record)].append(record)
+    for member in _members(results):
+        groups[_company(member)].append(member)
     found = []
     for members in groups.values():
-        size = members[0]["cost"]["cohort_members"]
-        members.sort(key=_begun)  # twins were done one after another
+        size = members[0].size
+        members.sort(key=lambda member: member.finished - member.seconds)  # twins were done one after another
         found += [_cohort(members[start : start + size]) for start in range(0, len(members), size)]
     return sorted(found, key=lambda cohort: -cohort.seconds)
 
@@ -104,29 +121,25 @@ def write_csv(found: Sequence[Cohort], path: Path) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
-def _records(results: Path) -> Iterator[Mapping[str, Any]]:
-    for path in sorted((results / "records").rglob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        cost, here = record.get("cost") or {}, record["provenance"].get("processor") == devices.processor()
-        if here and cost.get(TRUTH) and cost.get(ESTIMATE):
-            yield record
+def _members(results: Path) -> Iterator[_Member]:
+    for record in (known.record for known in Archive(results)):
+        cost, seen = record.cost, record.provenance
+        here = seen.processor == devices.processor() and seen.finished
+        if here and cost and cost.cohort_seconds and cost.cohort_estimated_seconds:
+            times = cost.cohort_estimated_seconds, cost.cohort_seconds, here.timestamp()
+            yield _Member(record, cost.cohort_members, *times)
 
 
-def _company(record: Mapping[str, Any]) -> tuple[Any, ...]:
+def _company(member: _Member) -> tuple[Any, ...]:
     """What the members of a cohort have in common."""
-    spec, cost = record["spec"], record["cost"]
+    spec = member.record.spec
     teacher = spec.get("teacher") or {"id": spec["network"]}
-    return record["kind"], teacher["id"], spec["seed"], cost["cohort_members"], cost[ESTIMATE]
+    return member.record.kind, teacher["id"], spec["seed"], member.size, member.estimated
 
 
-def _begun(record: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(record["provenance"]["finished"]).timestamp() - float(record["cost"][TRUTH])
-
-
-def _cohort(members: Sequence[Mapping[str, Any]]) -> Cohort:
-    first = members[0]
-    teacher = (first["spec"].get("teacher") or {}).get("network", "no teacher")
-    students = ", ".join(dict.fromkeys(record["spec"]["network"] for record in members))
-    seconds = max(record["cost"][TRUTH] for record in members)
-    title = f"{first['kind']} {teacher} -> {students}, seed {first['spec']['seed']}"
-    return Cohort(title, len(members), first["cost"][ESTIMATE], seconds)
+def _cohort(members: Sequence[_Member]) -> Cohort:
+    first = members[0].record
+    teacher = (first.spec.get("teacher") or {}).get("network", "no teacher")
+    students = ", ".join(dict.fromkeys(member.record.spec["network"] for member in members))
+    title = f"{first.kind} {teacher} -> {students}, seed {first.spec['seed']}"
+    return Cohort(title, len(members), members[0].estimated, max(member.seconds for member in members))

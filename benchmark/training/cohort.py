@@ -168,8 +168,8 @@ class CohortTraining:
         if job is None:
             return None, None
         path = self._setting.weights(job)
-        if path == self._setting.store.weights_path(job) and job.keeps_weights:
-            path = self._setting.store.keep_teacher(job)
+        if job.keeps_weights and path != self._setting.store.teacher_path(job):
+            path = self._setting.store.keep_teacher(job, path)
         network = new_network(job, self._device)
         sha = load_weights(network, path, job)
         return Teacher(network, self._recipe.precision, self._lanes), sha

@@ -72,12 +72,12 @@ class Setting:
         except (StoppedError, UserError, torch.AcceleratorError):  # the last one breaks the device for every job
             raise
         except NotApplicableError as error:
-            fail(job, NOT_APPLICABLE, str(error))
+            fail(job, NOT_APPLICABLE, _reason(str(error)))
         except DivergedError as error:
-            fail(job, FAILED, str(error))
+            fail(job, FAILED, _reason(str(error)))
         except Exception as error:  # noqa: BLE001 - whatever a method raises is its own job's failure
             self.store.log(job, traceback.format_exc())
-            fail(job, FAILED, f"{type(error).__name__}: {error}".splitlines()[0])
+            fail(job, FAILED, _reason(f"{type(error).__name__}: {error}".splitlines()[0]))
 
     def fail(self, job: Job, status: str, reason: str) -> None:
         """Leave the record of a job that came to nothing."""
@@ -96,9 +96,9 @@ class Setting:
         """The file that a job left.
 
         Raises:
-            UserError: it is gone.
+            UserError: it is gone, or another one than its record states.
         """
-        path = self.store.weights(job)
+        path = self.store.trusted_weights(job)
         if path is None:
             raise UserError(f"the weights of {job} ({short_id(job.id)}) are gone: run the command again")
         return path
@@ -106,3 +106,8 @@ class Setting:
     def _device_name(self) -> str:
         device = self.source.device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _reason(text: str) -> str:
+    """Words that a record can hold: not empty, nor with halves of characters."""
+    return text.encode(errors="replace").decode() or "it gives no reason"

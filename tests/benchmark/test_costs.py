@@ -5,6 +5,7 @@ import pytest
 from benchmark import catalog, costs
 from benchmark.costs import COHORT_SECONDS, LOOK, LOOK_IN_TRAIN_MODE, MEMBER_SECONDS, Prices, Step
 from benchmark.errors import UserError
+from tests.benchmark import made_up
 
 CPU, CUDA = costs.SPEEDS["cpu"], costs.SPEEDS["cuda"]
 HERE = {"device": "cpu", "threads": 1, "processor": "this one"}
@@ -208,7 +209,8 @@ class TestRecorded:
     SPEED = replace(CPU, machine=HERE)
 
     def record(self, seconds, **provenance):
-        return {"cost": {"step_seconds": seconds}, "provenance": {**HERE, "finished": "yesterday", **provenance}}
+        finished = {"finished": "2026-01-02T03:04:05+00:00"}
+        return made_up.record(cost={"step_seconds": seconds}, provenance={**HERE, **finished, **provenance})
 
     def test_seconds_of_a_step(self, job, kinds):
         done = [job("kd"), kinds()["stage"], kinds()["probe"]]
@@ -220,14 +222,14 @@ class TestRecorded:
         assert costs.recorded(done, self.SPEED) == {costs.step_of(job()): 7.0 / costs.steps(job())}
 
     @pytest.mark.parametrize(
-        "other", [{"processor": "another one"}, {"threads": 2}, {"device": "NVIDIA H200"}, {"processor": None}]
+        "other", [{"processor": "another one"}, {"threads": 2}, {"device": "NVIDIA H200"}, {"processor": ""}]
     )
     def test_other_machines_say_nothing(self, other, job):
         assert costs.recorded([(job(), self.record(5.0, **other))], self.SPEED) == {}
 
     def test_nor_do_records_without_the_processor_or_the_time(self, job, kinds):
-        bare = {"cost": {"step_seconds": 5.0}, "provenance": {"device": "cpu", "threads": 1}}
-        records = [bare, self.record(None), {"cost": None, "provenance": HERE}, {"provenance": HERE}]
+        bare = made_up.record(cost={"step_seconds": 5.0}, provenance={"device": "cpu", "threads": 1})
+        records = [bare, self.record(None), made_up.record(status="failed", provenance=HERE)]
         assert costs.recorded([(job(), record) for record in records], self.SPEED) == {}
         assert costs.recorded([(kinds()["analyse"], self.record(5.0))], self.SPEED) == {}
         assert costs.recorded([(job(), bare)], CPU) == {}

@@ -6,6 +6,7 @@ import pytest
 from benchmark import devices
 from benchmark.bench import estimate
 from benchmark.errors import UserError
+from tests.benchmark import made_up
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -15,22 +16,18 @@ def leave(tmp_path):
     """Leaves the record of a job that ended so many seconds after noon."""
     count = iter(range(99))
 
-    def write(network, end, seconds, *, estimated=10.0, members=1, teacher="big", here=True, **cost):
-        record = {
-            "kind": "train",
-            "spec": {"network": network, "seed": 0, "teacher": teacher and {"network": teacher, "id": teacher}},
-            "cost": {
-                "cohort_seconds": seconds,
-                "cohort_estimated_seconds": estimated,
-                "cohort_members": members,
-                **cost,
-            },
-            "provenance": {
+    def write(network, end, seconds, *, estimated=10.0, members=1, teacher="big", here=True):
+        recipe = made_up.record().spec["recipe"] | {"epochs": 1 + next(count)}
+        record = made_up.raw_record(
+            spec={"network": network, "teacher": teacher and {"network": teacher, "id": "ab" * 32}, "recipe": recipe},
+            cost={"cohort_seconds": seconds, "cohort_estimated_seconds": estimated, "cohort_members": members},
+            provenance={
                 "processor": devices.processor() if here else "another one",
                 "finished": (NOON + timedelta(seconds=end)).isoformat(timespec="seconds"),
             },
-        }
-        path = tmp_path / "records" / "C100" / f"{next(count)}.json"
+        )
+        pair = f"{teacher or 'none'}--{network}"
+        path = tmp_path / "records" / "C100" / pair / "kd" / f"seed0-{record['id'][:12]}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record))
 
@@ -64,7 +61,7 @@ def test_parts_of_a_company_are_cohorts_of_their_own(leave, tmp_path):
 
 def test_other_machines_and_other_records_do_not_count(leave, tmp_path):
     leave("small", 12, 12.0, here=False)
-    leave("small", 12, None)
+    leave("small", 12, 0.0)
     leave("small", 12, 12.0, estimated=0.0)
     assert shown(tmp_path) == []
     with pytest.raises(UserError, match="no record there tells what a cohort took on this machine"):

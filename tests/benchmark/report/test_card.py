@@ -9,6 +9,7 @@ from benchmark.catalog import plugins
 from benchmark.report.card import Exported, card, config
 from benchmark.store import Store
 from benchmark.trace.archive import Archive
+from tests.benchmark.made_up import parts
 
 FOLDER = "net"
 
@@ -22,7 +23,8 @@ def exported(tmp_path, run):
         for one in (job, *job.needs):
             epoch = {"epoch": 6, "top1": 97.5, "topk": 99.0, "loss": 0.25}
             facts = {"data": {"name": "digits", "fingerprint": "ab" * 32}, "teacher_weights": "cd" * 32} | provenance
-            store.write(one, "done", facts, metrics={"last": epoch, "best": epoch | {"epoch": 3, "top1": 98.0}})
+            metrics = {"last": epoch, "best": epoch | {"epoch": 3, "top1": 98.0}}
+            store.write(one, "done", facts, **parts(one.kind, metrics=metrics))
         known = {one.id: one for one in Archive(store.results)}
         teacher = known[job.teacher.id] if job.teacher else None
         return Exported(known[job.id], teacher, 10, "ef" * 32, "digits", "A remark.", "python run_all.py")

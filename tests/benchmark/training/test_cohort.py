@@ -173,8 +173,8 @@ def test_method_that_refuses_its_pair_fails_alone(lab, company, monkeypatch):
 
     monkeypatch.setattr(methods.kd.KD, "__init__", refuse)
     lab.train(company["kd"], company["srrl"])
-    assert lab.store.read(company["kd"])["failure"]["reason"] == "ValueError: unequal channels"
-    assert lab.store.read(company["srrl"])["status"] == "done"
+    assert lab.store.read(company["kd"]).reason == "ValueError: unequal channels"
+    assert lab.store.read(company["srrl"]).status == "done"
 
 
 def test_method_that_does_not_apply_is_no_failure(lab, company, monkeypatch):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
 
     from benchmark.jobs import Job
+    from benchmark.record import Record
     from benchmark.report.leaderboard.board import Source
     from benchmark.table import Cell
 
@@ -69,7 +70,7 @@ def driver() -> Iterator[Chrome]:
         yield started
 
 
-def _record(cell: Cell, job: Job) -> dict[str, Any] | None:
+def _record(cell: Cell, job: Job) -> Record | None:
     pair = f"{cell.teacher}:{cell.student}"
     if (cell.method, pair) == ("crd", "wrn-40-2:wrn-40-1"):
         return broken(job, "failed", "the loss was not finite in epoch 2")
