@@ -9,7 +9,7 @@ import platform
 import secrets
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +131,8 @@ class Store:
         except UnfitError as error:
             self._set_aside(path, str(error))
         for part in stated:
-            self._share(job, _LEFT[part])
+            file = next(self._left(job.path, _LEFT[part]))
+            write_atomically(self._pointer(job.path, _LEFT[part]), str(file.resolve()).encode())
         write_atomically(path, content)
 
     def weights(self, job: Job) -> Path | None:
@@ -282,19 +283,15 @@ class Store:
         files = {part: _below(self.checkpoints / "weights", job, suffix) for part, suffix in _LEFT.items()}
         return {part: file_digest(path) for part, path in files.items() if job.leaves_weights and path.is_file()}
 
-    def _left(self, place: str, suffix: str) -> list[Path]:
-        """Where a file of weights may lie: below the own checkpoints, or linked to those of another command."""
-        roots = self.checkpoints / "weights", self.results / _SHARED / "weights"
-        return [root / f"{place}{suffix}" for root in roots]
+    def _left(self, place: str, suffix: str) -> Iterator[Path]:
+        """Where a file of weights may lie: below these checkpoints, and where the command that trained it has them."""
+        yield self.checkpoints / "weights" / f"{place}{suffix}"
+        with suppress(OSError, ValueError):
+            yield Path(self._pointer(place, suffix).read_text(encoding="utf-8"))
 
-    def _share(self, job: Job, suffix: str) -> None:
-        """Let commands that share the results alone find a file of weights, as far as they reach its folder."""
-        file, link = self._left(job.path, suffix)
-        # Without it they train what they need the weights of once more.
-        with suppress(OSError):
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            link.symlink_to(file.resolve())
+    def _pointer(self, place: str, suffix: str) -> Path:
+        """What tells commands that share the results alone where a file of weights lies; they may reach it or not."""
+        return self.results / _SHARED / "weights" / f"{place}{suffix}.path"
 
     def _set_aside(self, path: Path, fault: str) -> None:
         """Move a file out of the way of a record.

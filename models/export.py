@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as parse
 from torch import Tensor
 
 from models.features import Network
@@ -32,7 +33,7 @@ def load(folder: Path | str) -> Network:
         The network in evaluation mode, in float32, on the CPU.
 
     Raises:
-        ExportError: a file is missing or unreadable, or the weights are not those of the network.
+        ExportError: a file is missing or unreadable, or the weights are not those of the network or of ``config.json``.
         UnknownNetworkError: no family knows the network's name.
         ValueError: a value of the network is out of range.
     """
@@ -43,7 +44,7 @@ def load(folder: Path | str) -> Network:
     except UnknownNetworkError as error:
         raise UnknownNetworkError(f"{error}; to find one of your own, let {VARIABLE} name its file") from None
     try:
-        network.load_state_dict(_state(root / WEIGHTS), strict=True)
+        network.load_state_dict(_state(root / WEIGHTS, config.get("sha256")), strict=True)
     except RuntimeError as error:
         raise ExportError(
             f"{root / WEIGHTS} are no weights of {network.name}: {' '.join(str(error).split())}"
@@ -62,8 +63,15 @@ def _config(path: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def _state(path: Path) -> dict[str, Tensor]:
+def _state(path: Path, stated: Any) -> dict[str, Tensor]:
+    """The tensors of a file, whose SHA-256 has to be the stated one, if any is."""
     try:
-        return dict(load_file(path))
+        content = path.read_bytes()
+        if stated is not None and hashlib.sha256(content).hexdigest() != stated:
+            raise ExportError(
+                f"{path} is not the file that was exported: its SHA-256 is not that of {CONFIG}. Export it again, or "
+                f"remove 'sha256' from {CONFIG} where it was meant to change"
+            )
+        return dict(parse(content))
     except (OSError, SafetensorError) as error:
         raise ExportError(f"{path} cannot be read ({error})") from None
