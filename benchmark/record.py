@@ -10,6 +10,7 @@ import stat
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
@@ -401,12 +402,18 @@ def read(path: Path) -> Record | None:
     """
     content = _content(path)
     try:
-        return None if content is None else parse(content)
+        return None if content is None else _parsed(content)
     except NewerSchemaError as error:
         raise UserError(
             f"record {path} was written by a newer revision of the project ({error}): update the project, or choose "
             "another folder with --results"
         ) from None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(content: bytes) -> Record:
+    """The record of a text; several tables of one command share many."""
+    return parse(content)
 
 
 def leave_out(path: Path, error: UnfitError) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
-import secrets
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -354,7 +352,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _temporary(folder: Path) -> Path:
     """A name that nobody else uses: hosts that share a file system share process ids."""
-    return folder / f".{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    return folder / f".{os.uname().nodename}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@ import errno
 import json
 import os
 import pickle
-import platform
 import re
 import shutil
 import signal
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import store as store_module
 from benchmark.canonical import file_digest
 from benchmark.catalog import ROOT
 from benchmark.errors import UserError
@@ -265,10 +263,10 @@ def test_nobody_else_writes_to_the_same_temporary_file(tmp_path, monkeypatch):
     for _ in range(3):
         write_atomically(tmp_path / "record.json", b"content")
     assert len({*names}) == 3
-    assert all(f"{platform.node()}-{os.getpid()}-" in path.name for path in names)
+    assert all(f"{os.uname().nodename}-{os.getpid()}-" in path.name for path in names)
     # Two hosts that share a folder: one of them has the file open that the other one wants.
-    monkeypatch.setattr(store_module.secrets, "token_hex", lambda _: "same")
-    taken = names[0].with_name(f".{platform.node()}-{os.getpid()}-same.tmp")
+    monkeypatch.setattr(os, "urandom", lambda _: b"same")
+    taken = names[0].with_name(f".{os.uname().nodename}-{os.getpid()}-{b'same'.hex()}.tmp")
     taken.write_bytes(b"of another")
     with pytest.raises(UserError, match="File exists"):
         write_atomically(tmp_path / "record.json", b"new")
@@ -287,7 +285,7 @@ def test_a_file_has_the_rights_that_all_new_files_have(tmp_path):
 def test_what_a_crash_leaves_is_never_read(store, job, finish):
     finish(job())
     path = store.record_path(job())
-    shutil.copy(path, path.with_name(f".{platform.node()}-1-abcd.tmp"))
+    shutil.copy(path, path.with_name(f".{os.uname().nodename}-1-abcd.tmp"))
     shutil.copy(path, path.with_name(f".{path.name}"))
     assert [known.path for known in Archive(store.results)] == [path]
 
