@@ -12,12 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.canonical import file_digest, short_id
 from benchmark.errors import UserError, writing
 from benchmark.jobs import Job
-from benchmark.locks import Claim, claim
 from benchmark.record import (
     DONE,
     ELSEWHERE,
@@ -31,6 +30,9 @@ from benchmark.record import (
     parse,
     read,
 )
+
+if TYPE_CHECKING:
+    from benchmark.locks import Claim
 
 __all__ = [
     "DONE",
@@ -221,6 +223,8 @@ class Store:
         Raises:
             UserError: a folder cannot be written.
         """
+        from benchmark.locks import claim  # it takes longer to import than all records of a table to read
+
         folders = {"--results": self.results / _SHARED / "claims", "--checkpoints": self.checkpoints / "claims"}
         return claim({option: _below(folder, job, ".lock") for option, folder in folders.items()})
 
