@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows another, not a traceback
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _printer()  # type: ignore[assignment]
+            warnings.showwarning = _printer()
             return _run(Request(options))
     except UserError as error:
         if options.debug:

@@ -232,7 +232,7 @@ class Store:
         """Add to the job's log."""
         path = self.log_path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="replace") as file:  # halves of characters have no code
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job}: {text.rstrip()}\n")
 
     def check_writable(self) -> None:

@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from benchmark import record as module
+from benchmark.canonical import file_digest
 from benchmark.catalog import ROOT
 from benchmark.errors import UserError
 from benchmark.record import KINDS, NewerSchemaError, UnfitError, UnreadableError, parse, read
+from benchmark.trace.archive import Archive
 from tests.benchmark.made_up import raw_record
 
 CURVES = {
@@ -76,6 +78,13 @@ def test_every_committed_record_fits():
         assert found.spec == raw["spec"]
         if "finished" in raw["provenance"]:
             assert found.provenance.finished.isoformat() == raw["provenance"]["finished"]
+
+
+def test_the_records_of_kept_teachers_state_their_weights():
+    for folder in (ROOT / "results").glob("*/teachers"):
+        states = {known.id[:12]: known.record.weights for known in Archive(folder.parent)}
+        for path in folder.iterdir():
+            assert states[path.stem.rpartition("-")[2]] == file_digest(path)
 
 
 def test_what_a_gpu_leaves_empty_is_none(whole):
