@@ -80,6 +80,17 @@ def test_writes_the_weights_as_they_are_stored(exports, leave, runs):
     assert f"models.load('{place.name}')" in (place / "README.md").read_text()
 
 
+def test_altered_weights_are_refused(exports, leave, runs, request_of, tmp_path):
+    leave(runs[0])
+    content = leave(runs[0])  # the record states them now
+    assert exports(CELL)[1]["sha256"] == hashlib.sha256(content).hexdigest()
+    path = request_of().store.weights_path(runs[0])
+    path.write_bytes(content.replace(bytes(8), b"\x01" * 8))
+    with pytest.raises(UserError, match=f"weights {path} are not those that were measured"):
+        exports(CELL, "--to", str(tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "seed"),
     [(CELL, 1), (f"{CELL}/top1", 1), (f"{CELL}/seed2", 2), (f"{CELL}/top1/seed2", 2)],

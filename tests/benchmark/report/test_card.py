@@ -9,6 +9,7 @@ from benchmark.catalog import plugins
 from benchmark.report.card import Exported, card, config
 from benchmark.store import Store
 from benchmark.trace.archive import Archive
+from tests.benchmark import made_up
 from tests.benchmark.made_up import parts
 
 FOLDER = "net"
@@ -101,6 +102,13 @@ def test_a_network_trained_alone_has_no_teacher(exported):
 def test_first_stages_are_named(exported):
     what = exported("fsp")
     assert f"First stage: `{what.spec['stages'][0]}`." in card(what, FOLDER)
+
+
+def test_a_teacher_that_was_given_has_no_epoch(exported, kinds):
+    given = made_up.record(kinds()["evaluate"], metrics={"last": {"top1": 73.31}})
+    what = exported()
+    what = replace(what, teacher=replace(what.teacher, record=given))
+    assert "| its teacher wrn-40-2, last epoch | – | 73.31 | 99.50 | 0.1000 |" in card(what, FOLDER)
 
 
 def test_a_network_of_ones_own_says_which_file_has_to_be_named(exported, own_network, monkeypatch):

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from benchmark import suite, tables
-from benchmark.report.leaderboard.board import Board
+from benchmark.record import COHORT_OF_ONE
+from benchmark.report.leaderboard.board import TIMING, Board
 from benchmark.report.leaderboard.payload import measured, printed
 from tests.benchmark.made_up import record
 from tests.benchmark.report.leaderboard.made_up import PROVENANCE, broken, done
@@ -99,6 +100,46 @@ def timed(source_for):
 def test_step_time_is_of_five_pairs_at_least(timed):
     assert timed(5).cost("kd") == {"relative": pytest.approx(1.5), "extra_parameters": 7}
     assert timed(4).cost("kd") == {"relative": None, "extra_parameters": 7}
+
+
+def on_a_gpu(members, seconds):
+    return {"step_seconds": None, "cohort_members": members, "cohort_seconds": seconds}
+
+
+class TestOnAGpu:
+    """Records that do not time steps."""
+
+    @pytest.fixture
+    def board(self, source_for):
+        """``board(members, student)``: KD took 30 s, the student 20 s, by what each of them tells."""
+
+        def build(members, student):
+            def record(cell, job):
+                told = student if cell.method == "student" else on_a_gpu(members, 30.0 + job.seed)
+                return done(job, 70.0, cost=told)
+
+            return Board(source_for(suite.load().select(["kd"], suite.load().pairs[:5]), record))
+
+        return build
+
+    def test_runs_that_shared_their_time_have_none(self, board):
+        shared = board(13, on_a_gpu(1, 20.0))
+        assert shared.cost("kd") == {"relative": None, "extra_parameters": 7}
+        assert {cell["cost"]["relative"] for cell in measured(shared)["cells"]["kd"].values()} == {None}
+        assert shared.timing == (TIMING[None], TIMING[COHORT_OF_ONE])
+        assert measured(shared)["notes"][-2:] == list(shared.timing)
+        json.dumps(measured(shared), allow_nan=False)
+
+    def test_runs_that_trained_alone_have_that_of_their_cohorts(self, board):
+        alone = board(1, on_a_gpu(1, 20.0))
+        assert alone.cost("kd")["relative"] == pytest.approx(1.5)
+        assert alone.timing == (TIMING[COHORT_OF_ONE],)
+
+    def test_whole_trainings_are_not_compared_with_steps(self, board):
+        assert board(1, {"step_seconds": 20.0}).cost("kd")["relative"] is None
+
+    def test_times_of_steps_need_no_word(self, source):
+        assert Board(source()).timing == ()
 
 
 def test_cost_includes_first_stages(source, plan):
