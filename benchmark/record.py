@@ -6,6 +6,7 @@ What another revision of the same schema adds to a part is ignored.
 from __future__ import annotations
 
 import json
+import os
 import stat
 import warnings
 from collections.abc import Mapping, Sequence
@@ -439,7 +440,7 @@ def _content(path: Path) -> bytes | None:
 def _check_folder(folder: Path) -> None:
     """See that it is not for their folder that files cannot be read: that is one error, not a warning for each."""
     try:
-        (folder / ".").stat()
+        os.stat(f"{folder}/.")  # noqa: PTH116 - a `Path` drops the dot, which asks whether the folder can be entered
     except OSError as error:
         raise UserError(
             f"cannot read {folder} ({error.strerror}): make it readable, or choose another folder with --results"

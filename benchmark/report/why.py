@@ -168,6 +168,7 @@ _FACTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
         "last": lambda record: _metrics(record, LAST),
         "best": lambda record: _metrics(record, "best"),
         "parameters": _parameters,
+        "weights": lambda record: f"SHA-256 {record.weights}" if record.weights else "",
         "time": _time,
     }
 )
