@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows another, not a traceback
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _print_warning  # type: ignore[assignment]
+            warnings.showwarning = _printer()
             status = _run(Request(options))
             _flush()
             return status
@@ -92,5 +92,14 @@ def _run(request: Request) -> int:
     return commands.run(request, say)
 
 
-def _print_warning(message: Warning | str, *_: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)  # noqa: T201
+def _printer() -> Callable[..., None]:
+    """Prints warnings, each text once: a file may be met by several tables, and by the processes that train."""
+    told: set[str] = set()
+
+    def show(message: Warning | str, *_: Any) -> None:
+        text = str(message)
+        if text not in told:
+            told.add(text)
+            print(f"warning: {text}", file=sys.stderr)  # noqa: T201
+
+    return show

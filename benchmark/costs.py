@@ -7,7 +7,6 @@ operations. Where no record tells, operations are divided by a rate, and the est
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,9 +18,10 @@ from typing import Any, NamedTuple
 
 from benchmark import catalog, devices
 from benchmark.data import describe
+from benchmark.errors import UserError
 from benchmark.jobs import Job, Run, Stage
 from benchmark.objectives import STUDENT
-from benchmark.store import DONE
+from benchmark.record import DONE, TRAIN, Cost, Record, UnfitError, read
 
 BACKWARD = 2.0
 """Operations of a backward pass, in those of a forward pass."""
@@ -190,45 +190,39 @@ def _batches(job: Job) -> tuple[float, float]:
     return epochs * train / recipe.batch_size, tests * test / recipe.batch_size
 
 
-def told(records: Iterable[Any], machine: Mapping[str, Any]) -> Known:
-    """What records tell that a machine made, by their provenance; a record that does not fit tells nothing."""
+def told(records: Iterable[Record], machine: Mapping[str, Any]) -> Known:
+    """What records tell that a machine made, by their provenance; networks that are not known any more tell nothing."""
     found: dict[Step, dict[str, list[float]]] = {}
     for record in records:
-        with suppress(LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
-            here = all(record["provenance"][key] == value for key, value in machine.items())
-            if here and (record["kind"], record["status"]) == ("train", DONE):
-                step, seconds = _told(record["spec"], record["cost"])
-                method = "+".join(sorted(record["spec"]["objective"]["terms"])) or STUDENT
+        if (record.kind, record.status, record.provenance.machine) != (TRAIN, DONE, machine) or record.cost is None:
+            continue
+        with suppress(LookupError, ZeroDivisionError):
+            step, seconds = _told(record.spec, record.cost)
+            method = "+".join(sorted(record.spec["objective"]["terms"])) or STUDENT
+            if seconds > 0:
                 found.setdefault(step, {}).setdefault(method, []).append(seconds)
     return found
 
 
-def _told(spec: Mapping[str, Any], cost: Mapping[str, Any]) -> tuple[Step, float]:
+def _told(spec: Mapping[str, Any], cost: Cost) -> tuple[Step, float]:
     """Seconds of a run's step: its own where they were measured, else (on a GPU) its part of what its cohort took."""
     step = Step(spec["network"], *(spec["recipe"][key] for key in Step._fields[1:]))
-    own, steps = _positive(step.operations), _positive(cost["images"]) / _positive(step.batch_size)
-    if cost["step_seconds"] is not None:
-        return step, _positive(cost["step_seconds"]) / steps
-    members, teacher = _positive(cost["cohort_members"]), spec["teacher"]
+    own, steps = step.operations, (cost.images or 0) / step.batch_size
+    if cost.step_seconds is not None:
+        return step, cost.step_seconds / steps
+    members, teacher = cost.cohort_members, spec["teacher"]
     # At the student's scale, since a record does not state its teacher's.
     look = step._replace(network=teacher["network"]).operations / (1 + BACKWARD) if teacher else 0.0
-    return step, _positive(cost["cohort_seconds"]) / members / steps * own / (own + look / members)
+    return step, cost.cohort_seconds / members / steps * own / (own + look / members)
 
 
-def _positive(value: Any) -> float:
-    """A number above 0; anything else raises a ``ValueError`` or ``TypeError``."""
-    if isinstance(value, bool) or not 0 < value < math.inf:
-        raise ValueError(f"{value!r} is no number above 0")
-    return float(value)
-
-
-def _records(results: Path) -> Iterator[Any]:
-    """Records in all profiles; of many, some from everywhere."""
+def _records(results: Path) -> Iterator[Record]:
+    """Records in all profiles; of many, some from everywhere. What is no record of use tells nothing."""
     paths = sorted(results.glob("*/records/*/*/*/seed*.json"))
     for path in paths[:: -(-len(paths) // MOST_RECORDS) or 1]:
-        with suppress(OSError, ValueError, RecursionError):
-            if path.is_file():  # to open a pipe would wait for what writes to it
-                yield json.loads(path.read_bytes())
+        with suppress(UnfitError, UserError):
+            if (record := read(path)) is not None:
+                yield record
 
 
 def spoken(seconds: float) -> str:

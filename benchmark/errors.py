@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 # Kinds of things, as errors call them, that a file of one's own may add.
 _ADDABLE = re.compile(r"method|data set|network( in .*)?")
@@ -28,3 +30,19 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     hint = f"did you mean '{folded[near[0]]}'? " if near else ""
     advice = ", or give its file with --plugin" if _ADDABLE.fullmatch(what) else ""
     return UserError(f"unknown {what} '{name}': {hint}known are {', '.join(names)}{advice}")
+
+
+@contextmanager
+def writing(folder: Path, option: str = "--results or --checkpoints") -> Iterator[None]:
+    """Turn what the system says inside into the one error that a folder cannot be written.
+
+    Args:
+        folder: as the error names it.
+        option: that chooses another one.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror}): choose a writable folder with {option}"
+        ) from error

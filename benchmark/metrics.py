@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from benchmark.errors import unknown
+from benchmark.record import Record
 
 LAST = "last"
 SELECTIONS: Mapping[str, str] = MappingProxyType({LAST: "last epoch", "best": "best epoch, chosen on the test data"})
@@ -35,13 +34,11 @@ class Metric:
     of_network: bool = False
     measure: str = ""
 
-    def read(self, record: Mapping[str, Any], selection: str) -> float | None:
-        """The number in the table's unit, None if the record lacks it or it is not finite."""
-        metrics = record.get("metrics") or {}
-        value = (metrics if self.of_network else metrics.get(selection) or {}).get(self.key)
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            return None
-        return float(value * self.scale)
+    def read(self, record: Record, selection: str) -> float | None:
+        """The number in the table's unit, None if the record lacks it."""
+        metrics = record.metrics
+        value = getattr(metrics, self.key) if self.of_network else metrics.of(selection).get(self.key)
+        return None if value is None else float(value * self.scale)
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(

@@ -93,7 +93,7 @@ class Plan:
     def _record(self, job: Job) -> Record | None:
         """A job's record; where it needs what does not apply, such as a first stage, the record of that."""
         needed = (self._record(need) for need in job.needs)
-        vain = (record for record in needed if record is not None and record["status"] == NOT_APPLICABLE)
+        vain = (record for record in needed if record is not None and record.status == NOT_APPLICABLE)
         return self.records.get(job.id) or next(vain, None)
 
     @property

@@ -94,7 +94,7 @@ class _Expansion:
         trials = self._book.trials(cell.recipe, cell.student, method, teacher)
         self.trials += trials
         records = [self._store.read(trial) for trial in trials]
-        scores = [record["metrics"]["last"]["top1"] for record in records if record and record["status"] == DONE]
+        scores = [record.metrics.last["top1"] for record in records if record and record.status == DONE]
         if len(scores) < len(trials):
             return None
         best = max(range(len(trials)), key=lambda index: (scores[index], -index))
@@ -127,7 +127,7 @@ def _closure(jobs: Iterable[Job]) -> tuple[Job, ...]:
 def _state(record: Record | None) -> str:
     if record is None:
         return MISSING
-    return CACHED if record["status"] == DONE else str(record["status"])
+    return CACHED if record.status == DONE else record.status
 
 
 def _stuck(jobs: Sequence[Job], states: Mapping[str, str], store: Store, *, retry: bool) -> dict[Job, Job]:

@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from benchmark.canonical import digest, short_id
-from benchmark.errors import UserError
+from benchmark.canonical import file_digest, short_id
+from benchmark.errors import UserError, writing
 from benchmark.jobs import Job
+from benchmark.record import (
+    DONE,
+    ELSEWHERE,
+    FAILED,
+    NOT_APPLICABLE,
+    SCHEMA,
+    Record,
+    UnfitError,
+    UnreadableError,
+    leave_out,
+    parse,
+    read,
+)
 
-SCHEMA = 1
-DONE, FAILED, NOT_APPLICABLE = "done", "failed", "not_applicable"
-ELSEWHERE = "it belongs to another run than its path says"
-_PARTS = {"schema": int, "id": str, "spec": dict, "status": str, "metrics": dict, "provenance": dict}
+if TYPE_CHECKING:
+    from benchmark.locks import Claim
 
-Record = Mapping[str, Any]
+__all__ = [
+    "DONE",
+    "FAILED",
+    "NOT_APPLICABLE",
+    "Record",
+    "SetAsideWarning",
+    "Store",
+    "check_weights",
+    "teacher_file",
+    "write_atomically",
+]
+
+_LEFT: Mapping[str, str] = MappingProxyType({"weights": ".safetensors", "terms": ".terms.safetensors"})
+"""How the names of the files end that a job leaves, by the part of its record that states the SHA-256."""
+
+_SHARED = ".shared"
+"""Below the results, what commands that share them tell each other; it is of no use to anybody else."""
 
 
 class SetAsideWarning(UserWarning):
@@ -37,7 +63,7 @@ class Store:
 
     Attributes:
         results: ``RESULTS/PROFILE``, with records, tables and teachers.
-        checkpoints: ``CHECKPOINTS/PROFILE``, with checkpoints, weights, logs and claims.
+        checkpoints: ``CHECKPOINTS/PROFILE``, with checkpoints, weights and logs.
     """
 
     results: Path
@@ -63,42 +89,58 @@ class Store:
         return _below(self.checkpoints / "logs", job, ".log")
 
     def read(self, job: Job) -> Record | None:
-        """The job's record, or None where there is none that can be trusted.
+        """The job's record, or None where there is none that can be trusted; nothing is moved, made or removed.
 
-        A record that is no JSON, lacks a part or whose id does not follow from its spec is moved to ``set-aside``,
-        with a ``SetAsideWarning`` that names it.
+        A file in its place that is no such record is named in an ``UnfitRecordWarning``.
+
+        Raises:
+            UserError: a newer revision of the project wrote it, or its folder cannot be entered.
         """
-        path = self.record_path(job)
         try:
-            text = path.read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
+            return self._read(job)
+        except UnfitError as error:
+            leave_out(self.record_path(job), error)
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            self._set_aside(path, f"it cannot be read ({error})")
-            return None
-        try:
-            record = parse_record(text)
-        except ValueError as error:
-            self._set_aside(path, str(error))
-            return None
-        if record["id"] != job.id:
-            self._set_aside(path, ELSEWHERE)
-            return None
-        return record
+
+    def check_places(self, jobs: Iterable[Job]) -> None:
+        """Find out before training whether the records of these jobs can be written.
+
+        Raises:
+            UserError: a file is in the way that must not be replaced.
+        """
+        for job in jobs:
+            with suppress(UnfitError):  # that is set aside
+                self._check_place(job)
 
     def write(self, job: Job, status: str, provenance: Mapping[str, Any], **parts: Any) -> None:
-        """Keep a record, whole or not at all.
+        """Keep a record, whole or not at all; what lay in its place and was no record of this job is set aside.
+
+        Where the job has left weights, the record states their SHA-256.
 
         Args:
             job: what the record is of.
             status: ``done``, ``failed`` or ``not_applicable``.
             provenance: code, versions, machine and data.
             parts: ``metrics``, ``curves``, ``cost``; ``failure`` with a ``reason``.
+
+        Raises:
+            UnfitError: the parts make no record that could be read.
+            UserError: the folder cannot be written, or something is in the way that must not be replaced.
         """
         head = {"schema": SCHEMA, "id": job.id, "kind": job.spec["kind"], "status": status, "metrics": {}}
-        record = head | parts | {"spec": job.spec, "provenance": provenance}
-        text = json.dumps(record, indent=1, allow_nan=False)
-        write_atomically(self.record_path(job), (_compact_lists(text) + "\n").encode())
+        stated = self._stated(job) if status == DONE else {}
+        record = head | parts | stated | {"spec": job.spec, "provenance": provenance}
+        content = (_compact_lists(json.dumps(record, indent=1)) + "\n").encode()
+        parse(content)
+        path = self.record_path(job)
+        try:
+            self._check_place(job)
+        except UnfitError as error:
+            self._set_aside(path, str(error))
+        for part in stated:
+            file = next(self._left(job.path, _LEFT[part]))
+            write_atomically(self._pointer(job.path, _LEFT[part]), str(file.resolve()).encode())
+        write_atomically(path, content)
 
     def weights(self, job: Job) -> Path | None:
         """The trained network's weights file, if it is here: among the kept teachers, else among the checkpoints."""
@@ -106,64 +148,98 @@ class Store:
 
     def weights_of(self, place: str, kept: str) -> Path | None:
         """The same of a job of which only its ``path`` is known, and the name of its file among the teachers."""
-        places = (self.results / "teachers" / kept, self.checkpoints / "weights" / f"{place}.safetensors")
-        return next((path for path in places if path.is_file()), None)
+        return _first([self.results / "teachers" / kept, *self._left(place, _LEFT["weights"])])
 
-    def settled(self, job: Job, *, retry: bool = False) -> str | None:
+    def trusted_weights(self, job: Job) -> Path | None:
+        """The same, after a look at whether they are those that the job's record states.
+
+        Raises:
+            UserError: they are not.
+        """
+        path, record = self.weights(job), self._known(job)
+        if path is not None and record is not None:
+            check_weights(path, record.weights)
+        return path
+
+    def trusted_terms(self, job: Job) -> Path | None:
+        """What the job trained beside the network, if it left such a file, after the same look.
+
+        Raises:
+            UserError: it is not what the record states, or gone.
+        """
+        path, record = _first(self._left(job.path, _LEFT["terms"])), self._known(job)
+        stated = record.terms if record else None
+        if path is not None:
+            check_weights(path, stated)
+        elif stated is not None:
+            raise UserError(
+                f"what {job} trained beside its network is gone: remove its record {self.record_path(job)}, and it is "
+                "trained again"
+            )
+        return path
+
+    def settled(self, job: Job, *, retry: bool = False, needed: bool = True) -> str | None:
         """What became of the job: its record's status, or None where it is (again) to be trained.
 
         That is where there is no record, where the weights of a finished run are gone, and where a failed run is to be
         retried.
+
+        Args:
+            job: what is asked about.
+            retry: whether a failed run is to be retried.
+            needed: whether other jobs need its weights; else a record is enough.
         """
-        record = self.read(job)
+        record = self._known(job)
         if record is None:
             return None
-        if record["status"] == DONE:
-            return DONE if not job.leaves_weights or self.weights(job) is not None else None
-        return None if retry and record["status"] == FAILED else str(record["status"])
+        if record.status == DONE:
+            return DONE if not (job.leaves_weights and needed) or self.weights(job) is not None else None
+        return None if retry and record.status == FAILED else record.status
 
     def weights_path(self, job: Job) -> Path:
         """Where a finished run leaves its weights."""
-        return _below(self.checkpoints / "weights", job, ".safetensors")
+        return _below(self.checkpoints / "weights", job, _LEFT["weights"])
 
     def terms_path(self, job: Job) -> Path:
         """Where a finished run leaves what its objective trained beside the network."""
-        return _below(self.checkpoints / "weights", job, ".terms.safetensors")
+        return _below(self.checkpoints / "weights", job, _LEFT["terms"])
 
     def teacher_path(self, job: Job) -> Path:
         """Where a teacher's weights are kept beside the results."""
         return self.results / "teachers" / teacher_file(job.network, job.recipe.name, job.seed, job.id)
 
-    def keep_teacher(self, job: Job) -> Path:
-        """Put a trained network's weights among the teachers and return the file there."""
+    def keep_teacher(self, job: Job, weights: Path | None = None) -> Path:
+        """Put a trained network's weights among the teachers and return the file there.
+
+        Args:
+            job: what trained it.
+            weights: the file; None for the one below the checkpoints.
+        """
         kept = self.teacher_path(job)
-        write_atomically(kept, self.weights_path(job).read_bytes())
+        write_atomically(kept, (weights or self.weights_path(job)).read_bytes())
         return kept
 
-    def claim(self, job: Job) -> FileLock | None:
-        """Become the only process that trains this job, until the lock is released or the process ends.
+    def claim(self, job: Job) -> Claim | None:
+        """Become the only process that trains this job, until the claim is released or the process ends.
+
+        Of two commands that share either folder one gets it: both folders are locked, always in the same order.
 
         Returns:
-            The lock, or None where somebody else holds it.
+            The claim, or None where somebody else holds it.
 
         Raises:
-            UserError: the folder cannot be written.
+            UserError: a folder cannot be written.
         """
-        path = _below(self.checkpoints / "claims", job, ".lock")
-        lock = FileLock(path)
-        with _named(path.parent, "--checkpoints"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                return None
-        return lock
+        from benchmark.locks import claim  # it takes longer to import than all records of a table to read
+
+        folders = {"--results": self.results / _SHARED / "claims", "--checkpoints": self.checkpoints / "claims"}
+        return claim({option: _below(folder, job, ".lock") for option, folder in folders.items()})
 
     def log(self, job: Job, text: str) -> None:
         """Add to the job's log."""
         path = self.log_path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="replace") as file:  # halves of characters have no code
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job}: {text.rstrip()}\n")
 
     def check_writable(self) -> None:
@@ -173,26 +249,71 @@ class Store:
             UserError: one of the folders cannot be written.
         """
         for folder, option in ((self.results, "--results"), (self.checkpoints, "--checkpoints")):
-            with _named(folder, option):
+            with writing(folder, option):
                 folder.mkdir(parents=True, exist_ok=True)
-                probe = folder / f".probe-{os.getpid()}"
-                probe.write_bytes(b"")
+                probe = _temporary(folder)
+                probe.touch(exist_ok=False)
                 probe.unlink()
 
     def disk_use(self) -> int:
         """Bytes below the checkpoints folder."""
         return sum(_size(Path(folder, name)) for folder, _, names in os.walk(self.checkpoints) for name in names)
 
+    def _read(self, job: Job) -> Record | None:
+        record = read(self.record_path(job))
+        if record is not None and record.id != job.id:
+            raise UnfitError(ELSEWHERE)
+        return record
+
+    def _known(self, job: Job) -> Record | None:
+        """The job's record if it can be trusted, without a word about what is wrong with it: planning has told that."""
+        try:
+            return self._read(job)
+        except UnfitError:
+            return None
+
+    def _check_place(self, job: Job) -> None:
+        """See that a record of the job can be put in its place.
+
+        Raises:
+            UnfitError: what lies there is provably no record of this job, and may be set aside.
+            UserError: what lies there may be something else: it cannot be read, or a newer revision wrote it.
+        """
+        try:
+            self._read(job)
+        except UnreadableError as error:
+            raise UserError(
+                f"record {self.record_path(job)} is in the way, and {error}: make it readable, or move it away, and "
+                "repeat the command"
+            ) from None
+
+    def _stated(self, job: Job) -> dict[str, str]:
+        """SHA-256 of the files that the job has left."""
+        files = {part: _below(self.checkpoints / "weights", job, suffix) for part, suffix in _LEFT.items()}
+        return {part: file_digest(path) for part, path in files.items() if job.leaves_weights and path.is_file()}
+
+    def _left(self, place: str, suffix: str) -> Iterator[Path]:
+        """Where a file of weights may lie: below these checkpoints, and where the command that trained it has them."""
+        yield self.checkpoints / "weights" / f"{place}{suffix}"
+        with suppress(OSError, ValueError):
+            yield Path(self._pointer(place, suffix).read_text(encoding="utf-8"))
+
+    def _pointer(self, place: str, suffix: str) -> Path:
+        """What tells commands that share the results alone where a file of weights lies; they may reach it or not."""
+        return self.results / _SHARED / "weights" / f"{place}{suffix}.path"
+
     def _set_aside(self, path: Path, fault: str) -> None:
+        """Move a file out of the way of a record.
+
+        Raises:
+            UserError: it cannot be moved.
+        """
         place = self.results / "set-aside" / path.relative_to(self.results / "records")
         place = next(p for n in range(10**6) if not (p := place.with_suffix(f".{n}.json")).exists())
-        try:
+        with writing(place.parent, "--results"):
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(path, place)
-            outcome = f"moved to {place}"
-        except OSError as error:
-            outcome = f"left in place, not used ({error})"
-        warnings.warn(f"record {path}: {fault}; {outcome}", SetAsideWarning, stacklevel=3)
+            path.rename(place)
+        warnings.warn(f"record {path}: {fault}; moved to {place}", SetAsideWarning, stacklevel=3)
 
 
 def teacher_file(network: str, recipe: str, seed: int, job_id: str) -> str:
@@ -200,34 +321,74 @@ def teacher_file(network: str, recipe: str, seed: int, job_id: str) -> str:
     return f"{network}-{recipe}-seed{seed}-{short_id(job_id)}.safetensors"
 
 
+def check_weights(path: Path, stated: str | None) -> None:
+    """See that a weights file is the one whose SHA-256 a record states; older records state none.
+
+    Raises:
+        UserError: it is another one.
+    """
+    if stated is None:
+        return
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        advice = "make them readable, or remove them, and the run is trained again"
+        raise UserError(f"weights {path} cannot be read ({error.strerror}): {advice}") from None
+    if found != stated:
+        raise UserError(
+            f"weights {path} are not those that were measured: their SHA-256 begins with {short_id(found)}, and the "
+            f"record states {short_id(stated)}. Put the file back as it was, or remove it, and the run is trained again"
+        )
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside ``path``, then move it there.
+    """Write to a temporary name beside ``path``, then move it there; after a crash it is the old file or the new one.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    with _named(path.parent):
+    with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = _temporary(path.parent)
         try:
-            temporary.write_bytes(content)
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
 
 
-@contextmanager
-def _named(folder: Path, option: str = "--results or --checkpoints") -> Iterator[None]:
+def _temporary(folder: Path) -> Path:
+    """A name that nobody else uses: hosts that share a file system share process ids."""
+    return folder / f".{os.uname().nodename}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make sure that a file's new name outlives a crash."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield
+        os.fsync(descriptor)
     except OSError as error:
-        raise UserError(
-            f"cannot write to {folder} ({error.strerror}): choose a writable folder with {option}"
-        ) from error
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot do that for a folder
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _below(root: Path, job: Job, suffix: str) -> Path:
     return root / f"{job.path}{suffix}"
+
+
+def _first(paths: Iterable[Path]) -> Path | None:
+    """The first that is a file, as far as that may be known."""
+    for path in paths:
+        with suppress(OSError):
+            if path.is_file():
+                return path
+    return None
 
 
 def _size(path: Path) -> int:
@@ -235,43 +396,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:  # another process has just removed it
         return 0
-
-
-def parse_record(text: str) -> Record:
-    """A record that can be trusted by itself, wherever it lies.
-
-    Raises:
-        ValueError: what is wrong with it.
-    """
-    try:
-        record = json.loads(text)
-        fault = _fault(record)
-    except ValueError as error:  # also where its spec holds a number that is not finite
-        raise ValueError(f"it is no complete JSON ({error})") from None
-    if fault:
-        raise ValueError(fault)
-    found: Record = record
-    return found
-
-
-def _fault(record: Any) -> str | None:
-    parts = record if isinstance(record, dict) else {}
-    missing = [name for name, kind in _PARTS.items() if not isinstance(parts.get(name), kind)]
-    if missing:
-        return f"it lacks '{missing[0]}'"
-    if parts["schema"] != SCHEMA:
-        return f"its schema is {parts['schema']}, not {SCHEMA}"
-    if parts["status"] not in (DONE, FAILED, NOT_APPLICABLE):
-        return f"its status '{parts['status']}' is unknown"
-    if parts["status"] == DONE and not _measured(parts["metrics"]):
-        return "its metrics are not numbers"
-    return None if digest(parts["spec"]) == parts["id"] else "its id does not match its spec"
-
-
-def _measured(metrics: Mapping[str, Any]) -> bool:
-    """Whether the last epoch's metrics are numbers, and the best one's if they are there."""
-    epochs = (metrics.get("last"), metrics.get("best", {}))
-    return all(isinstance(epoch, dict) and {*map(type, epoch.values())} <= {int, float} for epoch in epochs)
 
 
 def _compact_lists(text: str) -> str:

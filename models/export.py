@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as parse
 from torch import Tensor
 
 from models.features import Network
@@ -33,7 +34,8 @@ def load(folder: Path | str) -> Network:
         The network in evaluation mode, in float32, on the CPU.
 
     Raises:
-        ExportError: a file is missing or unreadable, or the weights are not those of the network, or no finite numbers.
+        ExportError: a file is missing or unreadable, or the weights are not finite, not those of the network, or not those
+            that ``config.json`` states.
         UnknownNetworkError: no family knows the network's name.
         ValueError: a value of the network is out of range.
     """
@@ -43,7 +45,7 @@ def load(folder: Path | str) -> Network:
         network = create(*(config[key] for key in _BUILT_FROM))
     except UnknownNetworkError as error:
         raise UnknownNetworkError(f"{error}; to find one of your own, let {VARIABLE} name its file") from None
-    state, own = _state(root / WEIGHTS), network.state_dict()
+    state, own = _state(root / WEIGHTS, config.get("sha256")), network.state_dict()
     wrong = unusable((name, state[name], own[name]) for name in own if name in state)
     try:
         if not wrong:
@@ -66,8 +68,15 @@ def _config(path: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def _state(path: Path) -> dict[str, Tensor]:
+def _state(path: Path, stated: Any) -> dict[str, Tensor]:
+    """The tensors of a file, whose SHA-256 has to be the stated one, if any is."""
     try:
-        return dict(load_file(path))
+        content = path.read_bytes()
+        if stated is not None and hashlib.sha256(content).hexdigest() != stated:
+            raise ExportError(
+                f"{path} is not the file that was exported: its SHA-256 is not that of {CONFIG}. Export it again, or "
+                f"remove 'sha256' from {CONFIG} where it was meant to change"
+            )
+        return dict(parse(content))
     except (OSError, SafetensorError) as error:
         raise ExportError(f"{path} cannot be read ({error})") from None

@@ -29,6 +29,8 @@ PAIR = "wrn-16-10:wrn-10-10"
 TABLE = ("--table", "6", "--pairs", PAIR, "--methods", "kd,srrl", "--seeds", "1", "--jobs", "1", "--profile", "digits")
 DEADLINE = 600.0
 """Seconds after which a command hangs, however busy the machine is."""
+ELSEWHERE = shutil.ignore_patterns(".shared")
+"""What would lead from a copy of the results to the weights beside the original."""
 INTERRUPTED = 130
 
 
@@ -61,14 +63,23 @@ class Place:
         """Metrics, curves and weights by run."""
         found = {}
         for job in _jobs():
-            record = json.loads(self.store.record_path(job).read_text(encoding="utf-8"))
             weights = self.store.weights_path(job).read_bytes()
-            teacher = record["provenance"]["teacher_weights"]
-            found[str(job)] = (record["status"], record["metrics"], record["curves"], teacher, weights)
+            found[str(job)] = (*_measured(self.store.record_path(job)), weights)
         return found
 
     def logs(self) -> list[str]:
         return [self.store.log_path(job).read_text(encoding="utf-8") for job in _jobs()]
+
+
+def _measured(path):
+    """Status, metrics, curves and the teacher's weights of a record."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return record["status"], record["metrics"], record["curves"], record["provenance"]["teacher_weights"]
+
+
+def _texts(paths):
+    """What stands in those files that are there."""
+    return [path.read_text(encoding="utf-8") for path in paths if path.is_file()]
 
 
 def _book():
@@ -122,7 +133,7 @@ def first_call(tmp_path_factory):
 @pytest.fixture
 def trained(first_call, tmp_path):
     """A copy of folders in which everything is trained."""
-    shutil.copytree(first_call[0].root, tmp_path / "trained")
+    shutil.copytree(first_call[0].root, tmp_path / "trained", ignore=ELSEWHERE)
     return Place(tmp_path / "trained")
 
 
@@ -191,6 +202,23 @@ def test_two_commands_share_the_work(place, first_call):
     assert [log.count("done: ") for log in place.logs()] == [1, 1, 1]
     assert [log.count("epoch 1/") for log in place.logs()] == [1, 1, 1]
     assert place.results() == first_call[0].results()
+
+
+def test_two_commands_that_share_the_results_alone_train_nothing_twice(tmp_path, first_call):
+    first, second = Place(tmp_path / "first"), Place(tmp_path / "second")
+    for place in (first, second):
+        place.root.mkdir()
+        (place.root / "results").symlink_to(tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    processes = [first.start(), second.start()]
+    outputs = [process.communicate(timeout=DEADLINE) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert [err for _, err in outputs] == ["", ""]
+    logs = ["".join(_texts(place.store.log_path(job) for place in (first, second))) for job in _jobs()]
+    assert [log.count("done: ") for log in logs] == [1, 1, 1]
+    assert [log.count("epoch 1/") for log in logs] == [1, 1, 1]
+    expected = {job: found[:4] for job, found in first_call[0].results().items()}
+    assert {str(job): _measured(first.store.record_path(job)) for job in _jobs()} == expected
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fill(store: Store, records: int) -> int:
     metrics = {"epoch": 240, "top1": 75.0, "topk": 93.0, "loss": 1.0}
-    provenance = {"device": "none", "threads": 1, "data": {"official": False}}
+    provenance = {"device": "none", "threads": 1, "data": {"name": "made up", "official": False}}
     for number, job in enumerate(islice(_jobs(store), records)):
         own = {**metrics, "top1": 70 + number % 100 / 10}
         store.write(job, DONE, provenance, metrics={"params": 700_000, "last": own, "best": own})

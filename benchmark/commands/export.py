@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from benchmark.arguments import parser
-from benchmark.canonical import short_id
+from benchmark.canonical import file_digest, short_id
 from benchmark.commands import DONE, Say, wording
 from benchmark.commands.why import find_run, jobs_of, plan_of
 from benchmark.errors import UserError
@@ -21,7 +20,7 @@ from benchmark.plan import Plan
 from benchmark.report.card import Exported, card, config
 from benchmark.request import Request
 from benchmark.store import DONE as FINISHED
-from benchmark.store import FAILED, NOT_APPLICABLE, write_atomically
+from benchmark.store import FAILED, NOT_APPLICABLE, check_weights, write_atomically
 from benchmark.table import Cell, Table
 from benchmark.trace.archive import Archive, Known
 from benchmark.trace.lineage import Find, Node, finder, planned
@@ -44,7 +43,8 @@ def run(request: Request, say: Say) -> int:
     """Write the folder.
 
     Raises:
-        UserError: the name means nothing, no run of that name is done, or its weights are not here.
+        UserError: the name means nothing, no run of that name is done, or its weights are not here or others than those
+            that its record states.
     """
     choice = _choice(request.options.export, request)
     known = _finished(choice, request)
@@ -54,6 +54,7 @@ def run(request: Request, say: Say) -> int:
             f"the weights of run {short_id(known.id)} are not here: the repository keeps teachers' weights, not "
             f"students'. {_again(known, choice, request)}"
         )
+    check_weights(weights, known.record.weights)
     folder = _folder(known, request)
     exported = _exported(known, weights, request)
     contents = {
@@ -120,13 +121,13 @@ def _finished(choice: _Choice, request: Request) -> Known:
 
 
 def _exported(known: Known, weights: Path, request: Request) -> Exported:
-    teacher = known.record["spec"]["teacher"]
+    teacher = known.record.spec["teacher"]
     found = Archive(request.store.results).beginning(teacher["id"]) if teacher else []
     return Exported(
         known=known,
         teacher=next(iter(found), None),
         num_classes=_num_classes(weights, known),
-        sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+        sha256=file_digest(weights),
         profile=request.book.folder,
         note=request.book.note,
         command=_finding(request),
@@ -185,9 +186,9 @@ def _again(known: Known, choice: _Choice, request: Request) -> str:
 
 def _unfinished(choice: _Choice, request: Request) -> str:
     """What state a run is in, and what to do about it."""
-    state, record, command = choice.node.state, choice.node.record or {}, _command(choice, request)
-    if state == NOT_APPLICABLE:
-        return f"does not apply: {record.get('failure', {}).get('reason', 'no reason was left')}"
+    state, record, command = choice.node.state, choice.node.record, _command(choice, request)
+    if record and state == NOT_APPLICABLE:
+        return f"does not apply: {record.reason}"
     if state == FAILED:
         again = f"{command} --retry-failed" if command else "repeat the command that trained it, with --retry-failed"
         return f"is {state}: {again}"

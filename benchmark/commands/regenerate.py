@@ -91,6 +91,7 @@ class _Work:
         while True:
             for line in choice.lines if choice else ():
                 self.say(line)
+            self.request.store.check_places(job for cohort in work.cohorts for job in cohort.runs)
             outcome, interrupted = self._execute(work)
             left = plan.missing - len(outcome.done) - len(outcome.failed)
             if interrupted:

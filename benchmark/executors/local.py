@@ -92,6 +92,7 @@ class LocalExecutor:
         self._waiting: list[Cohort] = []
         self._open: dict[str, Job] = {}
         self._elsewhere: dict[str, Job] = {}
+        self._needed: frozenset[str] = frozenset()
         self._deaths: dict[str, int] = {}
         self._kept: dict[str, int] = {}
         self._uncaptured: set[str] = set()
@@ -110,6 +111,7 @@ class LocalExecutor:
         """
         self._waiting = list(cohorts)
         self._open = {job.id: job for cohort in cohorts for job in cohort.runs}
+        self._needed = frozenset(need.id for cohort in cohorts for need in cohort.needs)
         try:
             while self._open:
                 if time.monotonic() >= deadline:
@@ -136,7 +138,7 @@ class LocalExecutor:
             self._observer.started(slot, cohort)
             try:
                 captured = not any(job.id in self._uncaptured for job in cohort.runs)
-                worker.connection.send(Task(cohort.runs, cohort.seconds, captured))
+                worker.connection.send(Task(cohort.runs, cohort.seconds, self._needed, recorded=captured))
             except OSError:  # it died while it had nothing to do
                 self._bury(worker)
 
@@ -267,7 +269,7 @@ class LocalExecutor:
             if (lock := store.claim(job)) is None:
                 continue
             lock.release()
-            if (status := store.settled(job)) is not None:
+            if (status := store.settled(job, needed=job.id in self._needed)) is not None:
                 self._settle(job, status, "by another process")
             else:
                 del self._elsewhere[job.id]

@@ -6,7 +6,7 @@ import os
 import signal
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -14,10 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from filelock import FileLock
-
 from benchmark.errors import UserError
 from benchmark.jobs import Job
+from benchmark.locks import Claim
 from benchmark.store import Store
 
 NOT_CAPTURED, OUT_OF_MEMORY, DEVICE_LOST = ENDINGS = ("not_captured", "out_of_memory", "device_lost")
@@ -58,11 +57,13 @@ class Task:
     Attributes:
         runs: to be claimed and trained.
         estimated_seconds: the plan's estimate of their time.
+        needed: ids of jobs whose weights others need here.
         recorded: whether a GPU replays captured steps, if all are meant to.
     """
 
     runs: tuple[Job, ...]
     estimated_seconds: float
+    needed: frozenset[str] = frozenset()
     recorded: bool = True
 
 
@@ -128,7 +129,7 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
         times = settings.checkpoint_seconds, task.estimated_seconds
         recorded = settings.recorded and task.recorded
         setting = Setting(settings.store, source, *times, notify, stopped, recorded=recorded)
-        locks = _claim(task.runs, settings, notify)
+        locks = _claim(task, settings, notify)
         try:
             if locks:
                 work(list(locks), setting)
@@ -167,14 +168,14 @@ def _end(ending: str, error: Exception, jobs: Iterable[Job], store: Store, notif
     raise SystemExit(1) from error
 
 
-def _claim(runs: Sequence[Job], settings: Settings, notify: Notify) -> dict[Job, FileLock]:
+def _claim(task: Task, settings: Settings, notify: Notify) -> dict[Job, Claim]:
     """Claim what nobody else trains and nobody has finished since the plan was made."""
-    locks: dict[Job, FileLock] = {}
-    for job in runs:
-        lock = settings.store.claim(job)
+    store, locks = settings.store, dict[Job, Claim]()
+    for job in task.runs:
+        lock = store.claim(job)
         if lock is None:
             notify({"event": "elsewhere", "id": job.id})
-        elif (status := settings.store.settled(job, retry=settings.retry)) is not None:
+        elif (status := store.settled(job, retry=settings.retry, needed=job.id in task.needed)) is not None:
             lock.release()
             notify({"event": status, "id": job.id, "message": "by another process"})
         else:

@@ -13,10 +13,10 @@ import pandas as pd
 from benchmark.canonical import short_id
 from benchmark.errors import unknown
 from benchmark.metrics import LAST, SELECTIONS, Metric, metric
+from benchmark.record import Record
 from benchmark.tables import Cell, Table
 
 Key = TypeVar("Key")
-Record = Mapping[str, Any]
 Records = Mapping[str, Sequence[Record | None]]
 """By a cell's name: one record, or None, for each wanted seed."""
 
@@ -51,14 +51,14 @@ def mixtures(table: Table, records: Records) -> tuple[str, ...]:
     """What a reader should know of runs that were not made alike, as sentences for notes."""
     done = [(cell, record) for cell in table.cells() for record in _of_status(DONE, records.get(cell.name, ()))]
     # An analysis is always in float32: only what jobs of one kind were made by has to agree.
-    conditions = (((what, rec.get("kind")), look(rec)) for _, rec in done for what, look in _CONDITIONS.items())
+    conditions = (((what, rec.kind), look(rec)) for _, rec in done for what, look in _CONDITIONS.items())
     facts = [f"This table mixes {what}: {', '.join(values)}." for (what, _), values in _differing(conditions).items()]
-    data = [_provenance(record, "data") or {} for _, record in done]
-    versions = _differing((seen.get("name"), seen.get("fingerprint")) for seen in data)
+    data = [record.provenance.data for _, record in done if record.provenance.data]
+    versions = _differing((seen.name, seen.fingerprint) for seen in data)
     facts += [f"This table mixes versions of {name}: {', '.join(values)}." for name, values in versions.items()]
-    if any(seen.get("official") is False for seen in data):
+    if any(seen.official is False for seen in data):
         facts.append("Some runs saw other data than the official ones: their records name the fingerprint.")
-    weights = (((cell.teacher, cell.teacher_recipe), _provenance(record, "teacher_weights")) for cell, record in done)
+    weights = (((cell.teacher, cell.teacher_recipe), record.provenance.teacher_weights) for cell, record in done)
     teachers = dict.fromkeys(name for name, _ in _differing(weights))
     if teachers:
         facts.append(f"This table mixes teachers: students learned from different weights of {', '.join(teachers)}.")
@@ -94,9 +94,9 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "probe": cell.probe or "",
         "wanted": wanted,
         "values": values,
-        "runs": tuple(short_id(record["id"]) for record, _ in averaged if "id" in record),
+        "runs": tuple(short_id(record.id) for record, _ in averaged),
         "failed": len(failed),
-        "reasons": _distinct(_reason(record) for record in [*failed, *_of_status(NOT_APPLICABLE, records)]),
+        "reasons": _distinct(record.reason for record in [*failed, *_of_status(NOT_APPLICABLE, records)]),
     }
 
 
@@ -114,26 +114,14 @@ def _state(n: int, wanted: int, records: Sequence[Record | None]) -> str:
 
 
 def _of_status(status: str, records: Sequence[Record | None]) -> list[Record]:
-    return [record for record in records if record is not None and record.get("status") == status]
-
-
-def _reason(record: Record) -> str | None:
-    return (record.get("failure") or {}).get("reason")
-
-
-def _provenance(record: Record, key: str) -> Any:
-    return (record.get("provenance") or {}).get(key)
-
-
-def _precision(record: Record) -> Any:
-    return ((record.get("spec") or {}).get("recipe") or {}).get("precision")
+    return [record for record in records if record is not None and record.status == status]
 
 
 _CONDITIONS: Mapping[str, Callable[[Record], Any]] = MappingProxyType(
     {
-        "devices": lambda record: _provenance(record, "device"),
-        "numbers of threads": lambda record: _provenance(record, "threads"),
-        "precisions": _precision,
+        "devices": lambda record: record.provenance.device,
+        "numbers of threads": lambda record: record.provenance.threads,
+        "precisions": lambda record: record.spec.get("recipe", {}).get("precision"),
     }
 )
 

@@ -49,8 +49,7 @@ class Exported:
     @property
     def spec(self) -> Mapping[str, Any]:
         """What the run was."""
-        spec: Mapping[str, Any] = self.known.record["spec"]
-        return spec
+        return self.known.record.spec
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -130,8 +129,8 @@ def _facts(exported: Exported, folder: str) -> dict[str, Any]:
         "seed": spec["seed"],
         "command": exported.command,
         "note": exported.note,
-        "last": known.record["metrics"]["last"],
-        "best": known.record["metrics"]["best"],
+        "last": known.record.metrics.last,
+        "best": known.record.metrics.best,
         "measured_on": "training images that were held out" if recipe["holdout"] else "all test images",
         "num_classes": exported.num_classes,
         "preparation": _preparation(recipe),
@@ -149,7 +148,7 @@ def _facts(exported: Exported, folder: str) -> dict[str, Any]:
 
 def _front_matter(exported: Exported) -> str:
     known, dataset = exported.known, exported.recipe["dataset"]
-    top1 = {"type": "accuracy", "value": known.record["metrics"]["last"]["top1"], "name": "top-1 accuracy, last epoch"}
+    top1 = {"type": "accuracy", "value": known.record.metrics.last["top1"], "name": "top-1 accuracy, last epoch"}
     task = "image-classification"
     result = {"task": {"type": task}, "dataset": {"type": dataset, "name": dataset}, "metrics": [top1]}
     terms = sorted(exported.spec["objective"]["terms"])
@@ -169,9 +168,8 @@ def _teacher(exported: Exported) -> dict[str, Any] | None:
     named = exported.spec["teacher"]
     if not named:
         return None
-    record = exported.teacher.record if exported.teacher else {"metrics": {}}
-    weights = exported.known.record["provenance"].get("teacher_weights")
-    return {**named, "weights": weights, "last": record["metrics"].get("last")}
+    last = exported.teacher.record.metrics.last if exported.teacher else {}
+    return {**named, "weights": exported.known.record.provenance.teacher_weights, "last": last}
 
 
 def _preparation(recipe: Mapping[str, Any]) -> str:
@@ -188,7 +186,7 @@ def _provenance(exported: Exported) -> Iterator[tuple[str, str]]:
     yield "run", exported.known.id
     yield "weights", f"SHA-256 {exported.sha256}"
     yield "record", f"{exported.profile}/records/{exported.known.place}.json"
-    if data := exported.known.record["provenance"].get("data"):
+    if data := exported.known.record.provenance.data:
         yield "data", data_text(data)
     yield from origin(exported.known.record).items()
 

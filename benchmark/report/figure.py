@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console
 
+from benchmark.record import Points
 from benchmark.report.document import REFRESH, Document
 from benchmark.report.markdown import escape
 from benchmark.store import write_atomically
@@ -20,8 +21,6 @@ from benchmark.store import write_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Sheet
-
-Points = Mapping[str, Sequence[float]]
 
 # Twenty colours far apart in the perceptual space OKLab, the first ten of them the most unlike each other.
 _PALETTE = (
@@ -55,7 +54,7 @@ class Panel:
     Attributes:
         title: what it is of; ``L_FM`` is set with an index.
         subtitle: a few numbers, may be empty.
-        points: ``x``, ``y`` and the class number ``label`` of every point, None where there is no run to show.
+        points: None where there is no run to show.
         absent: what stands in a panel without points.
     """
 
@@ -108,7 +107,7 @@ class Figure(Document):
         """Print in words what the figure shows."""
         console.print(f"{self.number}. {self.title}", markup=False, highlight=False)
         for panel in self.panels:
-            what = panel.absent if panel.points is None else f"{len(panel.points['x'])} images"
+            what = panel.absent if panel.points is None else f"{len(panel.points.x)} images"
             text = ", ".join(part for part in (what, panel.subtitle) if part)
             console.print(f"  {panel.title}: {text}", markup=False, highlight=False)
         for sentences in (" ".join(self.caption), *self.notes):
@@ -154,7 +153,7 @@ def draw(panels: Sequence[Panel]) -> dict[str, bytes]:
 
 def _colours(panels: Sequence[Panel]) -> dict[float, str]:
     """By class, the same for all panels."""
-    labels = sorted({label for panel in panels if panel.points for label in panel.points["label"]})
+    labels = sorted({label for panel in panels if panel.points for label in panel.points.label})
     return {label: _PALETTE[position % len(_PALETTE)] for position, label in enumerate(labels)}
 
 
@@ -169,8 +168,8 @@ def _draw_panel(axes: Axes, panel: Panel, colours: Mapping[float, str]) -> None:
     if panel.points is None:
         axes.text(0.5, 0.5, panel.absent, transform=axes.transAxes, ha="center", va="center", color=_QUIET, fontsize=7)
         return
-    x, y = panel.points["x"], panel.points["y"]
-    tints = [colours[label] for label in panel.points["label"]]
+    x, y = panel.points.x, panel.points.y
+    tints = [colours[label] for label in panel.points.label]
     # The more points, the smaller.
     size = min(4.5, max(1.5, 3600 / len(x)))
     axes.scatter(x, y, s=size, c=tints, alpha=0.75, linewidths=0)

@@ -39,11 +39,11 @@ def _panels(table: Table, frame: pd.DataFrame, records: Records) -> Iterator[Pan
         cells = frame[frame["column_index"] == index]
         shown, hidden = cells[~cells["hidden"]], cells[cells["hidden"]]
         found = [record for record in records.get(shown["cell"].iloc[0], ()) if record is not None]
-        points = next((record["points"] for record in found if record["status"] == DONE), None)
+        points = next((record.points for record in found if record.status == DONE), None)
         numbers = [
             f"{table.rows[cell['row_index']].label} {entry(cell, best=False, compare=False).mean}"
             for cell in hidden.to_dict("records")
             if cell["state"] in MEASURED
         ]
-        absent = "failed" if any(record["status"] == FAILED for record in found) else "no run yet"
+        absent = "failed" if any(record.status == FAILED for record in found) else "no run yet"
         yield Panel(column.label, ", ".join(numbers), points, absent)

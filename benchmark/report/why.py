@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from benchmark.canonical import short_id
-from benchmark.metrics import SELECTIONS, metric
+from benchmark.metrics import LAST, SELECTIONS, metric
+from benchmark.record import Record
 from benchmark.report.layout import entry
-from benchmark.store import Record
 from benchmark.table import Table
 from benchmark.trace.lineage import Group, Node, distinct, objective_text, values_text
 from benchmark.trace.origin import data_text, origin
@@ -130,8 +130,8 @@ def _common(group: Group) -> Iterator[Row]:
 def _weights_used(groups: Sequence[Group]) -> dict[str, list[str]]:
     """SHA-256 of the weights from which students learned, by the teacher's id."""
     used: dict[str, list[str]] = {}
-    for node in (node for group in groups for node in group.nodes if node.record):
-        teacher, sha = node.spec.get("teacher"), (node.record or {})["provenance"].get("teacher_weights")
+    for node in (node for group in groups for node in group.nodes):
+        teacher, sha = node.spec.get("teacher"), node.record.provenance.teacher_weights if node.record else None
         if teacher and sha and sha not in used.setdefault(teacher["id"], []):
             used[teacher["id"]].append(sha)
     return used
@@ -144,31 +144,32 @@ def _weights(group: Group, used: Mapping[str, list[str]]) -> Iterator[Row]:
 
 
 def _metrics(record: Record, selection: str) -> str:
-    values = record["metrics"].get(selection, {})
+    values = record.metrics.of(selection)
     numbers = ", ".join(f"{key} {value:.6g}" for key, value in values.items() if key != "epoch")
     return f"epoch {values['epoch']}: {numbers}" if "epoch" in values else numbers
 
 
 def _parameters(record: Record) -> str:
-    own, extra = record["metrics"].get("params"), (record.get("cost") or {}).get("extra_parameters")
+    own, extra = record.metrics.params, record.cost.extra_parameters if record.cost else 0
     return f"{own:,}{f', and {extra:,} in training alone' if extra else ''}" if own else ""
 
 
 def _time(record: Record) -> str:
-    cost = record.get("cost") or {}
-    if not cost:
+    cost = record.cost
+    if cost is None:
         return ""
-    own = f"{cost['step_seconds']:.1f} s in its own steps; " if cost.get("step_seconds") is not None else ""
-    return f"{own}its cohort of {cost['cohort_members']} took {cost['cohort_seconds']:.1f} s"
+    own = "" if cost.step_seconds is None else f"{cost.step_seconds:.1f} s in its own steps; "
+    return f"{own}its cohort of {cost.cohort_members} took {cost.cohort_seconds:.1f} s"
 
 
 _FACTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
     {
-        "reason": lambda record: (record.get("failure") or {}).get("reason", ""),
-        "given": lambda record: ", ".join(map(str, (record.get("given") or {}).values())),
-        "last": lambda record: _metrics(record, "last"),
+        "reason": lambda record: record.reason,
+        "given": lambda record: ", ".join(map(str, (record.given or {}).values())),
+        "last": lambda record: _metrics(record, LAST),
         "best": lambda record: _metrics(record, "best"),
         "parameters": _parameters,
+        "weights": lambda record: f"SHA-256 {record.weights}" if record.weights else "",
         "time": _time,
     }
 )

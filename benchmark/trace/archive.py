@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from benchmark.canonical import short_id
-from benchmark.store import ELSEWHERE, Record, Store, parse_record, teacher_file
+from benchmark.record import ELSEWHERE, Record, UnfitError, leave_out, read
+from benchmark.store import Store, teacher_file
 
 _PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]+")
 _NO_TEACHER = "none"
-
-
-class UnreadableRecordWarning(UserWarning):
-    """A record was passed over."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Known:
     @property
     def id(self) -> str:
         """Of the job that left it."""
-        return str(self.record["id"])
+        return self.record.id
 
     @property
     def recipe(self) -> str:
@@ -62,7 +58,7 @@ class Known:
 
     def weights(self, results: Path, checkpoints: Path) -> Path | None:
         """The network's weights, if they are here."""
-        kept = teacher_file(self.student, self.recipe, self.record["spec"]["seed"], self.id)
+        kept = teacher_file(self.student, self.recipe, self.record.spec["seed"], self.id)
         return Store(results, checkpoints).weights_of(self.place, kept)
 
     def _part(self, name: str) -> str:
@@ -82,7 +78,13 @@ class Archive:
     results: Path
 
     def __iter__(self) -> Iterator[Known]:
-        """All records by their paths; one that cannot be trusted is passed over, with a warning that names it."""
+        """All records by their paths.
+
+        What cannot be trusted is left out, with an ``UnfitRecordWarning`` that names it.
+
+        Raises:
+            UserError: a newer revision of the project wrote one.
+        """
         return self._read(self._paths)
 
     def beginning(self, text: str) -> list[Known]:
@@ -101,15 +103,22 @@ class Archive:
     def _read(self, paths: list[Path]) -> Iterator[Known]:
         for path in paths:
             try:
-                yield _known(path, path.relative_to(self._root).with_suffix("").as_posix())
-            except (OSError, ValueError) as error:
-                text = f"record {path} was passed over: {error}"
-                warnings.warn(text, UnreadableRecordWarning, stacklevel=2)
+                record = read(path)
+                if record is not None:
+                    yield _known(path, path.relative_to(self._root).with_suffix("").as_posix(), record)
+            except UnfitError as error:
+                leave_out(path, error)
 
 
-def _known(path: Path, place: str) -> Known:
-    """Read a record; what is wrong with it is a ``ValueError``."""
-    record = parse_record(path.read_text(encoding="utf-8"))
-    if _PLACE.fullmatch(place) is None or not place.endswith(f"-{short_id(record['id'])}"):
-        raise ValueError(ELSEWHERE)
-    return Known(path, place, record)
+def _known(path: Path, place: str, record: Record) -> Known:
+    """The record with what its path says.
+
+    Raises:
+        UnfitError: the path says something else.
+    """
+    known, spec = Known(path, place, record), record.spec
+    if _PLACE.fullmatch(place) is None or not place.endswith(f"/seed{spec['seed']}-{short_id(record.id)}"):
+        raise UnfitError(ELSEWHERE)
+    if known.student != spec["network"]:
+        raise UnfitError(ELSEWHERE)
+    return known

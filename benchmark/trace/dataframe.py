@@ -22,8 +22,8 @@ _TEXT, _COUNT, _NUMBER, _YES_OR_NO, _TIME = "string", "Int64", "float64", "boole
 def read(profile: str, results: Path | str | None = None) -> pd.DataFrame:
     """All records of a profile, one row each, ordered by recipe, teacher, network, method, kind, seed and id.
 
-    A record that cannot be trusted is passed over with an ``UnreadableRecordWarning``. What a record does not tell is
-    missing. There are failed runs among them, and one's own methods as they were before an edit: numbers are those of
+    A record that cannot be trusted is left out with an ``UnfitRecordWarning``. What a record does not tell is missing.
+    There are failed runs among them, and one's own methods as they were before an edit: numbers are those of
     ``frame[frame["status"] == "done"]``, and drafts are told apart by ``code``. Columns:
 
     * ``id, kind`` (``train``, ``stage``, ``evaluate``, ``probe``, ``analyse``), ``status`` (``done``, ``failed``,
@@ -48,7 +48,7 @@ def read(profile: str, results: Path | str | None = None) -> pd.DataFrame:
         results: the folder of all results; None for the project's own.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: there is no such folder, or a newer revision of the project wrote a record in it.
     """
     folder = _folder(profile, ROOT / "results" if results is None else Path(results))
     known = sorted(Archive(folder), key=_order)
@@ -81,7 +81,7 @@ def _order(known: Known) -> tuple[Any, ...]:
     record = known.record
     return (
         *(known.recipe, known.teacher or "", known.student, known.method),
-        *(record["kind"], record["spec"]["seed"], known.id),
+        *(record.kind, record.spec["seed"], known.id),
     )
 
 
@@ -95,8 +95,8 @@ def _row(known: Known, folder: Path) -> Iterator[tuple[str, Any]]:
 def _measures(known: Known) -> Iterator[tuple[str, float]]:
     """What was measured, each kind of job in columns of its own: a probe's accuracy is none of a run's."""
     record = known.record
-    for selection, prefix in _PREFIXES.get(record["kind"], _analysis_prefixes(record["spec"])).items():
-        for key, value in (record["metrics"].get(selection) or {}).items():
+    for selection, prefix in _PREFIXES.get(record.kind, _analysis_prefixes(record.spec)).items():
+        for key, value in record.metrics.of(selection).items():
             yield f"{prefix}{key}", value
 
 
@@ -123,17 +123,17 @@ _MEASURED = (
 
 
 def _objective(known: Known) -> str | None:
-    objective = known.record["spec"].get("objective")
+    objective = known.record.spec.get("objective")
     return objective_text(objective) if objective else None
 
 
 def _at(*path: str) -> Callable[[Known], Any]:
-    """Looks up a value in the record, by the keys on the way to it."""
+    """Looks up a value in the record, by the parts on the way to it; None where one of them is left out."""
 
     def look(known: Known) -> Any:
         value: Any = known.record
-        for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
+        for part in path:
+            value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
         return value
 
     return look
@@ -157,7 +157,7 @@ _COLUMNS: Mapping[str, tuple[Callable[[Known], Any], str]] = MappingProxyType(
         "id": (_at("id"), _TEXT),
         "kind": (_at("kind"), _TEXT),
         "status": (_at("status"), _TEXT),
-        "reason": (_at("failure", "reason"), _TEXT),
+        "reason": (lambda known: known.record.reason or None, _TEXT),
         "recipe": (lambda known: known.recipe, _TEXT),
         "dataset": (_at("provenance", "data", "name"), _TEXT),
         "teacher": (lambda known: known.teacher, _TEXT),
@@ -165,7 +165,7 @@ _COLUMNS: Mapping[str, tuple[Callable[[Known], Any], str]] = MappingProxyType(
         "method": (lambda known: known.method, _TEXT),
         "seed": (_at("spec", "seed"), _COUNT),
         "objective": (_objective, _TEXT),
-        "code": (lambda known: "+".join(own_code(known.record["spec"])), _TEXT),
+        "code": (lambda known: "+".join(own_code(known.record.spec)), _TEXT),
         **{key: (_at("spec", "recipe", key), kind) for key, kind in _RECIPE.items()},
         "params": (_at("metrics", "params"), _COUNT),
         "seconds": (_at("cost", "step_seconds"), _NUMBER),

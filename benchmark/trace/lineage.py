@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmark.jobs import Job
 from benchmark.plan import NOUNS, Plan
-from benchmark.store import Record, Store
+from benchmark.record import Record
+from benchmark.store import Store
 from benchmark.trace.archive import Archive, Known
 
 _ROLES: Mapping[str, str] = MappingProxyType(
@@ -39,7 +40,7 @@ class Node:
     @property
     def state(self) -> str:
         """The record's status, or ``missing``."""
-        return str(self.record["status"]) if self.record else "missing"
+        return self.record.status if self.record else "missing"
 
     @property
     def kind(self) -> str:
@@ -70,7 +71,7 @@ class Group:
 
     def provenance(self, part: str) -> list[Any]:
         """The distinct values of a part of the records' provenance."""
-        return distinct(node.record["provenance"].get(part) for node in self.nodes if node.record)
+        return distinct(getattr(node.record.provenance, part) for node in self.nodes if node.record)
 
 
 Find = Callable[[str], Node]
@@ -96,7 +97,7 @@ def planned(job: Job, plan: Plan, store: Store) -> Node:
 
 def recorded(known: Known) -> Node:
     """A job that left a record."""
-    return Node(known.id, known.record["spec"], known.path, known.record)
+    return Node(known.id, known.record.spec, known.path, known.record)
 
 
 def chain(starts: Iterable[Sequence[Node]], find: Find) -> list[Group]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.store import Record
+from benchmark.record import Data, Provenance, Record
 
 _CHANGED: Mapping[bool | None, str] = {
     True: "with changes that were not committed",
@@ -17,20 +17,20 @@ _OFFICIAL: Mapping[bool | None, str] = {True: "the official data", False: "other
 
 def origin(record: Record) -> dict[str, str]:
     """``code, versions, machine, finished`` of a record; what it does not tell is left out, but for the code."""
-    provenance = record["provenance"]
+    provenance = record.provenance
     facts = {
         "code": _code(record),
-        "versions": ", ".join(f"{name} {number}" for name, number in provenance.get("versions", {}).items()),
+        "versions": ", ".join(f"{name} {number}" for name, number in provenance.versions.items()),
         "machine": _machine(provenance),
-        "finished": provenance.get("finished", ""),
+        "finished": provenance.finished.isoformat() if provenance.finished else "",
     }
     return {key: text for key, text in facts.items() if text}
 
 
-def data_text(data: Mapping[str, Any]) -> str:
+def data_text(data: Data) -> str:
     """The data of a provenance: name, fingerprint, and whether they are the official ones, if that is known."""
-    official = _OFFICIAL.get(data.get("official"))
-    return ", ".join(filter(None, (data["name"], f"fingerprint {data['fingerprint']}", official)))
+    fingerprint = f"fingerprint {data.fingerprint}" if data.fingerprint else None
+    return ", ".join(filter(None, (data.name, fingerprint, _OFFICIAL.get(data.official))))
 
 
 def own_code(spec: Mapping[str, Any]) -> tuple[str, ...]:
@@ -41,13 +41,13 @@ def own_code(spec: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _code(record: Record) -> str:
-    provenance, own = record["provenance"], own_code(record.get("spec", {}))
-    state = _CHANGED[provenance.get("dirty")]
-    known = f"revision {provenance['revision']}, {state}" if provenance.get("revision") else "no revision known"
+    provenance, own = record.provenance, own_code(record.spec)
+    state = _CHANGED[provenance.dirty]
+    known = f"revision {provenance.revision}, {state}" if provenance.revision else "no revision known"
     return f"{known}, and code of one's own (SHA-256 {', '.join(own)})" if own else known
 
 
-def _machine(provenance: Mapping[str, Any]) -> str:
-    threads = provenance.get("threads")
+def _machine(provenance: Provenance) -> str:
+    threads = provenance.threads
     count = f"{threads} thread{'' if threads == 1 else 's'}" if threads else None
-    return ", ".join(filter(None, (provenance.get("device"), count, provenance.get("processor"))))
+    return ", ".join(filter(None, (provenance.device, count, provenance.processor)))

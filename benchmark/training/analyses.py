@@ -14,7 +14,7 @@ from benchmark.training.objective import ObjectiveLoss
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.setting import Setting
 from benchmark.training.weights import load_weights, new_network, read_weights
-from methods import Pair
+from methods import NotApplicableError, Pair
 
 
 def analyse(jobs: Sequence[Analysis], setting: Setting) -> None:
@@ -36,8 +36,14 @@ def analyse(jobs: Sequence[Analysis], setting: Setting) -> None:
             classes = describe(job.recipe.dataset).num_classes
             parts = analysis.load(job.measure)(seen[job.subject], teacher, classes)
             values = parts.pop("metrics")
+            if not (values or parts):
+                raise NotApplicableError(f"{job.measure} finds nothing to measure between {_networks(job)}")
             message = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
             setting.leave(job, DONE, message, metrics={"last": values}, **parts)
+
+
+def _networks(job: Analysis) -> str:
+    return " and ".join(each.network for each in job.needs)
 
 
 def _look(job: Job, analysed: Analysis, setting: Setting) -> Outputs:
@@ -49,8 +55,8 @@ def _look(job: Job, analysed: Analysis, setting: Setting) -> Outputs:
 
 def _connecting(job: Job, setting: Setting) -> ObjectiveLoss | None:
     """What the run trained beside the network, if it can connect the student's features with the teacher's."""
-    path = setting.store.terms_path(job)
-    if not isinstance(job, Run) or job.teacher is None or not path.is_file():
+    path = setting.store.trusted_terms(job)
+    if not isinstance(job, Run) or job.teacher is None or path is None:
         return None
     student, teacher = (new_network(each, setting.source.device) for each in (job, job.teacher))
     stream = setting.source.stream(job.recipe, job.seed)

@@ -201,8 +201,8 @@ class CohortTraining:
         if job is None:
             return Shared(None, self.stream.labels, dict)
         path = setting.weights(job)
-        if path == setting.store.weights_path(job) and job.keeps_weights:
-            path = setting.store.keep_teacher(job)
+        if job.keeps_weights and path != setting.store.teacher_path(job):
+            path = setting.store.keep_teacher(job, path)
         network = new_network(job, self._device)
         self._teacher_weights = load_weights(network, path, job)
         teacher = Teacher(network, self._recipe.precision, self._lanes)

@@ -74,14 +74,14 @@ class Setting:
         except (StoppedError, UserError):
             raise
         except NotApplicableError as error:
-            fail(job, NOT_APPLICABLE, str(error))
+            fail(job, NOT_APPLICABLE, _reason(str(error)))
         except (DivergedError, SharedStateError) as error:
-            fail(job, FAILED, str(error))
+            fail(job, FAILED, _reason(str(error)))
         except Exception as error:
             if concerns_all(error):
                 raise
             self.store.log(job, traceback.format_exc())
-            fail(job, FAILED, f"{type(error).__name__}: {error}".splitlines()[0])
+            fail(job, FAILED, _reason(f"{type(error).__name__}: {error}".splitlines()[0]))
         else:
             if changed:
                 fail(job, FAILED, f"it changes {changed[0]} for the whole process")
@@ -103,9 +103,9 @@ class Setting:
         """The file that a job left.
 
         Raises:
-            UserError: it is gone.
+            UserError: it is gone, or another one than its record states.
         """
-        path = self.store.weights(job)
+        path = self.store.trusted_weights(job)
         if path is None:
             raise UserError(f"the weights of {job} ({short_id(job.id)}) are gone: run the command again")
         return path
@@ -113,3 +113,8 @@ class Setting:
     def _device_name(self) -> str:
         device = self.source.device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _reason(text: str) -> str:
+    """Words that a record can hold: not empty, nor with halves of characters."""
+    return text.encode(errors="replace").decode() or "it gives no reason"

@@ -1,4 +1,4 @@
-"""Trained networks as files: half-precision safetensors, measured as saved and used as saved."""
+"""Trained networks as files: safetensors with parameters in half precision, measured as saved and used as saved."""
 
 from __future__ import annotations
 
@@ -51,8 +51,14 @@ def _check_code(job: Job) -> None:
 
 
 def save_weights(network: nn.Module, path: Path, job: Job) -> None:
-    """Write a network's state in half precision, a tensor that would overflow in single."""
-    save_state({name: _half(tensor) for name, tensor in network.state_dict().items()}, path, job)
+    """Write a network's state: parameters in half precision, those that would overflow in single, buffers as they are.
+
+    Buffers are statistics of batch norms. A variance of a millionth would have three digits in half precision, a
+    smaller one none.
+    """
+    parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    state = network.state_dict()
+    save_state({name: _half(tensor) if name in parameters else tensor for name, tensor in state.items()}, path, job)
 
 
 def save_state(state: Mapping[str, Tensor], path: Path, job: Job) -> None:
@@ -95,7 +101,5 @@ def read_weights(path: Path, job: Job) -> tuple[dict[str, Tensor], str]:
 
 
 def _half(tensor: Tensor) -> Tensor:
-    if not tensor.is_floating_point():
-        return tensor
     half = tensor.half()
     return half if bool(torch.isfinite(half).all()) else tensor

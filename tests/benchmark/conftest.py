@@ -9,6 +9,7 @@ from benchmark.catalog import plugins
 from benchmark.layers import load_preset, load_profile
 from benchmark.objectives import parse_method
 from benchmark.store import DONE, Store
+from tests.benchmark.made_up import PROVENANCE, parts
 
 _OTHER = {
     "name": "C101",
@@ -107,8 +108,10 @@ def store(tmp_path: Path) -> Store:
 def finish(store):
     """Leaves what a finished job leaves: a record and weights."""
 
-    def make(job, status=DONE, weights=b"weights", top1=97.0, **parts):
-        store.write(job, status, {"device": "cpu", "threads": 1}, **{"metrics": {"last": {"top1": top1}}, **parts})
+    def make(job, status=DONE, weights=b"weights", top1=None, **given):
+        if top1 is not None:
+            given["metrics"] = {"last": {"top1": top1}}
+        store.write(job, status, PROVENANCE, **parts(job.kind, status, **given))
         path = store.weights_path(job)
         path.unlink(missing_ok=True)
         if weights is not None:

@@ -21,6 +21,7 @@ from benchmark.planner import make_plan
 from benchmark.request import START_SECONDS, UNCERTAIN, Request
 from benchmark.store import Store
 from benchmark.training.teacher_check import check
+from tests.benchmark.made_up import parts
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--table", "9", "--methods", "srrl", "--seeds", "1")
@@ -83,8 +84,8 @@ def fill(plan):
         for number, job in enumerate(plan.jobs[:count]):
             last = {"epoch": 6, "top1": 90.0 + number, "topk": 99.0, "loss": 0.3}
             metrics = {"params": 1000, "last": last, "best": last}
-            parts = {"metrics": metrics} if status == "done" else {"failure": {"reason": "diverged"}}
-            plan.store.write(job, status, {"device": "cpu", "threads": 1, "data": {"official": True}}, **parts)
+            facts = {"device": "cpu", "threads": 1, "data": {"official": True}}
+            plan.store.write(job, status, facts, **parts(job.kind, status, metrics=metrics))
             plan.store.weights_path(job).parent.mkdir(parents=True, exist_ok=True)
             plan.store.weights_path(job).write_bytes(b"weights")
 
@@ -450,22 +451,30 @@ def test_status_counts(command, fill):
     [
         (lambda text: text[: len(text) // 2], "it is no complete JSON"),
         (lambda text: text.replace('"lr": 0.05', '"lr": 0.06'), "its id does not match its spec"),
-        (lambda _: "[]", "it lacks 'schema'"),
+        (lambda _: "[]", "it does not fit: Expected `object`, got `array`"),
     ],
 )
-def test_damaged_record_is_named_and_set_aside(damage, fault, command, plan, fill):
+def test_a_damaged_record_is_named_and_set_aside_by_what_trains_it(damage, fault, command, plan, fill, worked):
     fill()
     path = plan.store.record_path(plan.jobs[1])
     text = damage(path.read_text(encoding="utf-8"))
     path.write_text(text, encoding="utf-8")
     shown = command("--table", "6", *ONE_PAIR, "--render")
     assert shown.status == 0
-    assert shown.err.startswith(f"warning: record {path}: {fault}")
+    assert shown.err.startswith(f"warning: record {path} is left out: it")
+    assert fault in shown.err
     assert shown.err.count("\n") == 1
     assert "1 are missing" in shown.out
-    assert not path.exists()
-    aside = list((plan.store.results / "set-aside").rglob("*.json"))
-    assert [file.read_text(encoding="utf-8") for file in aside] == [text]
+    assert path.read_text(encoding="utf-8") == text
+    aside = plan.store.results / "set-aside"
+    assert not aside.exists()
+    shown = command("--table", "6", *ONE_PAIR)
+    assert shown.status == 0
+    assert worked == [[str(plan.jobs[1])]]
+    [kept] = aside.rglob("*.json")
+    assert kept.read_text(encoding="utf-8") == text
+    assert f"; moved to {kept}" in shown.err
+    assert "nothing to do" in command("--table", "6", *ONE_PAIR).out
 
 
 def test_failed_runs_are_shown_and_only_retried_when_asked(command, fill):
@@ -523,7 +532,8 @@ def worked(monkeypatch):
         for job in (job for cohort in cohorts for job in cohort.runs):
             last = {"epoch": 6, "top1": SCORES.get(job.title, 90.0), "topk": 99.0, "loss": 0.3}
             metrics = {"params": 1000, "last": last, "best": last}
-            store.write(job, "done", {"device": "cpu", "threads": 1, "data": {"official": False}}, metrics=metrics)
+            facts = {"device": "cpu", "threads": 1, "data": {"official": False}}
+            store.write(job, "done", facts, **parts(job.kind, metrics=metrics))
             store.weights_path(job).parent.mkdir(parents=True, exist_ok=True)
             store.weights_path(job).write_bytes(b"weights")
             outcome.done.add(job.id)

@@ -5,6 +5,7 @@ import pytest
 from benchmark import tables
 from benchmark.book import Teacher
 from benchmark.plan import Cohort, Plan
+from tests.benchmark import made_up
 
 
 @pytest.fixture
@@ -59,16 +60,17 @@ class TestCohort:
 class TestPlan:
     def test_knows_the_records_of_its_cells(self, runs, plan):
         kd, fsp = runs
-        record = {"id": fsp.id, "status": "done"}
+        record = made_up.record(fsp)
         made = replace(plan(Cohort((kd, fsp)), cells={"a": (kd, fsp), "b": (fsp,), "c": ()}), records={fsp.id: record})
         assert made.records_by_cell == {"a": [None, record], "b": [record], "c": []}
 
     def test_a_run_whose_first_stage_does_not_apply_has_the_record_of_that(self, runs, plan):
         _, fsp = runs
         made = plan(Cohort((fsp,)), cells={"a": (fsp,)})
-        for status, found in (("failed", None), ("not_applicable", {"id": "stage", "status": "not_applicable"})):
-            records = {fsp.stages[0].id: {"id": "stage", "status": status}}
-            assert replace(made, records=records).records_by_cell == {"a": [found]}
+        for status, found in (("failed", False), ("not_applicable", True)):
+            record = made_up.record(fsp.stages[0], status)
+            records = {fsp.stages[0].id: record}
+            assert replace(made, records=records).records_by_cell == {"a": [record if found else None]}
 
     def test_counts_what_is_missing_by_kind(self, runs, kinds, plan):
         made = kinds()

@@ -251,7 +251,7 @@ class TestRecords:
             "cached",
             "not_applicable",
         ]
-        assert made.records[job("kd").id]["metrics"] == {"last": {"top1": 97.0}}
+        assert made.records[job("kd").id].metrics.last["top1"] == 97.0
         assert made.remarks == ()
 
     def test_failed_runs_wait_for_a_retry(self, plan, job, finish):
@@ -365,7 +365,7 @@ class TestChains:
         assert remark.startswith(f"{NAMES['run']}: its record is here, its weights are not")
         assert str(store.teacher_path(run)) not in remark
         assert (made.states[run.id], made.states[teacher.id]) == ("missing", "cached")
-        assert made.records[run.id]["status"] == "done"
+        assert made.records[run.id].status == "done"
 
     def test_and_so_is_the_lost_teacher_of_that_run(self, plan, finish, links, store):
         teacher, run = links

@@ -9,6 +9,7 @@ from benchmark.errors import UserError
 from benchmark.jobs import Given
 from benchmark.request import Request
 from benchmark.teacher_files import Answer
+from tests.benchmark.made_up import parts
 
 
 @pytest.fixture
@@ -268,8 +269,7 @@ class TestEverything:
         for seed in seeds:
             [cell] = [cell for cell in tables.load("9").cells() if (cell.method, cell.metric) == ("srrl", "top1")]
             [job] = request.plan([tables.load("9")], [seed]).cells[cell.name]
-            metrics = {"last": {"top1": 90.0}}
-            request.store.write(job, "done", {"device": "cpu"}, metrics=metrics)
+            request.store.write(job, "done", {"device": "cpu"}, **parts(job.kind))
 
     @pytest.mark.parametrize(
         ("asked", "there", "expected"),
@@ -294,7 +294,7 @@ class TestEverything:
     def test_a_teachers_record_is_no_students(self, request_for):
         chosen = request_for(*self.TABLE, "3,")
         teacher = chosen.book.teacher(Teacher("C100", "wrn-40-4"))
-        chosen.store.write(teacher, "done", {"device": "cpu"}, metrics={"last": {"top1": 90.0}})
+        chosen.store.write(teacher, "done", {"device": "cpu"}, **parts(teacher.kind))
         [(_, _, seeds)] = chosen.everything()
         assert list(seeds) == [3]
 

@@ -1,16 +1,24 @@
+import errno
 import json
 import os
 import pickle
+import re
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from benchmark.canonical import file_digest
 from benchmark.catalog import ROOT
 from benchmark.errors import UserError
+from benchmark.record import UnfitRecordWarning, parse
 from benchmark.store import DONE, FAILED, NOT_APPLICABLE, SetAsideWarning, Store, write_atomically
+from benchmark.trace.archive import Archive
+from tests.benchmark.made_up import parts
 
 
 @pytest.fixture
@@ -30,20 +38,30 @@ def files(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def tree(folder):
+    """All that lies below a folder: kinds, times and contents."""
+    return {
+        path: (path.lstat().st_mode, path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in folder.rglob("*")
+    }
+
+
 def test_record_comes_back_as_written(store, job):
-    curves = {"loss": [1.5, 1e-9, None], "names": ["a, ]", "[", "b,", '"]'], "nested": [[1, 2], [3]], "none": []}
-    store.write(job(), DONE, {"device": "cpu"}, metrics={"last": {"top1": 97.5}}, curves=curves)
-    record = store.read(job())
-    assert record == {
+    curves = {"epoch": [1, 2], "lr": [1.5, 1e-9], "parts": {"a, ]": [0.5, 0.25], "[": [], 'b",': [1.0, 2.0]}}
+    provenance = {"device": "cpu", "versions": {"nested": '["]'}}
+    store.write(job(), DONE, provenance, **parts("train", curves=curves))
+    raw = json.loads(store.record_path(job()).read_text())
+    assert raw == {
         "schema": 1,
         "id": job().id,
         "kind": "train",
         "status": DONE,
-        "metrics": {"last": {"top1": 97.5}},
-        "curves": curves,
+        **parts("train", curves=curves),
         "spec": json.loads(json.dumps(job().spec)),
-        "provenance": {"device": "cpu"},
+        "provenance": provenance,
     }
+    assert store.read(job()) == parse(store.record_path(job()).read_bytes())
+    assert store.read(job()).curves.parts == curves["parts"]
     assert store.read(job(seed=1)) is None
 
 
@@ -58,9 +76,9 @@ def test_record_is_readable_and_found_by_its_path(store, job, finish):
 
 def test_every_kind_of_job_has_records(store, kinds):
     for kind, job in kinds().items():
-        store.write(job, DONE, {"device": "cpu"}, metrics={"last": {"top1": 97.5}})
-        assert store.read(job)["kind"] == kind
-        assert store.read(job)["spec"] == json.loads(json.dumps(job.spec))
+        store.write(job, DONE, {"device": "cpu"}, **parts(kind))
+        assert store.read(job).kind == kind
+        assert store.read(job).spec == json.loads(json.dumps(job.spec))
     assert len(files(store.results)) == 5
 
 
@@ -76,72 +94,130 @@ def edited(change):
 FAULTS = {
     "half-written": (lambda text: text[: len(text) // 2], "no complete JSON"),
     "empty": (lambda _: "", "no complete JSON"),
-    "no JSON": (lambda _: "top1 = 97", "no complete JSON"),
-    "no text": (lambda _: b"\xff\xfe\x00", "cannot be read"),
-    "a list": (lambda _: "[]", "lacks 'schema'"),
-    "without status": (edited(lambda record: record.pop("status")), "lacks 'status'"),
-    "without metrics": (edited(lambda record: record.pop("metrics")), "lacks 'metrics'"),
-    "metrics null": (edited(lambda record: record.update(metrics=None)), "lacks 'metrics'"),
-    "spec a list": (edited(lambda record: record.update(spec=[])), "lacks 'spec'"),
-    "another schema": (edited(lambda record: record.update(schema=2)), "its schema is 2, not 1"),
-    "unknown status": (edited(lambda record: record.update(status="running")), "its status 'running' is unknown"),
+    "no text": (lambda _: b"\xff\xfe\x00", "no complete JSON"),
+    "without status": (edited(lambda record: record.pop("status")), "missing required field `status`"),
+    "cost null": (edited(lambda record: record.update(cost=None)), "got `null` - at `$.cost`"),
     "tampered": (edited(lambda record: record["spec"]["recipe"].update(lr=0.5)), "its id does not match its spec"),
-    "tampered id": (edited(lambda record: record.update(id="0" * 64)), "its id does not match its spec"),
-    "metrics in words": (
-        edited(lambda record: record["metrics"]["last"].update(top1="high")),
-        "its metrics are not numbers",
-    ),
-    "best metrics null": (edited(lambda record: record["metrics"].update(best=None)), "its metrics are not numbers"),
-    "without the last epoch": (edited(lambda record: record["metrics"].pop("last")), "its metrics are not numbers"),
-    "not finite": (edited(lambda record: record["spec"]["recipe"].update(lr=float("inf"))), "no complete JSON"),
+    "without top-1": (edited(lambda record: record["metrics"]["last"].pop("top1")), "done without 'top1' of the last"),
+    "nothing measured": (edited(lambda record: record["metrics"].update(last={})), "done without 'epoch' of the last"),
+    "not finite": (edited(lambda record: record["metrics"]["last"].update(top1=float("nan"))), "NaN is no number"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_record_that_cannot_be_trusted_is_set_aside(fault, store, job, finish, place):
+def test_a_record_that_does_not_fit_is_named_and_left_where_it_lies(fault, store, job, finish, place):
     finish(job())
     change, says = FAULTS[fault]
     text = change(store.record_path(job()).read_text())
     path = place(job(), text)
-    with pytest.warns(SetAsideWarning, match=says) as caught:
+    before = tree(store.results)
+    with pytest.warns(UnfitRecordWarning, match=re.escape(says)) as caught:
         assert store.read(job()) is None
+    assert str(caught[0].message).startswith(f"record {path} is left out: ")
+    assert "\n" not in str(caught[0].message)
+    assert tree(store.results) == before
+    assert store.settled(job()) is None
+    store.check_places([job()])
+    assert tree(store.results) == before
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_who_writes_a_record_sets_aside_what_does_not_fit(fault, store, job, finish, place):
+    finish(job())
+    change, says = FAULTS[fault]
+    text = change(store.record_path(job()).read_text())
+    path = place(job(), text)
+    with pytest.warns(SetAsideWarning, match=re.escape(says)) as caught:
+        finish(job())
     [kept] = files(store.results / "set-aside")
     assert kept.read_bytes() == (text if isinstance(text, bytes) else text.encode())
-    assert str(path) in str(caught[0].message)
-    assert str(kept) in str(caught[0].message)
-    assert not path.exists()
-    assert store.read(job()) is None
+    assert str(caught[0].message).startswith(f"record {path}: ")
+    assert str(caught[0].message).endswith(f"; moved to {kept}")
+    assert store.read(job()).status == DONE
 
 
-def test_a_foreign_record_is_set_aside(store, job, finish, place):
+def test_a_foreign_record_is_left_out_and_then_set_aside(store, job, finish, place):
     finish(job(seed=1))
-    place(job(seed=0), store.record_path(job(seed=1)).read_text())
-    with pytest.warns(SetAsideWarning, match="belongs to another run"):
+    text = store.record_path(job(seed=1)).read_text()
+    path = place(job(seed=0), text)
+    with pytest.warns(UnfitRecordWarning, match="belongs to another run"):
         assert store.read(job(seed=0)) is None
-    assert store.read(job(seed=1))["status"] == DONE
+    assert path.read_text() == text
+    assert store.read(job(seed=1)).status == DONE
+    with pytest.warns(SetAsideWarning, match="belongs to another run"):
+        finish(job(seed=0))
+    assert [kept.read_text() for kept in files(store.results / "set-aside")] == [text]
 
 
 @pytest.mark.filterwarnings("ignore::benchmark.store.SetAsideWarning")
 def test_nothing_that_is_set_aside_is_lost(store, job, finish, place):
     for text in ("first", "second", "third"):
         place(job(), text)
-        store.read(job())
+        finish(job())
     assert [path.read_text() for path in files(store.results / "set-aside")] == ["first", "second", "third"]
-    finish(job())
-    assert store.read(job())["status"] == DONE
+    assert store.read(job()).status == DONE
 
 
-@pytest.mark.parametrize("step", ["write_bytes", "replace"])
-def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(step, tmp_path, monkeypatch):
+def test_what_cannot_be_set_aside_is_not_written_over(store, job, finish, place):
+    path = place(job(), "{}")
+    (store.results / "set-aside").write_text("a file where a folder is expected")
+    with pytest.raises(UserError, match=r"cannot write to .*set-aside"):
+        finish(job())
+    assert path.read_text() == "{}"
+
+
+class TestWhatMustNotBeReplaced:
+    """A record of a newer revision, and what nobody can read, are neither moved nor written over."""
+
+    def pipe(self, path):
+        os.mkfifo(path)
+
+    def folder(self, path):
+        path.mkdir()
+
+    def device(self, path):
+        path.symlink_to("/dev/null")
+
+    def loop(self, path):
+        path.symlink_to(path)
+
+    def nowhere(self, path):
+        path.symlink_to(path.with_name("nowhere"))
+
+    @pytest.mark.parametrize("what", ["pipe", "folder", "device", "loop", "nowhere"])
+    def test_unreadable(self, what, store, job, finish):
+        path = store.record_path(job())
+        path.parent.mkdir(parents=True)
+        getattr(self, what)(path)
+        before = tree(store.results)
+        with pytest.warns(UnfitRecordWarning, match=re.escape(str(path))):
+            assert store.read(job()) is None
+        with pytest.raises(UserError, match=f"record {path} is in the way, and it .*: make it readable, or move it"):
+            store.check_places([job(seed=1), job()])
+        with pytest.raises(UserError, match="is in the way"):
+            finish(job())
+        assert tree(store.results) == before
+
+    def test_newer(self, store, job, finish, place):
+        finish(job())
+        path = place(job(), edited(lambda record: record.update(schema=2))(store.record_path(job()).read_text()))
+        before = tree(store.results)
+        for action in (store.read, store.settled, lambda one: store.check_places([one]), finish):
+            with pytest.raises(UserError, match=f"record {path} was written by a newer revision of the project"):
+                action(job())
+        assert tree(store.results) == before
+
+
+@pytest.mark.parametrize(("where", "step"), [(os, "fsync"), (Path, "replace")])
+def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(where, step, tmp_path, monkeypatch):
     path = tmp_path / "folder" / "record.json"
     write_atomically(path, b"old")
 
-    def fail(self, *_):
-        self.touch()
+    def fail(*_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, step, fail)
+        patched.setattr(where, step, fail)
         with pytest.raises(UserError, match="No space left"):
             write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
@@ -151,9 +227,73 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(step, tmp_pa
     assert files(tmp_path) == [path]
 
 
-def test_a_record_that_is_no_json_is_refused_before_it_is_written(store, job):
-    with pytest.raises(ValueError, match="JSON"):
-        store.write(job(), DONE, {}, metrics={"top1": float("nan")})
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_that_is_told(tmp_path, monkeypatch):
+    path, done = tmp_path / "record.json", []
+    real, move = os.fsync, Path.replace
+
+    def sync(descriptor):
+        there = Path(f"/proc/self/fd/{descriptor}").resolve()
+        done.append("folder" if there == tmp_path else f"file of {there.stat().st_size} bytes")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", lambda self, target: (done.append("name"), move(self, target))[1])
+    write_atomically(path, b"content")
+    assert done == ["file of 7 bytes", "name", "folder"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_a_folder_that_cannot_be_synchronised_is_no_fault_unless_the_disk_is(code, tmp_path, monkeypatch):
+    real = os.fsync
+
+    def sync(descriptor):
+        if os.fstat(descriptor).st_mode & 0o040000:
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with nullcontext() if code == errno.EINVAL else pytest.raises(UserError, match="cannot write"):
+        write_atomically(tmp_path / "record.json", b"content")
+    assert (tmp_path / "record.json").read_bytes() == b"content"
+
+
+def test_nobody_else_writes_to_the_same_temporary_file(tmp_path, monkeypatch):
+    names, move = [], Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: (names.append(self), move(self, target))[1])
+    for _ in range(3):
+        write_atomically(tmp_path / "record.json", b"content")
+    assert len({*names}) == 3
+    assert all(f"{os.uname().nodename}-{os.getpid()}-" in path.name for path in names)
+    # Two hosts that share a folder: one of them has the file open that the other one wants.
+    monkeypatch.setattr(os, "urandom", lambda _: b"same")
+    taken = names[0].with_name(f".{os.uname().nodename}-{os.getpid()}-{b'same'.hex()}.tmp")
+    taken.write_bytes(b"of another")
+    with pytest.raises(UserError, match="File exists"):
+        write_atomically(tmp_path / "record.json", b"new")
+    assert (tmp_path / "record.json").read_bytes() == b"content"
+
+
+def test_a_file_has_the_rights_that_all_new_files_have(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "record.json", b"content")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "record.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_a_crash_leaves_is_never_read(store, job, finish):
+    finish(job())
+    path = store.record_path(job())
+    shutil.copy(path, path.with_name(f".{os.uname().nodename}-1-abcd.tmp"))
+    shutil.copy(path, path.with_name(f".{path.name}"))
+    assert [known.path for known in Archive(store.results)] == [path]
+
+
+@pytest.mark.parametrize("metrics", [{}, {"last": {"top1": float("nan")}}, {"last": {"top1": 97.0}}])
+def test_a_record_that_nobody_could_read_is_refused_before_it_is_written(metrics, store, job):
+    with pytest.raises(ValueError, match="it is"):
+        store.write(job(), DONE, {}, metrics=metrics)
     assert files(store.results) == []
 
 
@@ -210,7 +350,7 @@ def test_a_folder_that_cannot_be_written_is_the_users_to_mend(folder, option, st
     with pytest.raises(UserError, match=f"cannot write to .*{folder} .*: choose a writable folder with {option}"):
         store.check_writable()
     with pytest.raises(UserError, match=option):
-        store.write(job(), DONE, {}) if folder == "results" else store.claim(job())
+        store.write(job(), DONE, {}, **parts("train")) if folder == "results" else store.claim(job())
     assert store.read(job()) is None
 
 
@@ -276,3 +416,122 @@ def test_disk_use_bears_files_that_vanish(store):
 def test_stores_of_two_profiles_do_not_meet(store, job, finish, tmp_path):
     finish(job())
     assert Store(tmp_path / "elsewhere", store.checkpoints).read(job()) is None
+
+
+class TestSharedFolders:
+    """Two commands that share one of the two folders alone."""
+
+    @pytest.fixture(params=["results", "checkpoints"])
+    def other(self, request, store, tmp_path):
+        return Store(**{**vars(store), request.param: tmp_path / "other"})
+
+    def test_one_of_them_claims_a_job(self, other, store, job):
+        claim = store.claim(job())
+        assert other.claim(job()) is None
+        assert other.claim(job(seed=1)) is not None
+        claim.release()
+        again = other.claim(job())
+        assert again is not None
+        assert store.claim(job()) is None
+        again.release()
+
+    def test_who_is_refused_holds_nothing(self, store, job, tmp_path):
+        first = Store(store.results, tmp_path / "first").claim(job())
+        second = Store(tmp_path / "second", store.checkpoints).claim(job())
+        assert store.claim(job()) is None
+        first.release()
+        assert store.claim(job()) is None  # for its checkpoints are taken; its results are not, then
+        third = Store(store.results, tmp_path / "third").claim(job())
+        assert third is not None
+        second.release()
+        third.release()
+        assert store.claim(job()) is not None
+
+    def test_what_is_told_below_the_results_is_not_for_git(self, store, job, finish):
+        store.claim(job()).release()
+        finish(job())
+        finish(job())  # states its weights now, and links them
+        told = {path.relative_to(store.results).parts[0] for path in store.results.rglob("*")} - {"records"}
+        assert told == {".shared"}
+        assert ".shared/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+@pytest.fixture
+def leave_weights(store, finish):
+    """Leaves what training leaves: weights, then the record that states them."""
+
+    def leave(job, content=b"weights", terms=None):
+        for path, text in ((store.weights_path(job), content), (store.terms_path(job), terms)):
+            if text is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(text)
+        finish(job, weights=content)
+
+    return leave
+
+
+class TestWeights:
+    def test_a_record_states_what_was_left(self, store, kinds, leave_weights):
+        for kind, job in kinds().items():
+            leave_weights(job, terms=b"terms" if kind == "train" else None)
+            record = store.read(job)
+            assert record.weights == (file_digest(store.weights_path(job)) if job.leaves_weights else None)
+            assert record.terms == (file_digest(store.terms_path(job)) if kind == "train" else None)
+
+    def test_failed_runs_state_none(self, store, job, finish, leave_weights):
+        leave_weights(job())
+        finish(job(), FAILED)
+        assert store.read(job()).weights is None
+
+    @pytest.mark.parametrize("kept", [True, False])
+    def test_altered_weights_are_refused(self, kept, store, job, leave_weights):
+        leave_weights(job().teacher, b"weights")
+        path = store.keep_teacher(job().teacher) if kept else store.weights_path(job().teacher)
+        assert store.trusted_weights(job().teacher) == path
+        path.write_bytes(b"altered")
+        with pytest.raises(UserError, match=f"weights {path} are not those that were measured: .* remove it") as caught:
+            store.trusted_weights(job().teacher)
+        assert "\n" not in str(caught.value)
+
+    def test_what_was_trained_beside_the_network_likewise(self, store, job, leave_weights):
+        assert store.trusted_terms(job()) is None
+        leave_weights(job(), terms=b"terms")
+        assert store.trusted_terms(job()) == store.terms_path(job())
+        store.terms_path(job()).write_bytes(b"altered")
+        with pytest.raises(UserError, match="are not those that were measured"):
+            store.trusted_terms(job())
+        store.terms_path(job()).unlink()
+        with pytest.raises(UserError, match=r"what .* trained beside its network is gone: remove its record"):
+            store.trusted_terms(job())
+
+    def test_a_record_that_states_none_is_believed(self, store, job, finish):
+        finish(job())
+        assert store.read(job()).weights is None
+        assert store.trusted_weights(job()) == store.weights_path(job())
+        store.terms_path(job()).write_bytes(b"terms")
+        assert store.trusted_terms(job()) == store.terms_path(job())
+
+    def test_who_shares_the_results_alone_finds_them(self, store, job, leave_weights, tmp_path):
+        leave_weights(job(), b"weights", terms=b"terms")
+        other = Store(store.results, tmp_path / "other")
+        for path in (other.trusted_weights(job()), other.trusted_terms(job())):
+            assert path.read_bytes() in (b"weights", b"terms")
+        assert other.settled(job()) == DONE
+        store.weights_path(job()).write_bytes(b"altered")
+        with pytest.raises(UserError, match="are not those that were measured"):
+            other.trusted_weights(job())
+
+    def test_where_they_cannot_be_reached_a_record_is_enough_unless_they_are_needed(
+        self, store, job, leave_weights, tmp_path
+    ):
+        leave_weights(job())
+        store.weights_path(job()).unlink()
+        other = Store(store.results, tmp_path / "other")
+        assert other.weights(job()) is None
+        assert other.settled(job()) is None
+        assert other.settled(job(), needed=False) == DONE
+
+    def test_a_folder_that_cannot_be_entered_has_none(self, store, job, finish, monkeypatch):
+        finish(job(), weights=None)
+        monkeypatch.setattr(Path, "is_file", lambda _: (_ for _ in ()).throw(PermissionError(13, "Denied")))
+        assert store.weights(job()) is None

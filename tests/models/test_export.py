@@ -1,5 +1,6 @@
 """Networks that come back from a folder."""
 
+import hashlib
 import json
 
 import pytest
@@ -39,6 +40,19 @@ def test_comes_back_in_float32_and_evaluation_mode(name, folder):
         assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
         images = torch.randn(3, 3, 8, 8)
         assert torch.equal(loaded(images).logits, network(images).logits)
+
+
+def test_altered_weights_are_refused(folder):
+    path, _ = folder()
+    sha = hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
+    path, network = folder(sha256=sha)
+    assert torch.equal(models.load(path).classifier.weight, network.classifier.weight)
+    with torch.no_grad():
+        network.classifier.weight.zero_()
+    save_file(network.state_dict(), path / WEIGHTS)
+    with pytest.raises(ExportError, match=r"model.safetensors is not the file that was exported") as caught:
+        models.load(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_drawing_random_numbers_does_not_change_what_is_loaded(folder):

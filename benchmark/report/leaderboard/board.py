@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeGuard
+from typing import TypedDict, TypeGuard
 
 import pandas as pd
 
@@ -15,7 +15,8 @@ from benchmark.jobs import Job
 from benchmark.metrics import metric
 from benchmark.objectives import STUDENT
 from benchmark.plan import Plan
-from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, Record, aggregate
+from benchmark.record import COHORT_OF_ONE, Record
+from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, aggregate
 from benchmark.report.caption import Context
 from benchmark.report.layout import WORDS
 from benchmark.report.leaderboard.standing import NOTHING_YET, Standing
@@ -30,6 +31,26 @@ METRICS: Mapping[str, str] = {
 """What a board can be ordered by, and what people call it."""
 
 UNFIT = "the method does not apply to this pair"
+TIMING: Mapping[str | None, str] = {
+    None: "A GPU does not time the steps of runs apart that it trains together: such runs have no step time.",
+    COHORT_OF_ONE: (
+        "A run that trained alone on a GPU counts with its whole training, its teacher's forward passes and the tests "
+        "among it, and is compared with plain students that did so too."
+    ),
+}
+"""What a reader must know of times that are not those of steps, by what they are of; None for no time."""
+
+
+class Cost(TypedDict):
+    """What a method's training takes.
+
+    Attributes:
+        relative: its time by the plain student's; None where they cannot be compared.
+        extra_parameters: trained beside the network and dropped; None where nothing is trained yet.
+    """
+
+    relative: float | None
+    extra_parameters: int | None
 
 
 @dataclass(frozen=True)
@@ -127,34 +148,44 @@ class Board:
         own = (cell for cell in self.table.cells() if cell.method == TEACHER and pair_of(cell) == pair)
         return next((record for cell in own for record in self.source.of(cell)), None)
 
-    def cost(self, method: str) -> dict[str, float | None]:
+    @cached_property
+    def timing(self) -> tuple[str, ...]:
+        """What a reader must know of step times; nothing where all are those of steps."""
+        done = [record for cell in self.cells for record in self.source.of(cell) if _done(record)]
+        times = {_own_seconds(record)[0] for record in done if record.cost}
+        return tuple(text for what, text in TIMING.items() if what in times)
+
+    def cost(self, method: str) -> Cost:
         """A method's step time by the plain student's, and its extra parameters.
 
         The time is the geometric mean over pairs; of fewer than `FEWEST_PAIRS` it would be noise, and is None. The
         parameters are the mean.
         """
         costs = [cost for cell in self.cells if cell.method == method and (cost := self.cost_of(cell))]
-        if not costs:
-            return {"relative": None, "extra_parameters": None}
-        times = [cost["relative"] for cost in costs]
+        times = [cost["relative"] for cost in costs if cost["relative"] is not None]
+        extra = [cost["extra_parameters"] for cost in costs if cost["extra_parameters"] is not None]
         return {
             "relative": statistics.geometric_mean(times) if len(times) >= FEWEST_PAIRS else None,
-            "extra_parameters": round(statistics.fmean(cost["extra_parameters"] for cost in costs)),
+            "extra_parameters": round(statistics.fmean(extra)) if extra else None,
         }
 
-    def cost_of(self, cell: Cell) -> dict[str, Any] | None:
-        """What a method's training takes by that of the plain student of its pair, on the same machine."""
+    def cost_of(self, cell: Cell) -> Cost | None:
+        """What a method's training takes by that of the plain student of its pair; None before anything is trained."""
+        extra = [record.cost.extra_parameters for record in self.source.of(cell) if _done(record) and record.cost]
+        return {"relative": self._relative(cell), "extra_parameters": extra[0]} if extra else None
+
+    def _relative(self, cell: Cell) -> float | None:
+        """Seconds by those of the plain student: of the same seed, known alike, and on the same machine."""
         plain = next((c for c in self.cells if c.method == STUDENT and pair_of(c) == pair_of(cell)), None)
         if plain is None:
             return None
-        own, base = ([self._seconds(record) for record in self.source.of(each)] for each in (cell, plain))
+        own, base = ([self._time(record) for record in self.source.of(each)] for each in (cell, plain))
         alike = [(mine[1], theirs[1]) for mine, theirs in zip(own, base, strict=True) if _comparable(mine, theirs)]
-        extra = [record["cost"]["extra_parameters"] for record in self.source.of(cell) if _done(record)]
         if not alike:
             return None
         # The least of the seeds is what other work on the machine disturbed the least.
-        seconds, plain_seconds = map(min, zip(*alike, strict=True))
-        return {"relative": round(seconds / plain_seconds, 3), "extra_parameters": extra[0]}
+        ratio: float = min(mine for mine, _ in alike) / min(theirs for _, theirs in alike)
+        return round(ratio, 3)
 
     def _scores(self, key: str, selection: str) -> pd.DataFrame:
         rows = [
@@ -169,14 +200,20 @@ class Board:
         values = {pair: value_of(self.teacher(pair), key, selection) for pair in self.table.pairs}
         return {pair: value for pair, value in values.items() if value is not None}
 
-    def _seconds(self, record: Record | None) -> tuple[Any, float]:
-        """The machine, and the seconds of all steps, those of first stages too; 0 where they are not known."""
+    def _time(self, record: Record | None) -> tuple[tuple[object, ...], float]:
+        """What the time is of, the machine, and the seconds, those of first stages too; 0 where that is not known."""
         if not _done(record):
-            return None, 0.0
+            return (), 0.0
         known = self.source.plan.records
-        stages = [known[stage] for stage in record["spec"].get("stages", ()) if stage in known]
-        seconds = sum(part.get("cost", {}).get("step_seconds", 0.0) for part in (record, *stages))
-        return [record["provenance"].get(key) for key in ("processor", "device", "threads")], seconds
+        stages = [known[stage] for stage in record.spec.get("stages", ()) if stage in known]
+        what, seconds = zip(*map(_own_seconds, (record, *stages)), strict=True)
+        alike = what[0] is not None and len({*what}) == 1
+        return (what[0], *record.provenance.machine.values()), sum(seconds) if alike else 0.0
+
+
+def _own_seconds(record: Record) -> tuple[str | None, float]:
+    """Seconds of a job alone, after what they are of; None and 0 where it shared those of others."""
+    return (record.cost.own_seconds if record.cost else None) or (None, 0.0)
 
 
 def told_apart(table: Table) -> Table:
@@ -193,7 +230,7 @@ def pair_of(cell: Cell) -> str:
 
 
 def _done(record: Record | None) -> TypeGuard[Record]:
-    return record is not None and record["status"] == DONE
+    return record is not None and record.status == DONE
 
 
 def value_of(record: Record | None, key: str, selection: str) -> float | None:
@@ -201,5 +238,5 @@ def value_of(record: Record | None, key: str, selection: str) -> float | None:
     return metric(key).read(record, selection) if _done(record) else None
 
 
-def _comparable(mine: tuple[Any, float], theirs: tuple[Any, float]) -> bool:
+def _comparable(mine: tuple[object, float], theirs: tuple[object, float]) -> bool:
     return mine[0] == theirs[0] and mine[1] > 0 and theirs[1] > 0

@@ -66,7 +66,7 @@ class Leaderboard(Document):
             cells |= {head: cells[head].partition(" (")[0] for head in _WITH_INTERVALS}
             shown.add_row(*(Text(cell) for head, cell in cells.items() if head not in _WIDE))
         console.print(shown, highlight=False)
-        for sentence in self._standing.sentences:
+        for sentence in self._sentences:
             console.print(sentence, style="dim", markup=False, highlight=False)
 
     @property
@@ -86,6 +86,10 @@ class Leaderboard(Document):
     def _standing(self) -> Standing:
         return self.board.standing(self._table.defaults.metric or "", self._context.selection)
 
+    @property
+    def _sentences(self) -> tuple[str, ...]:
+        return (*self._standing.sentences, *self.board.timing)
+
     def _ranking(self) -> Iterator[list[str]]:
         """Lines of the table of methods, the best first, those that are not ranked last."""
         ordered = self._standing.methods.sort_values(["ranked", "average_rank"], ascending=[False, True], kind="stable")
@@ -101,7 +105,7 @@ class Leaderboard(Document):
         lines = [list(_COLUMNS), [":--"] * len(_COLUMNS), *self._ranking()]
         ranking = [markdown.line([markdown.escape(cell) for cell in line]) for line in lines]
         head = f"**Leaderboard.** {markdown.escape(self._title)}"
-        sentences = markdown.escape(" ".join(self._standing.sentences))
+        sentences = markdown.escape(" ".join(self._sentences))
         return "\n".join([head, "", *ranking, "", sentences, "", markdown.render(self._grid())])
 
     def _grid(self) -> Grid:

@@ -5,7 +5,6 @@ The form is that of JSON: keys are ids of methods, pairs, metrics and selections
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,8 @@ from benchmark.canonical import digest, short_id
 from benchmark.jobs import Job
 from benchmark.metrics import SELECTIONS, metric
 from benchmark.objectives import parse_method
-from benchmark.report.aggregate import DONE, MISSING, NOT_APPLICABLE, Record
+from benchmark.record import Evaluations, Record
+from benchmark.report.aggregate import DONE, MISSING, NOT_APPLICABLE
 from benchmark.report.caption import Context
 from benchmark.report.leaderboard.board import METRICS, UNFIT, Board, pair_of, told_apart, value_of
 from benchmark.report.leaderboard.standing import Standing
@@ -29,7 +29,7 @@ def measured(board: Board) -> dict[str, Any]:
     return {
         "name": name_of(context),
         "title": ", ".join((f"profile {context.profile}", *context.changes)),
-        "notes": [note for note in (context.note, *table.notes, *context.choices) if note],
+        "notes": [note for note in (context.note, *table.notes, *context.choices, *board.timing) if note],
         "printed": False,
         "beside": table.prints,
         "stand_in": context.stand_in,
@@ -171,33 +171,33 @@ def _recipes(board: Board) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for cell in board.cells:
         for record in board.source.of(cell):
             if record is not None:
-                recipe = record["spec"]["recipe"]
+                recipe = record.spec["recipe"]
                 yield short_id(digest(recipe)), recipe
 
 
 def _run(job: Job, record: Record) -> dict[str, Any]:
-    seen, spec = record["provenance"], record["spec"]
-    tests = record.get("curves", {}).get("test", {})
+    seen, spec = record.provenance, record.spec
+    tests = record.curves.test if record.curves else Evaluations()
     return {
         "id": job.id,
         "seed": job.seed,
         "record": f"records/{job.path}.json",
-        "status": record["status"],
+        "status": record.status,
         "recipe": short_id(digest(spec["recipe"])),
         "objective": spec["objective"],
-        "revision": seen.get("revision"),
-        "dirty": seen.get("dirty"),
-        "device": seen.get("device"),
-        "finished": seen.get("finished"),
-        "seconds": record.get("cost", {}).get("step_seconds"),
-        "fingerprint": seen.get("data", {}).get("fingerprint"),
-        "teacher": seen.get("teacher_weights"),
+        "revision": seen.revision,
+        "dirty": seen.dirty,
+        "device": seen.device,
+        "finished": seen.finished.isoformat() if seen.finished else None,
+        "seconds": record.cost.step_seconds if record.cost else None,
+        "fingerprint": seen.data.fingerprint if seen.data else None,
+        "teacher": seen.teacher_weights,
         "curve": {
-            "epoch": tests.get("epoch", []),
-            **{key: _rounded(tests.get(metric(key).key, ()), metric(key).decimals) for key in METRICS},
+            "epoch": tests.epoch,
+            **{key: _rounded(getattr(tests, metric(key).key), metric(key).decimals) for key in METRICS},
         },
     }
 
 
-def _rounded(values: Sequence[float], decimals: int) -> list[float | None]:
-    return [round(value, decimals) if math.isfinite(value) else None for value in values]
+def _rounded(values: Sequence[float], decimals: int) -> list[float]:
+    return [round(value, decimals) for value in values]

@@ -10,6 +10,7 @@ from benchmark.commands import claims
 from benchmark.executors.local import LocalExecutor
 from benchmark.metrics import metric
 from benchmark.request import Request
+from tests.benchmark.made_up import parts
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,7 +45,7 @@ def finish(request, number, seeds):
             last = metrics.setdefault(job, {"last": {}})["last"]
             last[metric(cell.metric).key] = cell.paper + job.seed / 1000 + len(cell.method) / 10_000 * job.seed
     for job, found in metrics.items():
-        request.store.write(job, "done", {"device": "cpu"}, metrics=found)
+        request.store.write(job, "done", {"device": "cpu"}, **parts(job.kind, metrics=found))
 
 
 def test_prints_and_writes_a_page_and_trains_nothing(said, request_for, tmp_path, capsys, monkeypatch):

@@ -21,6 +21,7 @@ from benchmark.errors import UserError
 from benchmark.layers import parse_changes
 from benchmark.objectives import parse_method
 from benchmark.trace.archive import Archive
+from tests.benchmark.made_up import parts
 
 PAIR = "wrn-40-4:wrn-16-2"
 CELL = f"table06/{PAIR}/kd"
@@ -38,8 +39,8 @@ def leave(request_of):
     """Leaves what a finished run leaves."""
 
     def make(job, status="done", run=None, *, weights=True):
-        store = request_of().store
-        store.write(job, status, {}, metrics={"last": EPOCH, "best": EPOCH})
+        store, given = request_of().store, {"metrics": {"last": EPOCH, "best": EPOCH}} if status == "done" else {}
+        store.write(job, status, {}, **parts(job.kind, status, **given))
         if weights:
             about = canonical_json({"run": run or job.id})
             content = save({"classifier.weight": np.zeros((10, 4), np.float16)}, {"about": about})
@@ -77,6 +78,17 @@ def test_writes_the_weights_as_they_are_stored(exports, leave, runs):
     assert (config["run"], config["num_classes"]) == (runs[0].id, 10)
     assert config["sha256"] == hashlib.sha256(content).hexdigest()
     assert f"models.load('{place.name}')" in (place / "README.md").read_text()
+
+
+def test_altered_weights_are_refused(exports, leave, runs, request_of, tmp_path):
+    leave(runs[0])
+    content = leave(runs[0])  # the record states them now
+    assert exports(CELL)[1]["sha256"] == hashlib.sha256(content).hexdigest()
+    path = request_of().store.weights_path(runs[0])
+    path.write_bytes(content.replace(bytes(8), b"\x01" * 8))
+    with pytest.raises(UserError, match=f"weights {path} are not those that were measured"):
+        exports(CELL, "--to", str(tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(
@@ -272,7 +284,7 @@ def test_trained_exported_loaded_and_as_accurate_as_its_record_says(
     assert known.method == ("kd" if method == "kd" else "student")
     accuracy, images = _accuracy_by_the_card(place, tmp_path)
     assert images == 600
-    assert accuracy == pytest.approx(known.record["metrics"]["last"]["top1"], abs=1e-5)
+    assert accuracy == pytest.approx(known.record.metrics.last["top1"], abs=1e-5)
 
 
 def test_does_not_import_torch():

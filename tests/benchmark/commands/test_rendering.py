@@ -9,6 +9,7 @@ from urllib.request import url2pathname
 import pytest
 
 from benchmark import cli, suite
+from tests.benchmark.made_up import parts
 
 PAIRS = ("resnet56:resnet20", "vgg13:vgg8")
 
@@ -38,11 +39,9 @@ def finish(tmp_path):
         plan = request.plan([suite.load().select(methods, PAIRS)], (0, 1, 2))
         for place, job in enumerate(plan.jobs):
             last = {"epoch": 6, "top1": 70.0 + place / 10, "topk": 90.0, "loss": 1.0}
-            parts = {
-                "metrics": {"params": 1, "last": last, "best": last},
-                "cost": {"step_seconds": 1.0, "extra_parameters": 0},
-            }
-            request.store.write(job, "done", {"device": "cpu", "threads": 1, "data": {"official": True}}, **parts)
+            given = {"metrics": {"params": 1, "last": last, "best": last}, "cost": {"step_seconds": 1.0}}
+            facts = {"device": "cpu", "threads": 1, "data": {"official": True}}
+            request.store.write(job, "done", facts, **parts(job.kind, **given))
 
     return run
 

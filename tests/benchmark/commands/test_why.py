@@ -9,6 +9,7 @@ from benchmark.commands import why
 from benchmark.errors import UserError
 from benchmark.objectives import parse_method
 from benchmark.store import Store
+from tests.benchmark.made_up import parts
 
 PAIR = "wrn-40-4:wrn-16-2"
 CELL = f"table06/{PAIR}/kd"
@@ -32,7 +33,7 @@ def tell(request_of, capsys, monkeypatch):
 def leave(request_of):
     """Leaves a job's record as training does."""
 
-    def make(job, top1=97.0, status="done", **parts):
+    def make(job, top1=97.0, status="done", **more):
         store: Store = request_of().store
         facts = {
             "revision": "c0ffee" * 6,
@@ -48,7 +49,8 @@ def leave(request_of):
         epoch = {"epoch": 6, "top1": top1, "topk": 99.0, "loss": 0.25}
         measured = {"metrics": {"params": 1234, "last": epoch, "best": epoch | {"epoch": 3, "top1": top1 + 1}}}
         cost = {"cohort_seconds": 20.04, "cohort_members": 5, "step_seconds": 1.5, "extra_parameters": 7}
-        store.write(job, status, facts, **(({"cost": cost} | measured if status == "done" else {}) | parts))
+        given = measured | {"cost": cost} if status == "done" and job.kind != "analyse" else {}
+        store.write(job, status, facts, **parts(job.kind, status, **(given | more)))
         return store.record_path(job)
 
     return make
@@ -198,7 +200,7 @@ def test_names_that_mean_nothing(name, message, request_of):
 def test_a_run_of_another_profile_is_found_there(request_of, runs, tmp_path):
     run = runs(epochs=3)[0]
     other = Store(tmp_path / "results" / "digits+other", tmp_path / "checkpoints")
-    other.write(run, "done", {}, metrics={"last": {"top1": 1.0}})
+    other.write(run, "done", {}, **parts(run.kind))
     with pytest.raises(UserError, match=r"there is one in .*digits\+other.*: name its profile"):
         why.run(request_of("--why", run.id[:12]), print)
 

@@ -66,7 +66,7 @@ def test_run_that_always_kills_its_process_fails_alone(make_executor, recorder, 
     assert result.done == {good.id}
     assert result.failed == {bad: reason}
     assert recorder.endings()[bad.id] == ("failed", reason)
-    assert store.read(bad)["failure"] == {"reason": reason}
+    assert store.read(bad).reason == reason
     assert reason in store.log_path(bad).read_text(encoding="utf-8")
 
 

@@ -10,6 +10,7 @@ from benchmark import training
 from benchmark.errors import UserError
 from benchmark.executors.worker import Task, _attempt, _claim, _trainer
 from benchmark.training.steps import CaptureError
+from tests.benchmark.made_up import parts
 
 
 @pytest.fixture
@@ -25,11 +26,12 @@ def test_claims_only_what_is_neither_claimed_nor_settled(make_job, store, settin
     store.write(failed, "failed", {}, failure={"reason": "diverged"})
     store.write(vain, "not_applicable", {}, failure={"reason": "unequal channels"})
     for job in (done, lost):
-        store.write(job, "done", {}, metrics={"last": {"top1": 97.0}})
+        store.write(job, "done", {}, **parts(job.kind))
     store.weights_path(done).parent.mkdir(parents=True)
     store.weights_path(done).write_bytes(b"weights")
     elsewhere, events = store.claim(taken), []
-    locks = _claim((free, taken, failed, vain, done, lost), settings, events.append)
+    needed = frozenset([done.id, lost.id])
+    locks = _claim(Task((free, taken, failed, vain, done, lost), 1.0, needed), settings, events.append)
     assert list(locks) == [free, lost]
     assert [(event["event"], event["id"]) for event in events] == [
         ("elsewhere", taken.id),
@@ -42,12 +44,19 @@ def test_claims_only_what_is_neither_claimed_nor_settled(make_job, store, settin
     elsewhere.release()
 
 
+def test_what_nobody_needs_the_weights_of_is_settled_by_its_record(make_job, store, settings):
+    done, events = make_job(), []
+    store.write(done, "done", {}, **parts(done.kind))
+    assert _claim(Task((done,), 1.0), settings, events.append) == {}
+    assert [event["event"] for event in events] == ["done"]
+
+
 def test_only_what_failed_is_retried(make_job, store, settings):
     failed, vain = make_job(0.05), make_job(0.04)
     store.write(failed, "failed", {}, failure={"reason": "diverged"})
     store.write(vain, "not_applicable", {}, failure={"reason": "unequal channels"})
     events = []
-    assert list(_claim((failed, vain), replace(settings, retry=True), events.append)) == [failed]
+    assert list(_claim(Task((failed, vain), 1.0), replace(settings, retry=True), events.append)) == [failed]
     assert [(event["event"], event["id"]) for event in events] == [("not_applicable", vain.id)]
 
 

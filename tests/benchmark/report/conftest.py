@@ -5,26 +5,25 @@ from typing import Any
 
 import pytest
 
+from benchmark.record import Record
 from benchmark.report import Context
 from benchmark.tables import Axis, Table, load
+from tests.benchmark import made_up
 
-Record = dict[str, Any]
 Records = dict[str, list[Record | None]]
 
 
 @pytest.fixture
 def record() -> Callable[..., Record]:
-    def make(top1: float | None = 97.0, status: str = "done", reason: str = "", **provenance: Any) -> Record:
-        last = {"topk": 99.5, "loss": 0.1} | ({} if top1 is None else {"top1": top1})
-        best = {} if top1 is None else {"top1": top1 + 1, "epoch": 12}
-        made = {
-            "schema": 1,
-            "status": status,
-            "spec": {"recipe": {"precision": "fp32"}},
-            "metrics": {"params": 703_284, "last": last, "best": best},
-            "provenance": {"device": "cpu", "threads": 1, "teacher_weights": "ab12"} | provenance,
-        }
-        return made | ({"failure": {"reason": reason}} if reason else {})
+    def make(
+        top1: float | None = 97.0, status: str = "done", reason: str = "diverged", *, seed: int = 0, **provenance: Any
+    ) -> Record:
+        facts = made_up.PROVENANCE | {"teacher_weights": "ab12"} | provenance
+        given: dict[str, Any] = {"spec": {"seed": seed}, "provenance": facts}
+        if status != "done":
+            return made_up.record(status=status, failure={"reason": reason}, **given)
+        last, best = {"top1": top1}, {"top1": top1 + 1, "epoch": 12}
+        return made_up.record(metrics={"params": 703_284, "last": last, "best": best}, **given)
 
     return make
 
@@ -99,7 +98,7 @@ def records_of(record: Callable[..., Record]) -> Callable[[Table], Records]:
     def found(position: int, method: str) -> list[Record | None]:
         made = [record(70 + position % 37 / 10 + seed / 100) for seed in range(1 if method == "teacher" else 3)]
         for seed, one in enumerate(made):
-            one["metrics"]["last"] |= {key: value + position / 100 + seed / 50 for key, value in MEASURES.items()}
+            one.metrics.last.update({key: value + position / 100 + seed / 50 for key, value in MEASURES.items()})
         return [*made]
 
     return lambda table: {cell.name: found(i, cell.method) for i, cell in enumerate(table.cells())}

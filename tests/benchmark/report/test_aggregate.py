@@ -7,6 +7,7 @@ import pytest
 from benchmark.errors import UserError
 from benchmark.report.aggregate import aggregate, mixtures
 from benchmark.tables import load
+from tests.benchmark import made_up
 
 
 def cell(frame, method):
@@ -55,18 +56,21 @@ def test_only_done_records_are_averaged(small_table, named, record, status):
     assert (found["mean"], found["values"], found["reasons"]) == (90.0, [90.0], ["because"])
 
 
-def test_a_metric_that_no_record_holds_is_missing(small_table, named, record):
-    found = cell(aggregate(small_table(), named({"kd": [record(None), record(None)]})), "kd")
+@pytest.fixture
+def analysed(kinds):
+    """A record of an analysis, with numbers of its own."""
+    return lambda **numbers: made_up.record(kinds()["analyse"], metrics={"last": numbers})
+
+
+def test_a_metric_that_no_record_holds_is_missing(small_table, named, analysed):
+    found = cell(aggregate(small_table(), named({"kd": [analysed(nmi=70.0)] * 2})), "kd")
     assert (found["state"], found["n"]) == ("missing", 0)
 
 
-def test_ids_of_the_averaged_records(small_table, named, record):
-    done, other, failed, bare = (
-        record(*parts) | {"id": letter * 64}
-        for letter, parts in (("a", ()), ("b", (96.0,)), ("c", (None, "failed")), ("d", (None,)))
-    )
+def test_ids_of_the_averaged_records(small_table, named, record, analysed):
+    done, other, failed, bare = record(), record(96.0, seed=1), record(None, "failed", seed=2), analysed(nmi=70.0)
     frame = aggregate(small_table(), named({"kd": [done, failed, None, other, bare], "at": [failed]}))
-    assert cell(frame, "kd")["runs"] == ("a" * 12, "b" * 12)
+    assert cell(frame, "kd")["runs"] == (done.id[:12], other.id[:12])
     assert cell(frame, "at")["runs"] == cell(frame, "student")["runs"] == ()
 
 
@@ -80,10 +84,11 @@ def test_best_epoch_only_where_asked_for(small_table, named, record):
 
 def test_a_property_of_the_network_needs_one_run(table6, record):
     name = "table06/wrn-40-4:wrn-16-2/student/params_M"
-    frame = aggregate(table6, {name: [None, record() | {"id": "a" * 64}, record() | {"id": "b" * 64}]})
+    first = record()
+    frame = aggregate(table6, {name: [None, first, record(seed=1)]})
     found = frame[frame["cell"] == name].iloc[0]
     assert found["mean"] == pytest.approx(0.703284)
-    assert (found["n"], found["wanted"], found["state"], found["runs"]) == (1, 1, "done", ("a" * 12,))
+    assert (found["n"], found["wanted"], found["state"], found["runs"]) == (1, 1, "done", (first.id[:12],))
     assert math.isnan(found["std"])
 
 
@@ -113,12 +118,11 @@ def test_versions_of_one_data_set_are_a_mixture_and_two_data_sets_are_none(small
     assert facts == ("This table mixes versions of c: 1, 2.",)
 
 
-def test_jobs_of_different_kinds_may_differ(small_table, named, record):
-    run, analysis = (record() | {"kind": kind} for kind in ("train", "analyse"))
-    analysis["spec"] = {"recipe": {"precision": "bf16"}}
-    del analysis["provenance"]["teacher_weights"]
-    assert mixtures(small_table(), named({"kd": [run], "at": [analysis]})) == ()
-    facts = mixtures(small_table(), named({"kd": [run], "at": [analysis | {"kind": "train"}]}))
+def test_jobs_of_different_kinds_may_differ(small_table, named, job, kinds):
+    run, other = (made_up.record(job(precision=precision)) for precision in ("fp32", "bf16"))
+    probe = made_up.record(kinds(precision="bf16")["probe"])
+    assert mixtures(small_table(), named({"kd": [run], "at": [probe]})) == ()
+    facts = mixtures(small_table(), named({"kd": [run], "at": [other]}))
     assert facts == ("This table mixes precisions: bf16, fp32.",)
 
 
@@ -138,20 +142,17 @@ def test_a_teacher_has_weights_of_its_own_under_each_recipe(small_table, record)
 @pytest.mark.parametrize(
     ("number", "metric", "key"), [("2", "kl_div_with_teacher", "kl_teacher"), ("3", "nmi_percent", "nmi")]
 )
-def test_numbers_of_an_analysis_come_from_its_record(number, metric, key):
+def test_numbers_of_an_analysis_come_from_its_record(number, metric, key, analysed):
     name = f"table0{number}/wrn-40-4:wrn-16-4/srrl/{metric}"
-    records = {
-        name: [{"status": "done", "kind": "analyse", "metrics": {"last": {key: value}}} for value in (0.25, 0.75)]
-    }
-    frame = aggregate(load(number), records)
+    frame = aggregate(load(number), {name: [analysed(**{key: value}) for value in (0.25, 0.75)]})
     found = frame[frame["cell"] == name].iloc[0]
     assert (found["mean"], found["n"], found["state"]) == (0.5, 2, "done")
     assert set(frame["state"]) == {"done", "missing"}
 
 
-def test_a_figure_is_there_with_its_pictures(record):
+def test_a_figure_is_there_with_its_pictures(analysed):
     figure = load("2", "figure")
-    drawn = record() | {"metrics": {"last": {"kl_divergence": 0.2}}}
+    drawn = analysed(kl_divergence=0.2)
     frame = aggregate(figure, {cell.name: [drawn if cell.metric == "tsne" else None] for cell in figure.cells()})
     assert list(frame[~frame["hidden"]]["state"]) == ["done"] * 5
     assert list(frame[frame["hidden"]]["state"]) == ["missing"] * 10

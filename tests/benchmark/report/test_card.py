@@ -9,6 +9,8 @@ from benchmark.catalog import plugins
 from benchmark.report.card import Exported, card, config
 from benchmark.store import Store
 from benchmark.trace.archive import Archive
+from tests.benchmark import made_up
+from tests.benchmark.made_up import parts
 
 FOLDER = "net"
 
@@ -22,7 +24,8 @@ def exported(tmp_path, run):
         for one in (job, *job.needs):
             epoch = {"epoch": 6, "top1": 97.5, "topk": 99.0, "loss": 0.25}
             facts = {"data": {"name": "digits", "fingerprint": "ab" * 32}, "teacher_weights": "cd" * 32} | provenance
-            store.write(one, "done", facts, metrics={"last": epoch, "best": epoch | {"epoch": 3, "top1": 98.0}})
+            metrics = {"last": epoch, "best": epoch | {"epoch": 3, "top1": 98.0}}
+            store.write(one, "done", facts, **parts(one.kind, metrics=metrics))
         known = {one.id: one for one in Archive(store.results)}
         teacher = known[job.teacher.id] if job.teacher else None
         return Exported(known[job.id], teacher, 10, "ef" * 32, "digits", "A remark.", "python run_all.py")
@@ -99,6 +102,13 @@ def test_a_network_trained_alone_has_no_teacher(exported):
 def test_first_stages_are_named(exported):
     what = exported("fsp")
     assert f"First stage: `{what.spec['stages'][0]}`." in card(what, FOLDER)
+
+
+def test_a_teacher_that_was_given_has_no_epoch(exported, kinds):
+    given = made_up.record(kinds()["evaluate"], metrics={"last": {"top1": 73.31}})
+    what = exported()
+    what = replace(what, teacher=replace(what.teacher, record=given))
+    assert "| its teacher wrn-40-2, last epoch | – | 73.31 | 99.50 | 0.1000 |" in card(what, FOLDER)
 
 
 def test_a_network_of_ones_own_says_which_file_has_to_be_named(exported, own_network, monkeypatch):

@@ -11,6 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark import report
+from benchmark.record import Points
 from benchmark.report import figure
 from benchmark.report.figure import Figure, Panel, draw
 
@@ -20,7 +21,7 @@ ROOT = Path(report.__file__).parents[2]
 def cloud(classes=3, images=40, centre=0.0):
     rng = np.random.default_rng(classes)
     x, y = (rng.normal(size=(2, images)) + centre).round(2).tolist()
-    return {"x": x, "y": y, "label": [i % classes for i in range(images)]}
+    return Points(x=x, y=y, label=[i % classes for i in range(images)])
 
 
 def sample(points=None, stem="figure02"):
@@ -66,7 +67,7 @@ def test_fonts_are_embedded_as_outlines_and_nothing_tells_when_or_by_what():
 
 def test_same_bytes_in_another_process_and_style():
     code = (
-        "import hashlib; from benchmark.report.figure import Panel, draw\n"
+        "import hashlib; from benchmark.record import Points; from benchmark.report.figure import Panel, draw\n"
         f"files = draw((Panel('L_FM', 'NMI 77.2', {cloud()}), Panel('Teacher', '', None)))\n"
         "print(*(hashlib.sha256(files[key]).hexdigest() for key in sorted(files)))"
     )
@@ -79,8 +80,8 @@ def test_same_bytes_in_another_process_and_style():
 
 def test_a_class_has_its_colour_in_every_panel():
     full, last = cloud(classes=3), cloud(classes=3, centre=50.0)
-    only = [i for i, label in enumerate(last["label"]) if label == 2]
-    alone = {key: [values[i] for i in only] for key, values in last.items()}
+    only = [i for i, label in enumerate(last.label) if label == 2]
+    alone = Points(*([values[i] for i in only] for values in (last.x, last.y, last.label)))
     pixels = image(draw((Panel("a", "", full), Panel("b", "", alone)))[".png"])
     # Without the legend at the bottom.
     left, right = np.array_split(pixels[: int(pixels.shape[0] * 0.88)], 2, axis=1)
@@ -113,7 +114,7 @@ def test_twenty_classes_have_twenty_colours():
 
 
 def test_points_far_from_the_origin_and_a_single_one_stay_in_view():
-    for points in (cloud(classes=1, centre=1e4), {"x": [3.0], "y": [4.0], "label": [0]}):
+    for points in (cloud(classes=1, centre=1e4), Points(x=[3.0], y=[4.0], label=[0])):
         pixels = image(draw((Panel("a", "", points),))[".png"])
         assert drawn(pixels[: int(pixels.shape[0] * 0.88)], figure._PALETTE[0]) > 5
 

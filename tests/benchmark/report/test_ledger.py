@@ -10,6 +10,7 @@ from benchmark.claims.verdicts import FAILED, FEW, NOISE, REPRODUCED
 from benchmark.metrics import metric
 from benchmark.report import ledger
 from benchmark.tables import TEACHER
+from tests.benchmark import made_up
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def as_printed(cells):
             kind, value = metric(cell.metric), (changed or {}).get(cell.name, cell.paper)
             values = [value] if cell.method == TEACHER else value + sd * rng.normal(size=seeds)
             records[cell.name] = [
-                {"status": "done", "metrics": {"last": {kind.key: float(one)}, "best": {kind.key: float(one) + 1}}}
+                made_up.record(metrics={"last": {kind.key: float(one)}, "best": {kind.key: float(one) + 1}})
                 for one in values
             ]
         return records
@@ -117,9 +118,9 @@ def test_sizes_count_only_on_the_papers_data(judged, as_printed):
 def test_a_run_that_failed_is_missing_and_one_that_cannot_be_is_left_out(judged, as_printed):
     records = as_printed()
     name = "table09/wrn-40-4:wrn-16-4/srrl[form=ce]/top1"
-    records[name] = [{"status": "failed"}, {"status": "failed"}, records[name][2]]
+    records[name] = [*[made_up.record(status="failed")] * 2, records[name][2]]
     assert judged(records)["l2-best-form"].judgement.verdict == FEW
-    records[name] = [{"status": "not_applicable"}] * 3
+    records[name] = [made_up.record(status="not_applicable")] * 3
     entry = judged(records)["l2-best-form"]
     assert (entry.judgement.verdict, entry.counts) == (REPRODUCED, "5 hold")
 
@@ -127,7 +128,7 @@ def test_a_run_that_failed_is_missing_and_one_that_cannot_be_is_left_out(judged,
 def test_the_wanted_epoch_is_read(judged, as_printed):
     records = as_printed()
     for record in records["table06/wrn-40-4:wrn-16-2/kd/top1"]:
-        record["metrics"]["best"]["top1"] += 10
+        record.metrics.best["top1"] += 10
     assert judged(records)["best-in-all-settings"].means == "in 8 of 9 cells"
     assert judged(records, selection="best")["best-in-all-settings"].means == "in 7 of 9 cells"
 

@@ -4,17 +4,20 @@ from dataclasses import replace
 
 import pytest
 
+from benchmark.record import Points
 from benchmark.report import build
 from benchmark.tables import load
+from tests.benchmark import made_up
 
-POINTS = {"x": [0.0, 1.0], "y": [1.0, 0.0], "label": [3, 4]}
+POINTS = Points(x=[0.0, 1.0], y=[1.0, 0.0], label=[3, 4])
 
 
 @pytest.fixture
-def records(record):
+def records(record, kinds):
     """Pictures and numbers of all panels but one, which has no run, and one whose picture failed."""
-    picture = record() | {"metrics": {"last": {"kl_divergence": 0.2}}, "points": POINTS}
-    clusters = record() | {"metrics": {"last": {"nmi": 91.234}}}
+    job, points = kinds()["analyse"], {name: getattr(POINTS, name) for name in ("x", "y", "label")}
+    picture = made_up.record(job, metrics={"last": {"kl_divergence": 0.2}}, points=points)
+    clusters = made_up.record(job, metrics={"last": {"nmi": 91.234}})
     by_metric = {"tsne": picture, "nmi_percent": clusters, "top1": record(97.5)}
     found = {cell.name: [by_metric[cell.metric]] for cell in load("2", "figure").cells()}
     start = "figure02/wrn-40-4:wrn-16-4"

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from benchmark.trace.archive import Archive, UnreadableRecordWarning
+from benchmark.record import UnfitRecordWarning
+from benchmark.trace.archive import Archive
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_finds_records_without_their_jobs(archive, store, finish, kinds):
 def test_order_is_that_of_the_paths(archive, finish, job):
     for seed in (2, 0, 1):
         finish(job(seed=seed))
-    assert [known.record["spec"]["seed"] for known in archive] == [0, 1, 2]
+    assert [known.record.spec["seed"] for known in archive] == [0, 1, 2]
 
 
 def test_finds_by_the_beginning_of_an_id(archive, finish, job):
@@ -65,28 +66,38 @@ def broken(change):
     ("spoil", "fault"),
     [
         (lambda text: text[:50], "it is no complete JSON"),
-        (lambda _: "[]", "it lacks 'schema'"),
-        (broken(lambda record: record | {"metrics": None}), "it lacks 'metrics'"),
+        (lambda _: "[]", "Expected `object`, got `array`"),
+        (broken(lambda record: record | {"metrics": None}), "Expected `object`, got `null` - at `\\$.metrics`"),
         (broken(lambda record: record | {"id": "f" * 64}), "its id does not match its spec"),
     ],
 )
-def test_what_cannot_be_trusted_is_passed_over_with_a_warning(spoil, fault, archive, store, finish, job):
+def test_what_cannot_be_trusted_is_left_out_with_a_warning(spoil, fault, archive, store, finish, job):
     good, bad = job(), job(seed=1)
     for one in (good, bad):
         finish(one)
     path = store.record_path(bad)
     path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
-    with pytest.warns(UnreadableRecordWarning, match=fault) as caught:
+    with pytest.warns(UnfitRecordWarning, match=fault) as caught:
         assert [known.id for known in archive] == [good.id]
     assert str(path) in str(caught[0].message)
 
 
-def test_a_record_at_anothers_place_is_passed_over(archive, store, finish, job):
+@pytest.mark.parametrize(
+    "place",
+    [
+        "C100/wrn-40-4--wrn-16-2/kd/seed0-000000000000.json",
+        "C100/wrn-40-4--wrn-16-2/kd/seed1-{id}.json",
+        "C100/wrn-40-4--wrn-40-1/kd/seed0-{id}.json",
+        "C100/kd/seed0-{id}.json",
+    ],
+)
+def test_a_record_at_anothers_place_is_left_out(place, archive, store, finish, job):
     one = job()
     finish(one)
-    path = store.record_path(one)
-    path.rename(path.with_name("seed0-000000000000.json"))
-    with pytest.warns(UnreadableRecordWarning, match="it belongs to another run than its path says"):
+    path = store.results / "records" / place.format(id=one.id[:12])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.record_path(one).rename(path)
+    with pytest.warns(UnfitRecordWarning, match="it belongs to another run than its path says"):
         assert list(archive) == []
 
 

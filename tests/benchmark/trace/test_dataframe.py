@@ -7,9 +7,10 @@ import pytest
 from benchmark.book import Teacher
 from benchmark.errors import UserError
 from benchmark.objectives import parse_method
+from benchmark.record import UnfitRecordWarning
 from benchmark.store import Store
-from benchmark.trace.archive import UnreadableRecordWarning
 from benchmark.trace.dataframe import read
+from tests.benchmark.made_up import parts
 
 EPOCH = {"epoch": 6, "top1": 97.5, "topk": 99.0, "loss": 0.25}
 METRICS = {
@@ -41,7 +42,7 @@ def everything(store, kinds, tmp_path):
     """A record of every kind, and the frame of them by kind."""
     jobs = kinds()
     for kind, job in jobs.items():
-        store.write(job, "done", PROVENANCE, metrics=METRICS[kind], cost={"step_seconds": 1.5, "cohort_members": 3})
+        store.write(job, "done", PROVENANCE, **parts(kind, metrics=METRICS[kind], cost={"step_seconds": 1.5}))
     return jobs, read("digits", tmp_path / "results").set_index("kind", drop=False)
 
 
@@ -124,7 +125,7 @@ def test_a_new_measure_gets_a_column(store, kinds, tmp_path):
 def test_order_is_by_what_was_trained(store, job, tmp_path):
     made = [job(method, seed=seed) for seed in (1, 0) for method in ("srrl", "kd")]
     for one in [*made, job("kd").teacher]:
-        store.write(one, "done", {}, metrics={"last": {"top1": 1.0}})
+        store.write(one, "done", {}, **parts("train"))
     frame = read("digits", tmp_path / "results")
     assert list(zip(frame["method"], frame["seed"], strict=True)) == [
         ("student", 0),
@@ -141,7 +142,7 @@ def test_drafts_are_told_apart_by_their_code(store, book, own_network, tmp_path)
     for folder, more in (("one", ""), ("two", "MORE = 1")):
         own_network(folder, more)
         run = book().run("C100", "of-mine", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0)
-        store.write(run, "done", {}, metrics={"last": {"top1": 1.0}})
+        store.write(run, "done", {}, **parts("train"))
         codes.add(run.spec["code"]["network"])
     assert len(codes) == 2
     assert set(read("digits", tmp_path / "results")["code"]) == codes
@@ -156,10 +157,10 @@ def test_the_docstring_lists_the_columns(everything):
 
 
 def test_an_unreadable_record_is_a_warning(store, job, tmp_path):
-    store.write(job(), "done", {}, metrics={"last": {"top1": 1.0}})
+    store.write(job(), "done", {}, **parts("train"))
     path = store.record_path(job(seed=1))
     path.write_text("{", encoding="utf-8")
-    with pytest.warns(UnreadableRecordWarning, match=path.name):
+    with pytest.warns(UnfitRecordWarning, match=path.name):
         assert len(read("digits", tmp_path / "results")) == 1
 
 
@@ -168,6 +169,6 @@ def test_folders_that_are_not_there(store, job, tmp_path):
     results.mkdir()
     with pytest.raises(UserError, match=r"there are no records in .* yet"):
         read("digits", results)
-    store.write(job(), "done", {}, metrics={"last": {"top1": 1.0}})
+    store.write(job(), "done", {}, **parts("train"))
     with pytest.raises(UserError, match=r"unknown profile with records in .* 'digit': did you mean 'digits'"):
         read("digit", results)

@@ -2,8 +2,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmark.record import Data
 from benchmark.trace.archive import Archive
 from benchmark.trace.lineage import Group, Node, chain, distinct, finder, objective_text, planned, recorded, values_text
+from tests.benchmark import made_up
 
 
 @pytest.fixture
@@ -72,12 +74,12 @@ def test_states(kinds, store, finish, plan):
 
 
 def test_facts_of_a_group_are_distinct():
-    records = [{"provenance": {"data": {"name": "a"}}}, {"provenance": {"data": {"name": "a"}}}, None]
+    records = [*[made_up.record(provenance={"data": {"name": "a"}})] * 2, None]
     nodes = tuple(Node(str(i), {"seed": i % 2}, None, record) for i, record in enumerate(records))
     group = Group("run", nodes)
     assert group.facts("seed") == [0, 1]
     assert group.facts("recipe") == []
-    assert group.provenance("data") == [{"name": "a"}]
+    assert group.provenance("data") == [Data(name="a")]
 
 
 def test_texts(job):

@@ -5,20 +5,22 @@ import pytest
 from benchmark.book import Teacher
 from benchmark.catalog import plugins
 from benchmark.objectives import parse_method
+from benchmark.record import Data
 from benchmark.trace.origin import data_text, origin, own_code
+from tests.benchmark import made_up
 
 
 def told(**provenance):
-    return origin({"provenance": provenance})
+    return origin(made_up.record(provenance=provenance))
 
 
 def test_all_that_a_record_tells():
     facts = {"versions": {"python": "3.11", "torch": "2.9"}, "device": "cpu", "threads": 2, "processor": "some"}
-    assert told(revision="c0ffee", dirty=False, finished="2026-01-02", **facts) == {
+    assert told(revision="c0ffee", dirty=False, finished="2026-01-02T03:04:05Z", **facts) == {
         "code": "revision c0ffee, as committed",
         "versions": "python 3.11, torch 2.9",
         "machine": "cpu, 2 threads, some",
-        "finished": "2026-01-02",
+        "finished": "2026-01-02T03:04:05+00:00",
     }
 
 
@@ -60,7 +62,8 @@ def test_code_of_ones_own_is_not_said_to_be_committed_alone(own_jobs):
     codes = run.spec["objective"]["terms"]["drafted"]["sha256"], run.spec["code"]["network"]
     words = f"revision c0ffee, as committed, and code of one's own (SHA-256 {codes[0]}, {codes[1]})"
     for job in own_jobs:
-        assert origin({"spec": job.spec, "provenance": {"revision": "c0ffee", "dirty": False}})["code"] == words
+        record = made_up.record(job, provenance={"revision": "c0ffee", "dirty": False})
+        assert origin(record)["code"] == words
     assert own_code(stage.teacher.spec) == ()
 
 
@@ -73,4 +76,4 @@ def test_code_of_ones_own_is_not_said_to_be_committed_alone(own_jobs):
     ],
 )
 def test_data(official, words):
-    assert data_text({"name": "digits", "fingerprint": "ab", **official}) == f"digits, fingerprint ab{words}"
+    assert data_text(Data(name="digits", fingerprint="ab", **official)) == f"digits, fingerprint ab{words}"

@@ -22,6 +22,8 @@ from benchmark.training.weights import load_weights, new_network, save_weights
 from models import Network
 
 TEACHER = "wrn-16-2"
+ELSEWHERE = shutil.ignore_patterns(".shared")
+"""What would lead from a copy of the results to the weights beside the original."""
 SMALL = {
     "epochs": 3,
     "milestones": (2,),
@@ -141,7 +143,7 @@ def with_teacher(tmp_path_factory, source, teacher_job):
 def with_stages(tmp_path_factory, with_teacher, source, stages):
     """Folders in which teacher and first stages are trained; to be copied."""
     root = tmp_path_factory.mktemp("stages") / "lab"
-    shutil.copytree(with_teacher, root)
+    shutil.copytree(with_teacher, root, ignore=ELSEWHERE)
     with _one_thread():
         _lab(root, source).train(*stages.values())
     shutil.rmtree(root / "results" / "teachers")  # runs put the teacher there by themselves
@@ -150,7 +152,7 @@ def with_stages(tmp_path_factory, with_teacher, source, stages):
 
 @pytest.fixture
 def lab(tmp_path, with_stages, source):
-    shutil.copytree(with_stages, tmp_path / "lab")
+    shutil.copytree(with_stages, tmp_path / "lab", ignore=ELSEWHERE)
     return _lab(tmp_path / "lab", source)
 
 
@@ -158,7 +160,7 @@ def lab(tmp_path, with_stages, source):
 def undisturbed(tmp_path_factory, with_stages, source, company):
     """The whole company, trained together from beginning to end."""
     root = tmp_path_factory.mktemp("undisturbed") / "lab"
-    shutil.copytree(with_stages, root)
+    shutil.copytree(with_stages, root, ignore=ELSEWHERE)
     lab = _lab(root, source)
     with _one_thread():
         lab.train(*company.values(), checkpoint_seconds=0.0)
@@ -168,7 +170,7 @@ def undisturbed(tmp_path_factory, with_stages, source, company):
 @pytest.fixture
 def trained(tmp_path, undisturbed, source):
     """A copy of the folders in which the whole company is trained."""
-    shutil.copytree(undisturbed.store.results.parent, tmp_path / "trained")
+    shutil.copytree(undisturbed.store.results.parent, tmp_path / "trained", ignore=ELSEWHERE)
     return _lab(tmp_path / "trained", source)
 
 

@@ -167,6 +167,22 @@ def test_failing_measure_ends_alone(trained, book, company, monkeypatch):
     assert trained.record(good)["status"] == "done"
 
 
+def test_a_measure_that_finds_nothing_does_not_apply(trained, book, company, monkeypatch):
+    monkeypatch.setattr("benchmark.analysis.distance.measure", lambda *_: {"metrics": {}})
+    job = book.analysis("distance", company["kd"], TEACHER)
+    trained.train(job)
+    assert trained.store.settled(job) == "not_applicable"
+    assert trained.store.read(job).reason == "distance finds nothing to measure between wrn-10-2 and wrn-16-2"
+
+
+def test_a_measure_that_is_not_finite_fails(trained, book, company, monkeypatch):
+    monkeypatch.setattr("benchmark.analysis.distance.measure", lambda *_: {"metrics": {"l2": float("nan")}})
+    job = book.analysis("distance", company["kd"], TEACHER)
+    trained.train(job)
+    assert trained.store.settled(job) == "failed"
+    assert "NaN is no number" in trained.store.read(job).reason
+
+
 def test_missing_weights_are_the_users_error(lab, book, company):
     with pytest.raises(UserError, match=r"the weights of wrn-16-2:wrn-10-2 kd seed 0 \(.*\) are gone"):
         lab.train(book.analysis("similarity", company["kd"], TEACHER))

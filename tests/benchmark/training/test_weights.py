@@ -3,12 +3,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
 from benchmark import catalog
 from benchmark.catalog import plugins
 from benchmark.errors import UserError
 from benchmark.training import weights
-from benchmark.training.weights import load_weights, new_network, save_weights
+from benchmark.training.weights import load_weights, new_network, save_state, save_weights
 
 CPU = torch.device("cpu")
 
@@ -18,15 +20,44 @@ def job(make_job):
     return make_job("student")
 
 
+def norms(network):
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
 def test_round_trip_is_half_precision(job, tmp_path):
     network, other = new_network(job, CPU), new_network(job, CPU)
     sha = (save_weights(network, tmp_path / "w", job), load_weights(other, tmp_path / "w", job))[1]
     assert sha == hashlib.sha256((tmp_path / "w").read_bytes()).hexdigest()
+    parameters = dict(network.named_parameters())
     for name, tensor in network.state_dict().items():
         loaded = other.state_dict()[name]
         assert loaded.dtype == tensor.dtype
-        assert torch.equal(loaded, tensor.half().to(tensor.dtype) if tensor.is_floating_point() else tensor)
+        assert torch.equal(loaded, tensor.half().float() if name in parameters else tensor)
     assert other.classifier.weight.dtype == torch.float32
+
+
+def test_statistics_keep_their_digits(job, tmp_path):
+    network, other = new_network(job, CPU), new_network(job, CPU)
+    for number, module in enumerate(norms(network)):
+        module.running_var.fill_(1e-9 * (1 + number / 7))
+        module.running_mean.fill_(1 / 3 + number)
+        module.num_batches_tracked.fill_(123_456)
+    save_weights(network, tmp_path / "w", job)
+    load_weights(other, tmp_path / "w", job)
+    for mine, theirs in zip(norms(network), norms(other), strict=True):
+        for name, buffer in mine.named_buffers():
+            assert torch.equal(buffer, getattr(theirs, name))
+    saved = load_file(tmp_path / "w")
+    assert {saved[name].dtype for name, _ in network.named_parameters()} == {torch.float16}
+    assert {tensor.dtype for name, tensor in saved.items() if "running" in name} == {torch.float32}
+
+
+def test_files_with_statistics_in_half_precision_still_load(job, tmp_path):
+    network, other = new_network(job, CPU), new_network(job, CPU)
+    halves = {key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}
+    save_state(halves, tmp_path / "w", job)
+    load_weights(other, tmp_path / "w", job)
+    assert {tensor.dtype for tensor in other.state_dict().values() if tensor.is_floating_point()} == {torch.float32}
 
 
 def test_what_is_saved_once_stays_the_same_file(job, tmp_path):

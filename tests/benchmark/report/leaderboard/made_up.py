@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from benchmark.jobs import Job
+from benchmark.record import Record
+from tests.benchmark import made_up
 
 PROVENANCE = {
     "processor": "P",
@@ -18,33 +19,18 @@ PROVENANCE = {
 }
 
 
-def done(job: Job, top1: float, *, topk: float = 90.0, seconds: float = 2.0) -> dict[str, Any]:
+def done(job: Job, top1: float, *, topk: float = 90.0, seconds: float | None = 2.0, **given: Any) -> Record:
     """A finished run's record; its best epoch is a point better than its last."""
     last = {"epoch": 6, "top1": top1, "topk": topk, "loss": 2 - top1 / 100}
-    return {
-        "id": job.id,
-        "status": "done",
-        "spec": _stored(job.spec),
+    parts = {
         "metrics": {"params": 1000, "last": last, "best": {**last, "top1": top1 + 1}},
         "curves": {"test": {"epoch": [3, 6], "top1": [50.0, top1], "topk": [80.0, topk], "loss": [2.5, 1.3]}},
         "cost": {"step_seconds": seconds, "extra_parameters": 7},
-        "provenance": {**PROVENANCE},
+        "provenance": PROVENANCE,
     }
+    return made_up.record(job, **(parts | given))
 
 
-def broken(job: Job, status: str, reason: str) -> dict[str, Any]:
+def broken(job: Job, status: str, reason: str) -> Record:
     """The record of a run that has no number."""
-    failure = {"reason": reason}
-    return {
-        "id": job.id,
-        "status": status,
-        "spec": _stored(job.spec),
-        "metrics": {},
-        "provenance": {},
-        "failure": failure,
-    }
-
-
-def _stored(spec: object) -> Any:
-    """As it is read from a file: lists for tuples."""
-    return json.loads(json.dumps(spec))
+    return made_up.record(job, status, failure={"reason": reason}, provenance={})

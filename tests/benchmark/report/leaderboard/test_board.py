@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from benchmark import suite, tables
-from benchmark.report.leaderboard.board import Board
+from benchmark.record import COHORT_OF_ONE
+from benchmark.report.leaderboard.board import TIMING, Board
 from benchmark.report.leaderboard.payload import measured, printed
-from tests.benchmark.report.leaderboard.made_up import broken, done
+from tests.benchmark.made_up import record
+from tests.benchmark.report.leaderboard.made_up import PROVENANCE, broken, done
 
 PAIRS = ["resnet56:resnet20", "vgg13:vgg8", "wrn-40-2:wrn-40-1"]
 
@@ -58,8 +60,7 @@ def test_what_cannot_be_applied_says_so_before_it_is_tried(source):
 
 def test_failed_runs_are_no_numbers(source):
     def failed(cell, job, record):
-        bad = cell.method == "kd" and job.seed == 1
-        return {**record, "status": "failed", "failure": {"reason": "diverged"}} if bad else record
+        return broken(job, "failed", "diverged") if cell.method == "kd" and job.seed == 1 else record
 
     cell = measured(Board(source(failed)))["cells"]["kd"]["vgg13:vgg8"]
     assert (cell["state"], cell["reason"]) == ("partial", "diverged")
@@ -88,9 +89,8 @@ def timed(source_for):
 
     def build(pairs, processor="P"):
         def record(cell, job):
-            made = done(job, 70.0, seconds=3.0 if cell.method == "kd" else 2.0)
-            made["provenance"]["processor"] = processor if cell.method == "kd" else "P"
-            return made
+            seconds, machine = (3.0, processor) if cell.method == "kd" else (2.0, "P")
+            return done(job, 70.0, seconds=seconds, provenance=PROVENANCE | {"processor": machine})
 
         return Board(source_for(suite.load().select(["kd", "at"], suite.load().pairs[:pairs]), record))
 
@@ -102,22 +102,62 @@ def test_step_time_is_of_five_pairs_at_least(timed):
     assert timed(4).cost("kd") == {"relative": None, "extra_parameters": 7}
 
 
+def on_a_gpu(members, seconds):
+    return {"step_seconds": None, "cohort_members": members, "cohort_seconds": seconds}
+
+
+class TestOnAGpu:
+    """Records that do not time steps."""
+
+    @pytest.fixture
+    def board(self, source_for):
+        """``board(members, student)``: KD took 30 s, the student 20 s, by what each of them tells."""
+
+        def build(members, student):
+            def record(cell, job):
+                told = student if cell.method == "student" else on_a_gpu(members, 30.0 + job.seed)
+                return done(job, 70.0, cost=told)
+
+            return Board(source_for(suite.load().select(["kd"], suite.load().pairs[:5]), record))
+
+        return build
+
+    def test_runs_that_shared_their_time_have_none(self, board):
+        shared = board(13, on_a_gpu(1, 20.0))
+        assert shared.cost("kd") == {"relative": None, "extra_parameters": 7}
+        assert {cell["cost"]["relative"] for cell in measured(shared)["cells"]["kd"].values()} == {None}
+        assert shared.timing == (TIMING[None], TIMING[COHORT_OF_ONE])
+        assert measured(shared)["notes"][-2:] == list(shared.timing)
+        json.dumps(measured(shared), allow_nan=False)
+
+    def test_runs_that_trained_alone_have_that_of_their_cohorts(self, board):
+        alone = board(1, on_a_gpu(1, 20.0))
+        assert alone.cost("kd")["relative"] == pytest.approx(1.5)
+        assert alone.timing == (TIMING[COHORT_OF_ONE],)
+
+    def test_whole_trainings_are_not_compared_with_steps(self, board):
+        assert board(1, {"step_seconds": 20.0}).cost("kd")["relative"] is None
+
+    def test_times_of_steps_need_no_word(self, source):
+        assert Board(source()).timing == ()
+
+
 def test_cost_includes_first_stages(source, plan):
     made = source()
     [job, *_] = plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]
     [stage] = job.stages
     before = measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"]
-    made.plan.records[stage.id] = {"cost": {"step_seconds": 1.0}}
+    made.plan.records[stage.id] = record(stage, cost={"step_seconds": 1.0})
     # Seeds have stages of their own; the others' are not recorded here, so theirs is the least.
     assert measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before, 0.1)
     for other in plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]:
-        made.plan.records[other.stages[0].id] = {"cost": {"step_seconds": 1.0}}
+        made.plan.records[other.stages[0].id] = record(other.stages[0], cost={"step_seconds": 1.0})
     assert measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before + 0.5)
 
 
 def test_times_of_different_machines_are_not_compared(timed):
     board = timed(5, processor="Q")
-    assert {cell["cost"] for cell in measured(board)["cells"]["kd"].values()} == {None}
+    assert {cell["cost"]["relative"] for cell in measured(board)["cells"]["kd"].values()} == {None}
     assert board.cost("kd")["relative"] is None
     assert board.cost("at")["relative"] == pytest.approx(1.0)
 

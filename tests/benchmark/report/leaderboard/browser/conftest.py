@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
 
     from benchmark.jobs import Job
+    from benchmark.record import Record
     from benchmark.report.leaderboard.board import Source
     from benchmark.table import Cell
 
@@ -69,7 +70,7 @@ def driver() -> Iterator[Chrome]:
         yield started
 
 
-def _record(cell: Cell, job: Job) -> dict[str, Any] | None:
+def _record(cell: Cell, job: Job, **given: Any) -> Record | None:
     pair = f"{cell.teacher}:{cell.student}"
     if (cell.method, pair) == ("crd", "wrn-40-2:wrn-40-1"):
         return broken(job, "failed", "the loss was not finite in epoch 2")
@@ -78,13 +79,26 @@ def _record(cell: Cell, job: Job) -> dict[str, Any] | None:
         return None
     noise = random.Random(f"{cell.method} {pair} {job.seed}").gauss(0, 0.4)
     top1 = 70 + PAIRS.index(pair) + GAINS[cell.method] + noise
-    return done(job, top1, topk=80 + top1 / 8, seconds=SECONDS.get(cell.method, 2.0))
+    return done(job, top1, topk=80 + top1 / 8, seconds=SECONDS.get(cell.method, 2.0), **given)
 
 
 @pytest.fixture(scope="session")
 def _whole(source_for: Callable[..., Source]) -> dict[str, Any]:
     table = suite.load().select([method for method in GAINS if method != TEACHER], PAIRS)
     return Document([Board(source_for(table, _record))], table).payload()
+
+
+@pytest.fixture(scope="session")
+def gpu_data(source_for: Callable[..., Source]) -> dict[str, Any]:
+    """The same as if a GPU had trained it: empty wherever a GPU knows nothing."""
+    empty = {"revision": None, "dirty": None, "teacher_weights": None, "device": "NVIDIA H200", "threads": 1}
+    cost = {"step_seconds": None, "cohort_seconds": 100.0, "cohort_members": 7, "extra_parameters": 7}
+
+    def record(cell: Cell, job: Job) -> Record | None:
+        return _record(cell, job, cost=cost, provenance=empty)
+
+    table = suite.load().select([method for method in GAINS if method != TEACHER], PAIRS)
+    return Document([Board(source_for(table, record))], table).payload()
 
 
 @pytest.fixture

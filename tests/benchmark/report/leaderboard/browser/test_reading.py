@@ -6,7 +6,25 @@ import time
 
 import pytest
 
-from tests.benchmark.report.leaderboard.browser.oracle import SAME, number, ranking, values
+from benchmark.report.leaderboard.board import TIMING
+from tests.benchmark.report.leaderboard.browser.oracle import SAME, check_rows, number, ranking, values
+
+
+def test_what_a_gpu_trained_is_all_there_but_for_times(show, gpu_data):
+    page = show(gpu_data)
+    check_rows(page, gpu_data["boards"][0], gpu_data["boards"][0]["statistics"]["last"]["top1"])
+    assert {row["relative"] for row in page.rows()} == {"–"}
+    assert "No step time" in page.text("#ranking-legend")
+    assert not page.find("#costs").is_displayed()
+    assert TIMING[None] in page.text("#notes")
+    page.click("[data-cell='srrl/vgg13:vgg8']")
+    assert "Step time" not in page.text("#detail")
+    assert "Extra parameters" in page.text("#detail")
+    page.click("#detail details.run summary")
+    told = " ".join(page.text("#detail details.run").split())
+    assert "Device NVIDIA H200 Finished – Training –" in told
+    assert "Code revision – Device" in told
+    page.leave()
 
 
 def test_a_cell_opens_its_curves_and_its_records(show, data):

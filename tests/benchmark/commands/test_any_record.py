@@ -1,0 +1,274 @@
+"""Every command on stores of all sorts: as a GPU leaves them, with files that are no records, of another revision."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import benchmark
+from benchmark import cli, suite, tables
+from benchmark.bench import estimate
+from benchmark.book import Teacher
+from benchmark.objectives import parse_method
+from benchmark.record import KINDS, UnfitRecordWarning
+from benchmark.report.leaderboard.board import TIMING
+from tests.benchmark.made_up import raw_record
+
+PAIRS = ("resnet56:resnet20", "vgg13:vgg8")
+METHODS = ("kd", "fsp", "srrl")
+CELL = f"table11/{PAIRS[0]}/kd"
+ON_A_GPU = {
+    "revision": None,
+    "dirty": None,
+    "versions": {"torch": "2.9"},
+    "processor": "Some processor",
+    "device": "NVIDIA H200",
+    "threads": 1,
+    "finished": "2026-01-02T03:04:05+00:00",
+    "data": {"name": "digits", "fingerprint": "ab" * 32, "official": None},
+    "teacher_weights": None,
+}
+COST = {"step_seconds": None, "cohort_seconds": 20.0, "cohort_members": 3, "cohort_estimated_seconds": 18.0}
+POINTS = {"x": [0.5, 1.0], "y": [1.0, 0.5], "label": [3, 4]}
+
+
+@pytest.fixture
+def jobs(request_of, kinds):
+    """Jobs of two pairs of the leaderboard over three seeds, of analyses and probes, and one given teacher."""
+    request = request_of("--leaderboard")
+    chosen = [suite.load().select(METHODS, PAIRS), tables.load("2"), tables.load("4"), tables.load("2", "figure")]
+    plans = [request.plan([table], (0, 1, 2) if table.kind == "leaderboard" else (0,)) for table in chosen]
+    found = {job.id: job for plan in plans for job in plan.jobs} | {kinds()["evaluate"].id: kinds()["evaluate"]}
+    return list(found.values())
+
+
+@pytest.fixture
+def place(request_of):
+    """Writes the record of a job as a file."""
+
+    def write(job, **given: Any):
+        points = {"points": POINTS} if job.kind == "analyse" and job.measure == "tsne" else {}
+        cost = {"cost": COST} if job.kind in ("train", "stage", "probe") else {}
+        path = request_of().store.record_path(job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(raw_record(job, **({"provenance": ON_A_GPU} | points | cost | given))))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def command(tmp_path, capsys, monkeypatch):
+    """Runs the command; gives its status and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
+
+    def run(*words):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            status = cli.main([*words, "--profile", "digits", *where])
+        printed = capsys.readouterr()
+        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
+
+    return run
+
+
+@pytest.fixture
+def kd(book):
+    teacher, student = PAIRS[0].split(":")
+    return book().run("CRD100", student, parse_method("kd"), Teacher("CRD100", teacher), 0)
+
+
+COMMANDS = {
+    "a table": ("--table", "11", "--render"),
+    "the leaderboard": ("--leaderboard", "--render"),
+    "a check": ("--table", "11", "--render", "--check"),
+    "a plan": ("--table", "11", "--plan", "--brief"),
+    "the status": ("--status", "--table", "11"),
+    "claims": ("--claims",),
+    "a cell": ("--why", CELL),
+    "a run": ("--why", "{id}"),
+    "an export": ("--export", f"{CELL}/seed0"),
+}
+STATUSES = {"a check": 1, "an export": 2}
+"""Where it is not 0: no table was written before, and no weights are there."""
+
+
+class TestOnAGpu:
+    @pytest.fixture(autouse=True)
+    def _fill(self, jobs, place):
+        assert {job.kind for job in jobs} == set(KINDS)
+        for job in jobs:
+            place(job)
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_every_command_works(self, name, command, kd):
+        shown = command(*(word.format(id=kd.id) for word in COMMANDS[name]))
+        assert shown.status == STATUSES.get(name, 0), shown.err
+        assert shown.err.count("\n") == (name == "an export")
+
+    def test_all_tables_the_page_and_a_check_of_them(self, command, tmp_path):
+        words = ("--table", "all", "--figure", "all", "--leaderboard", "--render")
+        shown = command(*words)
+        assert shown.err == ""
+        assert command(*words, "--check").status == 0
+        text = (tmp_path / "results" / "leaderboard.html").read_text()
+        page = json.loads(re.search(r'id="payload">(.*?)</script>', text, re.DOTALL)[1])
+        board = next(board for board in page["boards"] if board["name"] == "digits")
+        assert board["cells"]["kd"][PAIRS[0]]["cost"] == {"relative": None, "extra_parameters": 7}
+        assert TIMING[None] in board["notes"]
+        assert {run["seconds"] for run in board["runs"].values()} == {None}
+        markdown = (tmp_path / "results" / "digits" / "leaderboard" / "leaderboard.md").read_text()
+        assert TIMING[None] in markdown
+        assert TIMING[None] in " ".join(shown.out.split())
+
+    def test_what_rests_on_a_number_is_told(self, command):
+        words = " ".join(command("--why", CELL).out.split())
+        assert "its cohort of 3 took 20.0 s" in words
+        assert "NVIDIA H200, 1 thread, Some processor" in words
+        assert "no revision known" in words
+
+    def test_as_a_frame(self, tmp_path, jobs):
+        frame = benchmark.records("digits", tmp_path / "results")
+        assert len(frame) == len(jobs)
+        assert frame["seconds"].isna().all()
+        assert set(frame["cohort_seconds"].dropna()) == {20.0}
+
+    def test_estimates(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr("benchmark.devices.processor", lambda: "Some processor")
+        estimate.run([str(tmp_path / "results" / "digits")])
+        assert "ratio 1.11" in capsys.readouterr().out
+
+
+def pipe(path, _):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder(path, _):
+    path.unlink()
+    path.mkdir()
+
+
+def loop(path, _):
+    path.unlink()
+    path.symlink_to(path)
+
+
+def changed(change):
+    def spoil(path, text):
+        raw = json.loads(text)
+        change(raw)
+        path.write_text(json.dumps(raw))
+
+    return spoil
+
+
+UNFIT = {
+    "cost null": changed(lambda raw: raw.update(cost=None)),
+    "not finite": changed(lambda raw: raw["metrics"]["last"].update(top1=float("nan"))),
+    "nothing measured": changed(lambda raw: raw["metrics"].update(last={})),
+    "a key twice": lambda path, text: path.write_text(text.replace('"schema": 1', '"schema": 1, "schema": 1')),
+    "half": lambda path, text: path.write_text(text[:500]),
+    "a pipe": pipe,
+    "a folder": folder,
+    "a loop": loop,
+}
+
+
+def tree(root):
+    """All that lies below the records, and what was set aside."""
+    return {
+        path: (path.lstat().st_mode, path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for name in ("records", "set-aside")
+        for path in (root / name).rglob("*")
+    }
+
+
+class TestUnfit:
+    @pytest.fixture
+    def spoiled(self, jobs, place, kd):
+        """A store in which one record is none; its path."""
+
+        def spoil(fault):
+            paths = {job.id: place(job) for job in jobs}
+            path = paths[kd.id]
+            UNFIT[fault](path, path.read_text())
+            return path
+
+        return spoil
+
+    @pytest.mark.parametrize(
+        ("name", "fault"),
+        [*((name, "cost null") for name in COMMANDS), *((name, "a pipe") for name in COMMANDS)]
+        + [("the status", fault) for fault in UNFIT if fault not in ("cost null", "a pipe")],
+    )
+    def test_is_named_and_left_out_everywhere(self, name, fault, spoiled, command, kd, tmp_path):
+        path = spoiled(fault)
+        before = tree(tmp_path / "results" / "digits")
+        shown = command(*(word.format(id=kd.id) for word in COMMANDS[name]))
+        first, *others = shown.err.splitlines()
+        assert first.startswith(f"warning: record {path} is left out: it ")
+        assert len(others) == (name == "an export")
+        assert shown.status == STATUSES.get(name, 0)
+        assert tree(tmp_path / "results" / "digits") == before
+
+    @pytest.mark.parametrize("fault", UNFIT)
+    def test_has_no_row(self, fault, spoiled, kd, tmp_path, jobs):
+        path = spoiled(fault)
+        with pytest.warns(UnfitRecordWarning, match=re.escape(str(path))):
+            frame = benchmark.records("digits", tmp_path / "results")
+        assert len(frame) == len(jobs) - 1
+        assert kd.id not in set(frame["id"])
+
+    @pytest.mark.parametrize("fault", ["a pipe", "a folder", "a loop"])
+    def test_what_nobody_can_read_stops_training_before_it_starts(self, fault, spoiled, command, tmp_path):
+        path = spoiled(fault)
+        before = tree(tmp_path / "results" / "digits")
+        shown = command("--table", "11", "--pairs", PAIRS[0], "--methods", "kd", "--seeds", "1")
+        *_, last = shown.err.splitlines()
+        assert shown.status == 2
+        assert last.startswith(f"error: record {path} is in the way, and it ")
+        assert tree(tmp_path / "results" / "digits") == before
+
+
+class TestNewer:
+    """A store that a newer revision wrote to."""
+
+    @pytest.fixture
+    def path(self, jobs, place, kd):
+        path = {job.id: place(job) for job in jobs}[kd.id]
+        changed(lambda raw: raw.update(schema=2, metrics={"of": "another form"}))(path, path.read_text())
+        return path
+
+    @pytest.mark.parametrize("name", [*COMMANDS, "training"])
+    def test_is_an_error_everywhere_and_loses_nothing(self, name, path, command, kd, tmp_path):
+        before = tree(tmp_path / "results" / "digits")
+        shown = command(*(word.format(id=kd.id) for word in COMMANDS.get(name, ("--table", "11", "--retry-failed"))))
+        assert shown.status == 2
+        assert shown.err == (
+            f"error: record {path} was written by a newer revision of the project (its schema is 2, and this revision "
+            "knows none beyond 1): update the project, or choose another folder with --results\n"
+        )
+        assert tree(tmp_path / "results" / "digits") == before
+        assert not (tmp_path / "checkpoints" / "digits").exists()
+
+    def test_has_no_frame(self, path, tmp_path):
+        with pytest.raises(benchmark.errors.UserError, match=path.name):
+            benchmark.records("digits", tmp_path / "results")
+
+    def test_the_newer_revision_reads_both(self, jobs, place, kd, command, monkeypatch):
+        for job in jobs:
+            place(job)
+        path = place(kd)
+        changed(lambda raw: raw.update(schema=2, more="of it"))(path, path.read_text())
+        monkeypatch.setattr("benchmark.record.SCHEMA", 2)
+        before = path.read_bytes()
+        assert command("--table", "11", "--render").err == ""
+        assert path.read_bytes() == before

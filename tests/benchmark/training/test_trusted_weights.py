@@ -1,0 +1,121 @@
+"""Weights that were altered after they were measured are refused by all that reads them, and nothing is lost."""
+
+import hashlib
+import json
+
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from benchmark.book import Teacher
+from benchmark.errors import UserError
+from benchmark.store import Store
+from tests.benchmark.training.conftest import TEACHER
+
+
+def alter(path):
+    """Change a tensor, and nothing that the file says of itself."""
+    with safe_open(path, framework="pt") as file:
+        about = file.metadata()
+    state = load_file(path)
+    name = next(name for name, tensor in state.items() if tensor.is_floating_point())
+    state[name] += 1
+    save_file(state, path, metadata=about)
+
+
+@pytest.fixture
+def readers(book, company, teacher_job):
+    """By what was altered: the job that left it, and those that read it."""
+    kd, fsp, teacher = company["kd"], company["fsp"], Teacher("C100", TEACHER)
+    return {
+        "teacher": (teacher_job, (kd, book.analysis("similarity", kd, teacher))),
+        "first stage": (fsp.stages[0], (fsp,)),
+        "run": (kd, (book.probe("PROBE-STL10", kd), book.analysis("similarity", kd, teacher))),
+    }
+
+
+@pytest.mark.parametrize("what", ["teacher", "first stage", "run"])
+def test_altered_weights_are_refused(what, trained, readers):
+    job, jobs = readers[what]
+    path, record = trained.store.weights(job), trained.record(job)
+    assert record["weights"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    before = path.read_bytes()
+    alter(path)
+    for reader in jobs:
+        trained.store.record_path(reader).unlink(missing_ok=True)
+        with pytest.raises(UserError, match=f"weights {path} are not those that were measured") as caught:
+            trained.train(reader)
+        assert "\n" not in str(caught.value)
+        assert not trained.store.record_path(reader).exists()
+    path.write_bytes(before)
+    trained.train(jobs[0])
+    assert trained.record(jobs[0])["status"] == "done"
+
+
+def test_what_was_trained_beside_a_network_likewise(trained, book, company):
+    run = company["srrl"]
+    alter(trained.store.terms_path(run))
+    with pytest.raises(UserError, match="are not those that were measured"):
+        trained.train(book.analysis("distance", run, Teacher("C100", TEACHER)))
+
+
+def test_an_altered_teacher_is_not_put_among_the_kept_ones(lab, company, teacher_job):
+    alter(lab.store.weights_path(teacher_job))
+    with pytest.raises(UserError, match="are not those that were measured"):
+        lab.train(company["kd"])
+    assert not lab.store.teacher_path(teacher_job).exists()
+
+
+def test_an_older_record_states_none_and_its_weights_are_used(trained, company, teacher_job):
+    path, run = trained.store.record_path(teacher_job), company["kd"]
+    record = json.loads(path.read_text())
+    del record["weights"]
+    path.write_text(json.dumps(record))
+    alter(trained.store.teacher_path(teacher_job))
+    trained.store.record_path(run).unlink()
+    trained.train(run)
+    sha = hashlib.sha256(trained.store.teacher_path(teacher_job).read_bytes()).hexdigest()
+    assert trained.record(run)["provenance"]["teacher_weights"] == sha
+
+
+def test_who_shares_the_results_alone_learns_from_the_same_teacher(trained, company, teacher_job, tmp_path):
+    store = trained.store
+    store.teacher_path(teacher_job).unlink()
+    store.record_path(teacher_job).unlink()
+    trained.train(teacher_job)
+    other = Store(store.results, tmp_path / "other")
+    lab = type(trained)(other, trained.source)
+    before = store.record_path(company["kd"]).read_text()
+    store.record_path(company["kd"]).unlink()
+    lab.train(company["kd"])
+    told = [json.loads(text)["provenance"]["teacher_weights"] for text in (before, _text(other, company["kd"]))]
+    assert told[0] == told[1]
+    assert store.teacher_path(teacher_job).is_file()
+
+
+def _text(store, job):
+    return store.record_path(job).read_text()
+
+
+def test_a_reason_that_no_record_could_hold_is_mended(lab, company, monkeypatch):
+    def fail(words):
+        def raise_it(*_):
+            raise ValueError(words)
+
+        return raise_it
+
+    for words, says in (("half \ud83d of a sign", "ValueError: half ? of a sign"), ("", "ValueError: ")):
+        monkeypatch.setattr("methods.kd.KD.__init__", fail(words))
+        lab.train(company["kd"])
+        assert lab.store.read(company["kd"]).reason == says
+
+
+def test_a_method_that_gives_no_reason(lab, company, monkeypatch):
+    from methods import NotApplicableError
+
+    def refuse(*_):
+        raise NotApplicableError
+
+    monkeypatch.setattr("methods.kd.KD.__init__", refuse)
+    lab.train(company["kd"])
+    assert lab.store.read(company["kd"]).reason == "it gives no reason"
