@@ -335,7 +335,7 @@ class _Spec(Struct, frozen=True, kw_only=True, tag_field="kind"):
     seed: Count
     numerics: Count
     code: dict[str, str] = {}
-    data: dict[str, str] = {}
+    data: dict[str, str | Count] = {}
 
     @property
     def kind(self) -> str:

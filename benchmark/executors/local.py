@@ -173,7 +173,8 @@ class LocalExecutor:
     def _handle(self, worker: _Worker, event: Mapping[str, Any]) -> None:
         kind = event["event"]
         if kind in (DONE, FAILED, NOT_APPLICABLE):
-            self._settle(self._open[event["id"]], kind, event["message"])
+            if event["id"] in self._open:  # what a job leaves behind may show a second fault
+                self._settle(self._open[event["id"]], kind, event["message"])
         elif kind == "elsewhere":
             self._elsewhere[event["id"]] = self._open[event["id"]]
         elif kind == "epoch":

@@ -12,6 +12,7 @@ from benchmark.store import DONE
 from benchmark.training.evaluation import outputs
 from benchmark.training.objective import ObjectiveLoss
 from benchmark.training.precision import set_matmul_precision
+from benchmark.training.randomness import seeded
 from benchmark.training.setting import Setting
 from benchmark.training.weights import load_weights, new_network, read_weights
 from methods import NotApplicableError, Pair
@@ -50,7 +51,8 @@ def _look(job: Job, analysed: Analysis, setting: Setting) -> Outputs:
     network = new_network(job, setting.source.device)
     load_weights(network, setting.weights(job), job)
     loss = _connecting(job, setting)
-    return outputs(network, setting.source.test_batches(analysed.recipe), loss.connect if loss else None)
+    with seeded("analysis", job.seed):
+        return outputs(network, setting.source.test_batches(analysed.recipe), loss.connect if loss else None)
 
 
 def _connecting(job: Job, setting: Setting) -> ObjectiveLoss | None:

@@ -245,9 +245,9 @@ class CohortTraining:
     def _leave(self, job: Job, status: str, message: str, **parts: Any) -> None:
         if job in self._left:  # what it leaves behind may show a second fault
             return
-        self._left.add(job)
-        self._setting.leave(job, status, message, self._teacher_weights, **parts)
         self.members = [member for member in self.members if member.job is not job]
+        self._setting.leave(job, status, message, self._teacher_weights, **parts)
+        self._left.add(job)  # only now: a record that cannot be written is a failure to be recorded
 
     def _save(self) -> None:
         if time.monotonic() - self._saved < self._setting.checkpoint_seconds:
