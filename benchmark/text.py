@@ -1,4 +1,4 @@
-"""Text that people see: what could act on a terminal, or show it in another order, is spelled out."""
+"""Text for people: control characters, and those that reorder a line, are spelled out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Control characters but the end of a line, separators of lines and paragraphs, what embeds, overrides or isolates a
-# direction of writing, and halves of characters, which no file can hold.
+# Control characters but the end of a line; separators of lines and paragraphs; embeddings, overrides and isolates of the
+# direction of writing; surrogates, which UTF-8 cannot hold.
 _HIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    r"""The text with control characters and the like as Python spells them (``\x1b``, ``\u202e``); lines stay lines."""
+    r"""The text with such characters as Python spells them, like ``\x1b`` and ``\u202e``; ends of lines stay."""
     return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

@@ -178,7 +178,7 @@ def _names(argument: ast.expr, tops: Mapping[str, ast.expr], path: Path) -> Iter
         if not _NETWORK.fullmatch(item.value) or len(item.value) > LONGEST_WORD:
             raise UserError(
                 f"{path}:{item.lineno}: network {item.value!r}: a name is made of letters and digits, with single "
-                f"- or _ between them, and has at most {LONGEST_WORD} of all"
+                f"- or _ between them, {LONGEST_WORD} characters at most"
             )
         yield item.value
 

@@ -1,8 +1,8 @@
 """Tables as CSV: every cell of the long form, hidden columns too, full precision within reason.
 
-Spreadsheets run what they take for a formula. So a text that begins as one does (``=``, ``+``, ``-``, ``@``, after
-spaces too) stands behind an apostrophe, by which they know a text; numbers are written as numbers, negative ones too.
-Control characters, a tab at the beginning among them, are spelled out.
+Spreadsheets run texts that they take for formulas. So a text that begins with ``=``, ``+``, ``-`` or ``@``, after spaces
+too, gets an apostrophe in front. Control characters, such as a tab or carriage return, are spelled out. Numbers are written
+as they are, negative ones too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def render(frame: pd.DataFrame) -> str:
 
 
 def written(frame: pd.DataFrame) -> str:
-    """A frame as CSV that no spreadsheet takes for more than it is."""
+    """A frame as CSV whose texts no spreadsheet takes for formulas."""
     texts = (name for name in frame if not pd.api.types.is_numeric_dtype(frame[name]))
     plain = {str(name): pd.Series(map(_plain, frame[name]), frame.index, dtype=object) for name in texts}
     return str(frame.assign(**plain).to_csv(index=False, lineterminator="\n"))

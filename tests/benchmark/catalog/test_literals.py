@@ -186,5 +186,5 @@ def test_a_network_s_name_leaves_room_for_that_of_its_teacher(tmp_path):
         return ast.parse(f"{IMPORT}\n@register('{'n' * length}')\ndef build(request): ...")
 
     assert registered(tree(100), tmp_path) == ("n" * 100,)
-    with pytest.raises(UserError, match="at most 100"):
+    with pytest.raises(UserError, match="100 characters at most"):
         registered(tree(101), tmp_path)

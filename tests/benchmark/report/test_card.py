@@ -159,7 +159,7 @@ def test_config_has_what_a_network_is_built_from(exported):
 
 
 def test_texts_of_records_are_data(exported):
-    what = exported(device=f"{ESCAPES} {MARKUP}", revision=f"a|b {ESCAPES}")
+    what = exported(device=f"{ESCAPES} {MARKUP}", revision=f"a|b {ESCAPES}", teacher_weights=f"`{ESCAPES}`")
     what = replace(what, note=f"# {MARKUP}", command=f"python run_all.py --set 'x=`{ESCAPES}'")
     head, text = front(card(what, FOLDER))
     assert head["license"] == "mit"
