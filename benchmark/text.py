@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Control characters but the end of a line; separators of lines and paragraphs; embeddings, overrides and isolates of the
-# direction of writing; surrogates, which UTF-8 cannot hold.
+# Control characters but the end of a line; separators of lines and paragraphs; embeddings, overrides and isolates of
+# the direction of writing; surrogates, which UTF-8 cannot hold.
 _HIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

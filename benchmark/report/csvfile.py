@@ -1,8 +1,8 @@
 """Tables as CSV: every cell of the long form, hidden columns too, full precision within reason.
 
-Spreadsheets run texts that they take for formulas. So a text that begins with ``=``, ``+``, ``-`` or ``@``, after spaces
-too, gets an apostrophe in front. Control characters, such as a tab or carriage return, are spelled out. Numbers are written
-as they are, negative ones too.
+Spreadsheets run texts that they take for formulas. So a text that begins with ``=``, ``+``, ``-`` or ``@``, after
+spaces too, gets an apostrophe in front. Control characters, such as a tab or carriage return, are spelled out. Numbers
+are written as they are, negative ones too.
 """
 
 from __future__ import annotations
