@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 from benchmark.catalog import ROOT
 from benchmark.commands.listing import LISTS
+from benchmark.text import visible_line
 
 DESCRIPTION = "Regenerate tables of the paper: plan, train what is missing, aggregate, print and write."
 USAGE_ERROR = 2
@@ -47,7 +49,9 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def _names(text: str) -> list[str]:
     """``6`` is one name, ``6,11`` are two; a file whose path holds a comma is one."""
-    names = [text] if "," in text and Path(text).is_file() else [name.strip() for name in text.split(",")]
+    # pathlib's raises where a name is too long.
+    named = "," in text and os.path.isfile(text)  # noqa: PTH113
+    names = [text] if named else [name.strip() for name in text.split(",")]
     if not all(names):
         raise argparse.ArgumentTypeError(f"'{text}' holds an empty name: write 6 or 6,11")
     return names
@@ -93,7 +97,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """One line, as for every other error of a user."""
-        self.exit(USAGE_ERROR, f"error: {message}; see {self.prog} --help\n")
+        self.exit(USAGE_ERROR, f"error: {visible_line(message)}; see {self.prog} --help\n")
 
 
 def parser() -> argparse.ArgumentParser:

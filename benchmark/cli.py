@@ -18,6 +18,7 @@ from benchmark.catalog import plugins
 from benchmark.commands import FAILURE, INTERRUPTED, wording
 from benchmark.errors import UserError
 from benchmark.request import Request
+from benchmark.text import visible_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         if options.debug:
             raise
-        return _refuse(str(error))
+        return _refuse(*error.args)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is about to end
         return INTERRUPTED
@@ -65,9 +66,10 @@ def _let_go(stream: Any) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _refuse(message: str) -> int:
+def _refuse(*faults: str) -> int:
     with suppress(OSError):
-        print(f"error: {message}", file=sys.stderr)  # noqa: T201
+        for fault in faults:
+            print(f"error: {visible_line(str(fault))}", file=sys.stderr)  # noqa: T201
     return USAGE_ERROR
 
 
@@ -84,9 +86,9 @@ def _run(request: Request) -> int:
 
     def say(text: str) -> None:
         if request.options.json:
-            print(text, file=sys.stderr)  # noqa: T201
+            print(visible_line(text), file=sys.stderr)  # noqa: T201
         else:
-            console.print(text, soft_wrap=True, markup=False)
+            console.print(visible_line(text), soft_wrap=True, markup=False)
 
     data.tell(say)
     return commands.run(request, say)
@@ -97,7 +99,7 @@ def _printer() -> Callable[..., None]:
     told: set[str] = set()
 
     def show(message: Warning | str, *_: Any) -> None:
-        text = str(message)
+        text = visible_line(str(message))
         if text not in told:
             told.add(text)
             print(f"warning: {text}", file=sys.stderr)  # noqa: T201

@@ -20,6 +20,7 @@ from benchmark.jobs import Job, Run
 from benchmark.objectives import Term
 from benchmark.plan import CACHED, Plan
 from benchmark.store import write_atomically
+from benchmark.text import visible
 
 VERSION = 2
 """Raised when more is asked for: what passed before is then checked again."""
@@ -70,9 +71,11 @@ def check(plan: Plan, checkpoints: Path, say: Callable[[str], None]) -> None:
     for subject in found:
         if answers[subject.key].fault == "":
             with suppress(UserError):  # it can be checked where nothing can be written, too
-                write_atomically(_mark(subject, checkpoints), f"{subject.title} of {subject.path} passed\n".encode())
+                write_atomically(
+                    _mark(subject, checkpoints), visible(f"{subject.title} of {subject.path} passed\n").encode()
+                )
     if faults := [answer.fault for answer in answers.values() if answer.fault]:
-        raise UserError("\nerror: ".join(faults))
+        raise UserError(*faults)
 
 
 def subjects(jobs: Iterable[Job]) -> list[Subject]:

@@ -13,7 +13,17 @@ _ADDABLE = re.compile(r"method|data set|network( in .*)?")
 
 
 class UserError(Exception):
-    """A mistake or a lack that the user can mend: printed as one line, exit status 2."""
+    """A mistake or a lack that the user can mend: printed as one line, exit status 2.
+
+    Args:
+        faults: what is wrong, a line each.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(*faults)
+
+    def __str__(self) -> str:
+        return "\nerror: ".join(map(str, self.args))
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from benchmark import catalog, data
 from benchmark.canonical import digest, short_id
+from benchmark.filenames import fitted
 from benchmark.objectives import STUDENT, Objective, Term, applicable
 from benchmark.recipe import Recipe
 
@@ -85,7 +86,7 @@ class Job:
     @property
     def path(self) -> str:
         """Where records, checkpoints and logs of this job lie below their roots, without suffix."""
-        return f"{self.recipe.name}/{self.pair}/{self.folder}/seed{self.seed}-{short_id(self.id)}"
+        return f"{self.recipe.name}/{self.pair}/{path_part(self.folder)}/seed{self.seed}-{short_id(self.id)}"
 
     @property
     def title(self) -> str:
@@ -100,6 +101,12 @@ class Job:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+def path_part(folder: str) -> str:
+    """A job's folder as it stands in paths; of one that is too long, what stands before its ``@`` is shortened."""
+    name, at, what = folder.partition("@")
+    return f"{fitted(name, len((at + what).encode()))}{at}{what}"
 
 
 def _own(network: str, dataset: str) -> dict[str, Any]:

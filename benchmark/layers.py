@@ -18,6 +18,7 @@ from benchmark import catalog, strict
 from benchmark.canonical import parse_value
 from benchmark.catalog import plugins
 from benchmark.errors import UserError, unknown
+from benchmark.filenames import ALPHABET, is_plain
 from benchmark.objectives import checked_options
 from benchmark.recipe import RECIPE_KEYS, check_value
 
@@ -195,6 +196,8 @@ def defaults() -> Iterator[tuple[str, Any]]:
 def _load(name: str, kind: str) -> Mapping[str, Any]:
     if name not in names(kind):
         raise unknown(kind, name, names(kind))
+    if not is_plain(name):
+        raise UserError(f"{kind} '{name}': rename its file, since a name is made of {ALPHABET}")
     raw: Mapping[str, Any] = strict.load(KINDS[kind] / f"{name}.yaml", f"{kind} {name}")
     return raw
 

@@ -109,7 +109,8 @@ def _parse_term(text: str, part: str) -> tuple[str, Mapping[str, Any] | None]:
     return info.name, checked_options(info, options)
 
 
-_PLAIN = re.compile(r"[\w.+-]+", re.ASCII)
+# Values become part of a folder's name. Lists and the like are spelled as JSON.
+_PLAIN_TEXT, _PLAIN_JSON = re.compile(r"[\w.+-]+", re.ASCII), re.compile(r'[\w.+\-:,"\[\]{}]+', re.ASCII)
 
 
 def checked_options(info: catalog.MethodInfo, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,15 +133,24 @@ def _checked_option(info: catalog.MethodInfo, key: str, value: Any) -> Any:
     default = info.options[key]
     number = isinstance(default, int | float) and not isinstance(default, bool)
     fits = isinstance(value, int | float) and not isinstance(value, bool) if number else type(value) is type(default)
-    # Text becomes part of a folder's name.
-    fits = fits and (not isinstance(value, str) or _PLAIN.fullmatch(value) is not None)
-    if not fits or (isinstance(default, int) and value != int(value)):
+    plain = fits and _is_plain(value)
+    if not plain or (isinstance(default, int) and value != int(value)):
+        why = ": it becomes part of a folder's name, where only letters, digits, _, ., + and - go" if fits else ""
         raise UserError(
             f"option {key} of {info.name} must be of type {type(default).__name__} like {default!r}, not {value!r}"
+            f"{why if isinstance(value, str) else ''}"
         )
     if value not in info.choices.get(key, (value,)):
         raise unknown(f"{key} of {info.name}", value, info.choices[key])
     return type(default)(value) if number else value
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value can be spelled in the name of a folder."""
+    try:
+        return (_PLAIN_TEXT if isinstance(value, str) else _PLAIN_JSON).fullmatch(_spelled(value)) is not None
+    except (TypeError, ValueError):  # it is no JSON, or not finite
+        return False
 
 
 def _term_name(name: str, options: Mapping[str, Any]) -> str:

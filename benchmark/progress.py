@@ -16,6 +16,7 @@ from benchmark.costs import spoken
 from benchmark.jobs import Job
 from benchmark.plan import CACHED, Cohort, Plan
 from benchmark.store import DONE, FAILED
+from benchmark.text import visible_line
 
 LINE_SECONDS = 5.0
 
@@ -91,9 +92,10 @@ class Progress:
 
     def note(self, message: str) -> None:
         """A worker says what takes time."""
-        self._console.print(Text(message), soft_wrap=True)
+        self._console.print(Text(visible_line(message)), soft_wrap=True)
 
     def _show(self, line: str | None) -> None:
+        line = None if line is None else visible_line(line)
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
             if line is not None and line.startswith(("failed", "blocked")):

@@ -216,6 +216,7 @@ class Record(Struct, frozen=True):
         points: the picture that an analysis made.
         weights: SHA-256 of the weights file that the job left; older records do not state it.
         terms: the same of the file of what was trained beside the network.
+        method: name of the job's objective, stated where the record's path is too short for it.
     """
 
     schema: Annotated[int, Meta(ge=1)]
@@ -232,6 +233,7 @@ class Record(Struct, frozen=True):
     points: Maybe[Points] = None
     weights: Maybe[Sha256] = None
     terms: Maybe[Sha256] = None
+    method: Maybe[Words] = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -21,6 +21,7 @@ from benchmark.plan import Plan
 from benchmark.planner import make_plan
 from benchmark.store import Store
 from benchmark.tables import TEACHER, Table
+from benchmark.text import visible_line
 
 START_SECONDS = 6.0
 """Until a new process trains: it imports torch and loads data."""
@@ -184,7 +185,7 @@ class Request:
         return plan.about(simulate(plan.cohorts, len(self.workers[0])).makespan)
 
     def _say(self, text: str) -> None:
-        print(text, file=sys.stderr if self.options.json else sys.stdout, flush=True)
+        print(visible_line(text), file=sys.stderr if self.options.json else sys.stdout, flush=True)
 
     def everything(self) -> list[tuple[Table, Plan, Sequence[int]]]:
         """Whole tables, each over the wanted seeds and those of the default that there are records of for it."""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.canonical import file_digest, short_id
 from benchmark.errors import UserError, writing
-from benchmark.jobs import Job
+from benchmark.filenames import below
+from benchmark.jobs import Job, path_part
 from benchmark.record import (
     DONE,
     ELSEWHERE,
@@ -30,6 +31,7 @@ from benchmark.record import (
     parse,
     read,
 )
+from benchmark.text import visible
 
 if TYPE_CHECKING:
     from benchmark.locks import Claim
@@ -129,7 +131,7 @@ class Store:
         """
         head = {"schema": SCHEMA, "id": job.id, "kind": job.spec["kind"], "status": status, "metrics": {}}
         stated = self._stated(job) if status == DONE else {}
-        record = head | parts | stated | {"spec": job.spec, "provenance": provenance}
+        record = head | parts | stated | _named(job) | {"spec": job.spec, "provenance": provenance}
         content = (_compact_lists(json.dumps(record, indent=1)) + "\n").encode()
         parse(content)
         path = self.record_path(job)
@@ -139,7 +141,7 @@ class Store:
             self._set_aside(path, str(error))
         for part in stated:
             file = next(self._left(job.path, _LEFT[part]))
-            write_atomically(self._pointer(job.path, _LEFT[part]), str(file.resolve()).encode())
+            write_atomically(self._pointer(job.path, _LEFT[part]), os.fsencode(file.resolve()))
         write_atomically(path, content)
 
     def weights(self, job: Job) -> Path | None:
@@ -148,7 +150,7 @@ class Store:
 
     def weights_of(self, place: str, kept: str) -> Path | None:
         """The same of a job of which only its ``path`` is known, and the name of its file among the teachers."""
-        return _first([self.results / "teachers" / kept, *self._left(place, _LEFT["weights"])])
+        return _first([below(self.results / "teachers", kept), *self._left(place, _LEFT["weights"])])
 
     def trusted_weights(self, job: Job) -> Path | None:
         """The same, after a look at whether they are those that the job's record states.
@@ -206,7 +208,8 @@ class Store:
 
     def teacher_path(self, job: Job) -> Path:
         """Where a teacher's weights are kept beside the results."""
-        return self.results / "teachers" / teacher_file(job.network, job.recipe.name, job.seed, job.id)
+        name = teacher_file(job.network, job.recipe.name, job.seed, job.id)
+        return below(self.results / "teachers", name)
 
     def keep_teacher(self, job: Job, weights: Path | None = None) -> Path:
         """Put a trained network's weights among the teachers and return the file there.
@@ -239,8 +242,8 @@ class Store:
         """Add to the job's log."""
         path = self.log_path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8", errors="replace") as file:  # halves of characters have no code
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job}: {text.rstrip()}\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(visible(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job}: {text.rstrip()}\n"))
 
     def check_writable(self) -> None:
         """Find out before training whether results can be kept.
@@ -294,13 +297,13 @@ class Store:
 
     def _left(self, place: str, suffix: str) -> Iterator[Path]:
         """Where a file of weights may lie: below these checkpoints, and where the command that trained it has them."""
-        yield self.checkpoints / "weights" / f"{place}{suffix}"
+        yield below(self.checkpoints / "weights", f"{place}{suffix}")
         with suppress(OSError, ValueError):
-            yield Path(self._pointer(place, suffix).read_text(encoding="utf-8"))
+            yield Path(os.fsdecode(self._pointer(place, suffix).read_bytes()))
 
     def _pointer(self, place: str, suffix: str) -> Path:
         """What tells commands that share the results alone where a file of weights lies; they may reach it or not."""
-        return self.results / _SHARED / "weights" / f"{place}{suffix}.path"
+        return below(self.results / _SHARED / "weights", f"{place}{suffix}.path")
 
     def _set_aside(self, path: Path, fault: str) -> None:
         """Move a file out of the way of a record.
@@ -379,7 +382,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _below(root: Path, job: Job, suffix: str) -> Path:
-    return root / f"{job.path}{suffix}"
+    return below(root, f"{job.path}{suffix}")
+
+
+def _named(job: Job) -> dict[str, str]:
+    """The name of the job's objective, where its path is too short for it."""
+    return {} if path_part(job.folder) == job.folder else {"method": job.folder.partition("@")[0]}
 
 
 def _first(paths: Iterable[Path]) -> Path | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark import strict, tables
 from benchmark.errors import UserError, unknown
+from benchmark.filenames import expanded
 from benchmark.metrics import METRICS
 from benchmark.objectives import STUDENT
 from benchmark.table import TEACHER, Axis, Cell, Table
@@ -128,7 +129,7 @@ def _table(key: Any, where: str, folder: Path) -> Table:
     if type(key) not in (int, str):
         raise UserError(f"{where}: '{key}' must be a table's number, or the path of one's own")
     name = str(key)
-    return tables.load(str(folder / Path(name).expanduser()) if name.endswith((".yaml", ".yml")) else name)
+    return tables.load(str(folder / expanded(name)) if name.endswith((".yaml", ".yml")) else name)
 
 
 def _check_alike(first: Axis, other: Axis, where: str) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 
 from benchmark import catalog
 from benchmark.errors import UserError
+from benchmark.filenames import fitted
 from benchmark.objectives import STUDENT, applicable, parse_method
 
 TEACHER = catalog.TEACHER
+LONGEST_ENDING = "-pairs.csv"
+"""Of the names of files of a table, a figure or a page."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class Table:
     @property
     def stem(self) -> str:
         """Name of its files: with added methods it is another table than the paper's."""
-        return "+".join((self.name, *self.added))
+        return file_stem("+".join((self.name, *self.added)))
 
     @property
     def spoken(self) -> str:
@@ -274,6 +277,11 @@ class Table:
             paper=self.paper[i][j],
             name="/".join(filter(None, (self.name, pair, method, probe, metric))),
         )
+
+
+def file_stem(name: str) -> str:
+    """Name of the files of a table, a figure or a page: short enough for what every form puts behind it."""
+    return fitted(name, room=len(LONGEST_ENDING))
 
 
 def _insert(items: Sequence[Any], place: int, added: Sequence[Any]) -> tuple[Any, ...]:

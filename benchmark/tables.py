@@ -12,9 +12,11 @@ from typing import Any
 from benchmark import catalog, strict
 from benchmark.catalog import ROOT
 from benchmark.errors import UserError, unknown
+from benchmark.filenames import expanded
 from benchmark.metrics import metric
 from benchmark.objectives import STUDENT
 from benchmark.table import TEACHER, Aside, Axis, Cell, Table
+from benchmark.text import visible_line
 
 __all__ = ["TABLES", "TEACHER", "Aside", "Axis", "Cell", "Table", "figures", "load", "numbers", "read"]
 
@@ -48,7 +50,7 @@ def load(number: str, kind: str = "table") -> Table:
         UserError: there is no such table or figure, or the file is none, or has a name of the project's.
     """
     if kind == "table" and number.endswith((".yaml", ".yml")):
-        return _own(Path(number).expanduser())
+        return _own(expanded(number))
     known = _numbers(kind)
     if number.lstrip("0") not in known:
         raise unknown(kind, number, [*known, "all"])
@@ -68,6 +70,8 @@ def _own(path: Path) -> Table:
         )
     if not path.exists():
         raise UserError(f"there is no file {path}")
+    if visible_line(path.stem) != path.stem:  # its files are called so, too
+        raise UserError(f"table {path}: rename the file, whose name has characters that cannot be shown")
     return read(path)
 
 

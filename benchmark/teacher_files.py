@@ -18,6 +18,7 @@ from benchmark import asking, catalog
 from benchmark.book import Weights
 from benchmark.canonical import digest
 from benchmark.errors import UserError, unknown
+from benchmark.filenames import expanded
 from benchmark.jobs import Given
 from benchmark.store import write_atomically
 
@@ -87,7 +88,7 @@ def check(jobs: Sequence[Given], checkpoints: Path, say: Callable[[str], None]) 
             if not answers[key].fault:
                 _keep(_place(key, checkpoints), answers[key])
     if faults := [answer.fault for answer in answers.values() if answer.fault]:
-        raise UserError("\nerror: ".join(dict.fromkeys(faults)))
+        raise UserError(*dict.fromkeys(faults))
     told = (f"teacher {job.network}: {remark}" for key, job in due.items() for remark in answers[key].remarks)
     return tuple(dict.fromkeys(told))
 
@@ -102,13 +103,10 @@ def ask(jobs: Mapping[str, Given]) -> dict[str, Answer]:
 def _split(text: str) -> tuple[Path, str]:
     """The file, and which of its networks is wanted; a file whose own name ends in that is taken as it is."""
     file, _, part = text.rpartition(":")
-    whole, named = _expanded(text), _expanded(file)
-    chosen = part in PARTS and os.path.exists(named) and not os.path.exists(whole)  # noqa: PTH110 - pathlib's raise
-    return (Path(named), part) if chosen else (Path(whole), "")
-
-
-def _expanded(text: str) -> str:
-    return os.path.expanduser(text)  # noqa: PTH111 - pathlib's raises where nobody has that name
+    whole, named = expanded(text), expanded(file)
+    # pathlib's raise where a name is too long.
+    chosen = bool(file) and part in PARTS and os.path.exists(named) and not os.path.exists(whole)  # noqa: PTH110
+    return (named, part) if chosen else (whole, "")
 
 
 def _sha256(path: Path) -> str:

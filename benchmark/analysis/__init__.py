@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from benchmark.errors import UserError, unknown
+from benchmark.filenames import ALPHABET, is_plain
 
 if TYPE_CHECKING:
     from benchmark.analysis.outputs import Outputs
@@ -84,6 +85,8 @@ def read_measure(path: Path) -> MeasureInfo | None:
         raise UserError(f"{path}: this is no Python that can be read ({error})") from None
     if not any(isinstance(node, ast.FunctionDef) and node.name == "measure" for node in tree.body):
         return None
+    if not is_plain(path.stem):
+        raise UserError(f"{path}: rename the file, since a measure's name is made of {ALPHABET}")
     constants = (node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant))
     stated = {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in constants}
     for name, kind in _LITERALS.items():

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmark.catalog.syntax import parsed
 from benchmark.errors import UserError, unknown
+from benchmark.filenames import ALPHABET, LONGEST_WORD, is_plain
 
 STUDENT = "student"
 """What tables call cross-entropy alone; no method may have the name."""
@@ -174,10 +175,10 @@ def _names(argument: ast.expr, tops: Mapping[str, ast.expr], path: Path) -> Iter
                 f"{path}:{argument.lineno}: names of networks must be literals, as in @register('a', 'b'), or those of "
                 "a literal at the top of the file, as in @register(*SIZES)"
             )
-        if not _NETWORK.fullmatch(item.value):
+        if not _NETWORK.fullmatch(item.value) or len(item.value) > LONGEST_WORD:
             raise UserError(
                 f"{path}:{item.lineno}: network {item.value!r}: a name is made of letters and digits, with single "
-                "- or _ between them"
+                f"- or _ between them, {LONGEST_WORD} characters at most"
             )
         yield item.value
 
@@ -206,6 +207,9 @@ def _check_variants(path: Path, known: Mapping[str, Any], options: Mapping[str, 
         raise UserError(
             f"{path}: variants must be sets of options by name, like {{'a': {{'size': 1}}}}, not {variants!r}"
         )
+    for name in variants:
+        if not is_plain(name):
+            raise UserError(f"{path}: variant {name!r}: a variant's name is made of {ALPHABET}")
     for option in chain.from_iterable(variants.values()):
         if option not in options:
             raise unknown(f"option among the variants in {path}", str(option), options)

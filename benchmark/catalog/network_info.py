@@ -24,6 +24,7 @@ from benchmark.catalog.literals import registered
 from benchmark.catalog.plugins import ROOT, OwnFile
 from benchmark.catalog.syntax import parsed
 from benchmark.errors import UserError
+from benchmark.filenames import fitted
 
 _MODELS = ROOT / "models"
 _PATIENCE = 120.0
@@ -99,7 +100,8 @@ def _drafts_inside(places: dict[str, Path]) -> Iterator[OwnFile]:
 
 def _measured(file: OwnFile) -> list[NetworkInfo]:
     """What is known of the file's networks."""
-    kept = plugins.cache_folder() / "networks" / f"{file.path.stem}-{short_id(file.code)}.csv"
+    end = f"-{short_id(file.code)}.csv"
+    kept = plugins.cache_folder() / "networks" / f"{fitted(file.path.stem, len(end))}{end}"
     with suppress(OSError, ValueError, KeyError):
         rows = _read(kept.read_text(encoding="utf-8"), file)
         if {row.name for row in rows} >= {*file.names}:

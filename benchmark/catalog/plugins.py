@@ -22,6 +22,7 @@ from pathlib import Path
 from benchmark.catalog.literals import DRAFT, STUDENT, TEACHER, MethodInfo, method_classes, read_method, registered
 from benchmark.catalog.syntax import code_of, module_file, parsed
 from benchmark.errors import UserError
+from benchmark.filenames import expanded
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmark", "methods", "models")
@@ -90,7 +91,7 @@ def use(paths: Sequence[Path | str], cache_dir: Path | None = None) -> None:
         UserError: a file is not there, cannot be read or holds nothing of these.
     """
     named = [*map(Path, filter(None, listed().split(os.pathsep))), *map(Path, paths)]
-    files = [str(path.expanduser().resolve()) for path in named]
+    files = [str(expanded(path).resolve()) for path in named]
     if wrong := next((file for file in files if os.pathsep in file), None):
         raise UserError(f"--plugin {wrong}: the path of a plug-in may not contain '{os.pathsep}'")
     if files:
@@ -150,6 +151,7 @@ def _inside() -> tuple[tuple[MethodInfo, ...], dict[str, str]]:
         try:
             info = read_method(path)
             if info is not None:
+                _check_name(info.name, "the file must be renamed")
                 # The code of a draft is part of its identity, a revision stands for that of others.
                 methods.append(replace(info, code=own_code(path)) if info.revision == DRAFT else info)
         except UserError as error:

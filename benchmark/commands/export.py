@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -155,7 +156,8 @@ def _num_classes(weights: Path, known: Known) -> int:
 def _folder(known: Known, request: Request) -> Path:
     """Where it goes; a folder that holds something else is left alone."""
     folder: Path = request.options.to or Path("exports", f"{known.student}-{short_id(known.id)}")
-    if folder.is_dir() and any(folder.iterdir()) and not _is_of(folder, known):
+    # pathlib's raises where a name is too long, which is told where the folder is made.
+    if os.path.isdir(folder) and any(folder.iterdir()) and not _is_of(folder, known):  # noqa: PTH112
         raise UserError(f"{folder} holds something else: choose another folder with --to")
     return folder
 

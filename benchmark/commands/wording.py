@@ -12,8 +12,8 @@ from benchmark.store import FAILED
 
 
 def console() -> Console:
-    """What tables are printed to."""
-    return Console(highlight=False)
+    """What tables are printed to: texts as they are, without colours of their own or ``:names:`` as emoji."""
+    return Console(highlight=False, emoji=False)
 
 
 def profile_line(request: Request) -> str:

@@ -30,6 +30,7 @@ from benchmark.data.index import in_parallel
 from benchmark.data.parquet import Columns, read_split
 from benchmark.data.tree import File, checked_classes, images_of
 from benchmark.errors import UserError
+from benchmark.filenames import LONGEST_WORD, expanded
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SMALLEST = 8
@@ -112,8 +113,10 @@ def check_name(name: object) -> None:
     Raises:
         UserError: it holds other signs.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise UserError(f"data set '{name}': a name is made of small letters, digits, - and _")
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST_WORD:
+        raise UserError(
+            f"data set '{name}': a name is made of small letters, digits, - and _, at most {LONGEST_WORD} of them"
+        )
 
 
 def _checked(info: DatasetInfo) -> DatasetInfo:
@@ -134,7 +137,7 @@ def _find(
     cache_dir: Path,
     announce: Announce,
 ) -> Found:
-    place = Path(folder).expanduser() if folder else data_root(data_dir, cache_dir) / info.name
+    place = expanded(folder) if folder else data_root(data_dir, cache_dir) / info.name
     if not place.is_dir():
         advice = "mend the folder in its file" if folder else f"put it into DIR and give --data DIR or ${DATA_VARIABLE}"
         raise UserError(f"data set '{info.name}': there is no folder {place}: {advice}")

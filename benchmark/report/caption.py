@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.metrics import LAST, SELECTIONS
 from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, PARTIAL
 from benchmark.report.layout import WORDS, best_cells
-from benchmark.tables import TEACHER
+from benchmark.table import TEACHER, file_stem
 
 _LISTED = 5
 _LEGENDS: Mapping[str, str] = MappingProxyType(
@@ -61,7 +61,7 @@ class Context:
         Numbers of the best epoch never replace those of the last, nor those of other weights or teachers.
         """
         full = "+".join((name, *self.variants))
-        return full if self.selection == LAST else f"{full}-{self.selection}"
+        return file_stem(full if self.selection == LAST else f"{full}-{self.selection}")
 
 
 def caption(frame: pd.DataFrame, context: Context) -> tuple[str, ...]:

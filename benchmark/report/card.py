@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmark import catalog
 from benchmark.canonical import short_id
 from benchmark.catalog import plugins
 from benchmark.objectives import STUDENT
+from benchmark.report import markdown
 from benchmark.trace.archive import Known
 from benchmark.trace.lineage import objective_text, values_text
 from benchmark.trace.origin import data_text, origin
@@ -108,12 +110,18 @@ def card(exported: Exported, folder: str) -> str:
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=False,  # noqa: S701 - Markdown, from records of the user's own
+        autoescape=False,  # noqa: S701 - Markdown, which has filters of its own
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"text": _text, "code": markdown.code}
     return environment.get_template("model_card.md.jinja").render(_facts(exported, folder))
+
+
+def _text(text: str) -> str:
+    """As `markdown.escape`, but underscores within words, of which names are full, need no escape."""
+    return re.sub(r"(?<=\w)\\_(?=\w)", "_", markdown.escape(text))
 
 
 def _facts(exported: Exported, folder: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from rich.console import Console
 
+from benchmark.filenames import below
 from benchmark.store import write_atomically
 
 REFRESH = "the same command without --check writes it anew"
@@ -44,7 +45,7 @@ class Document(ABC):
             UserError: the folder cannot be written.
         """
         for name, text in self.texts.items():
-            write_atomically(folder / name, text.encode())
+            write_atomically(below(folder, name), text.encode())
         return [folder / name for name in self.texts]
 
     @abstractmethod

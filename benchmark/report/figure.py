@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 from rich.console import Console
 
+from benchmark.filenames import below
 from benchmark.record import Points
 from benchmark.report.document import REFRESH, Document
 from benchmark.report.markdown import escape
+from benchmark.report.terminal import shown
 from benchmark.store import write_atomically
+from benchmark.text import visible
 
 # Only who draws waits for matplotlib.
 if TYPE_CHECKING:
@@ -98,26 +102,26 @@ class Figure(Document):
 
     def write(self, folder: Path) -> list[Path]:
         """Write PDF and PNG, too."""
-        drawings = {folder / f"{self.stem}{suffix}": content for suffix, content in draw(self.panels).items()}
+        drawings = {below(folder, f"{self.stem}{suffix}"): content for suffix, content in draw(self.panels).items()}
         for path, content in drawings.items():
             write_atomically(path, content)
         return [*drawings, *super().write(folder)]
 
     def print(self, console: Console) -> None:
         """Print in words what the figure shows."""
-        console.print(f"{self.number}. {self.title}", markup=False, highlight=False)
+        console.print(shown(f"{self.number}. {self.title}"), highlight=False)
         for panel in self.panels:
             what = panel.absent if panel.points is None else f"{len(panel.points.x)} images"
             text = ", ".join(part for part in (what, panel.subtitle) if part)
-            console.print(f"  {panel.title}: {text}", markup=False, highlight=False)
+            console.print(shown(f"  {panel.title}: {text}"), highlight=False)
         for sentences in (" ".join(self.caption), *self.notes):
-            console.print(sentences, style="dim", markup=False, highlight=False)
+            console.print(shown(sentences, "dim"), highlight=False)
 
     def _markdown(self) -> str:
         lines = [
-            f"**{self.number}.** {escape(self.title)}",
+            f"**{escape(self.number)}.** {escape(self.title)}",
             "",
-            f"![{escape(', '.join(panel.title for panel in self.panels))}]({self.stem.replace(' ', '%20')}.png)",
+            f"![{escape(', '.join(panel.title for panel in self.panels))}]({quote(self.stem, safe='+,=@~')}.png)",
             "",
             escape(" ".join(self.caption)),
         ]
@@ -201,7 +205,8 @@ def _draw_legend(sheet: Sheet, colours: Mapping[float, str]) -> None:
 
 def _typeset(text: str) -> str:
     """Plain text for matplotlib, with ``L_FM`` as a symbol and its index."""
-    return re.sub(r"\b([A-Za-z])_([A-Za-z0-9]+)", r"$\\mathregular{\1_{\2}}$", text.replace("$", r"\$"))
+    plain = visible(text).replace("$", r"\$")
+    return re.sub(r"\b([A-Za-z])_([A-Za-z0-9]+)", r"$\\mathregular{\1_{\2}}$", plain)
 
 
 def _saved(sheet: Sheet, suffix: str) -> bytes:

@@ -6,16 +6,20 @@ page go on in a second environment. Every mean has a line of the file to itself,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from types import MappingProxyType
 
 from benchmark.report.layout import Entry, Grid, Line, Row, stacked, title_lines
+from benchmark.text import visible
 
 _BEST = "Bold"
 _PAGE = 42
 """Lines of small print that a page of an article takes beside caption and notes."""
 _CONTINUED = (r"\addtocounter{table}{-1}", r"\caption{(continued)}")
+_NO_LABEL = re.compile(r"[^\w.:+-]+", re.ASCII)
+"""What TeX would read as more than a name, or not at all."""
 _ESCAPES: Mapping[int, str] = MappingProxyType(
     str.maketrans(
         {
@@ -26,6 +30,7 @@ _ESCAPES: Mapping[int, str] = MappingProxyType(
             "<": r"\textless{}",
             ">": r"\textgreater{}",
             "|": r"\textbar{}",
+            "`": r"\textasciigrave{}",
             '"': "''",
             # After the end of a row, [ and * would be read as arguments of the row's end.
             "[": "{[}",
@@ -87,13 +92,13 @@ def _pages(rows: Sequence[Row]) -> list[list[Row]]:
 
 def escape(text: str) -> str:
     """Plain text as LaTeX that prints it unchanged."""
-    translated = text.replace("->", "→").translate(_ESCAPES)
-    return translated.replace("--", "-{}-")
+    translated = visible(" ".join(text.split())).replace("->", "→").translate(_ESCAPES)
+    return re.sub("-(?=-)", "-{}", translated)
 
 
 def _caption(grid: Grid) -> list[str]:
     text = escape(f"{grid.title}. {grid.legend(_BEST)}")
-    return [rf"\caption{{{text}}}", rf"\label{{tab:{grid.name}}}"]
+    return [rf"\caption{{{text}}}", rf"\label{{tab:{_NO_LABEL.sub('-', grid.name)}}}"]
 
 
 def _header(grid: Grid) -> list[str]:

@@ -24,7 +24,9 @@ from benchmark.report.caption import Context
 from benchmark.report.document import Document
 from benchmark.report.layout import signed
 from benchmark.report.markdown import escape
+from benchmark.report.terminal import shown
 from benchmark.table import TEACHER, Cell
+from benchmark.text import visible
 
 _Text = TypeVar("_Text")
 YES, NO, UNKNOWN = "yes", "no", "–"
@@ -127,13 +129,13 @@ class Ledger(Document):
             sheet.add_column(title, overflow="fold")
         for entry in self.entries:
             texts = map(_styled, (entry.paper, entry.means, entry.judgement.verdict))
-            sheet.add_row(*self._compared(Text(entry.claim.says), *texts))
-        console.print(Text.assemble(("Claims of the paper", "bold"), f" ({self._made})"))
+            sheet.add_row(*self._compared(shown(entry.claim.says), *texts))
+        console.print(Text.assemble(("Claims of the paper", "bold"), visible(f" ({self._made})")))
         console.print()
         console.print(sheet, highlight=False)
         console.print()
         for line in self.summary:
-            console.print(line, style="dim", markup=False, highlight=False)
+            console.print(shown(line, "dim"), highlight=False)
 
     @property
     def summary(self) -> tuple[str, str]:
@@ -159,7 +161,7 @@ class Ledger(Document):
     def _page(self) -> Iterator[str]:
         yield f"# Claims of the paper ({escape(self._made)})"
         rule = _RULE.format(of_paper="" if self.context.dataset else f"{_OF_PAPER} ")
-        for paragraph in (" ".join(self.summary), *self._setting(), *rule.split("\n\n")):
+        for paragraph in (escape(" ".join(self.summary)), *self._setting(), *rule.split("\n\n")):
             yield ""
             yield " ".join(paragraph.split())
         heads = self._compared("Claim", "The paper's means", "Our runs", "Our means", "Evidence")

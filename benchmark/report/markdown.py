@@ -6,8 +6,12 @@ import re
 from collections.abc import Sequence
 
 from benchmark.report.layout import Entry, Grid, Row, title_lines
+from benchmark.text import visible
 
-_SPECIAL = re.compile(r"([\\`*_|<~\[\]])")
+# What means nothing where it stands is left to those who read the plain text: an asterisk between spaces, an ampersand
+# that begins no entity, the first sign of a line that begins no block.
+_SPECIAL = re.compile(r"[\\`_|<~$\[\]]|(?<=\S)\*|\*(?=\S)|&(?=#?\w+;)")
+_BLOCK = re.compile(r"(?:\d{1,9}(?=[.)](?!\S))|(?=>|#{1,6}(?!\S)|[-+*](?![^\s-])))")
 
 
 def render(grid: Grid) -> str:
@@ -15,7 +19,7 @@ def render(grid: Grid) -> str:
     columns = ("<br>".join(map(escape, title_lines(title))) for title in grid.columns)
     titles = [*map(escape, grid.heads), *columns]
     lines = [
-        f"**{grid.number}.** {escape(grid.title)}",
+        f"**{escape(grid.number)}.** {escape(grid.title)}",
         "",
         line(titles),
         line([":--"] * len(titles)),
@@ -28,8 +32,18 @@ def render(grid: Grid) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown that shows it unchanged, in a cell too."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    """Plain text as Markdown that shows it unchanged, at the beginning of a line and in a cell too."""
+    escaped = _SPECIAL.sub(r"\\\g<0>", visible(" ".join(text.split())))
+    block = _BLOCK.match(escaped)
+    return f"{block[0]}\\{escaped[block.end() :]}" if block else escaped
+
+
+def code(text: str) -> str:
+    """Plain text as Markdown that shows it unchanged as code."""
+    shown = visible(" ".join(text.split()))
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    space = " " if "`" in shown else ""
+    return f"{fence}{space}{shown}{space}{fence}"
 
 
 def _cells(row: Row) -> list[str]:

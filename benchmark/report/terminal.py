@@ -13,6 +13,7 @@ from rich.text import Text
 
 from benchmark.report.aggregate import FAILED, MISSING, NOT_APPLICABLE
 from benchmark.report.layout import Entry, Grid, Row, stacked, title_lines
+from benchmark.text import visible
 
 _BEST = "bold green"
 _QUIET = "dim"
@@ -30,8 +31,13 @@ class _Sheet:
 
     def width(self, column: int) -> int:
         """Characters that a column needs."""
-        texts = [Text(self.titles[column]), *(line[column] for row in self.rows for line in row)]
+        texts = [shown(self.titles[column]), *(line[column] for row in self.rows for line in row)]
         return max(len(part) for text in texts for part in text.plain.split("\n"))
+
+
+def shown(text: str, style: str = "") -> Text:
+    """A text for the terminal as it is: neither markup nor control characters act."""
+    return Text(visible(text), style=style)
 
 
 def show(grid: Grid, console: Console) -> None:
@@ -44,15 +50,15 @@ def show(grid: Grid, console: Console) -> None:
         console: where to. Where it has no colours, the best are marked by an asterisk.
     """
     mark = "*" if console.no_color or console.color_system is None else ""
-    console.print(Text.assemble((f"{grid.number}. ", "bold"), grid.title), highlight=False)
+    console.print(Text.assemble((visible(f"{grid.number}. "), "bold"), visible(grid.title)), highlight=False)
     for part in _parts(grid, mark, console.width):
         console.print()
         console.print(part, highlight=False)
     console.print()
-    console.print(Text(grid.legend(mark or "Green")), style=_QUIET, highlight=False)
+    console.print(shown(grid.legend(mark or "Green")), style=_QUIET, highlight=False)
     notes = RichTable.grid(padding=(0, 1))
     for note in grid.notes:
-        notes.add_row("-", Text(note))
+        notes.add_row("-", shown(note))
     if grid.notes:
         console.print(notes, style=_QUIET, highlight=False)
 
@@ -85,7 +91,7 @@ def _table(sheet: _Sheet, gap: int, block: Sequence[int]) -> RichTable:
     )
     columns = [*range(sheet.stubs), *block]
     for column in columns:
-        table.add_column(Text(sheet.titles[column]), overflow="fold")
+        table.add_column(shown(sheet.titles[column]), overflow="fold")
     for row in sheet.rows:
         for line in row:
             texts = [line[column] for column in columns]
@@ -104,7 +110,7 @@ def _titles(grid: Grid) -> list[str]:
 
 
 def _wide_row(row: Row, mark: str) -> tuple[tuple[Text, ...], ...]:
-    ours = (*map(Text, row.stub), *(_mean(entry, mark).append(f" {entry.detail}".rstrip()) for entry in row.entries))
+    ours = (*map(shown, row.stub), *(_mean(entry, mark).append(f" {entry.detail}".rstrip()) for entry in row.entries))
     references = [entry.reference for entry in row.entries]
     theirs = _texts([f"{_INDENT}paper", *[""] * (len(row.stub) - 1), *references], _QUIET)
     return (ours, theirs) if any(references) else (ours,)
@@ -117,7 +123,7 @@ def _narrow(grid: Grid, mark: str) -> _Sheet:
 
 def _narrow_row(row: Row, mark: str) -> tuple[tuple[Text, ...], ...]:
     first, *others = stacked(row)
-    means = (Text(first.stub), *(_mean(entry, mark) for entry in row.entries))
+    means = (shown(first.stub), *(_mean(entry, mark) for entry in row.entries))
     return (
         means,
         *(_texts([f"{_INDENT}{line.stub}", *line.texts], _QUIET if line.quiet else "") for line in others),
@@ -131,4 +137,4 @@ def _mean(entry: Entry, mark: str) -> Text:
 
 
 def _texts(texts: Sequence[str], style: str) -> tuple[Text, ...]:
-    return tuple(Text(text, style=style) for text in texts)
+    return tuple(shown(text, style) for text in texts)

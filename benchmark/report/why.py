@@ -17,6 +17,7 @@ from benchmark.metrics import LAST, SELECTIONS, metric
 from benchmark.record import Record
 from benchmark.report.layout import entry
 from benchmark.table import Table
+from benchmark.text import visible_line
 from benchmark.trace.lineage import Group, Node, distinct, objective_text, values_text
 from benchmark.trace.origin import data_text, origin
 
@@ -88,7 +89,7 @@ def show(sections: Sequence[Section], console: Console) -> None:
     for section in sections:
         if section.depth == 0:
             console.print()
-        text = Text(" " * _INDENT * section.depth).append(section.title, "bold")
+        text = Text(" " * _INDENT * section.depth).append(visible_line(section.title), "bold")
         if section.state:
             text.append("  ").append(section.state, _STYLES.get(section.state, "yellow"))
         console.print(text, soft_wrap=True)
@@ -98,7 +99,7 @@ def show(sections: Sequence[Section], console: Console) -> None:
 
 def _show_row(key: str, value: str, indent: int, console: Console) -> None:
     width = max(console.width - indent - _KEYS, 30)
-    lines = textwrap.wrap(value, width, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(visible_line(value), width, break_long_words=False, break_on_hyphens=False) or [""]
     for position, line in enumerate(lines):
         head = "" if position else key
         text = Text(" " * indent).append(f"{head:{_KEYS}}", "dim").append(line)

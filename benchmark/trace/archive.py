@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmark.canonical import short_id
+from benchmark.jobs import path_part
 from benchmark.record import ELSEWHERE, Record, UnfitError, leave_out, read
 from benchmark.store import Store, teacher_file
 
@@ -54,7 +55,14 @@ class Known:
     @property
     def method(self) -> str:
         """Name of the objective, without what was done before or after: ``kd+srrl[sr]``, ``student``."""
-        return self._part("method").partition("@")[0]
+        return self.record.method or self._part("method").partition("@")[0]
+
+    @property
+    def is_called_so(self) -> bool:
+        """Whether the path begins the method's name as the record states it."""
+        folder = self._part("method")
+        _, at, what = folder.partition("@")
+        return folder == path_part(f"{self.method}{at}{what}")
 
     def weights(self, results: Path, checkpoints: Path) -> Path | None:
         """The network's weights, if they are here."""
@@ -119,6 +127,6 @@ def _known(path: Path, place: str, record: Record) -> Known:
     known, spec = Known(path, place, record), record.spec
     if _PLACE.fullmatch(place) is None or not place.endswith(f"/seed{spec['seed']}-{short_id(record.id)}"):
         raise UnfitError(ELSEWHERE)
-    if known.student != spec["network"]:
+    if known.student != spec["network"] or not known.is_called_so:
         raise UnfitError(ELSEWHERE)
     return known

@@ -57,3 +57,8 @@ def test_what_is_no_duration(text, capsys):
 
 def test_without_a_budget_there_is_none():
     assert parser().parse_args([]).time_budget is None
+
+
+def test_a_name_too_long_for_a_file_is_no_file():
+    long = "n" * 300
+    assert parser().parse_args(["--table", f"6,{long}"]).table == ["6", long]

@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from benchmark.errors import UserError, unknown
@@ -27,3 +29,9 @@ def test_unknown_names_the_nearest_and_all_there_are(name, hint):
 )
 def test_what_a_file_could_add_may_be_in_a_file_that_was_not_given(what, addable):
     assert str(unknown(what, "x", ["y"])).endswith("known are y, or give its file with --plugin") is addable
+
+
+def test_several_faults_are_a_line_each():
+    error = pickle.loads(pickle.dumps(UserError("one", "two")))
+    assert (error.args, str(error)) == (("one", "two"), "one\nerror: two")
+    assert str(UserError("one")) == "one"

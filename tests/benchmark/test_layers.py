@@ -217,3 +217,14 @@ def test_a_wrong_preset_names_its_fault(written):
     written("preset", "title: x\noverrides: [{match: {student: a}, set: {epoch: 1}}]")
     with pytest.raises(UserError, match="did you mean 'epochs'"):
         load_preset("mine")
+
+
+@pytest.mark.parametrize(
+    ("kind", "load"), [("recipe", load_recipe), ("profile", load_profile), ("preset", load_preset)]
+)
+@pytest.mark.parametrize("name", ["a b", "..", "a\x1b[31m", "é", "a" * 101])
+def test_what_becomes_part_of_paths_has_a_plain_name(kind, load, name, tmp_path, monkeypatch):
+    (tmp_path / f"{name}.yaml").write_text("title: x\noverrides: []")
+    monkeypatch.setitem(layers.KINDS, kind, tmp_path)
+    with pytest.raises(UserError, match="rename its file, since a name is made of letters, digits"):
+        load(name)

@@ -53,6 +53,7 @@ def test_titles_are_the_methods_own(name, title):
         ("srrl[form=2]", "form of srrl must be of type str like 'l2', not 2"),
         ("srrl[form=l3]", "unknown form of srrl 'l3': did you mean 'l2'?"),
         ("srrl[form=../../x]", "form of srrl must be of type str"),
+        ("srrl[form=a/b]", "it becomes part of a folder's name, where only letters, digits"),
         ("kd[temperature=2,temperature=3]", "gives kd's option temperature twice"),
         ("srrl[sr,fm=0.5]", "gives srrl's option fm twice"),
         ("kd+kd[temperature=2]", "names a term twice"),

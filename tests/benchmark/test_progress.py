@@ -6,6 +6,7 @@ from rich.console import Console
 from benchmark import progress
 from benchmark.plan import Cohort, Plan
 from benchmark.progress import Progress
+from tests.benchmark.hostile import ESCAPES, hidden
 
 
 @pytest.fixture
@@ -119,3 +120,11 @@ def test_other_kinds_of_jobs_are_told_by_their_names(show, kinds):
         "not_applicable wrn-40-2:wrn-16-2 fsp, probe on digits-for-stl10, seed 0: channels differ",
     ]
     assert shown._summary().startswith("1 done, 0 running, 0 failed")
+
+
+def test_what_a_failure_says_is_one_line_on_which_nothing_acts(show, cohorts):
+    shown, output = show()
+    shown.ended(cohorts[1].runs[0], "failed", f"{ESCAPES}\nfailed nothing else")
+    shown.note(f"{ESCAPES}\nand more")
+    assert hidden(output.getvalue()) == []
+    assert output.getvalue().count("\n") == 2

@@ -18,6 +18,7 @@ from benchmark.errors import UserError
 from benchmark.record import UnfitRecordWarning, parse
 from benchmark.store import DONE, FAILED, NOT_APPLICABLE, SetAsideWarning, Store, write_atomically
 from benchmark.trace.archive import Archive
+from tests.benchmark.hostile import ESCAPES, hidden
 from tests.benchmark.made_up import parts
 
 
@@ -535,3 +536,47 @@ class TestWeights:
         finish(job(), weights=None)
         monkeypatch.setattr(Path, "is_file", lambda _: (_ for _ in ()).throw(PermissionError(13, "Denied")))
         assert store.weights(job()) is None
+
+
+@pytest.fixture
+def called(job):
+    """Factory of a job whose folder is called otherwise."""
+
+    def make(folder):
+        made = job()
+        return type("Called", (type(made),), {"folder": folder})(**vars(made))
+
+    return make
+
+
+@pytest.mark.parametrize("folder", ["kd[../../../../../../escaped]", "../kd", ".."])
+def test_no_file_lies_outside_the_store(store, called, folder, tmp_path):
+    bad = called(folder)
+    for call in (store.read, store.weights, store.checkpoint_path, store.log_path, store.claim, store.weights_path):
+        with pytest.raises(UserError, match="leads out of"):
+            call(bad)
+    with pytest.raises(UserError, match="leads out of"):
+        store.write(bad, DONE, {}, **parts("train"))
+    with pytest.raises(UserError, match="leads out of"):
+        store.log(bad, "text")
+    with pytest.raises(UserError, match="leads out of"):
+        store.weights_of("C100/a--b/kd/seed0-0", "../escaped")
+    assert not any("escaped" in path.name for path in tmp_path.rglob("*"))
+
+
+def test_a_log_holds_lines_on_which_nothing_acts(store, job):
+    store.log(job(), f"Traceback:\n  File\nValueError: {ESCAPES} \udcff")
+    text = store.log_path(job()).read_text()
+    assert hidden(text) == []
+    assert [line.partition(" seed 0: ")[2] or line for line in text.splitlines()][:2] == ["Traceback:", "  File"]
+    assert r"\x1b[31mred" in text
+    assert r"\udcff" in text
+
+
+def test_where_weights_lie_may_be_no_text(tmp_path, job):
+    first = Store(tmp_path / "results", tmp_path / os.fsdecode(b"\xff"))
+    first.weights_path(job()).parent.mkdir(parents=True)
+    first.weights_path(job()).write_bytes(b"weights")
+    first.write(job(), DONE, {}, **parts("train"))
+    other = Store(tmp_path / "results", tmp_path / "other")
+    assert other.weights(job()).read_bytes() == b"weights"

@@ -130,3 +130,8 @@ def test_what_a_file_cannot_say_is_named(written):
         written("{11: a}", ", methods: [kdd]")
     with pytest.raises(UserError, match=r"wrn-40-2:wrn-16-2 is a pair of two tables that train it differently"):
         written("{5: a, 11: b}")
+
+
+def test_a_table_in_the_home_of_nobody_is_not_there(written):
+    with pytest.raises(UserError, match=r"there is no file .*~nobody-of-that-name/mine.yaml"):
+        written("{~nobody-of-that-name/mine.yaml: mine}")

@@ -561,3 +561,29 @@ def test_a_table_without_the_teacher_cannot_show_it():
 def test_pairs_that_are_columns_are_named_where_none_matches():
     with pytest.raises(UserError, match="it has wrn-40-2:wrn-16-2, wrn-40-2:wrn-40-1, resnet56:resnet20"):
         tables.load("11").select(None, ["wrn-40-4:*"])
+
+
+def test_one_s_own_table_in_the_home_of_nobody_is_not_there():
+    with pytest.raises(UserError, match=r"there is no file ~nobody-of-that-name/mine.yaml"):
+        tables.load("~nobody-of-that-name/mine.yaml")
+
+
+SWEEP = [f"srrl[fm={number}.5,form=kl,sr=0.5]" for number in range(1, 13)]
+
+
+def test_a_sweep_has_files_whose_names_can_be_written(table6):
+    whole = table6.extended(SWEEP)
+    assert whole.added == tuple(SWEEP)
+    assert whole.stem.startswith("table06+srrl[fm=1.5,form=kl,sr=0.5]+srrl[fm=2.5,")
+    assert len(f"{whole.stem}-pairs.csv".encode()) <= 255
+    assert whole.stem == table6.extended(SWEEP).stem
+    assert len({table6.extended(SWEEP[:count]).stem for count in range(13)}) == 13
+
+
+@pytest.mark.parametrize("name", ["n" * 250, "ä" * 125, "漢" * 83])
+def test_so_has_a_table_of_one_s_own_with_a_long_name(name, tmp_path):
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(OWN)
+    table = tables.load(str(path))
+    assert (table.name, table.number) == (name, name)
+    assert len(f"{table.stem}-pairs.csv".encode()) <= 255

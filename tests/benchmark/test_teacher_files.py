@@ -61,6 +61,7 @@ def test_a_file_at_home_and_several_networks(folder, monkeypatch):
         (["vgg113=latest"], "unknown network 'vgg113': did you mean 'vgg13'"),
         (["vgg13=latest", "vgg13=latest"], "--teacher vgg13 is there twice: give one file of a network"),
         (["vgg13=gone"], "--teacher vgg13: there is no file gone"),
+        (["vgg13=:student"], "--teacher vgg13: there is no file :student"),
         (["vgg13=gone:student"], "--teacher vgg13: there is no file gone:student"),
         (["vgg13=latest:pupil"], "--teacher vgg13: there is no file latest:pupil; after latest write :student or"),
         (["vgg13=~nobody-of-that-name/latest"], "--teacher vgg13: there is no file ~nobody-of-that-name/latest"),

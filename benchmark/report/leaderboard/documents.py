@@ -12,10 +12,9 @@ from urllib.parse import urlencode
 import pandas as pd
 from rich.console import Console
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from benchmark.metrics import LAST, SELECTIONS
-from benchmark.report import markdown
+from benchmark.report import csvfile, markdown
 from benchmark.report.aggregate import MISSING
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.document import Document
@@ -25,7 +24,9 @@ from benchmark.report.leaderboard.board import METRICS, Board
 from benchmark.report.leaderboard.payload import measured, name_of, printed
 from benchmark.report.leaderboard.standing import Standing
 from benchmark.report.leaderboard.statistics.scores import BASELINES, KD
+from benchmark.report.terminal import shown
 from benchmark.table import TEACHER, Table
+from benchmark.text import visible_in
 
 NEAR = "≈"
 _NONE = WORDS[MISSING]
@@ -54,20 +55,20 @@ class Leaderboard(Document):
 
     def print(self, console: Console) -> None:
         """Show the ranking."""
-        console.print(f"Leaderboard. {self._title}", style="bold", markup=False, highlight=False)
-        shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        console.print(shown(f"Leaderboard. {self._title}", "bold"), highlight=False)
+        ranking = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for head in _COLUMNS:
             if head not in _WIDE:
                 texts = head == "Method"
-                shown.add_column(head, justify="left" if texts else "right", overflow="fold", no_wrap=head == _RANK)
+                ranking.add_column(head, justify="left" if texts else "right", overflow="fold", no_wrap=head == _RANK)
         for line in self._ranking():
-            # Intervals take more room than a terminal has. As `Text`, for a title's brackets would be markup.
+            # Intervals take more room than a terminal has.
             cells = dict(zip(_COLUMNS, line, strict=True))
             cells |= {head: cells[head].partition(" (")[0] for head in _WITH_INTERVALS}
-            shown.add_row(*(Text(cell) for head, cell in cells.items() if head not in _WIDE))
-        console.print(shown, highlight=False)
+            ranking.add_row(*(shown(cell) for head, cell in cells.items() if head not in _WIDE))
+        console.print(ranking, highlight=False)
         for sentence in self._sentences:
-            console.print(sentence, style="dim", markup=False, highlight=False)
+            console.print(shown(sentence, "dim"), highlight=False)
 
     @property
     def _context(self) -> Context:
@@ -102,8 +103,8 @@ class Leaderboard(Document):
             yield [show(line) for show in _COLUMNS.values()]
 
     def _markdown(self) -> str:
-        lines = [list(_COLUMNS), [":--"] * len(_COLUMNS), *self._ranking()]
-        ranking = [markdown.line([markdown.escape(cell) for cell in line]) for line in lines]
+        methods = ([markdown.escape(cell) for cell in line] for line in self._ranking())
+        ranking = [*map(markdown.line, (list(_COLUMNS), [":--"] * len(_COLUMNS), *methods))]
         head = f"**Leaderboard.** {markdown.escape(self._title)}"
         sentences = markdown.escape(" ".join(self._sentences))
         return "\n".join([head, "", *ranking, "", sentences, "", markdown.render(self._grid())])
@@ -128,7 +129,7 @@ class Leaderboard(Document):
             for key in METRICS
         ]
         frame = pd.concat(parts, ignore_index=True).set_index(["metric", "epoch"]).reset_index()
-        return str((frame.round(_DECIMALS)).to_csv(index=False, lineterminator="\n"))
+        return csvfile.written(frame.round(_DECIMALS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +156,10 @@ class Page(Document):
     def payload(self) -> dict[str, Any]:
         """All that the page says."""
         boards = [*map(measured, self.boards), *([printed(self.table)] if self.table.prints else [])]
-        return {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards}
+        payload: dict[str, Any] = visible_in(
+            {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards}
+        )
+        return payload
 
     def forms(self) -> Mapping[str, str]:
         """The page."""

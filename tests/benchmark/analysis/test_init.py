@@ -72,3 +72,11 @@ def test_a_broken_file_is_named(tmp_path, text, complaint):
     path.write_text(text)
     with pytest.raises(UserError, match=f"broken.py: .*{complaint}"):
         read_measure(path)
+
+
+@pytest.mark.parametrize("name", ["a b", "..", "a@b", "é"])
+def test_a_measure_s_name_is_plain(tmp_path, name):
+    path = tmp_path / f"{name}.py"
+    path.write_text(MEASURE.format("1", "True"))
+    with pytest.raises(UserError, match="rename the file, since a measure's name is made of letters, digits"):
+        read_measure(path)

@@ -78,6 +78,7 @@ def test_method_is_found_however_its_base_is_written(write):
         ('"Nobody"', '"Nobody"; variants = {"tuned": {"size": 1}}', "no variant may be called 'tuned'"),
         ('"Nobody"', '"Nobody"; variants = {"big": {"sice": 1}}', "variants in .*'sice': did you mean 'size'"),
         ('"Nobody"', '"Nobody"; variants = {"big": 1}', "variants must be sets of options"),
+        ('"Nobody"', '"Nobody"; variants = {"../../x": {"size": 1}}', "variant '../../x': a variant's name is made of"),
         ('"Nobody"', "3", "citation must be a text, not 3"),
         ('"Example"', '""', "title must be a text"),
         ("self, pair, *,", "self, pair, other=1, *,", "come after a \\*"),
@@ -164,3 +165,26 @@ def test_names_of_all_families_can_be_read():
     assert {"wrn-16-2", "vgg8", "resnet20", "resnet18-imagenet", "mobilenetv2-half"} <= {
         name for path in files for name in registered(parsed(path), path)
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../../escaped", "/tmp/x", "a/b", "..", ".x", "", "a b", "a,b", "a=b", "a]", "é", "a\n", "a" * 101, 3],
+)
+def test_a_variant_that_could_not_be_typed_or_would_leave_its_folder_is_refused(write, name):
+    with pytest.raises(UserError, match=r"example.py: variant .*: a variant's name is made of letters, digits"):
+        read_method(write(f"variants = {{{name!r}: {{'size': 1}}}}"))
+
+
+@pytest.mark.parametrize("name", ["fm", "v1.5", "a-b", "x_2", "2+2"])
+def test_plain_variants_are_read(write, name):
+    assert read_method(write(f"variants = {{{name!r}: {{'size': 1}}}}")).variants == {name: {"size": 1}}
+
+
+def test_a_network_s_name_leaves_room_for_that_of_its_teacher(tmp_path):
+    def tree(length):
+        return ast.parse(f"{IMPORT}\n@register('{'n' * length}')\ndef build(request): ...")
+
+    assert registered(tree(100), tmp_path) == ("n" * 100,)
+    with pytest.raises(UserError, match="100 characters at most"):
+        registered(tree(101), tmp_path)

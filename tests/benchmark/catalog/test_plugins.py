@@ -354,3 +354,47 @@ def test_a_draft_that_cannot_be_read_is_left_out_unless_it_is_asked_for(write, m
     assert parse_method("good").name == "good"
     with pytest.raises(UserError, match=f"methods/{fault}"):
         parse_method("bad")
+
+
+VARIANTS = METHOD.replace('"unpublished"', '"unpublished"; variants = {"../../../../escaped": {"power": 3.0}}')
+
+
+def test_a_variant_that_leads_out_of_its_folder_is_a_line(write):
+    with pytest.raises(UserError, match=r"plugged.py: variant '../../../../escaped': a variant's name is made of"):
+        plugins.use([write("plugged.py", VARIANTS)])
+
+
+def test_one_of_a_package_is_left_out_with_a_word(install):
+    install(text=VARIANTS)
+    with pytest.warns(UserWarning, match=r"method 'packed' of the package .* is left out: .*variant '../../../../esc"):
+        plugins.use([])
+    assert "packed" not in catalog.methods()
+
+
+@pytest.mark.parametrize("name", ["a b.py", "a-b.py", "Mine.py", "é.py", "a\x1b.py"])
+def test_a_file_among_the_project_s_methods_has_a_plain_name(write, monkeypatch, tmp_path, name):
+    monkeypatch.setattr(plugins, "_PROJECT", {"methods": tmp_path / "methods", "models": plugins.ROOT / "models"})
+    write(name, folder="methods")
+    with pytest.warns(UserWarning, match="is left out: the file must be renamed: a method's name is made of"):
+        plugins.use([])
+    assert [info.name for info in plugins.found().inside] == []
+
+
+def test_a_plugin_in_the_home_of_nobody_is_not_there():
+    with pytest.raises(UserError, match=r"--plugin .*/~nobody-of-that-name/x.py: there is no such Python file"):
+        plugins.use(["~nobody-of-that-name/x.py"])
+
+
+LISTS = METHOD.replace("power: float = 2.0", "power: float = 2.0, sizes: list = []").replace(
+    '"unpublished"', '"unpublished"; variants = {"deep": {"sizes": ["../../../../x"]}, "two": {"sizes": [1, 2]}}'
+)
+
+
+def test_no_value_of_an_option_leads_out_of_its_folder(write):
+    plugins.use([write("plugged.py", LISTS)])
+    for text in ("plugged[deep]", "plugged[deep,power=3]"):
+        with pytest.raises(UserError, match="option sizes of plugged must be of type list"):
+            parse_method(text)
+    with pytest.raises(UserError, match="option sizes of plugged must be of type list"):
+        layers.parse_changes(['objectives.plugged.options.sizes=["../../../../x"]'])
+    assert parse_method("plugged[two,power=3]").name == "plugged[power=3,sizes=[1,2]]"

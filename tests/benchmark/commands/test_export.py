@@ -133,8 +133,9 @@ def test_again_into_the_same_folder_but_not_over_something_else(exports, leave, 
     with pytest.raises(UserError, match=r"mine holds something else: choose another folder with --to"):
         exports(f"{CELL}/seed1", "--to", str(folder))
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="choose another folder with --to"):
-        exports(CELL, "--to", str(tmp_path / "file"))
+    for name in ("file", "n" * 300):
+        with pytest.raises(UserError, match="choose another folder with --to"):
+            exports(CELL, "--to", str(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ['of "mine"', "of 'mine'", "back\\slash"])

@@ -336,6 +336,9 @@ def test_a_folder_that_is_not_there_is_named(use, tmp_path):
     use()
     with pytest.raises(UserError, match=r"data set 'leaves': there is no folder .*/leaves: put it into DIR"):
         load("leaves", tmp_path, tmp_path / "cache")
+    use(folder="~nobody-of-that-name/x")
+    with pytest.raises(UserError, match="there is no folder ~nobody-of-that-name/x: mend the folder in its file"):
+        load("leaves", tmp_path, tmp_path / "cache")
     use(folder="/nowhere")
     with pytest.raises(UserError, match=r"data set 'leaves': there is no folder /nowhere: mend the folder in its file"):
         load("leaves", tmp_path, tmp_path / "cache")
@@ -346,6 +349,7 @@ def test_a_folder_that_is_not_there_is_named(use, tmp_path):
     ("name", "changes", "says"),
     [
         ("Leaves", {}, "a name is made of small letters"),
+        ("l" * 101, {}, "a name is made of small letters, digits, - and _, at most 100 of them"),
         ("leaves", {"num_train": 0}, "num_train must be a whole number from 2, not 0"),
         ("leaves", {"num_test": "4"}, "num_test must be a whole number from 1, not '4'"),
         ("leaves", {"num_classes": 1}, "num_classes must be a whole number from 2"),

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from benchmark.report.card import Exported, card, config
 from benchmark.store import Store
 from benchmark.trace.archive import Archive
 from tests.benchmark import made_up
+from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
 from tests.benchmark.made_up import parts
 
 FOLDER = "net"
@@ -154,3 +156,15 @@ def test_config_has_what_a_network_is_built_from(exported):
         "std": [0.35, 0.35, 0.35],
     }
     assert (found["run"], found["seed"], found["method"]) == (what.known.id, 1, "kd")
+
+
+def test_texts_of_records_are_data(exported):
+    what = exported(device=f"{ESCAPES} {MARKUP}", revision=f"a|b {ESCAPES}", teacher_weights=f"`{ESCAPES}`")
+    what = replace(what, note=f"# {MARKUP}", command=f"python run_all.py --set 'x=`{ESCAPES}'")
+    head, text = front(card(what, FOLDER))
+    assert head["license"] == "mit"
+    assert hidden(text) == []
+    assert "\n\\# \\</script>\\<script>alert(1)\\</script> \\&lt;b\\&gt; \\|" in text
+    assert "``python run_all.py --set 'x=`" in text.replace("`` python", "``python")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {3, 6}

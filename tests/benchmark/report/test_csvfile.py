@@ -1,10 +1,11 @@
 import csv
 import io
 
+import pandas as pd
 import pytest
 
 from benchmark.report import build
-from benchmark.report.csvfile import render
+from benchmark.report.csvfile import render, written
 
 
 @pytest.fixture
@@ -50,3 +51,35 @@ def test_numbers_and_what_is_not_there(lines):
 def test_no_negative_zero(small_table, named, record, context):
     text = render(build(small_table(), named({"kd": [record(70.99999)]}), context).frame)
     assert ",71.0,,1,71.0,0.0,done" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =1", "'  =1"),
+        ("\u00a0=1", "'\u00a0=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\t=1", r"\t=1"),
+        ("\r=1", r"\r=1"),
+        ("\n=1", r"\n=1"),
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ('a,"=1"', 'a,"=1"'),
+        ("a=1-2", "a=1-2"),
+        ("−1", "−1"),
+        ("", ""),
+    ],
+)
+def test_no_text_is_a_formula(small_table, context, text, shown):
+    table = small_table(label=text, columns=("kd", text), number=text)
+    [first, second] = csv.DictReader(io.StringIO(render(build(table, {}, context).frame)))
+    assert [first[key] for key in ("table", "row")] == [shown, shown]
+    assert (first["column"], second["column"]) == ("KD", shown.replace(text, text.upper()))
+
+
+def test_negative_numbers_are_numbers():
+    frame = pd.DataFrame({"mean": [-1.5, None], "n": [-1, 2], "mixed": [-3, "-3"], "yes": [True, False]})
+    assert written(frame) == "mean,n,mixed,yes\n-1.5,-1,-3,True\n,2,'-3,False\n"

@@ -14,6 +14,7 @@ from benchmark import report
 from benchmark.record import Points
 from benchmark.report import figure
 from benchmark.report.figure import Figure, Panel, draw
+from tests.benchmark.hostile import ESCAPES, hidden
 
 ROOT = Path(report.__file__).parents[2]
 
@@ -147,3 +148,20 @@ def test_importing_it_brings_in_neither_torch_nor_matplotlib():
     code = "import sys; import benchmark.report.figure; print({'torch', 'matplotlib', 'sklearn'} & {*sys.modules})"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.filterwarnings("error")
+def test_control_characters_are_spelled_out(tmp_path):
+    panels = (Panel(f"{ESCAPES} $x", ESCAPES, cloud()), Panel("Teacher", ESCAPES, None, absent="no run yet"))
+    made = Figure("figure02", f"Figure {ESCAPES}", ESCAPES, panels, (ESCAPES,), (ESCAPES,))
+    console = Console(file=io.StringIO(), width=200)
+    made.print(console)
+    made.write(tmp_path)
+    for text in (console.file.getvalue(), (tmp_path / "figure02.md").read_text()):
+        assert hidden(text) == []
+        assert "x1b" in text
+
+
+def test_the_picture_s_address_is_one():
+    [text] = sample(None, stem="figure02+srrl[fm=1.5](x) %#<").forms().values()
+    assert "](figure02+srrl%5Bfm=1.5%5D%28x%29%20%25%23%3C.png)" in text

@@ -8,7 +8,7 @@ from benchmark.report import build
 from benchmark.report.latex import escape, render
 from benchmark.tables import load, numbers
 
-SPECIAL = r"100% of a_b & c#d, $5, {x}, a^b ~c \d <e> |f| [g] * h -> i -- ± − – “”".replace("“”", '"')
+SPECIAL = r"100% of a_b & c#d, $5, {x}, a^b ~c \d <e> |f| [g] * h -> i -- --- `j` ± − – “”".replace("“”", '"')
 
 
 def read(text):
@@ -27,6 +27,9 @@ def test_escapes():
     assert escape("a\\b~c^d") == r"a\textbackslash{}b\textasciitilde{}c\textasciicircum{}d"
     assert escape("A -> B ± −1") == r"A $\to$ B $\pm$ $-$1"
     assert escape("--set") == "-{}-set"
+    assert escape("---") == "-{}-{}-"
+    assert escape("a`b") == r"a\textasciigrave{}b"
+    assert escape("a\n\n  b\x1b[31m") == r"a b\textbackslash{}x1b{[}31m"
     assert escape("[sr] * 2") == "{[}sr] {*} 2"
 
 
@@ -51,7 +54,7 @@ def test_cells_read_as_meant(table6, full_records, context):
 def test_nothing_special_is_left_in_texts(small_table, context):
     table = small_table(columns=(SPECIAL, "kd"), label=SPECIAL, title=SPECIAL, notes=(SPECIAL,))
     text = render(build(table, {}, context).grid).split("\n", 1)[1]
-    assert not re.search(r"(?<!\\)[%#_^~|<>\"]", text)
+    assert not re.search(r"(?<!\\)[%#_^~|<>\"`]|--", text)
     assert len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text))
     assert all(ord(character) < 128 for character in text)
 
@@ -141,3 +144,18 @@ def test_what_exceeds_a_page_goes_on_under_the_same_number(records_of, context):
 
 def test_what_fits_a_page_is_one_environment(table6, full_records, context):
     assert render(build(table6, full_records, context).grid).count(r"\begin{table}") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("table06", "table06"),
+        ("table06-best+kd", "table06-best+kd"),
+        ("50% of_{x}#&~^\\$", "50-of_-x-"),
+        ("größe", "gr-e"),
+        ("a}b\\input{c", "a-b-input-c"),
+    ],
+)
+def test_a_label_is_nothing_but_a_name(small_table, context, name, label):
+    text = render(build(small_table(name=name), {}, context).grid)
+    assert text.count(rf"\label{{tab:{label}}}") == text.count(r"\label") == 1

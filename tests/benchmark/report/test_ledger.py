@@ -11,6 +11,7 @@ from benchmark.metrics import metric
 from benchmark.report import ledger
 from benchmark.tables import TEACHER
 from tests.benchmark import made_up
+from tests.benchmark.hostile import ESCAPES, hidden
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +204,12 @@ def test_the_terminal_shows_every_claim(width, every, as_printed, context):
     assert "in 8 of 9 cells" in shown.replace("\n", " ") or width < 100
     assert shown.count("not reproduced") >= 9 or width < 100
     assert "26 yes, 8 in part, 1 no" in " ".join(shown.split())
+
+
+def test_control_characters_are_spelled_out(every, context):
+    made = ledger.build(every, {}, replace(context, profile=ESCAPES, note=ESCAPES, changes=(ESCAPES,)))
+    console = Console(file=io.StringIO(), width=120)
+    made.print(console)
+    for text in (console.file.getvalue(), *made.forms().values()):
+        assert hidden(text) == []
+        assert "x1b" in text

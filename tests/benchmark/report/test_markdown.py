@@ -1,10 +1,13 @@
 import re
+from html import unescape
 
 import pytest
+from markdown_it import MarkdownIt
 
 from benchmark.report import build
-from benchmark.report.markdown import render
+from benchmark.report.markdown import code, escape, render
 from benchmark.tables import load, numbers
+from benchmark.text import visible
 
 
 def cells(line):
@@ -65,3 +68,77 @@ def test_pairs_that_are_columns_have_breaks(records_of, context):
     table = load("12")
     header = render(build(table, records_of(table), context).grid).splitlines()[2]
     assert cells(header)[:2] == ["Method", "vgg13<br>↓<br>MobileNetV2"]
+
+
+READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+TYPED = [
+    "&lt;b&gt; &amp; &#60; &copy; & ; A & B",
+    "<script>alert(1)</script>",
+    "a|b",
+    "*a* **b** _c_ __d__ 2 * 3 a*b*c",
+    "`code` ``more``",
+    "[link](http://x) ![picture](y) [x]: z [ ] task",
+    "# heading",
+    "####### none",
+    "#5",
+    "> quote",
+    ">quote",
+    "- item",
+    "+ item",
+    "* item",
+    "-",
+    "---",
+    "- - -",
+    "* * *",
+    "***",
+    "1. one",
+    "12) twelve",
+    "2023. A year",
+    "3.14",
+    "-1 + 2",
+    "--set x",
+    "~~gone~~ ~~~",
+    "``` fence",
+    "=== ---",
+    "trailing \\",
+    "\\* \\< back",
+    "\x1b[31mred",
+    "a\u202eb",
+]
+
+
+def words(html):
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", "", html))).strip()
+
+
+@pytest.mark.parametrize("text", TYPED)
+@pytest.mark.parametrize(
+    ("frame", "form"),
+    [
+        ("{}\n", r"<p>[^<]*</p>"),
+        ("- {}\n", r"<ul>\n<li>[^<]*</li>\n</ul>"),
+        ("| {} | b |\n| :-- | :-- |\n| c | d |\n", r"<table>.*<th[^>]*>[^<]*</th>\n<th.*"),
+    ],
+)
+def test_data_reads_as_typed(text, frame, form):
+    html = READER.render(frame.format(escape(text))).strip()
+    assert re.fullmatch(form, html, re.DOTALL)
+    found = words(html)
+    assert (found.split(" b c d")[0] if "|" in frame else found) == visible(text)
+
+
+@pytest.mark.parametrize("text", ["2 * 3", "A & B", "#5", "3.14", "-1", "a > b", "+0.70 (+0.10 to +1.30)"])
+def test_what_means_nothing_there_stays_for_readers_of_the_plain_text(text):
+    assert escape(text) == text
+
+
+@pytest.mark.parametrize("text", ["a b", "a `b` c", "``", "`", "*x* <b> &lt; \\", "\x1b[31m"])
+def test_code_reads_as_typed(text):
+    html = READER.render(code(text)).strip()
+    assert re.fullmatch("<p><code>[^<]*</code></p>", html)
+    assert words(html) == visible(text)
+
+
+def test_a_table_s_own_name_reads_as_typed(small_table, context):
+    text = render(build(small_table(name="a*b*_c|d", number="a*b*_c|d"), {}, context).grid)
+    assert "<strong>Table a*b*_c|d.</strong> Accuracy" in READER.render(text)

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from benchmark.report import build
 from benchmark.tables import load, numbers
+from tests.benchmark.hostile import ESCAPES, hidden
 
 
 def printed(report, width, **options):
@@ -76,3 +77,12 @@ def test_seven_pairs_fit_a_small_terminal(records_of, context):
     assert re.search(
         r"^Method +wrn-16-2 +wrn-40-1 +resnet20 +resnet20 +resnet32 +resnet8x4 +vgg8 *$", text, re.MULTILINE
     )
+
+
+@pytest.mark.parametrize("width", [80, 400])
+def test_control_characters_are_spelled_out(small_table, named, record, context, width):
+    changes = {"label": f"{ESCAPES} -> Small", "title": ESCAPES, "notes": (ESCAPES,), "number": ESCAPES}
+    table = small_table(columns=(ESCAPES, "kd"), heads=(ESCAPES, "Teacher"), **changes)
+    text = printed(build(table, named({"kd": [record(None, "failed", reason=ESCAPES)]}), context), width)
+    assert hidden(text) == []
+    assert text.count(r"\x1b[31m") >= (6 if width == 400 else 1)

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from benchmark import records
 from benchmark.record import UnfitRecordWarning
 from benchmark.trace.archive import Archive
 
@@ -103,3 +104,54 @@ def test_a_record_at_anothers_place_is_left_out(place, archive, store, finish, j
 
 def test_a_folder_without_records_has_none(archive):
     assert list(archive) == []
+
+
+LONG = (
+    "at[last=1]+cc[dim=32]+crd[dim=64,momentum=0.25,negatives=128,temperature=0.125]"
+    "+dist[inter=1.5,intra=2.5,temperature=3.25]+fsp+kd[temperature=3.25]+nst+ofd+pkt+rkd[angle=12.5,distance=7.5]+sp"
+    "+srrl[adain_std=student,fm=0.25,form=kl,layers=conv2+last,sr=0.75,temperature=2.25]+vid[variance=1.5]"
+)
+
+
+def test_what_is_called_by_a_long_name_is_found_by_it(archive, store, finish, kinds):
+    assert len(LONG) > 255
+    jobs = kinds(method=LONG)
+    for job in jobs.values():
+        finish(job)
+        assert all(len(part.encode()) <= 255 for part in store.record_path(job).parts)
+        assert store.read(job) is not None
+    found = {known.id: known for known in archive}
+    assert found.keys() == {job.id for job in jobs.values()}
+    methods = {kind: found[job.id].method for kind, job in jobs.items()}
+    assert methods == {"train": LONG, "probe": LONG, "analyse": LONG, "stage": "fsp", "evaluate": "given"}
+    for job in jobs.values():
+        known = found[job.id]
+        assert (known.recipe, f"{known.teacher or 'none'}--{known.student}") == (job.recipe.name, job.pair)
+    run = found[jobs["train"].id]
+    assert run.weights(store.results, store.checkpoints) == store.weights(jobs["train"])
+    frame = records(store.results.name, store.results.parent)
+    assert dict(zip(frame["kind"], frame["method"], strict=True)) == methods
+    assert jobs["analyse"].path.split("/")[2].endswith("@similarity")
+
+
+def test_long_names_that_begin_alike_lie_apart(store, job):
+    ends = ("vid[variance=1.5]", "vid[variance=1.25]", "vid")
+    paths = {store.record_path(job(LONG.replace("vid[variance=1.5]", end))).parent for end in ends}
+    assert len(paths) == 3
+
+
+@pytest.mark.parametrize("stated", ["kd", LONG.replace("vid[variance=1.5]", "vid")])
+def test_a_record_that_states_another_name_than_its_path_is_left_out(stated, archive, store, finish, job):
+    one = job(LONG)
+    finish(one)
+    path = store.record_path(one)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"method": stated}))
+    with pytest.warns(UnfitRecordWarning, match="it belongs to another run than its path says"):
+        assert list(archive) == []
+
+
+def test_a_name_that_fits_stands_in_the_path_alone(store, finish, job):
+    finish(job("kd+srrl[sr]"))
+    path = store.record_path(job("kd+srrl[sr]"))
+    assert path.parent.name == "kd+srrl[sr]"
+    assert "method" not in json.loads(path.read_text())

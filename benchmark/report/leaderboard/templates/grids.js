@@ -7,6 +7,7 @@ const TEX = {
   "<": "\\textless{}",
   ">": "\\textgreater{}",
   "|": "\\textbar{}",
+  "`": "\\textasciigrave{}",
   '"': "''",
   "[": "{[}",
   "*": "{*}",
@@ -19,13 +20,18 @@ const TEX = {
 
 function escapeTex(text) {
   return text
-    .replace(/[&%$#_{}]|[\\~^<>|"[*±−×→–]/g, (character) => TEX[character] ?? `\\${character}`)
-    .replace(/--/g, "-{}-");
+    .replace(/[&%$#_{}]|[\\~^<>|`"[*±−×→–]/g, (character) => TEX[character] ?? `\\${character}`)
+    .replace(/-(?=-)/g, "-{}");
 }
 
+/** How formulas begin, in full-width signs too: spreadsheets would run such a text. */
+const FORMULA = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/;
+
+/** As benchmark/report/csvfile.py: a text that begins as a formula stands behind an apostrophe, numbers are numbers. */
 function toCsv(rows) {
   const field = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
+    const isFormula = typeof value === "string" && FORMULA.test(value);
+    const text = `${isFormula ? "'" : ""}${value ?? ""}`;
     return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
   };
   return `${rows.map((row) => row.map(field).join(",")).join("\n")}\n`;

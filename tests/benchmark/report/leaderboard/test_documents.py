@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from benchmark import suite
 from benchmark.report.leaderboard.board import Board
 from benchmark.report.leaderboard.documents import NEAR, Leaderboard, Page
+from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
 from tests.benchmark.report.leaderboard.made_up import broken, done
 
 
@@ -129,3 +131,44 @@ def test_the_page_holds_all_boards_and_the_printed_numbers(source, table, tmp_pa
 
 def test_the_page_is_of_use_before_anything_is_trained(table):
     assert '"opens_with":"printed"' in Page([], table).forms()["leaderboard.html"]
+
+
+@pytest.fixture
+def nasty(source):
+    """A board whose title, labels, notes, failures and provenance are all formulas, markup and control characters."""
+    text = f"=1+1 {ESCAPES} {MARKUP}"
+
+    def change(cell, job, record):
+        return broken(job, "failed", text) if cell.method == "at" else record
+
+    made = source(change)
+    rows = tuple(replace(row, label=f"{text} {row.run}") for row in made.table.rows)
+    table = replace(made.table, title=text, rows=rows, notes=(text,))
+    return Board(replace(made, table=table, context=replace(made.context, note=text, choices=(text,))))
+
+
+def test_nothing_acts_in_any_form(nasty):
+    console = Console(file=io.StringIO(), width=300)
+    Leaderboard(nasty).print(console)
+    forms = Leaderboard(nasty).forms() | Page([nasty], nasty.source.table).forms()
+    texts = [console.file.getvalue(), *forms.values()]
+    assert [hidden(text) for text in texts] == [[]] * 5
+    assert ["x1b" in text for text in texts] == [True, True, True, False, True]  # pairs have names alone
+
+
+def test_no_text_of_the_csv_is_a_formula_and_numbers_are_numbers(nasty):
+    forms = Leaderboard(nasty).forms()
+    ranking, pairs = rows(forms["leaderboard.csv"]), rows(forms["leaderboard-pairs.csv"])
+    assert {row["reason"][:14] for row in ranking if row["method"] == "at"} == {"Its runs faile"}
+    assert any(float(row["gain_kd"]) < 0 for row in ranking if row["gain_kd"])
+    for row in (*ranking, *pairs):
+        assert not any(text.startswith(("=", "+", "@", "\t", "\r")) for text in row.values())
+
+
+def test_the_page_s_data_cannot_end_their_element_and_say_what_was_meant(nasty):
+    text = Page([nasty], nasty.source.table).forms()["leaderboard.html"]
+    data, _ = re.findall(r"<script[^>]*>(.*?)</script>", text, flags=re.DOTALL)
+    found = json.loads(data)
+    assert found["title"].endswith(MARKUP)
+    assert found["title"].startswith(r"=1+1 \x1b[31mred\x1b]0;owned\x07 ")
+    assert "<script>alert" not in text

@@ -153,6 +153,23 @@ def test_downloads_hold_what_is_shown(show, data, tmp_path):
     assert r"\textbf{" in saved["pairs-tex"][1]
 
 
+def test_no_text_of_a_download_is_a_formula_and_numbers_are_numbers(show, data, tmp_path):
+    board = data["boards"][0]
+    titles = ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "  =1", "\uff1d1"]
+    assert len(titles) == len(board["methods"])
+    for method, title in zip(board["methods"], titles, strict=True):
+        method["title"] = title
+    for pair in board["pairs"]:
+        pair["group"] = "=cmd|' /C calc'!A0"
+    page = show(data, "sort=gain_kd")
+    for name in ("ranking-csv", "pairs-csv"):
+        (folder := tmp_path / name).mkdir()
+        rows = list(csv.DictReader(io.StringIO(_saved(page, name, folder)[1])))
+        assert {row["title"] for row in rows} == {f"'{title}" for title in titles}
+        assert {row.get("group", "'")[0] for row in rows} == {"'"}
+        assert any(float(row["gain_kd"]) < 0 for row in rows if row["gain_kd"])
+
+
 def _brightness(page):
     """Of the page's ground, 0 to 1: an oklch or rgb colour, drawn on a canvas to be read."""
     return page.value("""(() => {

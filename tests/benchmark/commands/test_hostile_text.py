@@ -1,0 +1,252 @@
+"""Texts that would act on a terminal, in Markdown, LaTeX or HTML or in a spreadsheet, through every command."""
+
+import csv
+import io
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from benchmark import catalog, cli, layers, suite, tables
+from benchmark.catalog import plugins
+from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
+from tests.benchmark.made_up import raw_record
+
+PAIR = "vgg13:vgg8"
+NASTY = f"=1+1 {ESCAPES} {MARKUP}"
+METHOD = f"""
+from methods import Method
+
+class Mine(Method):
+    title = {NASTY!r}
+    citation = {NASTY!r}
+    def __init__(self, pair, *, power: float = 2.0): ...
+    def forward(self, student, teacher, batch): ...
+"""
+TABLE = f"""
+title: {json.dumps("# " + NASTY)}
+recipe: CRD100
+metric: top1
+heads: [{json.dumps(NASTY)}]
+notes: [{json.dumps(NASTY)}, "# one", "1. two", "> three"]
+columns: [{{label: {json.dumps(NASTY)}, pair: "{PAIR}"}}]
+rows:
+  - {{label: "@teacher", role: teacher}}
+  - {{label: "-student", method: student}}
+  - {{label: "+kd", method: kd}}
+"""
+NAME = "=50%_{x}#&~^|*"
+FORMULA = ("=", "+", "-", "@")
+
+
+@pytest.fixture(autouse=True)
+def _plugins(monkeypatch, tmp_path):
+    """None but those of a test, and nothing remembered of those of others."""
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path))
+    known = (plugins._found, catalog._methods, layers._known_beside)
+    for one in known:
+        one.cache_clear()
+    yield
+    for one in known:
+        one.cache_clear()
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A table and a method, each in a file of its own, that are nothing but nasty; the table's path."""
+    (tmp_path / "mine.py").write_text(METHOD)
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "mine.py"))
+    path = tmp_path / f"{NAME}.yaml"
+    path.write_text(TABLE)
+    return str(path)
+
+
+@pytest.fixture
+def records(own, request_of):
+    """Records of the table and of a pair of the leaderboard: students done, KD failed, one's own not applicable."""
+    facts = {"device": NASTY, "processor": NASTY, "threads": 1, "data": {"name": NASTY}, "revision": NASTY}
+    status = {"kd": "failed", "mine": "not_applicable"}
+    request = request_of()
+    methods = ["kd", "mine"]
+    chosen = [tables.load(own).extended(methods), suite.load().select(methods, [PAIR])]
+    plan = request.plan(chosen, (0, 1, 2))
+    for job in plan.jobs:
+        state = status.get(job.title, "done")
+        broken = {} if state == "done" else {"failure": {"reason": NASTY}}
+        made = raw_record(job, state, provenance=facts | {"device": f"{NASTY} {job.seed}"}, **broken)
+        path = request.store.record_path(job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(made))
+
+
+@pytest.fixture
+def command(tmp_path, capsys, monkeypatch):
+    """Runs the command; gives its status and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
+
+    def run(*words):
+        status = cli.main([*words, "--profile", "digits", *where])
+        printed = capsys.readouterr()
+        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    """What has been written, by suffix."""
+
+    def found(suffix):
+        return [path.read_bytes().decode() for path in (tmp_path / "results").rglob(f"*{suffix}")]
+
+    return found
+
+
+OWN_TABLE = ("--table", f"{NAME}.yaml", "--methods", "kd,mine")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--list", "methods"),
+        (*OWN_TABLE, "--render"),
+        (*OWN_TABLE, "--status"),
+        (*OWN_TABLE, "--plan"),
+        ("--table", f"{NAME}.yaml", "--why", f"{NAME}/{PAIR}/kd"),
+        ("--table", f"{NAME}.yaml", "--why", f"{NAME}/{PAIR}/mine"),
+        ("--leaderboard", "--methods", "kd,mine", "--pairs", PAIR, "--render"),
+    ],
+)
+@pytest.mark.usefixtures("records")
+def test_nothing_acts_on_the_terminal(words, command):
+    done = command(*words)
+    assert (done.status, done.err) == (0, "")
+    assert hidden(done.out) == []
+    if "--status" not in words and "--plan" not in words:
+        assert r"\x1b[31m" in re.sub(r"\n *", "", done.out)
+
+
+@pytest.mark.parametrize("words", [OWN_TABLE, ("--leaderboard", "--methods", "kd,mine", "--pairs", PAIR)])
+@pytest.mark.usefixtures("records")
+def test_nothing_acts_in_files(words, command, files):
+    assert command(*words, "--render").status == 0
+    written = {suffix: files(suffix) for suffix in (".md", ".tex", ".csv", ".html")}
+    for text in [text for texts in written.values() for text in texts]:
+        assert hidden(text) == []
+    for text in written[".csv"]:
+        rows = list(csv.reader(io.StringIO(text)))
+        assert len({len(row) for row in rows}) == 1
+        texts = [cell for row in rows for cell in row if not _is_number(cell)]
+        assert [cell for cell in texts if cell.startswith(FORMULA)] == []
+    for text in written[".tex"]:
+        assert set(re.findall(r"\\label\{(.*)\}", text)) == {"tab:-50-_-x-"}
+        assert not re.search(r"(?<!\\)[#_^~|<>`\"]", text.replace("\\label{tab:-50-_-x-}", "").split("\n", 1)[1])
+    for text in written[".html"]:
+        data = re.findall(r"<script[^>]*>(.*?)</script>", text, flags=re.DOTALL)
+        assert len(data) == 2
+        assert hidden(json.dumps(json.loads(data[0]), ensure_ascii=False)) == []
+    assert written[".html"] or written[".tex"]
+
+
+@pytest.mark.usefixtures("records")
+def test_files_follow_from_the_records_all_the_same(command):
+    assert command(*OWN_TABLE, "--render").status == 0
+    assert command(*OWN_TABLE, "--render", "--check").status == 0
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--table", NASTY),
+        ("--table", "6", "--methods", NASTY),
+        ("--table", "6", "--pairs", NASTY),
+        ("--table", "6", "--preset", NASTY),
+        ("--table", "6", "--set", f"{NASTY}=1"),
+        ("--table", "6", "--set", f"dataset={NASTY}"),
+        ("--table", "6", "--teacher", f"{NASTY}=x"),
+        ("--table", "6", "--teacher", f"vgg13={NASTY}"),
+        ("--table", "6", "--plugin", f"{NASTY}.py"),
+        ("--why", NASTY),
+        ("--export", f"table06/{PAIR}/{NASTY}"),
+        ("--new-method", NASTY),
+    ],
+)
+def test_an_error_is_one_line_on_which_nothing_acts(words, command):
+    done = command(*words)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith("error: ")
+    assert hidden(done.out + done.err) == []
+
+
+@pytest.mark.parametrize("words", [("--seeds", NASTY), ("--time-budget", NASTY), (NASTY,), ("--device", "cpu", NASTY)])
+def test_so_is_one_of_the_arguments(words, command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command("--table", "6", *words)
+    shown = capsys.readouterr().err
+    assert (ended.value.code, shown.count("\n"), hidden(shown)) == (2, 1, [])
+
+
+def test_a_line_end_in_a_name_forges_no_second_error(command):
+    done = command("--table", "6", "--teacher", "vgg13=a\nerror: b")
+    assert done.err == "error: --teacher vgg13: there is no file a\\nerror: b\n"
+
+
+def test_warnings_are_lines_on_which_nothing_acts(own, command, request_of):
+    [job] = [job for job in request_of().plan([tables.load(own)], (0,)).jobs if job.title == "kd"]
+    path = request_of().store.record_path(job)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(raw_record(job) | {"status": NASTY}))
+    done = command("--table", f"{NAME}.yaml", "--render")
+    assert done.err.startswith("warning: record ")
+    assert (done.err.count("\n"), hidden(done.err)) == (1, [])
+
+
+@pytest.mark.parametrize("name", ["a\x1bb", "a\nb", "a\u202eb", "a\udcffb"])
+def test_a_table_that_cannot_be_called_by_its_name_is_refused(name, command, tmp_path):
+    (tmp_path / f"{name}.yaml").write_text(TABLE)
+    done = command("--table", f"{name}.yaml", "--render")
+    assert done.status == 2
+    assert "rename the file, whose name has characters that cannot be shown" in done.err
+    assert (done.err.count("\n"), hidden(done.err)) == (1, [])
+
+
+ESCAPING = METHOD.replace("power: float", "sizes: list = [], form: str = 'a', power: float")
+VARIANTS = ["'../../../../escaped'", "'x/y'", "'\\x1b[31m'", "''", "3"]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_writes_nothing_outside_the_results(name, command, tmp_path):
+    variants = f"    variants = {{{name}: {{'power': 3.0}}}}\n    def __init__"
+    (tmp_path / "mine.py").write_text(METHOD.replace("    def __init__", variants, 1))
+    done = command("--table", "6", "--plugin", str(tmp_path / "mine.py"), "--render")
+    assert done.status == 2
+    assert f"mine.py: variant {name}: a variant's name is made of letters, digits" in done.err
+    assert (done.err.count("\n"), hidden(done.err)) == (1, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--methods", "mine[form=../../../../escaped]"),
+        ("--set", "objectives.mine.options.form=../../../../escaped"),
+        ("--set", 'objectives.mine.options.sizes=["../../../../escaped"]'),
+    ],
+)
+def test_nor_does_the_value_of_an_option(words, command, tmp_path):
+    (tmp_path / "mine.py").write_text(ESCAPING)
+    done = command("--table", "6", "--plugin", str(tmp_path / "mine.py"), "--render", *words)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "of mine must be of type" in done.err
+    assert not (tmp_path / "results").exists()
