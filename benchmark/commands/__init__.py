@@ -66,11 +66,13 @@ def run(request: Request, say: Say) -> int:
         if not _given(options, _FORMS[form]):
             bases = " or ".join(map(_spelled, _FORMS[form]))
             raise UserError(f"{_spelled(form)} is a form of {bases}: add {_spelled(_FORMS[form][0])}")
+    if len(instead := _given(options, _INSTEAD)) > 1:
+        raise UserError(f"one thing at a time: leave out {' or '.join(map(_spelled, instead))}")
     if not asked:
         regenerate: int = import_module(f"{__name__}.regenerate").run(request, say)
         return regenerate
     command = BY_OPTION[asked[0]]
-    others = [*asked[1:], *_given(options, _INSTEAD), *([] if command.of_tables else _given(options, _TABLES))]
+    others = [*asked[1:], *instead, *([] if command.of_tables else _given(options, _TABLES))]
     if others:
         raise UserError(f"one thing at a time: leave out {_spelled(asked[0])} or {', '.join(map(_spelled, others))}")
     status: int = import_module(f"{__name__}.{command.module}").run(request, say)

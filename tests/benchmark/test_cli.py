@@ -135,7 +135,8 @@ def test_a_plan_rests_on_the_records_of_this_machine(command, plan):
         last = {"epoch": 6, "top1": 90.0, "topk": 99.0, "loss": 0.3}
         cost = {"step_seconds": 1.5, "cohort_seconds": 9.0, "cohort_members": 1, "images": 7182}
         facts = {"processor": devices.processor(), "device": "cpu", "threads": 1}
-        plan.store.write(job, "done", facts, metrics={"last": last}, cost=cost)
+        left = parts("train", metrics={"last": last}, cost=cost)
+        plan.store.write(job, "done", facts, **left)
     shown = command("--table", "6", *ONE_PAIR, "--plan")
     assert ", about " in shown.out
     assert " on 2 x cpu (from 2 records of this machine)" in shown.out

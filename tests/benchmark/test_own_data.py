@@ -197,7 +197,7 @@ def test_planning_does_not_import_torch(leaves, tmp_path):
         "import sys\nfrom benchmark import cli\nassert cli.main(sys.argv[1:]) == 0\nassert 'torch' not in sys.modules\n"
     )
     words = ["--table", "11", "--plan", "--brief", "--profile", "digits", "--set", "dataset=leaves"]
-    where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "cache"), "--render"]
+    where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "cache")]
     command = [sys.executable, "-c", program, *words, *where]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -80,7 +80,7 @@ def test_who_only_looks_agrees_in_test_images_and_network(key, recipe, other):
         ("std", [(0.1, 0.5, 1)], [(0.1, 0.5, 0), (1, 1)], "three numbers above 0"),
         ("train_limit", [None, 2], [1, True], "a whole number above 1, or null"),
         ("holdout", [0, 5000], [-1, None, 0.1], "a whole number from 0"),
-        ("precision", ["bf16", "tf32", "fp32"], ["fp16"], "one of bf16, tf32, fp32"),
+        ("precision", ["bf16", "fp16", "tf32", "fp32"], ["fp8"], "one of bf16, fp16, tf32, fp32"),
         ("evaluate_every", [1], [0], "a whole number above 0"),
         ("in_size", [8, 224], [7, None], "a side in pixels from 8"),
         ("width", [0.125, 2], [0, "wide"], "a factor above 0"),

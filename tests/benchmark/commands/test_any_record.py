@@ -13,8 +13,8 @@ import pytest
 
 import benchmark
 from benchmark import cli, suite, tables
-from benchmark.bench import estimate
 from benchmark.book import Teacher
+from benchmark.costs import Step, estimates
 from benchmark.objectives import parse_method
 from benchmark.record import KINDS, UnfitRecordWarning
 from benchmark.report.leaderboard.board import TIMING
@@ -140,10 +140,12 @@ class TestOnAGpu:
         assert frame["seconds"].isna().all()
         assert set(frame["cohort_seconds"].dropna()) == {20.0}
 
-    def test_estimates(self, tmp_path, capsys, monkeypatch):
+    def test_estimates(self, tmp_path, monkeypatch):
         monkeypatch.setattr("benchmark.devices.processor", lambda: "Some processor")
-        estimate.run([str(tmp_path / "results" / "digits")])
-        assert "ratio 1.11" in capsys.readouterr().out
+        monkeypatch.setattr("benchmark.devices.name", lambda _: "NVIDIA H200")
+        made = estimates(tmp_path / "results", "cuda:0", 1)
+        assert made.seconds(Step("resnet20", 16, 0.5, 32, "fp32"), "kd") > 0
+        assert not made.rough
 
 
 def pipe(path, _):

@@ -22,3 +22,8 @@ def test_the_option_decides(tmp_path, capsys):
     assert "--plugin" in capsys.readouterr().out
     assert cli.main(["--why", "nothing"]) == 2
     assert "neither a cell" in capsys.readouterr().err
+
+
+def test_a_plan_is_not_rendered(capsys):
+    assert cli.main(["--table", "6", "--plan", "--render"]) == 2
+    assert capsys.readouterr().err == "error: one thing at a time: leave out --plan or --render\n"
