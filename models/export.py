@@ -34,8 +34,8 @@ def load(folder: Path | str) -> Network:
         The network in evaluation mode, in float32, on the CPU.
 
     Raises:
-        ExportError: a file is missing or unreadable, or the weights are not finite, not those of the network, or not those
-            that ``config.json`` states.
+        ExportError: a file is missing or unreadable, or the weights are not finite, not those of the network, or not
+            those that ``config.json`` states.
         UnknownNetworkError: no family knows the network's name.
         ValueError: a value of the network is out of range.
     """

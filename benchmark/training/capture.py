@@ -60,14 +60,9 @@ class CudaDevice:
                 work()
         return graph.replay
 
-    @contextmanager
-    def obstacles(self) -> Iterator[list[str]]:
+    def obstacles(self) -> AbstractContextManager[list[str]]:
         """A context whose list says, after its end, what in it a replay would not repeat."""
-        found: list[str] = []
-        with global_draws() as drawn, _synchronisations() as waits:
-            yield found
-        found += [f"it waits for the device: {text}" for text in waits]
-        found += [f"it draws from {name}, not from the batch's generator" for name in drawn]
+        return obstacles(_synchronisations())
 
     @contextmanager
     def peak(self) -> Iterator[list[int]]:
@@ -83,6 +78,20 @@ class CudaDevice:
         free, _ = torch.cuda.mem_get_info(self._device)
         reserve = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         return int(free + reserve)
+
+
+@contextmanager
+def obstacles(waiting: AbstractContextManager[list[str]]) -> Iterator[list[str]]:
+    """A context whose list says, after its end, what in it a replay would not repeat.
+
+    Args:
+        waiting: a context whose list says, after its end, what in it waited for the device.
+    """
+    found: list[str] = []
+    with global_draws() as drawn, waiting as waits:
+        yield found
+    found += [f"it waits for the device: {text}" for text in waits]
+    found += [f"it draws from {name}, not from the batch's generator" for name in drawn]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ tensor in the place of an old one) gives wrong numbers after a replay here, as i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from benchmark.training.randomness import global_draws
+from benchmark.training.capture import obstacles
 
 _WAITING = frozenset({"_local_scalar_dense", "nonzero", "masked_select", "bincount", "_unique2", "unique_dim"})
 """Operations whose result or shape the host has to know."""
@@ -166,14 +166,9 @@ class OperationLog:
 
         return replay
 
-    @contextmanager
-    def obstacles(self) -> Iterator[list[str]]:
+    def obstacles(self) -> AbstractContextManager[list[str]]:
         """A context whose list says, after its end, what in it a replay would not repeat."""
-        found: list[str] = []
-        with global_draws() as drawn, waiting() as waits:
-            yield found
-        found += [f"it waits for the device: {text}" for text in waits]
-        found += [f"it draws from {name}, not from the batch's generator" for name in drawn]
+        return obstacles(waiting())
 
     @contextmanager
     def peak(self) -> Iterator[list[int]]:
