@@ -26,7 +26,8 @@ DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "m
 def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataFrame:
     """One row per cell of a table, in print order.
 
-    Only records that are ``done`` and hold the cell's metric are averaged.
+    Only records that are ``done`` and hold the cell's metric are averaged. Where one is done without it, the metric does
+    not apply.
 
     Args:
         table: layout and printed values.
@@ -65,12 +66,28 @@ def mixtures(table: Table, records: Records) -> tuple[str, ...]:
     return tuple(facts)
 
 
+def inapplicable(record: Record | None, kind: Metric, selection: str) -> str:
+    """Why a record cannot have a number: its job does not apply, or is done without it. Empty where it has or may have.
+
+    Args:
+        record: of a job, None where it left none.
+        kind: of the number.
+        selection: ``last`` or ``best``.
+    """
+    if record is None or record.status == FAILED:
+        return ""
+    if record.status == NOT_APPLICABLE:
+        return record.reason
+    return kind.absent if kind.read(record, selection) is None else ""
+
+
 def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection: str) -> dict[str, Any]:
     kind = metric(cell.metric)
     averaged = _averaged(kind, records, selection)
     values = [value for _, value in averaged]
     wanted = 1 if kind.of_network else len(records)
     failed = _of_status(FAILED, records)
+    vain = [reason for record in records if (reason := inapplicable(record, kind, selection))]
     mean = statistics.fmean(values) if values else math.nan
     paper = math.nan if cell.paper is None else cell.paper
     return {
@@ -83,7 +100,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "n": len(values),
         "paper": paper,
         "difference": mean - paper,
-        "state": _state(len(values), wanted, records),
+        "state": _state(len(values), wanted, failed, vain),
         "cell": cell.name,
         "row_index": cell.row,
         "column_index": cell.column,
@@ -96,7 +113,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "values": values,
         "runs": tuple(short_id(record.id) for record, _ in averaged),
         "failed": len(failed),
-        "reasons": _distinct(record.reason for record in [*failed, *_of_status(NOT_APPLICABLE, records)]),
+        "reasons": _distinct([*(record.reason for record in failed), *vain]),
     }
 
 
@@ -107,10 +124,10 @@ def _averaged(kind: Metric, records: Sequence[Record | None], selection: str) ->
     return found[:1] if kind.of_network else found
 
 
-def _state(n: int, wanted: int, records: Sequence[Record | None]) -> str:
+def _state(n: int, wanted: int, failed: Sequence[Record], vain: Sequence[str]) -> str:
     if n:
         return DONE if n == wanted else PARTIAL
-    return next((state for state in (FAILED, NOT_APPLICABLE) if _of_status(state, records)), MISSING)
+    return FAILED if failed else NOT_APPLICABLE if vain else MISSING
 
 
 def _of_status(status: str, records: Sequence[Record | None]) -> list[Record]:

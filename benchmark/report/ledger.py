@@ -19,7 +19,7 @@ from benchmark.claims.comparison import Comparison
 from benchmark.claims.verdicts import Finding, Judgement, Readings, Together, judge
 from benchmark.metrics import SELECTIONS, metric
 from benchmark.record import Record
-from benchmark.report.aggregate import DONE, NOT_APPLICABLE, Records
+from benchmark.report.aggregate import DONE, Records, inapplicable
 from benchmark.report.caption import Context
 from benchmark.report.document import Document
 from benchmark.report.layout import signed
@@ -205,9 +205,9 @@ def _entry(claim: Claim, printed: Mapping[str, float], readings: Readings, *, si
 
 def _reading(cell: Cell, records: Sequence[Record | None], selection: str, seeds: int) -> list[float | None] | None:
     """The cell's number on every seed; None where it does not apply."""
-    if any(record is not None and record.status == NOT_APPLICABLE for record in records):
-        return None
     kind = metric(cell.metric)
+    if any(inapplicable(record, kind, selection) for record in records):
+        return None
     done = (record if record is not None and record.status == DONE else None for record in records)
     values = [kind.read(record, selection) if record else None for record in done]
     if cell.method == TEACHER:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pandas as pd
 
-from benchmark.report.aggregate import DONE, FAILED, Records
+from benchmark.report.aggregate import DONE, FAILED, NOT_APPLICABLE, Records
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.figure import Figure, Panel
 from benchmark.report.layout import MEASURED, entry
@@ -45,5 +46,9 @@ def _panels(table: Table, frame: pd.DataFrame, records: Records) -> Iterator[Pan
             for cell in hidden.to_dict("records")
             if cell["state"] in MEASURED
         ]
-        absent = "failed" if any(record.status == FAILED for record in found) else "no run yet"
+        absent = _ABSENT.get(shown["state"].iloc[0], "no run yet")
         yield Panel(column.label, ", ".join(numbers), points, absent)
+
+
+_ABSENT: Mapping[str, str] = MappingProxyType({FAILED: "failed", NOT_APPLICABLE: "not applicable"})
+"""What stands in a panel without points, by the state of its cell."""

@@ -174,6 +174,16 @@ def test_an_analysis_with_the_chain_of_jobs(tell, leave, book):
     assert words.count(f"seed 0 {run.id[:12]}") == 1
 
 
+def test_a_number_that_does_not_apply_says_why(tell, leave, book):
+    made, teacher = book(), Teacher("C100", "wrn-40-4")
+    run = made.run("C100", "wrn-16-4", parse_method("student"), teacher, 0)
+    leave(made.analysis("distance", run, teacher), metrics={"last": {"l2": 1.5, "l2_normalised": 0.5}})
+    words = tell("table03/wrn-40-4:wrn-16-4/student/l2_connected", "--seeds", "1")
+    assert "ours n/a, 0 of 1 run, last epoch" in words
+    assert "reason the student was trained without a connector" in words
+    assert "ours 1.50, 1 of 1 run" in tell("table03/wrn-40-4:wrn-16-4/student/l2_distance", "--seeds", "1")
+
+
 def test_given_weights(tell, leave, kinds):
     given = kinds()["evaluate"]
     leave(given, given={"file": "ckpt.pth"})

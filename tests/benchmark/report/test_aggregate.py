@@ -62,9 +62,31 @@ def analysed(kinds):
     return lambda **numbers: made_up.record(kinds()["analyse"], metrics={"last": numbers})
 
 
-def test_a_metric_that_no_record_holds_is_missing(small_table, named, analysed):
-    found = cell(aggregate(small_table(), named({"kd": [analysed(nmi=70.0)] * 2})), "kd")
-    assert (found["state"], found["n"]) == ("missing", 0)
+CONNECTED = "table03/wrn-40-4:wrn-16-4/student/l2_connected"
+
+
+@pytest.mark.parametrize(
+    ("made", "state", "n"),
+    [
+        (("lacks", "lacks"), "not_applicable", 0),
+        (("lacks", None), "not_applicable", 0),
+        (("failed", "lacks"), "failed", 0),
+        (("has", "lacks"), "partial", 1),
+        ((None, None), "missing", 0),
+    ],
+)
+def test_a_number_that_a_finished_job_lacks_does_not_apply(made, state, n, analysed, record):
+    records = {"lacks": analysed(l2=1.5), "has": analysed(l2=1.5, l2_connected=0.5), "failed": record(None, "failed")}
+    found = aggregate(load("3"), {CONNECTED: [one and records[one] for one in made]}).set_index("cell").loc[CONNECTED]
+    assert (found["state"], found["n"]) == (state, n)
+    assert ("the student was trained without a connector" in found["reasons"]) == ("lacks" in made)
+
+
+def test_weights_from_a_file_have_no_best_epoch(small_table, named, kinds):
+    given = named({"teacher": [made_up.record(kinds()["evaluate"])]})
+    assert cell(aggregate(small_table(), given), "teacher")["state"] == "done"
+    best = cell(aggregate(small_table(), given, "best"), "teacher")
+    assert (best["state"], best["reasons"]) == ("not_applicable", ["weights from a file have no best epoch"])
 
 
 def test_ids_of_the_averaged_records(small_table, named, record, analysed):
