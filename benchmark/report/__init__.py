@@ -18,11 +18,12 @@ import pandas as pd
 from rich.console import Console
 
 from benchmark.report import csvfile, latex, markdown, terminal
-from benchmark.report.aggregate import Records, aggregate, mixtures
+from benchmark.report.aggregate import Records, aggregate
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.document import Document
 from benchmark.report.figure import Figure
 from benchmark.report.layout import Grid, layout
+from benchmark.report.mixtures import mixtures
 from benchmark.report.panels import picture
 from benchmark.tables import Table
 
