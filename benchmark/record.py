@@ -47,6 +47,8 @@ Number = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)] | float
 Seconds = Annotated[float, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Words = Annotated[str, Meta(min_length=1)]
+Conditions: TypeAlias = Mapping[str, str | int | None]
+"""What equal runs can end with other numbers on: ``processor, device, threads, torch``; None where it is unknown."""
 
 
 class UnfitRecordWarning(UserWarning):
@@ -196,6 +198,11 @@ class Provenance(Struct, frozen=True):
     def machine(self) -> dict[str, str | int | None]:
         """What times can be compared on."""
         return {"processor": self.processor, "device": self.device, "threads": self.threads}
+
+    @property
+    def conditions(self) -> Conditions:
+        """What numbers can be compared on."""
+        return {**self.machine, "torch": self.versions.get("torch")}
 
 
 class Record(Struct, frozen=True):

@@ -24,6 +24,7 @@ from benchmark.report.caption import Context
 from benchmark.report.document import Document
 from benchmark.report.layout import signed
 from benchmark.report.markdown import escape
+from benchmark.report.mixtures import NOTHING_KNOWN, Known, comparisons, mixed_machines
 from benchmark.table import TEACHER, Cell
 
 _Text = TypeVar("_Text")
@@ -108,6 +109,7 @@ class Ledger(Document):
         stem: name of its file without suffix.
         context: how the records came about.
         entries: in the paper's order.
+        remarks: what is to be known of the runs, as sentences.
     """
 
     folder: ClassVar[str] = ""
@@ -115,6 +117,7 @@ class Ledger(Document):
     stem: str
     context: Context
     entries: tuple[Entry, ...]
+    remarks: tuple[str, ...] = ()
 
     def forms(self) -> Mapping[str, str]:
         """The page in Markdown by the name of its file."""
@@ -132,7 +135,7 @@ class Ledger(Document):
         console.print()
         console.print(sheet, highlight=False)
         console.print()
-        for line in self.summary:
+        for line in (*self.summary, *self.remarks):
             console.print(line, style="dim", markup=False, highlight=False)
 
     @property
@@ -178,23 +181,25 @@ class Ledger(Document):
             yield " ".join([*map(escape, note), *data])
         changed = f" Changed: {', '.join(context.changes)}." if context.changes else ""
         yield escape(f"Numbers of the {SELECTIONS[context.selection]}.{changed}")
-        yield from map(escape, context.choices)
+        yield from map(escape, (*context.choices, *self.remarks))
 
 
-def build(claims: Claims, records: Records, context: Context) -> Ledger:
+def build(claims: Claims, records: Records, context: Context, known: Known = NOTHING_KNOWN) -> Ledger:
     """Judge all claims.
 
     Args:
         claims: as read.
         records: by a cell's name, one record or None for each seed; teachers have one run.
         context: how the records came about.
+        known: records of what those rest on, by their ids.
     """
     cells = [cell for table in claims.tables for cell in table.cells()]
     seeds = len(context.seeds)
     found = ((cell.name, _reading(cell, records.get(cell.name, ()), context.selection, seeds)) for cell in cells)
     readings = {name: values for name, values in found if values is not None}
     entries = (_entry(claim, claims.printed, readings, sign_only=context.stand_in) for claim in claims.claims)
-    return Ledger(context.stem("claims"), context, tuple(entries))
+    remarks = mixed_machines(comparisons(cells, records, known))
+    return Ledger(context.stem("claims"), context, tuple(entries), remarks)
 
 
 def _entry(claim: Claim, printed: Mapping[str, float], readings: Readings, *, sign_only: bool) -> Entry:

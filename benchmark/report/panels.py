@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -15,7 +15,9 @@ from benchmark.report.layout import MEASURED, entry
 from benchmark.tables import Table
 
 
-def picture(table: Table, frame: pd.DataFrame, records: Records, context: Context) -> Figure:
+def picture(
+    table: Table, frame: pd.DataFrame, records: Records, context: Context, remarks: Sequence[str] = ()
+) -> Figure:
     """The figure that a table of kind ``figure`` describes.
 
     Args:
@@ -23,6 +25,7 @@ def picture(table: Table, frame: pd.DataFrame, records: Records, context: Contex
         frame: its cells, from `aggregate`.
         records: by a cell's name; the pictures' hold ``points``.
         context: how the records came about.
+        remarks: notes on them.
     """
     shown = replace(context, seeds=context.seeds[:1])
     return Figure(
@@ -31,7 +34,7 @@ def picture(table: Table, frame: pd.DataFrame, records: Records, context: Contex
         title=f"{context.titled(table.title)}.",
         panels=tuple(_panels(table, frame, records)),
         caption=("One point is one test image, one colour one class.", *caption(frame, shown)),
-        notes=(*table.notes, *context.choices, *notes(frame)),
+        notes=(*table.notes, *context.choices, *notes(frame), *remarks),
     )
 
 
