@@ -177,6 +177,7 @@ class CohortTraining:
             fault = self.shared.fault(thoroughly=True)
         if fault is not None:
             raise SharedStateError(f"it changes {fault}, which other runs share")
+        made.conditions = self._setting.conditions(job)
         if self._teacher_job is not None and self._teacher_weights is not None:
             made.rests_on[self._teacher_job.id] = self._teacher_weights
         return made
