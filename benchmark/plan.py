@@ -68,8 +68,8 @@ class Plan:
         jobs: every needed job, what others need first.
         cells: for each cell's name its jobs, one a seed; none where they are not decided yet.
         records: the records found, by job id.
-        states: by job id, ``cached``, ``failed``, ``not_applicable``, ``missing``, or ``retrain`` where the record is to
-            be replaced.
+        states: by job id, ``cached``, ``failed``, ``not_applicable``, ``missing``, or ``retrain``: its record is to be
+            replaced.
         cohorts: what has to be done.
         remarks: what a person should know, such as a teacher whose weights are not here.
         choices: what tuned methods chose, as sentences.

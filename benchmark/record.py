@@ -182,6 +182,7 @@ class Provenance(Struct, frozen=True):
         finished: when.
         data: which were seen.
         teacher_weights: SHA-256 of the weights file that the teacher was read from.
+        rests_on: the same of all files that the job read, by the id of the job that left it; older records state none.
     """
 
     revision: str | None = None
@@ -193,6 +194,7 @@ class Provenance(Struct, frozen=True):
     finished: Maybe[Annotated[datetime, Meta(tz=True)]] = None
     data: Maybe[Data] = None
     teacher_weights: str | None = None
+    rests_on: dict[str, str] = {}
 
     @property
     def machine(self) -> dict[str, str | int | None]:
@@ -254,6 +256,11 @@ class Record(Struct, frozen=True):
     def reason(self) -> str:
         """Why there is no result; empty where there is one."""
         return self.failure.reason if self.failure else ""
+
+    def rests_on_earlier(self, other: Record) -> bool:
+        """Whether the job read other weights than those that are the other one's now; False where that is unknown."""
+        used = self.provenance.rests_on.get(other.id)
+        return used is not None and other.weights is not None and used != other.weights
 
     def _reason_fault(self) -> str | None:
         return None if self.failure else f"it is {self.status} without a reason"

@@ -10,7 +10,7 @@ from benchmark.plan import count_jobs
 from benchmark.record import DONE, Conditions, Record
 
 _ON_AGAIN = "that rest on what is trained again"
-_ON_OLDER = "that rest on what was trained again after them"
+_ON_EARLIER = "that rest on weights that were replaced since"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def find(
 ) -> Again:
     """Find what another machine left of some jobs and of what belongs to them.
 
-    What rests on something that is done again is done again, too, and so is what rests on an earlier form of it.
+    What rests on something that is done again is done again, too, and so is what rests on weights that were replaced.
 
     Args:
         wanted: jobs whose numbers are compared.
@@ -94,12 +94,11 @@ def _differences(there: Conditions, here: Conditions) -> list[str]:
 
 
 def _from_before(job: Job, record: Record, records: Mapping[str, Record], again: Mapping[Job, str]) -> str:
-    """Why a job has seen earlier weights than those that there are or will be; empty where it has not."""
+    """Why a job has read other weights than those that there are or will be; empty where it has not."""
     if any(part in again for part in job.parts):
         return _ON_AGAIN
-    finished = record.provenance.finished
-    later = (records[part.id].provenance.finished for part in job.parts if part.id in records)
-    return _ON_OLDER if finished and any(time and time > finished for time in later) else ""
+    parts = (records[part.id] for part in job.parts if part.id in records)
+    return _ON_EARLIER if any(map(record.rests_on_earlier, parts)) else ""
 
 
 def _listed(conditions: Conditions) -> str:

@@ -134,6 +134,8 @@ def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tu
     teachers = dict.fromkeys(name for name, _ in _differing(weights))
     if teachers:
         facts.append(f"{mixes} teachers: students learned from different weights of {', '.join(teachers)}.")
+    if any(_rests_on_earlier(record, known) for cell, record in done if cell.method != TEACHER):
+        facts.append("Some numbers rest on weights of runs that were trained again since: --retrain makes them anew.")
     return tuple(facts)
 
 
@@ -220,10 +222,17 @@ def _machine(record: Record, known: Known) -> Machine:
 def _parts(record: Record, known: Known) -> Iterator[Record]:
     """A record, those of its first stages, and that of the run that it looks at with its own."""
     yield record
+    for needed in _needed(record, known):
+        yield from _parts(needed, known)
+
+
+def _rests_on_earlier(record: Record, known: Known) -> bool:
+    return any(part.rests_on_earlier(needed) for part in _parts(record, known) for needed in _needed(part, known))
+
+
+def _needed(record: Record, known: Known) -> Iterator[Record]:
     looked_at = [named["id"] for part in ("base", "subject") if (named := record.spec.get(part))]
-    for needed in (*record.spec.get("stages", ()), *looked_at):
-        if needed in known:
-            yield from _parts(known[needed], known)
+    yield from (known[job] for job in (*record.spec.get("stages", ()), *looked_at) if job in known)
 
 
 def _of_kind(record: Record) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -47,10 +48,19 @@ class Setting:
     recorded: bool = True
     replaced: frozenset[str] = frozenset()
 
-    def leave(self, job: Job, status: str, message: str, teacher_weights: str | None = None, **parts: Any) -> None:
+    def leave(
+        self,
+        job: Job,
+        status: str,
+        message: str,
+        teacher_weights: str | None = None,
+        rests_on: Mapping[str, str] = MappingProxyType({}),
+        **parts: Any,
+    ) -> None:
         """Write a job's record, drop its checkpoint and tell."""
         facts = provenance.describe(self._device_name(), torch.get_num_threads())
         facts |= {"data": self.source.facts(job.recipe), "teacher_weights": teacher_weights}
+        facts |= {"rests_on": {**rests_on}} if rests_on else {}
         if not self.store.write(job, status, facts, **parts):
             message = f"{message}; {KEPT}"
         self.store.checkpoint_path(job).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """What ``--retrain`` does again, and what it leaves alone."""
 
-from datetime import UTC, datetime
+import hashlib
 
 import pytest
 
@@ -14,22 +14,23 @@ from tests.benchmark.made_up import parts
 HERE = {"processor": "AMD EPYC (26.2.1)", "device": "cpu", "threads": 1, "torch": "2.9"}
 INTEL = {"processor": "Intel Xeon (6.85.7)"}
 PAIR = "wrn-40-4:wrn-16-4"
+EARLIER, NOW = b"earlier weights", b"weights of now"
 
 
 @pytest.fixture
 def leave(store):
     """Leaves the record of a job and weights, made here but for what is given."""
 
-    def make(job, status="done", hour=1, **other):
+    def make(job, status="done", weights=b"weights", rests_on=(), **other):
         made = {**HERE, **other}
         known = {name: value for name, value in made.items() if value is not None}
         torch = {"torch": known.pop("torch")} if "torch" in known else {}
-        facts = known | {"versions": torch, "finished": datetime(2026, 1, 1, hour, tzinfo=UTC).isoformat()}
-        store.record_path(job).unlink(missing_ok=True)
-        store.write(job, status, facts, **parts(job.kind, status))
+        facts = known | {"versions": torch, "rests_on": dict(rests_on)}
         path = store.weights_path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"weights")
+        path.write_bytes(weights)
+        store.record_path(job).unlink(missing_ok=True)
+        store.write(job, status, facts, **parts(job.kind, status))
 
     return make
 
@@ -189,21 +190,21 @@ class TestChains:
         return lambda: plan("11", ["fsp"], "wrn-40-2:wrn-16-2")
 
     @pytest.mark.parametrize(
-        ("stage_made", "run_made", "found"),
+        ("stage_made", "run_made", "read", "found"),
         [
-            (INTEL, INTEL, ["stage", "train"]),
-            ({}, INTEL, ["train"]),
-            (INTEL, {}, ["stage", "train"]),
-            # The stage was replaced already, and the command interrupted then.
-            ({"hour": 3}, {"hour": 2}, ["train"]),
-            ({"hour": 2}, {"hour": 2}, []),
+            (INTEL, INTEL, None, ["stage", "train"]),
+            ({}, INTEL, None, ["train"]),
+            (INTEL, {}, NOW, ["stage", "train"]),
+            ({}, {}, NOW, []),
+            ({}, {}, None, []),  # an older record, which does not tell
+            ({}, {}, EARLIER, ["train"]),  # the stage was replaced, and the command interrupted then
         ],
     )
-    def test_first_stages_belong_to_their_run(self, stage_made, run_made, found, staged, staged_plan, leave):
+    def test_first_stages_belong_to_their_run(self, stage_made, run_made, read, found, staged, staged_plan, leave):
         teacher, stage, run = staged
         leave(teacher)
-        leave(stage, **stage_made)
-        leave(run, **run_made)
+        leave(stage, weights=NOW, **stage_made)
+        leave(run, rests_on={stage.id: hashlib.sha256(read).hexdigest()} if read else {}, **run_made)
         made = staged_plan()
         assert [job.kind for cohort in made.cohorts for job in cohort.runs] == found
 
@@ -241,11 +242,16 @@ class TestChains:
         assert len(again(made)) == 2 + len(others)
         noun = "2 probes" if others else "1 analysis"
         assert made.remarks[1] == f"trained again: {noun} that rest on what is trained again"
-        # The run was replaced already, and the command interrupted then.
-        leave(kd, hour=2)
+        # The run is replaced, and the command interrupted then.
+        leave(kd, weights=NOW)
+        for job in (look, *others):
+            leave(job, rests_on={kd.id: hashlib.sha256(EARLIER).hexdigest()})
         made = plan(number, ["kd"])
         assert len(again(made)) == 1 + len(others)
-        assert made.remarks == (f"trained again: {noun} that rest on what was trained again after them",)
+        assert made.remarks == (f"trained again: {noun} that rest on weights that were replaced since",)
+        for job in (look, *others):
+            leave(job, rests_on={kd.id: hashlib.sha256(NOW).hexdigest()})
+        assert again(plan(number, ["kd"])) == []
 
     def test_trials_are_not_compared_with_anything(self, plan, leave, runs):
         leave(runs[0])

@@ -106,6 +106,19 @@ def test_what_looks_at_a_run_rests_on_its_machine(kind, noun, told, chain):
     assert f"(processor of the {noun}: {AMD}, {INTEL})" in mixed[0]
 
 
+def test_numbers_of_weights_that_were_replaced_are_told(small_table, named, chain):
+    run, look = chain["fsp"]["train"], chain["fsp"]["analyse"]
+    made = {job.id: made_up.record(job, weights=sha * 64) for job, sha in ((run, "a"), (run.stages[0], "b"))}
+    for read, count in (({}, 0), ({run.id: "a" * 64}, 0), ({run.id: "c" * 64}, 1)):
+        analysis = made_up.record(look, provenance=machine(rests_on=read))
+        told = mixtures(small_table(), named({"at": [analysis]}), made)
+        sentence = "Some numbers rest on weights of runs that were trained again since: --retrain makes them anew."
+        assert told == (sentence,) * count
+    made[run.id] = made_up.record(run, weights="a" * 64, provenance=machine(rests_on={run.stages[0].id: "d" * 64}))
+    analysis = made_up.record(look, provenance=machine(rests_on={run.id: "a" * 64}))
+    assert len(mixtures(small_table(), named({"at": [analysis]}), made)) == 1
+
+
 @pytest.fixture
 def odd(small_table, runs_on):
     """By method, what is to be known of its cell, by the processors of its seeds."""
