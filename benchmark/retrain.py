@@ -9,8 +9,8 @@ from benchmark.jobs import Job
 from benchmark.plan import count_jobs
 from benchmark.record import DONE, Conditions, Record
 
-_ON_AGAIN = "that rest on what is trained again"
-_ON_EARLIER = "that rest on weights that were replaced since"
+_ON_AGAIN = "resting on what is trained again"
+_ON_EARLIER = "resting on weights that were replaced since"
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Again:
         for job in jobs:
             reasons.setdefault(self.why[job], []).append(job)
         for reason, found in reasons.items():
-            yield f"trained again: {', '.join(count_jobs(found))} {reason}"
+            yield f"to train again: {', '.join(count_jobs(found))} {reason}"
         for job in self.teachers:
-            yield f"not trained again: {job}, for students rest on its weights as those of their teacher"
+            yield f"not to train again: {job}, for students rest on its weights as those of their teacher"
         if not (reasons or self.teachers):
             made = "; or ".join(_listed(conditions) for conditions in here)
             yield f"nothing to train again: as far as is known, all that is selected was made here ({made})"

@@ -216,7 +216,7 @@ def test_what_another_machine_left_is_replaced_across_an_interrupt(trained):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)
     assert (process.returncode, err) == (INTERRUPTED, "")
-    assert "trained again: 2 runs from another machine (processor: another one, here " in out
+    assert "to train again: 2 runs from another machine (processor: another one, here " in out
     assert "1 of 3 jobs are here; to do: 2 runs in 1 cohort on 1 process (cpu)" in out
     assert [path.read_bytes() for path in paths] == before
 

@@ -191,7 +191,7 @@ def test_what_another_machine_left_is_planned_to_be_trained_again(command, elsew
     assert "nothing to do" in command("--table", "6", *ONE_PAIR).out
     shown = command(*RETRAIN, "--plan")
     assert shown.status == 0
-    told = f"trained again: 2 runs from another machine (processor: Another (1.2.3), here {devices.processor()})"
+    told = f"to train again: 2 runs from another machine (processor: Another (1.2.3), here {devices.processor()})"
     assert told in shown.out
     for job in (kd, srrl):
         assert f"retrain  {job}  {job.id[:12]}" in shown.out

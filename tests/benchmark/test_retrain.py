@@ -77,7 +77,7 @@ def test_what_another_machine_left_is_trained_again(other, told, plan, leave, ru
     leave(kd, **other)
     made = plan("6", ["kd"])
     assert again(made) == ["kd seed 0"]
-    assert made.remarks == (f"trained again: 1 run from another machine ({told})",)
+    assert made.remarks == (f"to train again: 1 run from another machine ({told})",)
     assert made.states[teacher.id] == "cached"
     assert made.records_by_cell[f"table06/{PAIR}/kd/top1"] == [made.records[kd.id]]  # shown until it is replaced
     leave(kd)
@@ -152,7 +152,7 @@ class TestTeachers:
         def again(plan):
             return [job for job in plan.jobs if plan.states[job.id] == "retrain"]
 
-        told = f"not trained again: {teacher}, for students rest on its weights as those of their teacher"
+        told = f"not to train again: {teacher}, for students rest on its weights as those of their teacher"
         both = plan(["student", "kd"], *pairs)
         assert (again(both), told in both.remarks) == ([taught], True)
         # Where no student of its is selected, the kept file tells that it has some.
@@ -241,14 +241,14 @@ class TestChains:
         assert again(made)[0] == "kd seed 0"
         assert len(again(made)) == 2 + len(others)
         noun = "2 probes" if others else "1 analysis"
-        assert made.remarks[1] == f"trained again: {noun} that rest on what is trained again"
+        assert made.remarks[1] == f"to train again: {noun} resting on what is trained again"
         # The run is replaced, and the command interrupted then.
         leave(kd, weights=NOW)
         for job in (look, *others):
             leave(job, rests_on={kd.id: hashlib.sha256(EARLIER).hexdigest()})
         made = plan(number, ["kd"])
         assert len(again(made)) == 1 + len(others)
-        assert made.remarks == (f"trained again: {noun} that rest on weights that were replaced since",)
+        assert made.remarks == (f"to train again: {noun} resting on weights that were replaced since",)
         for job in (look, *others):
             leave(job, rests_on={kd.id: hashlib.sha256(NOW).hexdigest()})
         assert again(plan(number, ["kd"])) == []
