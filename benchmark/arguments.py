@@ -183,6 +183,7 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             },
         },
         "other": {
+            "retrain": {**_SWITCH, "help": "train again here what other machines left of the selected students' runs"},
             "retry-failed": {**_SWITCH, "help": "train failed runs again"},
             "force": {**_SWITCH, "help": "profiles of the paper's data on a CPU, however long it takes"},
             "launch": {**_SWITCH, "help": "a GPU's steps one by one, not recorded as CUDA graphs"},

@@ -53,6 +53,11 @@ class Job:
         return None
 
     @property
+    def parts(self) -> tuple[Job, ...]:
+        """Those of the needed jobs that belong to this one: its first stages, or the run that it looks at."""
+        return tuple(need for need in self.needs if need != self.teacher_job)
+
+    @property
     def inputs(self) -> Mapping[str, Any]:
         """What the result depends on besides kind, network, seed and the engine."""
         raise NotImplementedError

@@ -25,6 +25,7 @@ class Metric:
         scale: factor from the record's unit to the table's.
         of_network: whether it belongs to the network rather than to an epoch of a run: no seeds, no spread.
         measure: the analysis of the trained network whose record has it; empty where it stands in the run's own.
+        absent: why a job that is done may lack it.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Metric:
     scale: float = 1.0
     of_network: bool = False
     measure: str = ""
+    absent: str = "the record is done without this number"
 
     def read(self, record: Record, selection: str) -> float | None:
         """The number in the table's unit, None if the record lacks it."""
@@ -41,18 +43,22 @@ class Metric:
         return None if value is None else float(value * self.scale)
 
 
+_NO_EPOCHS = "weights from a file have no best epoch"
+_UNEQUAL = "representations of different widths have no distance"
+_UNCONNECTED = "the student was trained without a connector"
+
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
-        "top1": Metric("top1", decimals=2, higher=True),
-        "top5": Metric("topk", decimals=2, higher=True),
-        "loss": Metric("loss", decimals=4, higher=False),
+        "top1": Metric("top1", decimals=2, higher=True, absent=_NO_EPOCHS),
+        "top5": Metric("topk", decimals=2, higher=True, absent=_NO_EPOCHS),
+        "loss": Metric("loss", decimals=4, higher=False, absent=_NO_EPOCHS),
         "params_M": Metric("params", decimals=2, higher=None, scale=1e-6, of_network=True),
         "kl_div_with_teacher": Metric("kl_teacher", decimals=4, higher=False, measure="similarity"),
         "kl_div_with_student": Metric("kl_student", decimals=4, higher=False, measure="similarity"),
         "ce_with_label": Metric("cross_entropy", decimals=4, higher=False, measure="similarity"),
-        "l2_distance": Metric("l2", decimals=2, higher=False, measure="distance"),
-        "l2_connected": Metric("l2_connected", decimals=2, higher=False, measure="distance"),
-        "l2_normalised": Metric("l2_normalised", decimals=2, higher=False, measure="distance"),
+        "l2_distance": Metric("l2", decimals=2, higher=False, measure="distance", absent=_UNEQUAL),
+        "l2_connected": Metric("l2_connected", decimals=2, higher=False, measure="distance", absent=_UNCONNECTED),
+        "l2_normalised": Metric("l2_normalised", decimals=2, higher=False, measure="distance", absent=_UNEQUAL),
         "nmi_percent": Metric("nmi", decimals=2, higher=True, measure="clusters"),
         "nmi_predicted": Metric("nmi_predicted", decimals=2, higher=True, measure="clusters"),
         # What the picture is left with; the picture itself are the record's points.

@@ -10,10 +10,10 @@ from typing import Any
 
 from benchmark.costs import Estimates, spoken
 from benchmark.jobs import Job, Run
-from benchmark.store import NOT_APPLICABLE, Record
+from benchmark.record import NOT_APPLICABLE, Provenance, Record
 from benchmark.tables import Table
 
-CACHED, MISSING = "cached", "missing"
+CACHED, MISSING, RETRAIN = "cached", "missing", "retrain"
 Price = Callable[[Sequence[Job]], float]
 """Seconds of a cohort of these jobs: what each takes, and once what they share."""
 NOUNS = {"train": "run", "stage": "first stage", "evaluate": "evaluation", "probe": "probe", "analyse": "analysis"}
@@ -68,7 +68,8 @@ class Plan:
         jobs: every needed job, what others need first.
         cells: for each cell's name its jobs, one a seed; none where they are not decided yet.
         records: the records found, by job id.
-        states: ``cached``, ``failed``, ``not_applicable`` or ``missing``, by job id.
+        states: by job id, ``cached``, ``failed``, ``not_applicable``, ``missing``, or ``retrain``: its record is to be
+            replaced.
         cohorts: what has to be done.
         remarks: what a person should know, such as a teacher whose weights are not here.
         choices: what tuned methods chose, as sentences.
@@ -97,6 +98,12 @@ class Plan:
         return self.records.get(job.id) or next(vain, None)
 
     @property
+    def replaced(self) -> dict[str, Provenance]:
+        """By job id, where the records come from that are to be replaced."""
+        ids = (job.id for job in self.jobs if self.states[job.id] == RETRAIN)
+        return {job_id: self.records[job_id].provenance for job_id in ids}
+
+    @property
     def missing(self) -> int:
         """How many jobs have to be done."""
         return sum(len(cohort.runs) for cohort in self.cohorts)
@@ -108,17 +115,17 @@ class Plan:
 
     def count_missing(self) -> str:
         """What has to be done, as in "12 runs, 1 analysis"."""
-        return ", ".join(_counts(job for cohort in self.cohorts for job in cohort.runs))
+        return ", ".join(count_jobs(job for cohort in self.cohorts for job in cohort.runs))
 
     def summary(self) -> list[str]:
         """How many cells and jobs there are, in all and by recipe, and how many of them are here."""
         states = list(self.states.values())
         found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        total = f"{len(self.cells)} cells, {len(self.jobs)} jobs ({', '.join(_counts(self.jobs))}): {found}"
+        total = f"{len(self.cells)} cells, {len(self.jobs)} jobs ({', '.join(count_jobs(self.jobs))}): {found}"
         groups: dict[str, list[Job]] = {}
         for job in self.jobs:
             groups.setdefault(job.recipe.name, []).append(job)
-        return [total, *(f"  {recipe}: {', '.join(_counts(jobs))}" for recipe, jobs in groups.items())]
+        return [total, *(f"  {recipe}: {', '.join(count_jobs(jobs))}" for recipe, jobs in groups.items())]
 
     def to_json(self) -> dict[str, Any]:
         """The plan for machines."""
@@ -151,7 +158,7 @@ class Plan:
         return {"runs": runs, "cohorts": cohorts}
 
 
-def _counts(jobs: Iterable[Job]) -> list[str]:
+def count_jobs(jobs: Iterable[Job]) -> list[str]:
     """Jobs by their kind; a run between networks that its method cannot pair is none."""
     found = list(jobs)
     vain = [job for job in found if isinstance(job, Run) and not job.applies]

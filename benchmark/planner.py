@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmark import retrain
 from benchmark.book import Book, Teacher
 from benchmark.costs import Estimates
 from benchmark.jobs import Job
 from benchmark.metrics import metric
 from benchmark.objectives import MethodName, parse_method
 from benchmark.packing import longest_chain_first
-from benchmark.plan import CACHED, MISSING, Cohort, Plan
+from benchmark.plan import CACHED, MISSING, RETRAIN, Cohort, Plan
+from benchmark.record import Conditions
+from benchmark.retrain import Again
 from benchmark.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
 from benchmark.tables import TEACHER, Cell, Table
 
@@ -24,6 +27,7 @@ def make_plan(
     estimates: Estimates | None = None,
     *,
     retry: bool = False,
+    here: Sequence[Conditions] = (),
 ) -> Plan:
     """Expand tables into jobs, drop duplicates, look up what exists and put the rest into cohorts.
 
@@ -34,21 +38,25 @@ def make_plan(
         store: where records lie.
         estimates: of the time that cohorts take; None where nobody asks for it.
         retry: train failed runs again.
+        here: the conditions of this machine's processes, where what other machines left is to be trained again.
     """
     expansion = _Expansion(book, store)
     cells = {cell.name: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells()}
     jobs = _closure([*(job for found in cells.values() for job in found), *expansion.trials])
     records = {job.id: record for job in jobs if (record := store.read(job)) is not None}
     states = {job.id: _state(records.get(job.id)) for job in jobs}
+    again = _again(tables, cells, jobs, records, here, store) if here else Again()
+    states |= {job.id: RETRAIN for job in again.why}
     stuck = _stuck(jobs, states, store, retry=retry)
-    todo = MISSING, *([FAILED] if retry else [])
+    states |= _left_alone(stuck, states)
+    todo = MISSING, RETRAIN, *([FAILED] if retry else [])
     wanted = _with_lost([job for job in jobs if states[job.id] in todo and job not in stuck], states, store)
     lost = [job for job in jobs if job in wanted and states[job.id] == CACHED]
     states |= {job.id: MISSING for job in lost}
-    states |= {job.id: NOT_APPLICABLE for job, end in stuck.items() if states[end.id] == NOT_APPLICABLE}
     cohorts = _cohorts([job for job in jobs if job in wanted], estimates)
     broken = dict.fromkeys(job for job in stuck.values() if states[job.id] == FAILED)
-    remarks = (*map(_stuck_remark, broken), *(_lost_remark(job, store) for job in lost))
+    retrained = again.remarks([job for job in again.why if states[job.id] == RETRAIN], here) if here else ()
+    remarks = (*retrained, *map(_stuck_remark, broken), *(_lost_remark(job, store) for job in lost))
     choices = tuple(dict.fromkeys(expansion.choices))
     return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks, choices, estimates)
 
@@ -130,17 +138,41 @@ def _state(record: Record | None) -> str:
     return CACHED if record.status == DONE else record.status
 
 
+def _again(
+    tables: Sequence[Table],
+    cells: Mapping[str, tuple[Job, ...]],
+    jobs: Sequence[Job],
+    records: Mapping[str, Record],
+    here: Sequence[Conditions],
+    store: Store,
+) -> Again:
+    """What other machines left of the numbers that are compared: those of students. All of them share a teacher."""
+    wanted = [job for table in tables for cell in table.cells() if cell.method != TEACHER for job in cells[cell.name]]
+    teachers = {job.teacher_job for job in jobs}
+
+    def is_teacher(job: Job) -> bool:
+        return job in teachers or store.teacher_path(job).is_file()
+
+    return retrain.find(wanted, jobs, records, here, is_teacher)
+
+
 def _stuck(jobs: Sequence[Job], states: Mapping[str, str], store: Store, *, retry: bool) -> dict[Job, Job]:
-    """Missing jobs that cannot be done, each with the job that is in its way: failed, or not applicable."""
+    """Jobs to be done that cannot be, each with the job that is in its way: failed, or not applicable."""
     ends = {NOT_APPLICABLE} if retry else {NOT_APPLICABLE, FAILED}
     stuck: dict[Job, Job] = {}
     for job in jobs:
         # One whose weights are lost may have to be done again, and then needs what it once had.
-        if states[job.id] == MISSING or (states[job.id] == CACHED and store.weights(job) is None):
+        if states[job.id] in (MISSING, RETRAIN) or (states[job.id] == CACHED and store.weights(job) is None):
             for need in job.needs:
                 if need in stuck or states[need.id] in ends:
                     stuck[job] = stuck.get(need, need)
-    return {job: end for job, end in stuck.items() if states[job.id] == MISSING}
+    return {job: end for job, end in stuck.items() if states[job.id] in (MISSING, RETRAIN)}
+
+
+def _left_alone(stuck: Mapping[Job, Job], states: Mapping[str, str]) -> dict[str, str]:
+    """The states of what cannot be done: what is there stays, and what needs something not applicable is neither."""
+    vain = {job.id: NOT_APPLICABLE for job, end in stuck.items() if states[end.id] == NOT_APPLICABLE}
+    return vain | {job.id: CACHED for job in stuck if states[job.id] == RETRAIN}
 
 
 def _with_lost(wanted: Sequence[Job], states: Mapping[str, str], store: Store) -> set[Job]:

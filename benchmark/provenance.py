@@ -11,10 +11,22 @@ from typing import Any
 
 from benchmark import devices
 from benchmark.catalog import ROOT
+from benchmark.record import Conditions
 
 _CODE = ("methods/*.py", "models/*.py", "benchmark/*.py")
 """What runs where it lies there, committed or not; git's ``*`` goes into folders, too."""
 _LIBRARIES = ("srrl-bench", "torch", "torchvision", "numpy", "scikit-learn")
+
+
+def conditions(device: str, threads: int) -> Conditions:
+    """What equal runs can end with other numbers on, as the records of a process of this machine state it.
+
+    Args:
+        device: ``cpu``, or a GPU's name.
+        threads: of the process.
+    """
+    torch = _versions().get("torch")
+    return {"processor": devices.processor(), "device": device, "threads": threads, "torch": torch}
 
 
 def describe(device: str, threads: int) -> dict[str, Any]:

@@ -47,6 +47,8 @@ Number = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)] | float
 Seconds = Annotated[float, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Words = Annotated[str, Meta(min_length=1)]
+Conditions: TypeAlias = Mapping[str, str | int | None]
+"""What equal runs can end with other numbers on: ``processor, device, threads, torch``; None where it is unknown."""
 
 
 class UnfitRecordWarning(UserWarning):
@@ -180,6 +182,7 @@ class Provenance(Struct, frozen=True):
         finished: when.
         data: which were seen.
         teacher_weights: SHA-256 of the weights file that the teacher was read from.
+        rests_on: the same of all files that the job read, by the id of the job that left it; older records state none.
     """
 
     revision: str | None = None
@@ -191,11 +194,17 @@ class Provenance(Struct, frozen=True):
     finished: Maybe[Annotated[datetime, Meta(tz=True)]] = None
     data: Maybe[Data] = None
     teacher_weights: str | None = None
+    rests_on: dict[str, str] = {}
 
     @property
     def machine(self) -> dict[str, str | int | None]:
         """What times can be compared on."""
         return {"processor": self.processor, "device": self.device, "threads": self.threads}
+
+    @property
+    def conditions(self) -> Conditions:
+        """What numbers can be compared on."""
+        return {**self.machine, "torch": self.versions.get("torch")}
 
 
 class Record(Struct, frozen=True):
@@ -249,6 +258,11 @@ class Record(Struct, frozen=True):
     def reason(self) -> str:
         """Why there is no result; empty where there is one."""
         return self.failure.reason if self.failure else ""
+
+    def rests_on_earlier(self, other: Record) -> bool:
+        """Whether the job read other weights than those that are the other one's now; False where that is unknown."""
+        used = self.provenance.rests_on.get(other.id)
+        return used is not None and other.weights is not None and used != other.weights
 
     def _reason_fault(self) -> str | None:
         return None if self.failure else f"it is {self.status} without a reason"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from benchmark import costs, data, devices, layers, suite, tables, teacher_files
+from benchmark import costs, data, devices, layers, provenance, suite, tables, teacher_files
 from benchmark.arguments import DEFAULT_SEEDS, split
 from benchmark.book import Book, Teacher, Weights
 from benchmark.budget import Choice, choose
@@ -19,6 +19,7 @@ from benchmark.jobs import Given
 from benchmark.packing import pack, simulate
 from benchmark.plan import Plan
 from benchmark.planner import make_plan
+from benchmark.record import Conditions
 from benchmark.store import Store
 from benchmark.tables import TEACHER, Table
 from benchmark.text import visible_line
@@ -73,6 +74,12 @@ class Request:
         profile = self.book.profile
         threads = self.options.threads or profile.threads
         return devices.workers(self.options.device or profile.device, self.options.jobs, threads)
+
+    @cached_property
+    def here(self) -> tuple[Conditions, ...]:
+        """What runs that are trained now are made on: the conditions of each device."""
+        names, threads = self.workers
+        return tuple(provenance.conditions(name, threads) for name in dict.fromkeys(map(devices.name, names)))
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -150,12 +157,13 @@ class Request:
             UserError: a file of ``--teacher`` cannot stand in for its network.
         """
         options, (names, threads) = self.options, self.workers
+        here = self.here if options.retrain and seeds is None else ()
         remarks = () if seeds or options.render else self._teacher_remarks
         estimates = None
         if not (seeds or options.render or options.status):
             estimates = costs.estimates(options.results, names[0], threads)
         seeds = seeds or options.seeds
-        plan = make_plan(chosen, self.book, seeds, self.store, estimates, retry=options.retry_failed)
+        plan = make_plan(chosen, self.book, seeds, self.store, estimates, retry=options.retry_failed, here=here)
         return replace(plan, remarks=(*remarks, *plan.remarks))
 
     @cached_property

@@ -24,6 +24,7 @@ from benchmark.record import (
     FAILED,
     NOT_APPLICABLE,
     SCHEMA,
+    Provenance,
     Record,
     UnfitError,
     UnreadableError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DONE",
     "FAILED",
+    "KEPT",
     "NOT_APPLICABLE",
     "Record",
     "SetAsideWarning",
@@ -53,6 +55,10 @@ _LEFT: Mapping[str, str] = MappingProxyType({"weights": ".safetensors", "terms":
 
 _SHARED = ".shared"
 """Below the results, what commands that share them tell each other; it is of no use to anybody else."""
+
+
+KEPT = "its earlier record stays"
+"""What happens where a job that was done comes to nothing when it is done again."""
 
 
 class SetAsideWarning(UserWarning):
@@ -114,16 +120,20 @@ class Store:
             with suppress(UnfitError):  # that is set aside
                 self._check_place(job)
 
-    def write(self, job: Job, status: str, provenance: Mapping[str, Any], **parts: Any) -> None:
+    def write(self, job: Job, status: str, provenance: Mapping[str, Any], **parts: Any) -> bool:
         """Keep a record, whole or not at all; what lay in its place and was no record of this job is set aside.
 
-        Where the job has left weights, the record states their SHA-256.
+        Where the job has left weights, the record states their SHA-256. A job that was done before keeps that record
+        where it came to nothing when it was done again.
 
         Args:
             job: what the record is of.
             status: ``done``, ``failed`` or ``not_applicable``.
             provenance: code, versions, machine and data.
             parts: ``metrics``, ``curves``, ``cost``; ``failure`` with a ``reason``.
+
+        Returns:
+            Whether it was kept.
 
         Raises:
             UnfitError: the parts make no record that could be read.
@@ -135,6 +145,10 @@ class Store:
         content = (_compact_lists(json.dumps(record, indent=1)) + "\n").encode()
         parse(content)
         path = self.record_path(job)
+        before = self._known(job)
+        if before is not None and before.status == DONE != status:
+            self._drop_weights_of_others(job, before)
+            return False
         try:
             self._check_place(job)
         except UnfitError as error:
@@ -143,6 +157,7 @@ class Store:
             file = next(self._left(job.path, _LEFT[part]))
             write_atomically(self._pointer(job.path, _LEFT[part]), os.fsencode(file.resolve()))
         write_atomically(path, content)
+        return True
 
     def weights(self, job: Job) -> Path | None:
         """The trained network's weights file, if it is here: among the kept teachers, else among the checkpoints."""
@@ -180,19 +195,22 @@ class Store:
             )
         return path
 
-    def settled(self, job: Job, *, retry: bool = False, needed: bool = True) -> str | None:
+    def settled(
+        self, job: Job, *, retry: bool = False, needed: bool = True, replaced: Provenance | None = None
+    ) -> str | None:
         """What became of the job: its record's status, or None where it is (again) to be trained.
 
-        That is where there is no record, where the weights of a finished run are gone, and where a failed run is to be
-        retried.
+        That is where there is no record, or one that is to be replaced, where the weights of a finished run are gone,
+        and where a failed run is to be retried.
 
         Args:
             job: what is asked about.
             retry: whether a failed run is to be retried.
             needed: whether other jobs need its weights; else a record is enough.
+            replaced: where the record comes from that is to be replaced; any other one counts.
         """
         record = self._known(job)
-        if record is None:
+        if record is None or record.provenance == replaced:
             return None
         if record.status == DONE:
             return DONE if not (job.leaves_weights and needed) or self.weights(job) is not None else None
@@ -294,6 +312,13 @@ class Store:
         """SHA-256 of the files that the job has left."""
         files = {part: _below(self.checkpoints / "weights", job, suffix) for part, suffix in _LEFT.items()}
         return {part: file_digest(path) for part, path in files.items() if job.leaves_weights and path.is_file()}
+
+    def _drop_weights_of_others(self, job: Job, record: Record) -> None:
+        """Remove what a job left below the checkpoints where it is not what its record states."""
+        for part, suffix in _LEFT.items():
+            path, stated = _below(self.checkpoints / "weights", job, suffix), getattr(record, part)
+            if stated is not None and path.is_file() and file_digest(path) != stated:
+                path.unlink()
 
     def _left(self, place: str, suffix: str) -> Iterator[Path]:
         """Where a file of weights may lie: below these checkpoints, and where the command that trained it has them."""

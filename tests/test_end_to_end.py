@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from benchmark import devices
 from benchmark.book import Book, Teacher, Weights
 from benchmark.jobs import Job
 from benchmark.layers import load_profile, parse_changes
@@ -185,12 +186,51 @@ def test_second_call_trains_nothing(trained):
 
 def test_failed_run_is_retried_when_asked(trained):
     expected, job = trained.results(), _jobs()[1]
+    trained.store.record_path(job).unlink()
     trained.store.write(job, "failed", {"device": "cpu", "threads": 1}, failure={"reason": "diverged"})
     assert "nothing to do" in trained.run().stdout
     done = trained.run("--retry-failed")
     assert done.returncode == 0, done.stderr
     assert "2 of 3 jobs are here; to do: 1 run in 1 cohort on" in done.stdout
     assert trained.results() == expected
+
+
+def _move(store, job, processor):
+    """Let a run's record come from another processor."""
+    path = store.record_path(job)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["provenance"]["processor"] = processor
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return path.read_bytes()
+
+
+def test_what_another_machine_left_is_replaced_across_an_interrupt(trained):
+    store, (teacher, kd, srrl) = trained.store, _jobs()
+    expected, paths = trained.results(), [store.record_path(job) for job in (teacher, kd, srrl)]
+    before = [_move(store, job, "another one") for job in (teacher, kd, srrl)]
+    assert "nothing to do" in trained.run().stdout
+
+    trained.pause.write_text("kd epoch 3/")
+    process = trained.start("--retrain", "--checkpoint-seconds", "0")
+    _wait_for(store.checkpoint_path(kd).exists, "a student's checkpoint")
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, err) == (INTERRUPTED, "")
+    assert "to train again: 2 runs from another machine (processor: another one, here " in out
+    assert "1 of 3 jobs are here; to do: 2 runs in 1 cohort on 1 process (cpu)" in out
+    assert [path.read_bytes() for path in paths] == before
+
+    done = trained.run("--retrain")
+    assert done.returncode == 0, done.stderr
+    assert ["resumed after epoch" in log for log in trained.logs()] == [False, True, True]
+    assert paths[0].read_bytes() == before[0]
+    made = [json.loads(path.read_text(encoding="utf-8"))["provenance"]["processor"] for path in paths]
+    assert made == ["another one", *[devices.processor()] * 2]
+    assert trained.results() == expected
+
+    written = [path.read_bytes() for path in paths]
+    assert "nothing to train again" in trained.run("--retrain").stdout
+    assert [path.read_bytes() for path in paths] == written
 
 
 def test_two_commands_share_the_work(place, first_call):

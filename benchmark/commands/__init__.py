@@ -48,6 +48,8 @@ BY_OPTION: Mapping[str, Command] = MappingProxyType(
 
 _TABLES = ("table", "figure", "leaderboard")
 _INSTEAD = ("plan", "render")
+_TRAINING = ("retrain",)
+"""Options that only change what is trained."""
 _FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"json": ("plan",), "brief": ("plan",), "check": ("render", "claims"), "to": ("export",)}
 )
@@ -68,11 +70,14 @@ def run(request: Request, say: Say) -> int:
             raise UserError(f"{_spelled(form)} is a form of {bases}: add {_spelled(_FORMS[form][0])}")
     if len(instead := _given(options, _INSTEAD)) > 1:
         raise UserError(f"one thing at a time: leave out {' or '.join(map(_spelled, instead))}")
+    training = _given(options, _TRAINING)
+    if not asked and training and options.render:
+        raise UserError(f"one thing at a time: leave out --render or {_spelled(training[0])}")
     if not asked:
         regenerate: int = import_module(f"{__name__}.regenerate").run(request, say)
         return regenerate
     command = BY_OPTION[asked[0]]
-    others = [*asked[1:], *instead, *([] if command.of_tables else _given(options, _TABLES))]
+    others = [*asked[1:], *training, *instead, *([] if command.of_tables else _given(options, _TABLES))]
     if others:
         raise UserError(f"one thing at a time: leave out {_spelled(asked[0])} or {', '.join(map(_spelled, others))}")
     status: int = import_module(f"{__name__}.{command.module}").run(request, say)

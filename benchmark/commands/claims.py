@@ -27,4 +27,4 @@ def _ledger(request: Request) -> Ledger:
     every = claims.load()
     seeds = sorted({*request.options.seeds, *DEFAULT_SEEDS})
     plan = request.plan(every.tables, seeds)
-    return ledger.build(every, plan.records_by_cell, rendering.context(plan, seeds, request))
+    return ledger.build(every, plan.records_by_cell, rendering.context(plan, seeds, request), plan.records)

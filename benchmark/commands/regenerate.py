@@ -138,6 +138,7 @@ class _Work:
             checkpoint_seconds=min(options.checkpoint_seconds, (options.time_budget or math.inf) / 10),
             retry=options.retry_failed,
             recorded=not options.launch,
+            replaced=plan.replaced,
         )
         with Progress(wording.console(), plan, len(names)) as progress:
             executor = LocalExecutor(settings, names, progress)
@@ -155,7 +156,7 @@ class _Work:
             self.say(f"failed: {job}: {reason} (log: {self.request.store.log_path(job)})")
         if outcome.blocked:
             self.say(f"{counted(len(outcome.blocked), 'job')} could not be done, since what they need came to nothing")
-        if outcome.failed:
+        if any(plan.states.get(job.id) == FAILED for job in outcome.failed):
             self.say("--retry-failed trains failed runs again")
         return FAILURE if outcome.failed else DONE
 

@@ -50,7 +50,7 @@ def _whole(request: Request) -> Iterator[tuple[Path, Document]]:
 
 def _document(table: Table, plan: Plan, seeds: Sequence[int], request: Request) -> Document:
     if table.kind != "leaderboard":
-        return report.build(table, plan.records_by_cell, context(plan, seeds, request))
+        return report.build(table, plan.records_by_cell, context(plan, seeds, request), plan.records)
     from benchmark.report.leaderboard.board import Board, Source  # they take half a second that no table needs
     from benchmark.report.leaderboard.documents import Leaderboard
 

@@ -12,6 +12,7 @@ from benchmark.jobs import Job
 from benchmark.plan import Plan
 from benchmark.report import why
 from benchmark.report.aggregate import aggregate
+from benchmark.report.mixtures import comparisons, elsewhere
 from benchmark.report.why import Section
 from benchmark.request import Request
 from benchmark.table import TEACHER, Cell, Table
@@ -77,10 +78,14 @@ def _of_cells(name: str, request: Request) -> list[Section]:
     jobs = {cell.name: tuple(jobs_of(cell, plan, request)) for cell in cells}
     records = replace(plan, cells=jobs).records_by_cell
     frame = aggregate(table, records, request.options.selection).set_index("cell", drop=False)
-    selection, stand_in = request.options.selection, request.book.stand_in
-    heads = [why.of_cell(table, frame.loc[cell.name].to_dict(), selection, stand_in=stand_in) for cell in cells]
+    compared = comparisons(table.cells(), plan.records_by_cell, plan.records)
+
+    def head(cell: Cell) -> Section:
+        number, odd = frame.loc[cell.name].to_dict(), elsewhere(compared, cell)
+        return why.of_cell(table, number, request.options.selection, stand_in=request.book.stand_in, elsewhere=odd)
+
     starts = ([planned(job, plan, request.store) for job in found] for found in jobs.values() if found)
-    return [*heads, *why.of_groups(chain(starts, finder(plan, request.store)), wording.short)]
+    return [*map(head, cells), *why.of_groups(chain(starts, finder(plan, request.store)), wording.short)]
 
 
 def _of_run(name: str, request: Request) -> list[Section]:

@@ -21,7 +21,7 @@ from benchmark.errors import UserError
 from benchmark.executors.worker import DEVICE_LOST, ENDINGS, NOT_CAPTURED, OUT_OF_MEMORY, Settings, Task, serve
 from benchmark.jobs import Job
 from benchmark.plan import Cohort
-from benchmark.store import DONE, FAILED, NOT_APPLICABLE
+from benchmark.store import DONE, FAILED, KEPT, NOT_APPLICABLE
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 20.0
@@ -223,7 +223,8 @@ class LocalExecutor:
             self._count_death(job)
         if len(runs) == 1 and self._deaths[runs[0].id] >= MAX_DEATHS:
             facts = provenance.describe(self._devices[0], self._settings.threads)
-            self._settings.store.write(runs[0], FAILED, facts, failure={"reason": reason})
+            if not self._settings.store.write(runs[0], FAILED, facts, failure={"reason": reason}):
+                reason = f"{reason}; {KEPT}"
             self._settings.store.log(runs[0], f"{FAILED}: {reason}")
             self._settle(runs[0], FAILED, reason)
         else:
@@ -270,7 +271,7 @@ class LocalExecutor:
             if (lock := store.claim(job)) is None:
                 continue
             lock.release()
-            if (status := store.settled(job, needed=job.id in self._needed)) is not None:
+            if (status := self._settings.settled(job, needed=job.id in self._needed)) is not None:
                 self._settle(job, status, "by another process")
             else:
                 del self._elsewhere[job.id]

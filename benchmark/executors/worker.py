@@ -8,7 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from benchmark.errors import UserError
 from benchmark.jobs import Job
 from benchmark.locks import Claim
+from benchmark.record import Provenance
 from benchmark.store import Store
 
 NOT_CAPTURED, OUT_OF_MEMORY, DEVICE_LOST = ENDINGS = ("not_captured", "out_of_memory", "device_lost")
@@ -39,6 +40,7 @@ class Settings:
         checkpoint_seconds: time between two checkpoints.
         retry: train failed runs again.
         recorded: whether a GPU replays captured steps.
+        replaced: by job id, where the records come from that are to be replaced.
     """
 
     store: Store
@@ -48,6 +50,11 @@ class Settings:
     checkpoint_seconds: float
     retry: bool
     recorded: bool = True
+    replaced: Mapping[str, Provenance] = field(default_factory=dict)
+
+    def settled(self, job: Job, *, needed: bool, retry: bool = False) -> str | None:
+        """What became of a job, None where it is to be done, see `Store.settled`."""
+        return self.store.settled(job, retry=retry, needed=needed, replaced=self.replaced.get(job.id))
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,8 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
         stopped = connection.poll
         times = settings.checkpoint_seconds, task.estimated_seconds
         recorded = settings.recorded and task.recorded
-        setting = Setting(settings.store, source, *times, notify, stopped, recorded=recorded)
+        replaced = frozenset(settings.replaced)
+        setting = Setting(settings.store, source, *times, notify, stopped, recorded=recorded, replaced=replaced)
         locks = _claim(task, settings, notify)
         try:
             if locks:
@@ -175,7 +183,7 @@ def _claim(task: Task, settings: Settings, notify: Notify) -> dict[Job, Claim]:
         lock = store.claim(job)
         if lock is None:
             notify({"event": "elsewhere", "id": job.id})
-        elif (status := store.settled(job, retry=settings.retry, needed=job.id in task.needed)) is not None:
+        elif (status := settings.settled(job, needed=job.id in task.needed, retry=settings.retry)) is not None:
             lock.release()
             notify({"event": status, "id": job.id, "message": "by another process"})
         else:

@@ -18,11 +18,12 @@ import pandas as pd
 from rich.console import Console
 
 from benchmark.report import csvfile, latex, markdown, terminal
-from benchmark.report.aggregate import Records, aggregate, mixtures
+from benchmark.report.aggregate import Records, aggregate
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.document import Document
 from benchmark.report.figure import Figure
 from benchmark.report.layout import Grid, layout
+from benchmark.report.mixtures import NOTHING_KNOWN, Known, mixtures
 from benchmark.report.panels import picture
 from benchmark.tables import Table
 
@@ -55,21 +56,22 @@ class Report(Document):
         terminal.show(self.grid, console)
 
 
-def build(table: Table, records: Records, context: Context) -> Report | Figure:
+def build(table: Table, records: Records, context: Context, known: Known = NOTHING_KNOWN) -> Report | Figure:
     """Aggregate a table's records once, for all forms; a figure's are drawn as they are.
 
     Args:
         table: layout and printed values.
         records: by a cell's name, one record or None for each wanted seed; teachers have one run.
         context: how the records came about.
+        known: records of what those rest on, by their ids.
 
     Raises:
         UserError: the selection or a metric is unknown.
     """
     frame = aggregate(table, records, context.selection)
     if table.kind == "figure":
-        return picture(table, frame, records, context)
-    remarks = (*table.notes, *context.choices, *notes(frame), *mixtures(table, records))
+        return picture(table, frame, records, context, mixtures(table, records, known))
+    remarks = (*table.notes, *context.choices, *notes(frame), *mixtures(table, records, known))
     title = context.titled(table.title)
     grid = layout(table, frame, title, caption(frame, context), remarks, compare=not context.stand_in)
     return Report(context.stem(table.stem), frame, grid)

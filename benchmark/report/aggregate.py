@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -16,7 +15,6 @@ from benchmark.metrics import LAST, SELECTIONS, Metric, metric
 from benchmark.record import Record
 from benchmark.tables import Cell, Table
 
-Key = TypeVar("Key")
 Records = Mapping[str, Sequence[Record | None]]
 """By a cell's name: one record, or None, for each wanted seed."""
 
@@ -26,7 +24,8 @@ DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "m
 def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataFrame:
     """One row per cell of a table, in print order.
 
-    Only records that are ``done`` and hold the cell's metric are averaged.
+    Only records that are ``done`` and hold the cell's metric are averaged. Where one is done without it, it does not
+    apply.
 
     Args:
         table: layout and printed values.
@@ -47,22 +46,19 @@ def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataF
     return pd.DataFrame([_line(table, cell, records.get(cell.name, ()), selection) for cell in table.cells()])
 
 
-def mixtures(table: Table, records: Records) -> tuple[str, ...]:
-    """What a reader should know of runs that were not made alike, as sentences for notes."""
-    done = [(cell, record) for cell in table.cells() for record in _of_status(DONE, records.get(cell.name, ()))]
-    # An analysis is always in float32: only what jobs of one kind were made by has to agree.
-    conditions = (((what, rec.kind), look(rec)) for _, rec in done for what, look in _CONDITIONS.items())
-    facts = [f"This table mixes {what}: {', '.join(values)}." for (what, _), values in _differing(conditions).items()]
-    data = [record.provenance.data for _, record in done if record.provenance.data]
-    versions = _differing((seen.name, seen.fingerprint) for seen in data)
-    facts += [f"This table mixes versions of {name}: {', '.join(values)}." for name, values in versions.items()]
-    if any(seen.official is False for seen in data):
-        facts.append("Some runs saw other data than the official ones: their records name the fingerprint.")
-    weights = (((cell.teacher, cell.teacher_recipe), record.provenance.teacher_weights) for cell, record in done)
-    teachers = dict.fromkeys(name for name, _ in _differing(weights))
-    if teachers:
-        facts.append(f"This table mixes teachers: students learned from different weights of {', '.join(teachers)}.")
-    return tuple(facts)
+def inapplicable(record: Record | None, kind: Metric, selection: str) -> str:
+    """Why a record cannot have a number: its job does not apply, or is done without it. Empty where it has or may have.
+
+    Args:
+        record: of a job, None where it left none.
+        kind: of the number.
+        selection: ``last`` or ``best``.
+    """
+    if record is None or record.status == FAILED:
+        return ""
+    if record.status == NOT_APPLICABLE:
+        return record.reason
+    return kind.absent if kind.read(record, selection) is None else ""
 
 
 def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection: str) -> dict[str, Any]:
@@ -70,7 +66,8 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
     averaged = _averaged(kind, records, selection)
     values = [value for _, value in averaged]
     wanted = 1 if kind.of_network else len(records)
-    failed = _of_status(FAILED, records)
+    failed = of_status(FAILED, records)
+    vain = [reason for record in records if (reason := inapplicable(record, kind, selection))]
     mean = statistics.fmean(values) if values else math.nan
     paper = math.nan if cell.paper is None else cell.paper
     return {
@@ -83,7 +80,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "n": len(values),
         "paper": paper,
         "difference": mean - paper,
-        "state": _state(len(values), wanted, records),
+        "state": _state(len(values), wanted, failed, vain),
         "cell": cell.name,
         "row_index": cell.row,
         "column_index": cell.column,
@@ -96,44 +93,28 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "values": values,
         "runs": tuple(short_id(record.id) for record, _ in averaged),
         "failed": len(failed),
-        "reasons": _distinct(record.reason for record in [*failed, *_of_status(NOT_APPLICABLE, records)]),
+        "reasons": distinct([*(record.reason for record in failed), *vain]),
     }
 
 
 def _averaged(kind: Metric, records: Sequence[Record | None], selection: str) -> list[tuple[Record, float]]:
     """The records that a cell rests on, each with its number."""
-    read = ((record, kind.read(record, selection)) for record in _of_status(DONE, records))
+    read = ((record, kind.read(record, selection)) for record in of_status(DONE, records))
     found = [(record, value) for record, value in read if value is not None]
     return found[:1] if kind.of_network else found
 
 
-def _state(n: int, wanted: int, records: Sequence[Record | None]) -> str:
+def _state(n: int, wanted: int, failed: Sequence[Record], vain: Sequence[str]) -> str:
     if n:
         return DONE if n == wanted else PARTIAL
-    return next((state for state in (FAILED, NOT_APPLICABLE) if _of_status(state, records)), MISSING)
+    return FAILED if failed else NOT_APPLICABLE if vain else MISSING
 
 
-def _of_status(status: str, records: Sequence[Record | None]) -> list[Record]:
+def of_status(status: str, records: Sequence[Record | None]) -> list[Record]:
+    """The records of one status."""
     return [record for record in records if record is not None and record.status == status]
 
 
-_CONDITIONS: Mapping[str, Callable[[Record], Any]] = MappingProxyType(
-    {
-        "devices": lambda record: record.provenance.device,
-        "numbers of threads": lambda record: record.provenance.threads,
-        "precisions": lambda record: record.spec.get("recipe", {}).get("precision"),
-    }
-)
-
-
-def _differing(values: Iterable[tuple[Key, Any]]) -> dict[Key, list[str]]:
-    """The distinct values of each key that has several."""
-    groups: dict[Key, list[Any]] = {}
-    for key, value in values:
-        groups.setdefault(key, []).append(value)
-    distinct = {key: _distinct(group) for key, group in groups.items()}
-    return {key: group for key, group in distinct.items() if len(group) > 1}
-
-
-def _distinct(values: Iterable[Any]) -> list[str]:
+def distinct(values: Iterable[Any]) -> list[str]:
+    """The texts of some values in order, each once; None is none."""
     return sorted({str(value) for value in values if value is not None})

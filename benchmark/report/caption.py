@@ -19,7 +19,7 @@ _LEGENDS: Mapping[str, str] = MappingProxyType(
         PARTIAL: "(n/m): mean of n seeds where m are wanted.",
         MISSING: f"{WORDS[MISSING]}: no number yet.",
         FAILED: f"{WORDS[FAILED]}: every run that was tried broke off.",
-        NOT_APPLICABLE: f"{WORDS[NOT_APPLICABLE]}: the method does not apply.",
+        NOT_APPLICABLE: f"{WORDS[NOT_APPLICABLE]}: the method or the number does not apply.",
     }
 )
 

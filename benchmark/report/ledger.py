@@ -19,11 +19,12 @@ from benchmark.claims.comparison import Comparison
 from benchmark.claims.verdicts import Finding, Judgement, Readings, Together, judge
 from benchmark.metrics import SELECTIONS, metric
 from benchmark.record import Record
-from benchmark.report.aggregate import DONE, NOT_APPLICABLE, Records
+from benchmark.report.aggregate import DONE, Records, inapplicable
 from benchmark.report.caption import Context
 from benchmark.report.document import Document
 from benchmark.report.layout import signed
 from benchmark.report.markdown import escape
+from benchmark.report.mixtures import NOTHING_KNOWN, Known, comparisons, mixed_machines
 from benchmark.report.terminal import shown
 from benchmark.table import TEACHER, Cell
 from benchmark.text import visible
@@ -110,6 +111,7 @@ class Ledger(Document):
         stem: name of its file without suffix.
         context: how the records came about.
         entries: in the paper's order.
+        remarks: what is to be known of the runs, as sentences.
     """
 
     folder: ClassVar[str] = ""
@@ -117,6 +119,7 @@ class Ledger(Document):
     stem: str
     context: Context
     entries: tuple[Entry, ...]
+    remarks: tuple[str, ...] = ()
 
     def forms(self) -> Mapping[str, str]:
         """The page in Markdown by the name of its file."""
@@ -134,7 +137,7 @@ class Ledger(Document):
         console.print()
         console.print(sheet, highlight=False)
         console.print()
-        for line in self.summary:
+        for line in (*self.summary, *self.remarks):
             console.print(shown(line, "dim"), highlight=False)
 
     @property
@@ -180,23 +183,25 @@ class Ledger(Document):
             yield " ".join([*map(escape, note), *data])
         changed = f" Changed: {', '.join(context.changes)}." if context.changes else ""
         yield escape(f"Numbers of the {SELECTIONS[context.selection]}.{changed}")
-        yield from map(escape, context.choices)
+        yield from map(escape, (*context.choices, *self.remarks))
 
 
-def build(claims: Claims, records: Records, context: Context) -> Ledger:
+def build(claims: Claims, records: Records, context: Context, known: Known = NOTHING_KNOWN) -> Ledger:
     """Judge all claims.
 
     Args:
         claims: as read.
         records: by a cell's name, one record or None for each seed; teachers have one run.
         context: how the records came about.
+        known: records of what those rest on, by their ids.
     """
     cells = [cell for table in claims.tables for cell in table.cells()]
     seeds = len(context.seeds)
     found = ((cell.name, _reading(cell, records.get(cell.name, ()), context.selection, seeds)) for cell in cells)
     readings = {name: values for name, values in found if values is not None}
     entries = (_entry(claim, claims.printed, readings, sign_only=context.stand_in) for claim in claims.claims)
-    return Ledger(context.stem("claims"), context, tuple(entries))
+    remarks = mixed_machines(comparisons(cells, records, known))
+    return Ledger(context.stem("claims"), context, tuple(entries), remarks)
 
 
 def _entry(claim: Claim, printed: Mapping[str, float], readings: Readings, *, sign_only: bool) -> Entry:
@@ -207,9 +212,9 @@ def _entry(claim: Claim, printed: Mapping[str, float], readings: Readings, *, si
 
 def _reading(cell: Cell, records: Sequence[Record | None], selection: str, seeds: int) -> list[float | None] | None:
     """The cell's number on every seed; None where it does not apply."""
-    if any(record is not None and record.status == NOT_APPLICABLE for record in records):
-        return None
     kind = metric(cell.metric)
+    if any(inapplicable(record, kind, selection) for record in records):
+        return None
     done = (record if record is not None and record.status == DONE else None for record in records)
     values = [kind.read(record, selection) if record else None for record in done]
     if cell.method == TEACHER:

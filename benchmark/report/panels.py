@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import pandas as pd
 
-from benchmark.report.aggregate import DONE, FAILED, Records
+from benchmark.report.aggregate import DONE, FAILED, NOT_APPLICABLE, Records
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.figure import Figure, Panel
 from benchmark.report.layout import MEASURED, entry
 from benchmark.tables import Table
 
 
-def picture(table: Table, frame: pd.DataFrame, records: Records, context: Context) -> Figure:
+def picture(
+    table: Table, frame: pd.DataFrame, records: Records, context: Context, remarks: Sequence[str] = ()
+) -> Figure:
     """The figure that a table of kind ``figure`` describes.
 
     Args:
@@ -22,6 +25,7 @@ def picture(table: Table, frame: pd.DataFrame, records: Records, context: Contex
         frame: its cells, from `aggregate`.
         records: by a cell's name; the pictures' hold ``points``.
         context: how the records came about.
+        remarks: notes on them.
     """
     shown = replace(context, seeds=context.seeds[:1])
     return Figure(
@@ -30,7 +34,7 @@ def picture(table: Table, frame: pd.DataFrame, records: Records, context: Contex
         title=f"{context.titled(table.title)}.",
         panels=tuple(_panels(table, frame, records)),
         caption=("One point is one test image, one colour one class.", *caption(frame, shown)),
-        notes=(*table.notes, *context.choices, *notes(frame)),
+        notes=(*table.notes, *context.choices, *notes(frame), *remarks),
     )
 
 
@@ -45,5 +49,9 @@ def _panels(table: Table, frame: pd.DataFrame, records: Records) -> Iterator[Pan
             for cell in hidden.to_dict("records")
             if cell["state"] in MEASURED
         ]
-        absent = "failed" if any(record.status == FAILED for record in found) else "no run yet"
+        absent = _ABSENT.get(shown["state"].iloc[0], "no run yet")
         yield Panel(column.label, ", ".join(numbers), points, absent)
+
+
+_ABSENT: Mapping[str, str] = MappingProxyType({FAILED: "failed", NOT_APPLICABLE: "not applicable"})
+"""What stands in a panel without points, by the state of its cell."""

@@ -16,6 +16,7 @@ from benchmark.canonical import short_id
 from benchmark.metrics import LAST, SELECTIONS, metric
 from benchmark.record import Record
 from benchmark.report.layout import entry
+from benchmark.report.mixtures import ADVICE, Elsewhere
 from benchmark.table import Table
 from benchmark.text import visible_line
 from benchmark.trace.lineage import Group, Node, distinct, objective_text, values_text
@@ -44,7 +45,9 @@ class Section:
     state: str = ""
 
 
-def of_cell(table: Table, cell: Mapping[Any, Any], selection: str, *, stand_in: bool) -> Section:
+def of_cell(
+    table: Table, cell: Mapping[Any, Any], selection: str, *, stand_in: bool, elsewhere: Elsewhere | None = None
+) -> Section:
     """The number itself.
 
     Args:
@@ -52,6 +55,7 @@ def of_cell(table: Table, cell: Mapping[Any, Any], selection: str, *, stand_in: 
         cell: its row of `aggregate`.
         selection: ``last`` or ``best``.
         stand_in: whether it was measured on other data than the paper's.
+        elsewhere: what is to be known of its runs' machines, if they are not those of what they are compared with.
     """
     texts, kind = entry(cell, best=False, compare=not stand_in), metric(cell["metric"])
     spread = f" ± {cell['std']:.{kind.decimals}f}" if cell["n"] > 1 else ""
@@ -63,7 +67,8 @@ def of_cell(table: Table, cell: Mapping[Any, Any], selection: str, *, stand_in: 
     rows = [("stands in", place), ("ours", f"{texts.mean}{spread}, {count}{about}"), *printed]
     undecided = [] if cell["wanted"] else [("reason", "its objective is chosen once all trials are done")]
     reasons = [("reason", reason) for reason in cell["reasons"]]
-    return Section(cell["cell"], (*rows, *undecided, *reasons))
+    compared = [("machines", f"{elsewhere.reason}; {ADVICE}")] if elsewhere else []
+    return Section(cell["cell"], (*rows, *undecided, *reasons, *compared))
 
 
 def of_groups(groups: Sequence[Group], short: Callable[[Path], str]) -> Iterator[Section]:
@@ -79,9 +84,11 @@ def of_groups(groups: Sequence[Group], short: Callable[[Path], str]) -> Iterator
         yield Section(f"{group.role}: {names or 'unknown here'}")
         for node in group.nodes:
             yield _node(node, short)
-        common = (*_common(group), *_weights(group, used))
+        machines = (*_machines(group),)
+        common = (*_common(group), *_weights(group, used), *machines)
         if common:
-            yield Section("how" if len(group.nodes) == 1 else "how, all alike", common, 1)
+            alike = "how, all alike but for their machines" if machines else "how, all alike"
+            yield Section("how" if len(group.nodes) == 1 else alike, common, 1)
 
 
 def show(sections: Sequence[Section], console: Console) -> None:
@@ -126,6 +133,19 @@ def _common(group: Group) -> Iterator[Row]:
             yield part, tell(value)
     for data in group.provenance("data"):
         yield "data", data_text(data)
+
+
+def _machines(group: Group) -> Iterator[Row]:
+    """In what the machines of a group's jobs differ: each value, and the seeds whose jobs have it."""
+    made: dict[str, dict[Any, list[str]]] = {}
+    for node in group.nodes:
+        for what, value in (node.record.provenance.conditions if node.record else {}).items():
+            if value is not None:
+                made.setdefault(what, {}).setdefault(value, []).append(str(node.spec["seed"]))
+    for what, seeds in made.items():
+        if len(seeds) > 1:
+            told = (f"{value} (seed {', '.join(dict.fromkeys(found))})" for value, found in seeds.items())
+            yield what, f"differs: {'; '.join(told)}"
 
 
 def _weights_used(groups: Sequence[Group]) -> dict[str, list[str]]:

@@ -26,13 +26,13 @@ def analyse(jobs: Sequence[Analysis], setting: Setting) -> None:
         UserError: data or weights are missing.
     """
     set_matmul_precision("fp32")
-    seen: dict[Job, Outputs] = {}
+    seen, weights = dict[Job, Outputs](), dict[str, str]()
     for job in jobs:
         with setting.guarded(job, setting.fail):
             setting.check_stopped()
             for network in job.needs:
                 if network not in seen:
-                    seen[network] = _look(network, job, setting)
+                    seen[network], weights[network.id] = _look(network, job, setting)
             teacher = seen[job.teacher] if job.teacher else None
             classes = describe(job.recipe.dataset).num_classes
             parts = analysis.load(job.measure)(seen[job.subject], teacher, classes)
@@ -40,19 +40,21 @@ def analyse(jobs: Sequence[Analysis], setting: Setting) -> None:
             if not (values or parts):
                 raise NotApplicableError(f"{job.measure} finds nothing to measure between {_networks(job)}")
             message = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            setting.leave(job, DONE, message, metrics={"last": values}, **parts)
+            rests_on = {network.id: weights[network.id] for network in job.needs}
+            setting.leave(job, DONE, message, rests_on=rests_on, metrics={"last": values}, **parts)
 
 
 def _networks(job: Analysis) -> str:
     return " and ".join(each.network for each in job.needs)
 
 
-def _look(job: Job, analysed: Analysis, setting: Setting) -> Outputs:
+def _look(job: Job, analysed: Analysis, setting: Setting) -> tuple[Outputs, str]:
+    """What the network of a job gives, and the SHA-256 of its weights."""
     network = new_network(job, setting.source.device)
-    load_weights(network, setting.weights(job), job)
+    sha = load_weights(network, setting.weights(job), job)
     loss = _connecting(job, setting)
     with seeded("analysis", job.seed):
-        return outputs(network, setting.source.test_batches(analysed.recipe), loss.connect if loss else None)
+        return outputs(network, setting.source.test_batches(analysed.recipe), loss.connect if loss else None), sha
 
 
 def _connecting(job: Job, setting: Setting) -> ObjectiveLoss | None:

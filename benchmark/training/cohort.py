@@ -177,6 +177,7 @@ class CohortTraining:
             fault = self.shared.fault(thoroughly=True)
         if fault is not None:
             raise SharedStateError(f"it changes {fault}, which other runs share")
+        made.conditions = self._setting.conditions(job)
         if self._teacher_job is not None and self._teacher_weights is not None:
             made.rests_on[self._teacher_job.id] = self._teacher_weights
         return made
@@ -229,7 +230,8 @@ class CohortTraining:
                 setting.store.keep_teacher(job)
             last = metrics["last"]
             message = ", ".join(f"{word} {last[name]:.2f}" for name, word in _SPOKEN.items() if name in last)
-            self._leave(job, DONE, message, metrics=metrics, curves=member.curves.state, cost=self._cost(member))
+            parts = {"curves": member.curves.state, "cost": self._cost(member), "rests_on": member.rests_on}
+            self._leave(job, DONE, message, metrics=metrics, **parts)
 
     def _cost(self, member: Member) -> dict[str, Any]:
         measured = self._device.type == "cpu"

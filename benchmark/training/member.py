@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.jobs import Job
+from benchmark.record import Conditions
 from benchmark.store import Store, write_atomically
 from benchmark.training import optimizers
 from benchmark.training.checkpoints import StaleCheckpointError, pack, unpack
@@ -38,6 +39,7 @@ class Member:
         network: what sees the images; None where only the teacher does.
         loss: the modules that train beside the network.
         rests_on: SHA-256 of the weights that the run learns from or begins with, by the id of the job that left them.
+        conditions: what the whole run has to be trained on; None where it may be begun on another machine.
     """
 
     network: Network | None
@@ -50,6 +52,7 @@ class Member:
         self.curves = Curves()
         self.seconds = 0.0
         self.rests_on: dict[str, str] = {}
+        self.conditions: Conditions | None = None
         self.generator = torch.Generator(device).manual_seed(derive("draws", job.seed))
         self._scaler = grad_scaler(job.recipe.precision, device)
         self._done = torch.zeros((), dtype=torch.float64, device=device)
@@ -163,6 +166,7 @@ class Member:
         state = {
             "id": self.job.id,
             "rests_on": self.rests_on,
+            "conditions": self.conditions,
             "epoch": self.epoch,
             "seconds": self.seconds,
             "curves": self.curves.state,
@@ -178,7 +182,8 @@ class Member:
         """Go on from a checkpoint; False where there is none, or none of this run.
 
         Raises:
-            StaleCheckpointError: the teacher or a first stage was trained again since.
+            StaleCheckpointError: the teacher or a first stage was trained again since, or the whole run has to be
+                trained on this machine and was begun on another.
             KeyError, RuntimeError, TypeError, ValueError: the checkpoint is of other code, and may be loaded in part.
         """
         state = unpack(path, self.device)
@@ -186,6 +191,8 @@ class Member:
             return False
         if state.get("rests_on", {}) != self.rests_on:
             raise StaleCheckpointError("what the run learned from was trained again since")
+        if self.conditions is not None and state.get("conditions") != self.conditions:
+            raise StaleCheckpointError("the run was begun on another machine")
         if self.network:
             self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from benchmark import provenance
 from benchmark.canonical import short_id
 from benchmark.errors import UserError
 from benchmark.jobs import Job
-from benchmark.store import FAILED, NOT_APPLICABLE, Store
+from benchmark.record import Conditions
+from benchmark.store import FAILED, KEPT, NOT_APPLICABLE, Store
 from benchmark.training.data import Source
 from benchmark.training.failures import DivergedError, StoppedError, concerns_all
 from benchmark.training.isolation import ProcessState, SharedStateError
@@ -34,6 +36,7 @@ class Setting:
         notify: told of every epoch's end and every job's end.
         stopped: whether to stop.
         recorded: whether a GPU replays recorded steps.
+        replaced: ids of jobs that are trained again since another machine left them.
     """
 
     store: Store
@@ -43,15 +46,32 @@ class Setting:
     notify: Callable[[Mapping[str, Any]], None]
     stopped: Callable[[], bool] = field(default=lambda: False)
     recorded: bool = True
+    replaced: frozenset[str] = frozenset()
 
-    def leave(self, job: Job, status: str, message: str, teacher_weights: str | None = None, **parts: Any) -> None:
+    def leave(
+        self,
+        job: Job,
+        status: str,
+        message: str,
+        teacher_weights: str | None = None,
+        rests_on: Mapping[str, str] = MappingProxyType({}),
+        **parts: Any,
+    ) -> None:
         """Write a job's record, drop its checkpoint and tell."""
         facts = provenance.describe(self._device_name(), torch.get_num_threads())
         facts |= {"data": self.source.facts(job.recipe), "teacher_weights": teacher_weights}
-        self.store.write(job, status, facts, **parts)
+        facts |= {"rests_on": {**rests_on}} if rests_on else {}
+        if not self.store.write(job, status, facts, **parts):
+            message = f"{message}; {KEPT}"
         self.store.checkpoint_path(job).unlink(missing_ok=True)
         self.store.log(job, f"{status}: {message}")
         self.notify({"event": status, "id": job.id, "message": message})
+
+    def conditions(self, job: Job) -> Conditions | None:
+        """What a job has to be begun on to be gone on with: this machine, where another one's work is replaced."""
+        if job.id not in self.replaced:
+            return None
+        return provenance.conditions(self._device_name(), torch.get_num_threads())
 
     @contextmanager
     def guarded(self, job: Job, fail: Callable[[Job, str, str], None]) -> Iterator[None]:

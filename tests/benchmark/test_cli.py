@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -165,6 +166,89 @@ def test_all_tables_are_the_whole_paper_with_its_figure(command):
     cells = json.loads(command("--figure", "all", "--seeds", "1", "--plan", "--json").out)["runs"]
     assert {name.partition("/")[0] for run in cells for name in run["table_cells"]} == {"figure02"}
     assert len(cells) == 5 + 5 + 5  # five networks, the picture and the clusters of each
+
+
+@pytest.fixture
+def elsewhere(plan, fill):
+    """Records of teacher, KD and Ours from another processor; returns those of the students."""
+
+    def leave(*, here=()):
+        fill()
+        for job in plan.jobs:
+            path = plan.store.record_path(job)
+            record = json.loads(path.read_text())
+            record["provenance"]["processor"] = devices.processor() if job in here else "Another (1.2.3)"
+            path.write_text(json.dumps(record))
+        return plan.jobs[1:]
+
+    return leave
+
+
+RETRAIN = ("--table", "6", *ONE_PAIR, "--retrain")
+
+
+def test_what_another_machine_left_is_planned_to_be_trained_again(command, elsewhere):
+    kd, srrl = elsewhere()
+    assert "nothing to do" in command("--table", "6", *ONE_PAIR).out
+    shown = command(*RETRAIN, "--plan")
+    assert shown.status == 0
+    told = f"to train again: 2 runs from another machine (processor: Another (1.2.3), here {devices.processor()})"
+    assert told in shown.out
+    for job in (kd, srrl):
+        assert f"retrain  {job}  {job.id[:12]}" in shown.out
+    assert "1 cached, 2 retrain" in shown.out
+    assert "2 to do in " in shown.out
+    states = json.loads(command(*RETRAIN, "--plan", "--json").out)["runs"]
+    assert [run["state"] for run in states] == ["cached", "retrain", "retrain"]
+    assert "threads: 1, here 2" in command(*RETRAIN, "--plan", "--threads", "2").out
+    elsewhere(here=(kd,))
+    assert told.replace("2 runs", "1 run") in command(*RETRAIN, "--plan", "--brief").out
+
+
+def test_nothing_to_train_again_is_said(command, elsewhere, plan):
+    elsewhere(here=plan.jobs)
+    shown = command(*RETRAIN)
+    assert shown.status == 0
+    here = f"(processor: {devices.processor()}; device: cpu; threads: 1; torch: {version('torch')})"
+    assert f"nothing to train again: as far as is known, all that is selected was made here {here}" in shown.out
+    assert "3 of 3 jobs are in" in shown.out
+
+
+def test_what_is_to_be_replaced_is_trained_and_stays_where_it_fails(command, elsewhere, monkeypatch):
+    kd, srrl = elsewhere()
+
+    def run(self, cohorts, _deadline):
+        store, replaced = self._settings.store, self._settings.replaced
+        assert [job for cohort in cohorts for job in cohort.runs] == [kd, srrl]
+        assert replaced == {job.id: store.read(job).provenance for job in (kd, srrl)}
+        assert not store.write(kd, "failed", {}, failure={"reason": "diverged"})
+        return Outcome(failed={kd: "diverged; its earlier record stays"})
+
+    monkeypatch.setattr(LocalExecutor, "run", run)
+    shown = command(*RETRAIN)
+    assert shown.status == 1
+    assert f"failed: {kd}: diverged; its earlier record stays (log: " in shown.out
+    assert "--retry-failed" not in shown.out
+    assert "91.00" in shown.out  # the earlier number
+
+
+@pytest.mark.parametrize(
+    ("words", "others"),
+    [
+        (["--table", "6", "--render"], "--render or --retrain"),
+        (["--table", "6", "--render", "--check"], "--render or --retrain"),
+        (["--table", "6", "--status"], "--status or --retrain"),
+        (["--why", "table06/wrn-40-4:wrn-16-2/kd"], "--why or --retrain"),
+        (["--export", "table06/wrn-40-4:wrn-16-2/kd"], "--export or --retrain"),
+        (["--claims"], "--claims or --retrain"),
+        (["--list", "methods"], "--list or --retrain"),
+        (["--new-method", "mine"], "--new-method or --retrain"),
+    ],
+)
+def test_only_what_trains_can_train_again(words, others, command):
+    shown = command(*words, "--retrain")
+    assert shown.status == 2
+    assert shown.err == f"error: one thing at a time: leave out {others}\n"
 
 
 def test_a_preset_has_tables_of_its_own(command, tmp_path):

@@ -162,6 +162,7 @@ FAULTS = [
     *((EVERY, "provenance.revision", value) for value in (5, [])),
     *((EVERY, "provenance.device", value) for value in (None, 5)),
     *((EVERY, "provenance.teacher_weights", value) for value in (5, [])),
+    *((EVERY, "provenance.rests_on", value) for value in (None, "cd", [], {"ab": 5})),
     *((EVERY, "spec", value) for value in (GONE, None, [], {}, "spec")),
     *((EVERY, "spec.kind", value) for value in (GONE, None, "running", 1)),
     *((EVERY, "spec.seed", value) for value in (GONE, None, "0", 0.5, -1, True)),

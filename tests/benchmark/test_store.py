@@ -19,7 +19,7 @@ from benchmark.record import UnfitRecordWarning, parse
 from benchmark.store import DONE, FAILED, NOT_APPLICABLE, SetAsideWarning, Store, write_atomically
 from benchmark.trace.archive import Archive
 from tests.benchmark.hostile import ESCAPES, hidden
-from tests.benchmark.made_up import parts
+from tests.benchmark.made_up import PROVENANCE, parts
 
 
 @pytest.fixture
@@ -481,8 +481,29 @@ class TestWeights:
 
     def test_failed_runs_state_none(self, store, job, finish, leave_weights):
         leave_weights(job())
+        store.record_path(job()).unlink()
         finish(job(), FAILED)
         assert store.read(job()).weights is None
+
+    @pytest.mark.parametrize("status", [FAILED, NOT_APPLICABLE])
+    def test_what_was_done_keeps_its_record_where_it_comes_to_nothing_later(self, status, store, job, leave_weights):
+        leave_weights(job(), b"weights", terms=b"terms")
+        before = store.record_path(job()).read_bytes()
+        store.weights_path(job()).write_bytes(b"of the later attempt, which nobody measured")
+        assert not store.write(job(), status, PROVENANCE, failure={"reason": "diverged"})
+        assert store.record_path(job()).read_bytes() == before
+        assert (store.weights_path(job()).exists(), store.terms_path(job()).exists()) == (False, True)
+        store.record_path(job()).unlink()
+        assert store.write(job(), status, PROVENANCE, failure={"reason": "diverged"})
+        assert store.write(job(), DONE, PROVENANCE, **parts("train"))
+
+    def test_a_record_that_is_to_be_replaced_settles_nothing_and_any_other_does(self, store, job, leave_weights):
+        leave_weights(job())
+        replaced = store.read(job()).provenance
+        assert store.settled(job()) == DONE
+        assert store.settled(job(), replaced=replaced) is None
+        store.write(job(), DONE, {**PROVENANCE, "processor": "here"}, **parts("train"))
+        assert store.settled(job(), replaced=replaced) == DONE
 
     @pytest.mark.parametrize("kept", [True, False])
     def test_altered_weights_are_refused(self, kept, store, job, leave_weights):

@@ -21,6 +21,8 @@ from benchmark.report.caption import Context
 from benchmark.report.layout import WORDS
 from benchmark.report.leaderboard.standing import NOTHING_YET, Standing
 from benchmark.report.leaderboard.statistics.bootstrap import FEWEST_PAIRS
+from benchmark.report.leaderboard.statistics.scores import BASELINES
+from benchmark.report.mixtures import Elsewhere, comparisons, elsewhere, mixtures
 from benchmark.table import TEACHER, Cell, Table
 
 METRICS: Mapping[str, str] = {
@@ -133,6 +135,19 @@ class Board:
         found = {cell: (state, "; ".join(reasons)) for cell, state, reasons in lines}
         unfit = (cell.name for cell in self.cells if not cell.applies and found[cell.name][0] == MISSING)
         return found | dict.fromkeys(unfit, (NOT_APPLICABLE, UNFIT))
+
+    @cached_property
+    def mixtures(self) -> tuple[str, ...]:
+        """What a reader must know of runs that were not made alike, as sentences."""
+        return mixtures(self.table, self.source.plan.records_by_cell, self.source.plan.records)
+
+    @cached_property
+    def elsewhere(self) -> dict[tuple[str, str], Elsewhere]:
+        """By method and pair, runs that were made on another machine than those they are compared with."""
+        plan, titles = self.source.plan, {row.run: row.label for row in self.table.rows if row.run}
+        compared = comparisons(self.cells, plan.records_by_cell, plan.records)
+        found = ((cell, elsewhere(compared, cell, titles, BASELINES.values())) for cell in self.cells)
+        return {(cell.method, pair_of(cell)): one for cell, one in found if one is not None}
 
     def lack(self, method: str) -> tuple[str, str]:
         """Why a method has no number, if it has none: in a few words, and as a sentence."""

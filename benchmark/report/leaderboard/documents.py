@@ -28,7 +28,7 @@ from benchmark.report.terminal import shown
 from benchmark.table import TEACHER, Table
 from benchmark.text import visible_in
 
-NEAR = "≈"
+NEAR, ELSEWHERE = "≈", "†"
 _NONE = WORDS[MISSING]
 
 
@@ -50,7 +50,7 @@ class Leaderboard(Document):
         return {
             f"{stem}.md": self._markdown(),
             f"{stem}.csv": self._csv(lambda standing: standing.methods),
-            f"{stem}-pairs.csv": self._csv(lambda standing: standing.pairs),
+            f"{stem}-pairs.csv": self._csv(self._pairs),
         }
 
     def print(self, console: Console) -> None:
@@ -89,7 +89,7 @@ class Leaderboard(Document):
 
     @property
     def _sentences(self) -> tuple[str, ...]:
-        return (*self._standing.sentences, *self.board.timing)
+        return (*self._standing.sentences, *self.board.mixtures, *self.board.timing)
 
     def _ranking(self) -> Iterator[list[str]]:
         """Lines of the table of methods, the best first, those that are not ranked last."""
@@ -112,15 +112,21 @@ class Leaderboard(Document):
     def _grid(self) -> Grid:
         """The means of all methods on all pairs."""
         legend = (*caption(self.board.frame, self._context), f"{NEAR}: cannot be told from the best of its pair.")
+        legend += (f"{ELSEWHERE}: made on another machine than what it is compared with.",) * bool(self.board.elsewhere)
         compare = not self._context.stand_in
         grid = layout(self._table, self.board.frame, self._title, legend, notes(self.board.frame), compare=compare)
-        near = self._standing.near
-        pairs = [column.pair or "" for column in self._table.columns]
-        rows = [
-            replace(row, entries=tuple(map(_marked, row.entries, [(axis.run, pair) in near for pair in pairs])))
-            for row, axis in zip(grid.rows, self._table.rows, strict=True)
-        ]
-        return replace(grid, number="Pairs", rows=tuple(rows))
+        marks = {NEAR: self._standing.near, ELSEWHERE: self.board.elsewhere}
+        cells = [[(row.run or "", column.pair or "") for column in self._table.columns] for row in self._table.rows]
+        signs = [["".join(sign for sign, of in marks.items() if cell in of) for cell in row] for row in cells]
+        rows = zip(grid.rows, signs, strict=True)
+        marked = (replace(row, entries=tuple(map(_marked, row.entries, own))) for row, own in rows)
+        return replace(grid, number="Pairs", rows=tuple(marked))
+
+    def _pairs(self, standing: Standing) -> pd.DataFrame:
+        """The statistics of all pairs, and how many runs were made elsewhere than those they are compared with."""
+        cells = zip(standing.pairs["method"], standing.pairs["pair"], strict=True)
+        found = map(self.board.elsewhere.get, cells)
+        return standing.pairs.assign(elsewhere=[one.seeds if one else 0 for one in found])
 
     def _csv(self, part: Callable[[Standing], pd.DataFrame]) -> str:
         parts = [
@@ -241,5 +247,5 @@ _WIDE = ("Extra parameters", "Pairs")
 _WITH_INTERVALS = ("Gain over student", "Gain over KD")
 
 
-def _marked(entry: Entry, near: bool) -> Entry:  # noqa: FBT001 - mapped over
-    return replace(entry, mean=f"{entry.mean}{NEAR}") if near else entry
+def _marked(entry: Entry, signs: str) -> Entry:
+    return replace(entry, mean=f"{entry.mean}{signs}")

@@ -42,10 +42,13 @@ def measured(board: Board) -> dict[str, Any]:
         "cells": _nested((cell, _measured_cell(board, cell)) for cell in board.cells),
         "runs": dict(_runs(board)),
         "recipes": dict(_recipes(board)),
-        "statistics": {
-            selection: {key: board.standing(key, selection).payload() for key in METRICS} for selection in SELECTIONS
-        },
+        "statistics": {epoch: {key: _statistics(board, key, epoch) for key in METRICS} for epoch in SELECTIONS},
     }
+
+
+def _statistics(board: Board, key: str, selection: str) -> dict[str, Any]:
+    found = board.standing(key, selection).payload()
+    return {**found, "sentences": [*found["sentences"], *board.mixtures]}
 
 
 def name_of(context: Context) -> str:
@@ -130,6 +133,7 @@ def _nested(cells: Iterable[tuple[Cell, dict[str, Any]]]) -> dict[str, dict[str,
 def _measured_cell(board: Board, cell: Cell) -> dict[str, Any]:
     runs = board.source.runs(cell)
     state, reason = board.states[cell.name]
+    other = board.elsewhere.get((cell.method, pair_of(cell)))
     return {
         "state": state,
         "reason": reason,
@@ -139,6 +143,7 @@ def _measured_cell(board: Board, cell: Cell) -> dict[str, Any]:
         },
         "paper": cell.paper,
         "cost": board.cost_of(cell),
+        "elsewhere": {"seeds": other.seeds, "reason": other.reason} if other else None,
         "runs": [short_id(job.id) if record else None for job, record in runs],
     }
 
@@ -151,6 +156,7 @@ def _printed_cell(cell: Cell) -> dict[str, Any]:
         "values": {},
         "paper": cell.paper,
         "cost": None,
+        "elsewhere": None,
         "runs": [],
     }
 
@@ -187,7 +193,10 @@ def _run(job: Job, record: Record) -> dict[str, Any]:
         "objective": spec["objective"],
         "revision": seen.revision,
         "dirty": seen.dirty,
+        "processor": seen.processor,
         "device": seen.device,
+        "threads": seen.threads,
+        "torch": seen.versions.get("torch"),
         "finished": seen.finished.isoformat() if seen.finished else None,
         "seconds": record.cost.step_seconds if record.cost else None,
         "fingerprint": seen.data.fingerprint if seen.data else None,

@@ -35,8 +35,11 @@ def said(request_for):
     return run
 
 
-def finish(request, number, seeds):
-    """Records as if Table 9 had been trained, every number as printed, a little more with every seed."""
+def finish(request, number, seeds, elsewhere=()):
+    """Records as if Table 9 had been trained, every number as printed, a little more with every seed.
+
+    Those of some methods are from another machine.
+    """
     [table] = [table for table in claims_file.load().tables if table.number == number]
     plan = request.plan([table], seeds)
     metrics = {}
@@ -45,7 +48,8 @@ def finish(request, number, seeds):
             last = metrics.setdefault(job, {"last": {}})["last"]
             last[metric(cell.metric).key] = cell.paper + job.seed / 1000 + len(cell.method) / 10_000 * job.seed
     for job, found in metrics.items():
-        request.store.write(job, "done", {"device": "cpu"}, **parts(job.kind, metrics=found))
+        facts = {"device": "cpu", "processor": "Q" if job.title in elsewhere else "P"}
+        request.store.write(job, "done", facts, **parts(job.kind, metrics=found))
 
 
 def test_prints_and_writes_a_page_and_trains_nothing(said, request_for, tmp_path, capsys, monkeypatch):
@@ -61,6 +65,15 @@ def test_prints_and_writes_a_page_and_trains_nothing(said, request_for, tmp_path
     )
     [row] = [line for line in page.read_text(encoding="utf-8").splitlines() if "L2 is the best of the three" in line]
     assert "| **reproduced** | yes | 6 hold; least: " in row
+
+
+def test_machines_that_differ_are_told(said, request_for, tmp_path, capsys):
+    page, told = tmp_path / "results" / "digits" / "claims.md", "runs that are compared were made on different machines"
+    for elsewhere, count in (((), 0), (("srrl",), 1)):
+        finish(request_for(), "9", (0, 1, 2), elsewhere)
+        said()
+        assert page.read_text(encoding="utf-8").count(told) == count
+        assert " ".join(capsys.readouterr().out.split()).count(told) == count
 
 
 def test_the_page_does_not_depend_on_the_seeds_that_are_asked_for(said, request_for, tmp_path, capsys):

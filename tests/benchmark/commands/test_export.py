@@ -199,6 +199,7 @@ def test_where_no_table_names_the_command_there_is_none_in_the_advice(exports, l
     record = request_of().store.record_path(stranger).relative_to(tmp_path)
     advice = f"To train it again, remove {record} and repeat the command that trained it"
     assert str(caught.value).endswith(f"not students'. {advice}")
+    request_of().store.record_path(stranger).unlink()
     leave(stranger, status="failed")
     with pytest.raises(UserError, match=r"is failed: repeat the command that trained it, with --retry-failed$"):
         exports(stranger.id)

@@ -28,9 +28,9 @@ def command(tmp_path, capsys):
 
 @pytest.fixture
 def finish(tmp_path):
-    """``finish(profile, *methods)`` leaves records of two pairs as if they had been trained."""
+    """``finish(profile, *methods)`` leaves records of two pairs as if they had been trained, each on a processor."""
 
-    def run(profile, *methods):
+    def run(profile, *methods, processors=()):
         from benchmark.arguments import parser
         from benchmark.request import Request
 
@@ -40,7 +40,8 @@ def finish(tmp_path):
         for place, job in enumerate(plan.jobs):
             last = {"epoch": 6, "top1": 70.0 + place / 10, "topk": 90.0, "loss": 1.0}
             given = {"metrics": {"params": 1, "last": last, "best": last}, "cost": {"step_seconds": 1.0}}
-            facts = {"device": "cpu", "threads": 1, "data": {"official": True}}
+            processor = dict(processors).get(job.title, "P")
+            facts = {"processor": processor, "device": "cpu", "threads": 1, "data": {"official": True}}
             request.store.write(job, "done", facts, **parts(job.kind, **given))
 
     return run
@@ -85,6 +86,22 @@ def test_added_methods_and_changes_have_files_of_their_own(command, finish, tmp_
     assert set(boards(changed)) == {"printed"}
     names = {path.name for path in (tmp_path / "results" / "digits" / "leaderboard").glob("*authors*")}
     assert {"leaderboard+authors.html", "leaderboard+authors-best.md"} <= names
+
+
+def test_machines_that_differ_are_told_wherever_runs_are_compared(command, finish, tmp_path):
+    told = "On 2 of 2 pairs, runs that are compared were made on different machines (processor: P, Q)"
+    finish("digits", "kd", "srrl", processors={"srrl": "Q"})
+    out = command("--table", "11", "--leaderboard", "--render", "--pairs", ",".join(PAIRS))[1]
+    assert " ".join(out.split()).count(told) == 2
+    results = tmp_path / "results" / "digits"
+    for file in ("tables/table11.md", "tables/table11.tex", "leaderboard/leaderboard.md"):
+        assert told in (results / file).read_text(), file
+    board = boards(tmp_path / "results" / "leaderboard.html")["digits"]
+    assert board["cells"]["srrl"][PAIRS[0]]["elsewhere"]["seeds"] == 3
+    assert told in " ".join(board["statistics"]["last"]["top1"]["sentences"])
+    finish("digits", "kd", "srrl")
+    command("--table", "11", "--leaderboard", "--render")
+    assert "made on different machines" not in (results / "tables/table11.md").read_text()
 
 
 def test_what_was_selected_is_linked_on_the_page(command, finish, tmp_path):

@@ -33,13 +33,13 @@ def tell(request_of, capsys, monkeypatch):
 def leave(request_of):
     """Leaves a job's record as training does."""
 
-    def make(job, top1=97.0, status="done", **more):
+    def make(job, top1=97.0, status="done", processor="some processor", **more):
         store: Store = request_of().store
         facts = {
             "revision": "c0ffee" * 6,
             "dirty": True,
             "versions": {"torch": "2.9"},
-            "processor": "some processor",
+            "processor": processor,
             "device": "cpu",
             "threads": 1,
             "finished": "2026-01-02T03:04:05+00:00",
@@ -91,6 +91,31 @@ def test_a_cell_with_all_that_lies_behind_it(tell, leave, runs):
     assert "last epoch 6: top1 98.5" in teacher
     assert str(teacher_path) in teacher
     assert f"weights SHA-256 {'cd' * 32}, as its students used them" in teacher
+
+
+def test_machines_that_differ_are_told(tell, leave, runs):
+    first, second, third = runs()
+    leave(first)
+    assert "all alike" not in tell(CELL, "--seeds", "1")
+    for job in (second, third):
+        leave(job)
+    assert "how, all alike recipe" in tell(CELL)
+    leave(third, processor="another one")
+    words = tell(CELL)
+    assert "how, all alike but for their machines recipe" in words
+    assert "processor differs: some processor (seed 0, 1); another one (seed 2)" in words
+    assert "--retrain" not in words  # alone, a run is not compared with any
+    for job in runs("student"):
+        leave(job)
+    words = tell(CELL)
+    assert (
+        "machines seed 2: made on another machine than student (processor: another one, there some processor); "
+        "--retrain trains again here what other machines left"
+    ) in words
+    leave(third)
+    words = tell(CELL)
+    assert "differs" not in words
+    assert "--retrain" not in words
 
 
 def test_what_is_missing_says_where_it_would_be(tell, runs, request_of):
@@ -172,6 +197,16 @@ def test_an_analysis_with_the_chain_of_jobs(tell, leave, book):
     assert f"what was analysed: wrn-16-4 seed 0 {run.id[:12]} done" in words
     assert "the teacher: wrn-40-4" in words
     assert words.count(f"seed 0 {run.id[:12]}") == 1
+
+
+def test_a_number_that_does_not_apply_says_why(tell, leave, book):
+    made, teacher = book(), Teacher("C100", "wrn-40-4")
+    run = made.run("C100", "wrn-16-4", parse_method("student"), teacher, 0)
+    leave(made.analysis("distance", run, teacher), metrics={"last": {"l2": 1.5, "l2_normalised": 0.5}})
+    words = tell("table03/wrn-40-4:wrn-16-4/student/l2_connected", "--seeds", "1")
+    assert "ours n/a, 0 of 1 run, last epoch" in words
+    assert "reason the student was trained without a connector" in words
+    assert "ours 1.50, 1 of 1 run" in tell("table03/wrn-40-4:wrn-16-4/student/l2_distance", "--seeds", "1")
 
 
 def test_given_weights(tell, leave, kinds):

@@ -13,6 +13,7 @@ from benchmark.executors.local import _Worker
 from benchmark.executors.worker import NOT_CAPTURED, OUT_OF_MEMORY
 from benchmark.plan import Cohort
 from benchmark.store import Store
+from tests.benchmark.made_up import parts
 
 
 def _kill(executor, slot):
@@ -211,6 +212,33 @@ def test_old_failure_of_a_run_that_is_being_retried_elsewhere_is_no_news(make_ex
     lock.release()
     executor._look_elsewhere()
     assert executor.outcome.done == {job.id}
+
+
+def test_a_record_that_another_process_is_to_replace_is_awaited(make_executor, make_job, store, train_here):
+    job = make_job()
+    train_here(store, job)
+    before = store.read(job).provenance
+    executor = make_executor(replaced={job.id: before})
+    executor._open, executor._elsewhere = {job.id: job}, {job.id: job}
+    executor._look_elsewhere()
+    assert executor._waiting == [Cohort((job,))]  # the other one left it as it was
+    store.write(job, "done", {"processor": "here"}, **parts(job.kind))
+    executor._elsewhere = {job.id: job}
+    executor._look_elsewhere()
+    assert executor.outcome.done == {job.id}
+
+
+def test_a_run_that_breaks_its_process_keeps_its_earlier_record(make_executor, recorder, make_job, store, train_here):
+    job = make_job()
+    train_here(store, job)
+    before = store.record_path(job).read_bytes()
+    executor = make_executor(replaced={job.id: store.read(job).provenance})
+    recorder.then["started"] = lambda slot, _: _kill(executor, slot)
+    result = executor.run([Cohort((job,))])
+    reason = "its process died (signal 9), perhaps for want of memory; its earlier record stays"
+    assert result.failed == {job: reason}
+    assert reason in store.log_path(job).read_text(encoding="utf-8")
+    assert store.record_path(job).read_bytes() == before
 
 
 def test_interrupt_stops_the_workers(make_executor, recorder, make_job, monkeypatch):

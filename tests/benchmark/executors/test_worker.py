@@ -9,6 +9,7 @@ import torch
 from benchmark import training
 from benchmark.errors import UserError
 from benchmark.executors.worker import Task, _attempt, _claim, _trainer
+from benchmark.record import Provenance
 from benchmark.training.steps import CaptureError
 from tests.benchmark.made_up import parts
 
@@ -58,6 +59,16 @@ def test_only_what_failed_is_retried(make_job, store, settings):
     events = []
     assert list(_claim(Task((failed, vain), 1.0), replace(settings, retry=True), events.append)) == [failed]
     assert [(event["event"], event["id"]) for event in events] == [("not_applicable", vain.id)]
+
+
+def test_a_record_that_is_to_be_replaced_is_no_reason_to_leave_a_run_alone(make_job, store, settings):
+    there, replaced, events = make_job(0.05), make_job(0.04), []
+    for job, processor in ((there, "here"), (replaced, "elsewhere")):
+        store.write(job, "done", {"processor": processor}, **parts(job.kind))
+    wanted = replace(settings, replaced={job.id: Provenance(processor="elsewhere") for job in (there, replaced)})
+    # What another command has replaced since the plan was made is done.
+    assert list(_claim(Task((there, replaced), 1.0), wanted, events.append)) == [replaced]
+    assert [(event["event"], event["id"]) for event in events] == [("done", there.id)]
 
 
 @pytest.mark.parametrize(

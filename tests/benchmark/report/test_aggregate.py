@@ -1,11 +1,10 @@
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.report.aggregate import aggregate, mixtures
+from benchmark.report.aggregate import aggregate
 from benchmark.tables import load
 from tests.benchmark import made_up
 
@@ -62,9 +61,31 @@ def analysed(kinds):
     return lambda **numbers: made_up.record(kinds()["analyse"], metrics={"last": numbers})
 
 
-def test_a_metric_that_no_record_holds_is_missing(small_table, named, analysed):
-    found = cell(aggregate(small_table(), named({"kd": [analysed(nmi=70.0)] * 2})), "kd")
-    assert (found["state"], found["n"]) == ("missing", 0)
+CONNECTED = "table03/wrn-40-4:wrn-16-4/student/l2_connected"
+
+
+@pytest.mark.parametrize(
+    ("made", "state", "n"),
+    [
+        (("lacks", "lacks"), "not_applicable", 0),
+        (("lacks", None), "not_applicable", 0),
+        (("failed", "lacks"), "failed", 0),
+        (("has", "lacks"), "partial", 1),
+        ((None, None), "missing", 0),
+    ],
+)
+def test_a_number_that_a_finished_job_lacks_does_not_apply(made, state, n, analysed, record):
+    records = {"lacks": analysed(l2=1.5), "has": analysed(l2=1.5, l2_connected=0.5), "failed": record(None, "failed")}
+    found = aggregate(load("3"), {CONNECTED: [one and records[one] for one in made]}).set_index("cell").loc[CONNECTED]
+    assert (found["state"], found["n"]) == (state, n)
+    assert ("the student was trained without a connector" in found["reasons"]) == ("lacks" in made)
+
+
+def test_weights_from_a_file_have_no_best_epoch(small_table, named, kinds):
+    given = named({"teacher": [made_up.record(kinds()["evaluate"])]})
+    assert cell(aggregate(small_table(), given), "teacher")["state"] == "done"
+    best = cell(aggregate(small_table(), given, "best"), "teacher")
+    assert (best["state"], best["reasons"]) == ("not_applicable", ["weights from a file have no best epoch"])
 
 
 def test_ids_of_the_averaged_records(small_table, named, record, analysed):
@@ -90,53 +111,6 @@ def test_a_property_of_the_network_needs_one_run(table6, record):
     assert found["mean"] == pytest.approx(0.703284)
     assert (found["n"], found["wanted"], found["state"], found["runs"]) == (1, 1, "done", (first.id[:12],))
     assert math.isnan(found["std"])
-
-
-def test_mixed_conditions_are_told(small_table, named, record):
-    table = small_table()
-    assert mixtures(table, named({"kd": [record(), record()], "teacher": [record(teacher_weights=None)]})) == ()
-    facts = mixtures(
-        table, named({"kd": [record(), record(device="cuda")], "at": [record(threads=2, teacher_weights="cd34")]})
-    )
-    assert facts == (
-        "This table mixes devices: cpu, cuda.",
-        "This table mixes numbers of threads: 1, 2.",
-        "This table mixes teachers: students learned from different weights of big.",
-    )
-
-
-def test_conditions_of_failed_runs_do_not_count(small_table, named, record):
-    assert mixtures(small_table(), named({"kd": [record(), record(None, "failed", device="cuda")]})) == ()
-
-
-def test_versions_of_one_data_set_are_a_mixture_and_two_data_sets_are_none(small_table, named, record):
-    cifar, other, stl = (
-        record(data={"name": name, "fingerprint": print_}) for name, print_ in (("c", "1"), ("c", "2"), ("s", "3"))
-    )
-    assert mixtures(small_table(), named({"kd": [cifar], "at": [stl]})) == ()
-    facts = mixtures(small_table(), named({"kd": [cifar, stl], "at": [other]}))
-    assert facts == ("This table mixes versions of c: 1, 2.",)
-
-
-def test_jobs_of_different_kinds_may_differ(small_table, named, job, kinds):
-    run, other = (made_up.record(job(precision=precision)) for precision in ("fp32", "bf16"))
-    probe = made_up.record(kinds(precision="bf16")["probe"])
-    assert mixtures(small_table(), named({"kd": [run], "at": [probe]})) == ()
-    facts = mixtures(small_table(), named({"kd": [run], "at": [other]}))
-    assert facts == ("This table mixes precisions: bf16, fp32.",)
-
-
-def test_a_teacher_has_weights_of_its_own_under_each_recipe(small_table, record):
-    table = small_table()
-    rows = (replace(table.rows[0], recipe="A"), replace(table.rows[0], recipe="B", pair="big:tiny"))
-    table = replace(table, rows=rows, paper=table.paper * 2)
-    records = {
-        f"table06/big:{student}/kd/top1": [record(teacher_weights=weights)]
-        for student, weights in (("small", "ab"), ("tiny", "cd"))
-    }
-    assert mixtures(table, records) == ()
-    same = replace(table, rows=(rows[0], replace(rows[1], recipe="A")))
-    assert mixtures(same, records) == ("This table mixes teachers: students learned from different weights of big.",)
 
 
 @pytest.mark.parametrize(

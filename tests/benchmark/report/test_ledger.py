@@ -126,6 +126,14 @@ def test_a_run_that_failed_is_missing_and_one_that_cannot_be_is_left_out(judged,
     assert (entry.judgement.verdict, entry.counts) == (REPRODUCED, "5 hold")
 
 
+def test_a_number_that_does_not_apply_is_left_out(judged, as_printed, kinds):
+    records = as_printed()
+    whole = judged(records)["distance-narrows"].counts
+    name = "table03/wrn-40-4:wrn-16-4/srrl[fm]/l2_distance"
+    records[name] = [made_up.record(kinds()["analyse"], metrics={"last": {"l2_connected": 1.0}})] * 3
+    assert (whole, judged(records)["distance-narrows"].counts) == ("5 hold", "3 hold")
+
+
 def test_the_wanted_epoch_is_read(judged, as_printed):
     records = as_printed()
     for record in records["table06/wrn-40-4:wrn-16-2/kd/top1"]:

@@ -35,6 +35,11 @@ def test_panels_show_pictures_with_their_numbers(records, context):
     assert any("all points are equal" in note for note in figure.notes)
 
 
+def test_a_panel_that_does_not_apply_says_so(records, context, record):
+    records["figure02/wrn-40-4:wrn-16-4/srrl/tsne"] = [record(None, "not_applicable", "no classes")]
+    assert build(load("2", "figure"), records, context).panels[3].absent == "not applicable"
+
+
 def test_caption_speaks_of_one_run(records, context):
     text = " ".join(build(load("2", "figure"), records, context).caption)
     assert "One run, seed 0" in text

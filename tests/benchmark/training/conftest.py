@@ -1,5 +1,6 @@
 """A small teacher, tiny runs under it, and folders to train them in."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -72,6 +73,12 @@ class Lab:
 
     def record(self, job: Job) -> dict[str, Any]:
         return json.loads(self.store.record_path(job).read_text(encoding="utf-8"))
+
+    def sha(self, job: Job) -> str:
+        """SHA-256 of the weights that a job left."""
+        path = self.store.weights(job)
+        assert path is not None
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
     def outcome(self, job: Job) -> tuple[Any, ...]:
         """Everything about a finished run that must not depend on how it was trained."""

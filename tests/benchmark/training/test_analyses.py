@@ -67,6 +67,7 @@ def test_similarity(trained, book, company, teacher_job, seen):
         assert (record["kind"], record["status"]) == ("analyse", "done")
         assert record["metrics"] == {"last": pytest.approx(expected, rel=1e-4)}
         assert record["spec"]["subject"] == {"network": job.network, "id": job.subject.id}
+        assert record["provenance"]["rests_on"] == {each.id: trained.sha(each) for each in (job.subject, teacher_job)}
         assert trained.store.settled(job) == "done"
     assert [event["event"] for event in trained.events] == ["done"] * 3
 

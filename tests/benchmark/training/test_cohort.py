@@ -1,6 +1,7 @@
 """Runs that train together: equal to themselves alone, whatever happens to their neighbours."""
 
 import hashlib
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -10,12 +11,15 @@ from safetensors.torch import load_file
 
 import methods.kd
 import methods.rkd
+from benchmark import devices
 from benchmark.canonical import digest
 from benchmark.data import load
 from benchmark.errors import UserError
+from benchmark.training import work
 from benchmark.training.checkpoints import pack, unpack
 from benchmark.training.cohort import CohortTraining
-from benchmark.training.failures import StoppedError
+from benchmark.training.failures import DivergedError, StoppedError
+from benchmark.training.member import Member
 from benchmark.training.weights import load_weights, new_network
 from methods import NotApplicableError
 from models import Network
@@ -287,6 +291,80 @@ def test_record_says_where_it_comes_from(company, undisturbed):
     assert provenance["threads"] == 1
     assert provenance["device"] == "cpu"
     assert provenance["versions"]["torch"] == version("torch")
+
+
+class TestReplacing:
+    """A run that another machine left is trained again."""
+
+    @pytest.fixture
+    def train(self, lab, stop_after, monkeypatch):
+        """``train(job, batches, replaced, processor)``, stopped after so many batches, on a machine of that name."""
+
+        def run(job, batches=None, *, replaced=True, processor="here"):
+            monkeypatch.setattr(devices, "processor", lambda: processor)
+            setting = lab.setting(stop_after(batches) if batches else lambda: False, checkpoint_seconds=0.0)
+            with pytest.raises(StoppedError) if batches else nullcontext():
+                work([job], replace(setting, replaced=frozenset([job.id] if replaced else [])))
+            return lab.store.read(job)
+
+        return run
+
+    def test_the_record_is_replaced_when_it_is_done(self, lab, company, train):
+        job = company["kd"]
+        before = train(job, processor="elsewhere")
+        expected, path = lab.outcome(job), lab.store.record_path(job)
+        assert before.provenance.processor == "elsewhere"
+        old = path.read_bytes()
+        train(job, STEPS + 1)
+        assert path.read_bytes() == old
+        assert train(job).provenance.processor == "here"
+        assert "resumed after epoch 1" in lab.store.log_path(job).read_text(encoding="utf-8")
+        assert lab.outcome(job) == expected
+
+    @pytest.mark.parametrize(("replaced", "begun_on"), [(True, "elsewhere"), (False, "here")])
+    def test_what_was_not_begun_here_starts_anew(self, replaced, begun_on, lab, company, train):
+        job = company["kd"]
+        train(job, STEPS + 1, replaced=replaced, processor=begun_on)
+        with pytest.warns(UserWarning, match="is not used, the run was begun on another machine: the run starts anew"):
+            train(job)
+        assert "resumed" not in lab.store.log_path(job).read_text(encoding="utf-8")
+
+    def test_other_runs_go_on_wherever_they_were_begun(self, lab, company, train):
+        job = company["kd"]
+        train(job, STEPS + 1, replaced=False, processor="elsewhere")
+        train(job, replaced=False)
+        assert "resumed after epoch 1" in lab.store.log_path(job).read_text(encoding="utf-8")
+
+    @pytest.fixture
+    def diverge(self, monkeypatch):
+        """Lets runs diverge in some part of their training."""
+
+        def fail(*_):
+            raise DivergedError("diverged")
+
+        return lambda part: monkeypatch.setattr(Member, part, fail)
+
+    def test_the_record_stays_where_the_run_comes_to_nothing(self, lab, company, train, diverge):
+        job = company["kd"]
+        train(job)
+        record, weights = lab.store.record_path(job).read_bytes(), lab.store.weights_path(job).read_bytes()
+        diverge("step")
+        train(job)
+        assert lab.events[-1] == {"event": "failed", "id": job.id, "message": "diverged; its earlier record stays"}
+        assert lab.store.record_path(job).read_bytes() == record
+        assert lab.store.weights_path(job).read_bytes() == weights
+        assert not lab.store.checkpoint_path(job).exists()
+
+    def test_weights_that_were_not_measured_do_not_stay_beside_it(self, lab, make_job, train, diverge):
+        job = make_job("kd", evaluate_every=9)
+        train(job)
+        path = lab.store.record_path(job)
+        path.write_text(path.read_text().replace(lab.record(job)["weights"], "ab" * 32))  # the other machine's
+        record = path.read_bytes()
+        diverge("note_test")  # of the weights as they are kept
+        train(job)
+        assert path.read_bytes() == record
+        assert lab.store.weights(job) is None
 
 
 def test_adam_goes_on_bit_for_bit(lab, make_job, stop_after):

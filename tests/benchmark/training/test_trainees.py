@@ -160,6 +160,13 @@ def test_record_of_a_stage_says_what_it_came_to(lab, stages):
         assert lab.store.settled(stages[name]) == "done"
 
 
+def test_records_tell_the_weights_that_were_read(company, undisturbed, teacher_job):
+    for name in ("kd", "ab", "ft"):
+        run = company[name]
+        told = undisturbed.record(run)["provenance"]["rests_on"]
+        assert told == {job.id: undisturbed.sha(job) for job in (teacher_job, *run.stages)}
+
+
 @pytest.mark.parametrize("name", ["ab", "fsp"])
 def test_run_begins_from_the_student_of_its_stage(name, lab, company, stages, fresh, undisturbed):
     member, _ = fresh(company[name])
@@ -260,6 +267,7 @@ def test_record_of_a_probe(lab, probe):
     assert set(record["metrics"]) == {"last", "best"}
     assert record["spec"]["base"] == {"network": "wrn-10-2", "id": probe.base.id}
     assert record["provenance"]["teacher_weights"] is None
+    assert record["provenance"]["rests_on"] == {probe.base.id: lab.sha(probe.base)}
     assert not lab.store.weights_path(probe).exists()
     assert lab.store.settled(probe) == "done"
 

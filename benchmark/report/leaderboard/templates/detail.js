@@ -85,6 +85,8 @@ function summaryOf(view, method, pair) {
   const mark = markText(marksOf(view), method, pair.id);
   if (mark) entries.push(["Of its pair", mark]);
   if (cell.state in WORDS && cell.reason) entries.push(["Why", cell.reason]);
+  const elsewhere = elsewhereOf(view, method, pair.id);
+  if (elsewhere) entries.push(["Its runs", elsewhere]);
   if (method !== STUDENT) entries.push(["Gain over student", over(STUDENT)]);
   if (method !== KD) entries.push(["Gain over KD", over(KD)]);
   entries.push(["Teacher", fixed(teacherValue(view, pair), metric.decimals)]);
@@ -211,7 +213,10 @@ function runDetails(board, id, run) {
         "Code revision",
         [make("code", {}, run.revision ?? NOTHING), run.dirty ? " with changes that were not committed" : ""],
       ],
+      ["Processor", run.processor ?? NOTHING],
       ["Device", run.device ?? NOTHING],
+      ["Threads", run.threads ?? NOTHING],
+      ["PyTorch", run.torch ?? NOTHING],
       ["Finished", run.finished ?? NOTHING],
       ["Training", isNumber(run.seconds) ? `${run.seconds.toLocaleString("en")} s` : NOTHING],
       ["Data fingerprint", make("code", {}, run.fingerprint ?? NOTHING)],

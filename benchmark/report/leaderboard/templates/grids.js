@@ -82,6 +82,7 @@ function pairsCsv(view, ranking) {
     n: ({ own }) => own.n,
     gain_student: ({ method, pair }) => plainNumber(gain(view, method.id, pair.id, STUDENT).mean),
     gain_kd: ({ method, pair }) => plainNumber(gain(view, method.id, pair.id, KD).mean),
+    elsewhere: ({ cell }) => cell.elsewhere?.seeds ?? 0,
     paper: ({ cell }) => (view.metric.id === view.board.metric ? cell.paper : null),
     runs: ({ cell }) => known(cell.runs ?? []).join(" "),
   };
@@ -127,7 +128,8 @@ function pairsTex(view, ranking) {
       : near && marks.tellsNear
         ? `\\underline{${escapeTex(text)}}`
         : escapeTex(text);
-    return number + small(spread) + small(seeds && `(${seeds})`) + small(paper && `paper ${paper}`);
+    const mark = elsewhereOf(view, method, pair) && "$^\\dagger$";
+    return number + mark + small(spread) + small(seeds && `(${seeds})`) + small(paper && `paper ${paper}`);
   };
   const [teachers, students] = [0, 1].map((part) =>
     view.pairs.map((pair) => {

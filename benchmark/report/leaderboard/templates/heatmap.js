@@ -113,6 +113,7 @@ function heatCell(view, method, pair, marks, limit, change) {
   const strength = cell.gain === null ? 0 : Math.min(1, Math.abs(cell.gain) / limit);
   const key = `${method.id}/${pair.id}`;
   const mark = markText(marks, method.id, pair.id);
+  const elsewhere = elsewhereOf(view, method.id, pair.id);
   return make(
     "td",
     { class: cell.gain ? (cell.gain < 0 ? "worse" : "better") : "", "--strength": strength.toFixed(3) },
@@ -124,11 +125,13 @@ function heatCell(view, method, pair, marks, limit, change) {
         tabindex: "-1",
         "data-key": `cell/${key}`,
         "data-cell": key,
-        "data-tip": cell.reason,
-        "aria-label": `${method.title}, ${pair.label}: ${cell.text} ${cell.spread}${mark && `, ${mark}`}`,
+        "data-tip": [cell.reason, elsewhere].filter(Boolean).join("; "),
+        "aria-label":
+          `${method.title}, ${pair.label}: ${cell.text} ${cell.spread}${mark && `, ${mark}`}` +
+          (elsewhere && `, ${ELSEWHERE_TEXT}`),
         click: () => change({ cell: key }),
       },
-      make("span", { class: "main" }, cell.text),
+      make("span", { class: "main" }, cell.text, elsewhere && make("sup", {}, ELSEWHERE)),
       cell.spread || cell.seeds ? make("small", {}, cell.spread, cell.seeds ? ` ${cell.seeds}` : "") : null,
       cell.paper ? make("small", { class: "paper-value" }, cell.paper) : null,
     ),
@@ -181,6 +184,7 @@ function legendOf(view, marks, limit) {
       ? make("span", {}, make("u", {}, "underlined"), ` ${NEAR_TEXT}`)
       : null,
     marks.tellsNothing ? make("span", {}, "with these seeds nothing can be told from the best") : null,
+    mixedPairs(view).length ? make("span", {}, make("sup", {}, ELSEWHERE), ` ${ELSEWHERE_TEXT}`) : null,
     view.beside
       ? make(
           "span",

@@ -1,6 +1,8 @@
 /** Which cells of a column are marked: the best, and those that cannot be told from it. */
 
 const NEAR_TEXT = "cannot be told from the best with these seeds";
+const ELSEWHERE = "†";
+const ELSEWHERE_TEXT = "made on another machine than what it is compared with";
 
 function marksOf(view) {
   const marks = new Map();
@@ -31,6 +33,16 @@ function markText(marks, method, pair) {
   const { best, near } = marks.at(method, pair) ?? {};
   if (best) return "best";
   return near && marks.tellsNear ? NEAR_TEXT : "";
+}
+
+/** Where a cell's runs were made, if elsewhere than those they are compared with; else nothing. */
+function elsewhereOf(view, method, pair) {
+  return cellOf(view.board, method, pair).elsewhere?.reason ?? "";
+}
+
+/** The shown pairs with a cell that has the sign. */
+function mixedPairs(view) {
+  return view.pairs.filter((pair) => view.methods.some(({ id }) => elsewhereOf(view, id, pair.id)));
 }
 
 function severalSeeds(view) {

@@ -125,7 +125,15 @@ function renderRanking(view, ranking, change) {
     columns.some((column) => column.ofOurs) && ranking.sorted.some((row) => !isNumber(row.relative))
       ? make("span", {}, UNTIMED)
       : null,
+    mixedPairs(view).length ? make("span", {}, mixedNote(view)) : null,
     paper ? make("span", { class: "paper-value" }, "In italics: the paper’s numbers on the same pairs.") : null,
+  );
+}
+
+function mixedNote(view) {
+  return (
+    `On ${mixedPairs(view).length} of ${view.pairs.length} shown pairs, runs that are compared were made on different ` +
+    `machines, which can change their numbers: ${ELSEWHERE} marks them, pair by pair.`
   );
 }
 

@@ -162,6 +162,47 @@ def test_times_of_different_machines_are_not_compared(timed):
     assert board.cost("at")["relative"] == pytest.approx(1.0)
 
 
+@pytest.fixture
+def mixed(source):
+    """``mixed(method, seeds)``: the board of runs on processor P, but for some seeds of a method on the first pair."""
+
+    def build(method, seeds):
+        def change(cell, job, record):
+            odd = (cell.method, f"{cell.teacher}:{cell.student}") == (method, PAIRS[0]) and job.seed in seeds
+            return done(job, 70.0, provenance=PROVENANCE | {"processor": "Q"}) if odd else record
+
+        return Board(source(change))
+
+    return build
+
+
+def test_runs_of_other_machines_are_told(mixed, board):
+    assert (board.mixtures, board.elsewhere) == ((), {})
+    one = mixed("srrl", (0, 2))
+    [sentence] = one.mixtures
+    assert sentence.startswith(
+        "On 1 of 3 pairs, runs that are compared were made on different machines (processor: P, Q)"
+    )
+    assert [*one.elsewhere] == [("srrl", PAIRS[0])]
+    payload = measured(one)
+    cell = payload["cells"]["srrl"][PAIRS[0]]["elsewhere"]
+    reason = "made on another machine than Student, KD, AT, 1 more (processor: Q, there P)"
+    assert cell == {"seeds": 2, "reason": f"seed 0, 2: {reason}"}
+    assert payload["cells"]["kd"][PAIRS[0]]["elsewhere"] is None
+    assert payload["statistics"]["best"]["loss"]["sentences"][-1] == sentence
+    # The numbers are compared all the same.
+    assert payload["statistics"]["last"]["top1"]["methods"]["srrl"]["gain_kd"] is not None
+
+
+@pytest.mark.parametrize("method", ["student", "kd"])
+def test_all_gains_over_a_baseline_of_another_machine_are_told(method, mixed):
+    titles = {"student": "Student", "kd": "KD"}
+    found = mixed(method, (0, 1, 2)).elsewhere
+    assert {name for name, pair in found if pair == PAIRS[0]} == {"student", "kd", "at", "srrl", "fsp"}
+    assert found["srrl", PAIRS[0]].reason == f"made on another machine than {titles[method]} (processor: P, there Q)"
+    assert len(found) == 5
+
+
 def test_standing_is_that_of_the_metric(board):
     best_first = board.standing("top1", "last").methods.set_index("method")["average_rank"]
     assert best_first[["srrl", "kd", "at", "student"]].tolist() == [1, 2, 3, 4]

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from benchmark import suite
 from benchmark.report.leaderboard.board import Board
-from benchmark.report.leaderboard.documents import NEAR, Leaderboard, Page
+from benchmark.report.leaderboard.documents import ELSEWHERE, NEAR, Leaderboard, Page
 from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
-from tests.benchmark.report.leaderboard.made_up import broken, done
+from tests.benchmark.report.leaderboard.made_up import PROVENANCE, broken, done
 
 
 @pytest.fixture
@@ -81,6 +81,27 @@ def test_what_cannot_be_told_from_the_best_is_marked(source):
     clear, unclear = (Leaderboard(Board(source(*change))).forms()["leaderboard.md"] for change in ((), (noisy,)))
     assert f"{NEAR} ±" not in clear
     assert unclear.count(f"{NEAR} ±") > 5
+
+
+def test_runs_of_other_machines_are_marked(source):
+    def moved(cell, job, record):
+        odd = cell.method == "srrl" and job.seed < 2
+        return done(job, 90.0 + job.seed, provenance=PROVENANCE | {"processor": "Q"}) if odd else record
+
+    alike, mixed = (Leaderboard(Board(source(*change))) for change in ((), (moved,)))
+    for leaderboard, count in ((alike, 0), (mixed, 3)):
+        text = leaderboard.forms()["leaderboard.md"]
+        assert len(re.findall(rf"\d\*\*{NEAR}?{ELSEWHERE}|{ELSEWHERE}\*\* ±", text)) == count
+        assert (f"{ELSEWHERE}: made on another machine than what it is compared with." in text) == bool(count)
+        assert ("On 3 of 3 pairs, runs that are compared were made on different machines" in text) == bool(count)
+        console = Console(file=io.StringIO(), width=80)
+        leaderboard.print(console)
+        assert ("--retrain" in console.file.getvalue()) == bool(count)
+        pairs = rows(leaderboard.forms()["leaderboard-pairs.csv"])
+        assert {(row["method"], row["elsewhere"]) for row in pairs} == {
+            *((method, "0") for method in ("student", "kd", "at", "fsp")),
+            ("srrl", "2" if count else "0"),
+        }
 
 
 def test_is_shown_in_eighty_columns(leaderboard):

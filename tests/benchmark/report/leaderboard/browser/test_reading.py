@@ -22,8 +22,8 @@ def test_what_a_gpu_trained_is_all_there_but_for_times(show, gpu_data):
     assert "Extra parameters" in page.text("#detail")
     page.click("#detail details.run summary")
     told = " ".join(page.text("#detail details.run").split())
-    assert "Device NVIDIA H200 Finished – Training –" in told
-    assert "Code revision – Device" in told
+    assert "Processor – Device NVIDIA H200 Threads 1 PyTorch – Finished – Training –" in told
+    assert "Code revision – Processor" in told
     page.leave()
 
 
@@ -66,6 +66,28 @@ def test_a_mark_is_told_in_words_too(show, data):
         page.click(f"[data-cell='{name}']")
         assert mark in page.texts("#detail .facts dd")
         page.leave()
+
+
+def test_runs_of_other_machines_are_marked(show, data):
+    board, reason = data["boards"][0], "made on another machine than Student, KD, AT, 3 more (processor: P, there Q)"
+    for pair in SAME[:2]:
+        board["cells"]["srrl"][pair]["elsewhere"] = {"seeds": 2, "reason": reason}
+    page = show(data)
+    name = f"srrl/{SAME[0]}"
+    assert "On 2 of 7 shown pairs, runs that are compared were made on different machines" in page.text(
+        "#ranking-legend"
+    )
+    assert "† made on another machine than what it is compared with" in page.text("#heatmap-legend")
+    assert page.cell("srrl", SAME[0])[0].endswith("†")
+    assert not page.cell("kd", SAME[0])[0].endswith("†")
+    button = page.find(f"[data-cell='{name}']")
+    assert button.get_attribute("data-tip") == reason
+    assert button.get_attribute("aria-label").endswith(", made on another machine than what it is compared with")
+    page.click(f"[data-cell='{name}']")
+    assert reason in page.texts("#detail .facts dd")
+    page.leave()
+    page.chip("pair", SAME[2])
+    assert "†" not in page.text("#heatmap-legend") + page.text("#ranking-legend")
 
 
 def test_keys_reach_everything(show, data):
@@ -118,8 +140,9 @@ def _saved(page, name, folder):
 
 
 def test_downloads_hold_what_is_shown(show, data, tmp_path):
-    page = show(data, "pair=same+architectures&show=gain_kd&sort=gain_kd")
     board = data["boards"][0]
+    board["cells"]["at"]["vgg13:vgg8"]["elsewhere"] = {"seeds": 1, "reason": "made on another machine"}
+    page = show(data, "pair=same+architectures&show=gain_kd&sort=gain_kd")
     saved = {}
     for name in ("ranking-csv", "pairs-csv", "ranking-tex", "pairs-tex"):
         (folder := tmp_path / name).mkdir()
@@ -139,6 +162,8 @@ def test_downloads_hold_what_is_shown(show, data, tmp_path):
         "2",
         "partial",
     )
+    assert (cell["elsewhere"], cells["kd", "vgg13:vgg8"]["elsewhere"]) == ("1", "0")
+    assert saved["pairs-tex"][1].count(r"$^\dagger$") == 1
     assert cell["runs"].split() == board["cells"]["at"]["vgg13:vgg8"]["runs"][:2]
     for name in ("ranking-tex", "pairs-tex"):
         text = saved[name][1]
