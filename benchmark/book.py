@@ -133,6 +133,13 @@ class Book:
     def run(self, recipe: str, network: str, method: MethodName, teacher: Teacher | None, seed: int) -> Run:
         """The run of a network, resolved; its teacher is a run of seed 0, or weights that somebody gave."""
         taught = teacher if method.terms else None
+        key = ("run", recipe, network, method.name, taught, seed)
+        if key not in self._resolved:
+            self._resolved[key] = self._run(recipe, network, method, taught, seed)
+        run: Run = self._resolved[key]
+        return run
+
+    def _run(self, recipe: str, network: str, method: MethodName, taught: Teacher | None, seed: int) -> Run:
         values = self._values(recipe, network, method, taught)
         terms = _terms(values, method)
         ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)

@@ -41,7 +41,7 @@ def make_plan(
         here: the conditions of this machine's processes, where what other machines left is to be trained again.
     """
     expansion = _Expansion(book, store)
-    cells = {cell.name: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells()}
+    cells = {cell.name: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells}
     jobs = _closure([*(job for found in cells.values() for job in found), *expansion.trials])
     records = {job.id: record for job in jobs if (record := store.read(job)) is not None}
     states = {job.id: _state(records.get(job.id)) for job in jobs}
@@ -147,7 +147,7 @@ def _again(
     store: Store,
 ) -> Again:
     """What other machines left of the numbers that are compared: those of students. All of them share a teacher."""
-    wanted = [job for table in tables for cell in table.cells() if cell.method != TEACHER for job in cells[cell.name]]
+    wanted = [job for table in tables for cell in table.cells if cell.method != TEACHER for job in cells[cell.name]]
     teachers = {job.teacher_job for job in jobs}
 
     def is_teacher(job: Job) -> bool:

@@ -127,7 +127,7 @@ class Request:
                 errors.append(error)
         if not chosen:
             raise errors[0]
-        taught = {cell.teacher for _, selected in chosen for cell in selected.cells()}
+        taught = {cell.teacher for _, selected in chosen for cell in selected.cells}
         if strangers := self.given.keys() - taught:
             raise unknown("teacher of these pairs", min(strangers), taught)
         return chosen
@@ -169,7 +169,7 @@ class Request:
     @cached_property
     def _teacher_remarks(self) -> tuple[str, ...]:
         """What is to be known of the files of ``--teacher``, which are checked here: those of the wanted tables."""
-        cells = (cell for table in self.tables for cell in table.cells() if cell.teacher in self.given)
+        cells = (cell for table in self.tables for cell in table.cells if cell.teacher in self.given)
         teachers = dict.fromkeys(Teacher(cell.teacher_recipe, cell.teacher) for cell in cells)
         jobs = [job for job in map(self.book.teacher, teachers) if isinstance(job, Given)]
         return teacher_files.check(jobs, self.options.checkpoints, self._say)
@@ -227,5 +227,5 @@ class Request:
 
 def _found(table: Table, plan: Plan) -> set[int]:
     """Seeds of a table's students that there are records of."""
-    jobs = (job for cell in table.cells() if cell.method != TEACHER for job in plan.cells[cell.name])
+    jobs = (job for cell in table.cells if cell.method != TEACHER for job in plan.cells[cell.name])
     return {job.seed for job in jobs if job.id in plan.records}

@@ -118,7 +118,7 @@ def _places(raw: Any, metric: str, path: Path) -> Iterator[_Place]:
     for key, group in named.items():
         table = _table(key, where, path.parent)
         title = strict.text(group, str(key), where)
-        cells = [cell for cell in table.cells() if cell.metric == metric and not cell.probe]
+        cells = [cell for cell in table.cells if cell.metric == metric and not cell.probe]
         if not cells:
             raise UserError(f"{where}: {table.spoken} has no {metric} of networks as they were trained: leave it out")
         yield from (_Place(cell, table, title) for cell in cells)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 from benchmark import catalog
@@ -153,26 +154,27 @@ class Table:
     @property
     def pairs(self) -> tuple[str, ...]:
         """Every ``teacher:student`` of its cells."""
-        return tuple(dict.fromkeys(f"{cell.teacher}:{cell.student}" for cell in self.cells()))
+        return tuple(dict.fromkeys(f"{cell.teacher}:{cell.student}" for cell in self.cells))
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods of its cells, with ``student`` and ``teacher``."""
-        return tuple(dict.fromkeys(cell.method for cell in self.cells()))
+        return tuple(dict.fromkeys(cell.method for cell in self.cells))
 
     @property
     def prints(self) -> bool:
         """Whether the paper prints any of its numbers."""
         return any(value is not None for values in self.paper for value in values)
 
-    def cells(self) -> Iterator[Cell]:
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
         """All cells, row by row, each once: a pair's parameters may stand in several (hidden) places."""
         cells: dict[str, Cell] = {}
         for i, row in enumerate(self.rows):
             for j, column in enumerate(self.columns):
                 cell = self._cell(i, j, row, column)
                 cells.setdefault(cell.name, cell)
-        yield from cells.values()
+        return tuple(cells.values())
 
     def transposed(self) -> Table:
         """The same table with rows for columns; its cells keep their names."""

@@ -203,7 +203,7 @@ def _check(table: Table, where: str) -> None:
         )
         if not all(stated):
             raise UserError(f"{where}: there are cells without a {key}: state it for rows, columns or all")
-    there = {(cell.row, cell.column) for cell in table.cells()}
+    there = {(cell.row, cell.column) for cell in table.cells}
     for (i, row), (j, column) in product(enumerate(table.rows), enumerate(table.columns)):
         if (i, j) not in there and not (row.hidden or column.hidden):
             raise UserError(f"{where}: row '{row.label}', column '{column.label}' is the same number as another cell")

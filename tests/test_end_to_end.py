@@ -262,9 +262,15 @@ def test_two_commands_that_share_the_results_alone_train_nothing_twice(tmp_path,
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-def test_interrupted_then_killed_then_finished(place, first_call):
+def test_out_of_time_then_interrupted_then_killed_then_finished(place, first_call):
     teacher, *students = _jobs()
     checkpoint = place.store.checkpoint_path(students[0])
+
+    stopped = place.run("--time-budget", "1s")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "the time is over; what was begun goes on from its checkpoint" in stopped.stdout
+    assert "The same command goes on." in stopped.stdout
+    assert not any(place.store.record_path(job).exists() for job in (teacher, *students))
 
     place.pause.write_text("kd epoch 2/")
     process = place.start("--checkpoint-seconds", "0")
@@ -293,15 +299,6 @@ def test_interrupted_then_killed_then_finished(place, first_call):
 
     assert place.run().returncode == 0
     assert ["resumed after epoch" in log for log in place.logs()] == [False, True, True]
-    assert place.results() == first_call[0].results()
-
-
-def test_out_of_time_then_finished(place, first_call):
-    stopped = place.run("--time-budget", "1s")
-    assert stopped.returncode == 0, stopped.stderr
-    assert "the time is over; what was begun goes on from its checkpoint" in stopped.stdout
-    assert "The same command goes on." in stopped.stdout
-    assert place.run().returncode == 0
     assert place.results() == first_call[0].results()
 
 

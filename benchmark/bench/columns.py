@@ -103,7 +103,7 @@ def column(name: str, methods: Sequence[str] | None, book: Book, seed: int) -> C
     if len(table.pairs) > 1:
         raise UserError(f"column '{name}' stands for {', '.join(table.pairs)}: name one of them")
     runs: dict[str, Run] = {}
-    for cell in table.cells():
+    for cell in table.cells:
         if cell.method in (tables.TEACHER, STUDENT):
             continue
         teacher = Teacher(cell.teacher_recipe, cell.teacher)

@@ -57,7 +57,7 @@ class Claims:
     @cached_property
     def printed(self) -> dict[str, float]:
         """What the paper prints, by a cell's name."""
-        cells = (cell for table in self.tables for cell in table.cells())
+        cells = (cell for table in self.tables for cell in table.cells)
         return {cell.name: cell.paper for cell in cells if cell.paper is not None}
 
 
@@ -217,7 +217,7 @@ class _Reader:
         for number in map(str, _numbers(raw["tables"], where)):
             if number not in self.tables:
                 self.tables[number] = tables.load(number)
-                self.printed.update(cell.name for cell in self.tables[number].cells() if cell.paper is not None)
+                self.printed.update(cell.name for cell in self.tables[number].cells if cell.paper is not None)
             found += places_of(self.tables[number])
         for key, default in (("pairs", ["*"]), ("metrics", ["top1"]), ("probes", None)):
             patterns = strict.texts(value, key, where) if (value := raw.get(key, default)) is not None else None

@@ -149,7 +149,7 @@ def places_of(table: Table) -> list[Place]:
         return f"{cell.teacher}:{cell.student}", cell.probe or "", cell.metric
 
     groups: dict[tuple[str, str, str], dict[str, Cell]] = {}
-    for cell in table.cells():
+    for cell in table.cells:
         if metric(cell.metric).higher is not None and cell.applies:
             groups.setdefault(place(cell), {})[cell.method] = cell
     return [Place(table.name, *key, cells) for key, cells in groups.items()]

@@ -102,7 +102,7 @@ def _network(node: Node, find: Find) -> Node:
 def _cells_of(node: Node, plan: Plan, request: Request) -> Iterator[tuple[Table, Cell]]:
     find = finder(plan, request.store)
     for table in plan.tables:
-        for cell in table.cells():
+        for cell in table.cells:
             nodes = (planned(job, plan, request.store) for job in plan.cells[cell.name])
             if any(_network(one, find).id == node.id for one in nodes):
                 yield table, cell

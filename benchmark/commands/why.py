@@ -78,7 +78,7 @@ def _of_cells(name: str, request: Request) -> list[Section]:
     jobs = {cell.name: tuple(jobs_of(cell, plan, request)) for cell in cells}
     records = replace(plan, cells=jobs).records_by_cell
     frame = aggregate(table, records, request.options.selection).set_index("cell", drop=False)
-    compared = comparisons(table.cells(), plan.records_by_cell, plan.records)
+    compared = comparisons(table.cells, plan.records_by_cell, plan.records)
 
     def head(cell: Cell) -> Section:
         number, odd = frame.loc[cell.name].to_dict(), elsewhere(compared, cell)

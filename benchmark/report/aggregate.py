@@ -43,7 +43,7 @@ def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataF
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
-    return pd.DataFrame([_line(table, cell, records.get(cell.name, ()), selection) for cell in table.cells()])
+    return pd.DataFrame([_line(table, cell, records.get(cell.name, ()), selection) for cell in table.cells])
 
 
 def inapplicable(record: Record | None, kind: Metric, selection: str) -> str:

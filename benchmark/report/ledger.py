@@ -195,7 +195,7 @@ def build(claims: Claims, records: Records, context: Context, known: Known = NOT
         context: how the records came about.
         known: records of what those rest on, by their ids.
     """
-    cells = [cell for table in claims.tables for cell in table.cells()]
+    cells = [cell for table in claims.tables for cell in table.cells]
     seeds = len(context.seeds)
     found = ((cell.name, _reading(cell, records.get(cell.name, ()), context.selection, seeds)) for cell in cells)
     readings = {name: values for name, values in found if values is not None}

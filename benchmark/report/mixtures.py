@@ -116,8 +116,8 @@ def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tu
         records: by a cell's name.
         known: records of what those rest on, by their ids.
     """
-    done = [(cell, record) for cell in table.cells() for record in of_status(DONE, records.get(cell.name, ()))]
-    compared = comparisons(table.cells(), records, known)
+    done = [(cell, record) for cell in table.cells for record in of_status(DONE, records.get(cell.name, ()))]
+    compared = comparisons(table.cells, records, known)
     told = {what for comparison in compared for what in comparison.differing}
     # An analysis is always in float32: only what jobs of one kind were made by has to agree.
     conditions = (((what, _of_kind(rec)), look(rec)) for _, rec in done for what, look in _CONDITIONS.items())

@@ -58,7 +58,7 @@ def done(plan):
 
 def students(plan, *names):
     """Runs of the students of some tables, those that probes and analyses look at among them."""
-    cells = (cell for table in plan.tables if table.name in names for cell in table.cells())
+    cells = (cell for table in plan.tables if table.name in names for cell in table.cells)
     found = [job for cell in cells if cell.method != tables.TEACHER for job in plan.cells[cell.name]]
     return {getattr(job, "base", getattr(job, "subject", job)) for job in found}
 
@@ -124,7 +124,7 @@ class TestWholePaper:
         names = [f"table{int(number):02d}" for number in numbers]
         found = students(whole, *names)
         assert len([run for run in found if run.applies]) == trained
-        cells = [cell for table in whole.tables if table.name in names for cell in table.cells()]
+        cells = [cell for table in whole.tables if table.name in names for cell in table.cells]
         taught = {whole.cells[cell.name] for cell in cells if cell.method == tables.TEACHER}
         taught |= {(run.teacher,) for run in found if run.teacher}
         assert len({job for [job] in taught if isinstance(job, Run)} - found) == teachers

@@ -37,7 +37,7 @@ def every():
 
 
 def visible(table):
-    return [cell for cell in table.cells() if not (table.rows[cell.row].hidden or table.columns[cell.column].hidden)]
+    return [cell for cell in table.cells if not (table.rows[cell.row].hidden or table.columns[cell.column].hidden)]
 
 
 def test_there_are_twelve_tables_and_a_figure():
@@ -54,7 +54,7 @@ def test_every_printed_value_is_held_and_no_other():
     held = Counter(
         (table.number, table.rows[cell.row].label, table.columns[cell.column].label, cell.metric, cell.paper)
         for table in every()
-        for cell in table.cells()
+        for cell in table.cells
         if cell.paper is not None
     )
     held.update(
@@ -83,15 +83,15 @@ class TestEveryFile:
         assert methods == [parse_method(name).name for name in methods]
 
     def test_networks_metrics_and_recipes_are_known(self, table):
-        for cell in table.cells():
+        for cell in table.cells:
             assert {cell.teacher, cell.student} <= catalog.networks().keys()
             assert cell.metric in METRICS
-        assert {name for cell in table.cells() for name in (cell.recipe, cell.teacher_recipe)} <= set(
+        assert {name for cell in table.cells for name in (cell.recipe, cell.teacher_recipe)} <= set(
             known_recipes("recipe")
         )
 
     def test_networks_fit_the_printed_sizes(self, table):
-        for cell in table.cells():
+        for cell in table.cells:
             if cell.metric == "params_M" and cell.paper:
                 network = catalog.networks()[cell.teacher if cell.method == tables.TEACHER else cell.student]
                 classes = 10 if cell.recipe.startswith("C10-") else network.classes
@@ -123,7 +123,7 @@ def run_of(cell):
 def test_one_run_has_one_printed_number_in_all_tables():
     printed = defaultdict(set)
     for table in every():
-        for cell in table.cells():
+        for cell in table.cells:
             if cell.paper is not None:
                 printed[run_of(cell), cell.probe, cell.metric].add(cell.paper)
     contradictions = {run[:2]: values for (run, _, _), values in printed.items() if len(values) > 1}
@@ -131,7 +131,7 @@ def test_one_run_has_one_printed_number_in_all_tables():
 
 
 def test_tables_share_their_runs():
-    runs = {table.name: {run_of(cell) for cell in table.cells()} for table in every()}
+    runs = {table.name: {run_of(cell) for cell in table.cells} for table in every()}
     assert len(runs["table10"] - runs["table06"]) == 18
     assert len(runs["table09"] - runs["table01"]) == 2
     assert runs["table03"] < runs["table02"] < runs["table01"] | runs["table06"]
@@ -149,7 +149,7 @@ def test_numbers_of_runs():
 
     def students(*numbers):
         return {
-            run_of(cell) for number in numbers for cell in tables.load(number).cells() if cell.method != tables.TEACHER
+            run_of(cell) for number in numbers for cell in tables.load(number).cells if cell.method != tables.TEACHER
         }
 
     assert len(students("5")) == 35
@@ -161,9 +161,7 @@ def test_numbers_of_runs():
 
 
 def test_rows_may_have_recipes_of_their_own():
-    recipes = {
-        f"{cell.teacher}:{cell.student}": (cell.recipe, cell.teacher_recipe) for cell in tables.load("5").cells()
-    }
+    recipes = {f"{cell.teacher}:{cell.student}": (cell.recipe, cell.teacher_recipe) for cell in tables.load("5").cells}
     assert recipes == {
         "wrn-16-2:wrn-16-1": ("C10-WRN", "C10-WRN"),
         "wrn-40-2:wrn-16-2": ("C10-WRN", "C10-WRN"),
@@ -172,19 +170,19 @@ def test_rows_may_have_recipes_of_their_own():
         "resnet34-narrow:resnet18-narrow": ("C10-RES", "C10-RES"),
         "resnet26-A:wrn-16-1": ("C10-WRN", "C10-RES"),
     }
-    assert [cell.recipe for cell in tables.load("8").cells()] == ["C100-BIN"] * 8 + ["IN-BIN"] * 8
+    assert [cell.recipe for cell in tables.load("8").cells] == ["C100-BIN"] * 8 + ["IN-BIN"] * 8
 
 
 def test_probes_stand_in_names():
-    cells = {cell.name: cell for cell in tables.load("4").cells()}
+    cells = {cell.name: cell for cell in tables.load("4").cells}
     cell = cells["table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1"]
     assert (cell.probe, cell.recipe, cell.paper) == ("PROBE-STL10", "C100", 68.75)
     assert cells["table04/wrn-40-4:mobilenetv2-cifar/srrl[sr]/PROBE-CIFAR100/top1"].paper == 71.00
-    assert {cell.probe for cell in tables.load("6").cells()} == {None}
+    assert {cell.probe for cell in tables.load("6").cells} == {None}
 
 
 def test_what_stands_in_two_places_is_one_cell():
-    cells = [cell for cell in tables.load("7").cells() if cell.metric == "params_M"]
+    cells = [cell for cell in tables.load("7").cells if cell.metric == "params_M"]
     assert [(cell.row, cell.column, cell.paper) for cell in cells] == [
         (0, 0, 11.69),
         (0, 1, 21.80),
@@ -194,7 +192,7 @@ def test_what_stands_in_two_places_is_one_cell():
 
 
 def test_cells_are_named_and_know_their_runs(table6):
-    cells = {cell.name: cell for cell in table6.cells()}
+    cells = {cell.name: cell for cell in table6.cells}
     assert len(cells) == 90
     cell = cells["table06/wrn-40-4:wrn-16-2/kd/top1"]
     assert (cell.teacher, cell.student, cell.method, cell.metric, cell.paper) == (
@@ -230,7 +228,7 @@ def test_select_methods(methods, shown, table6):
 
 def test_extra_methods_are_columns_without_printed_values(table6):
     chosen = table6.select(["srrl[sr]", "kd"], ["wrn-40-4:wrn-16-2"])
-    assert {cell.name: cell.paper for cell in chosen.cells()} == {
+    assert {cell.name: cell.paper for cell in chosen.cells} == {
         "table06/wrn-40-4:wrn-16-2/teacher/params_M": 8.97,
         "table06/wrn-40-4:wrn-16-2/kd/top1": 74.52,
         "table06/wrn-40-4:wrn-16-2/srrl[sr]/top1": None,
@@ -241,9 +239,9 @@ def test_extra_methods_are_columns_without_printed_values(table6):
 def test_extended_keeps_every_column(table6):
     longer = table6.extended(["kd", "kd+srrl", "r*"])
     assert names(longer) == [*names(table6)[:-1], "kd+srrl", "teacher"]
-    values = {cell.name: cell.paper for cell in table6.cells()}
-    added = {cell.name: cell.paper for cell in longer.cells() if cell.name not in values}
-    assert {cell.name: cell.paper for cell in longer.cells()} == values | dict.fromkeys(added)
+    values = {cell.name: cell.paper for cell in table6.cells}
+    added = {cell.name: cell.paper for cell in longer.cells if cell.name not in values}
+    assert {cell.name: cell.paper for cell in longer.cells} == values | dict.fromkeys(added)
     assert len(added) == 9
     assert table6.extended(None) == table6.extended(["kd"]) == table6
 
@@ -304,7 +302,7 @@ def test_on_other_data_a_table_loses_what_the_paper_prints_and_the_names_of_its_
         text = " ".join((axis.label, *axis.stub)).replace(axis.probe or "none", "")
         assert not [name for name in table.data if name in text]
     assert not [note for note in moved.notes if "print" in note or "paper says" in note]
-    assert [cell.name for cell in moved.cells()] == [cell.name for cell in table.cells()]
+    assert [cell.name for cell in moved.cells] == [cell.name for cell in table.cells]
     for before, after in ((table.rows, moved.rows), (table.columns, moved.columns)):
         assert len({axis.label for axis in after}) == len({axis.label for axis in before})
 
@@ -326,7 +324,7 @@ def test_load_a_figure():
     figure = tables.load("2", "figure")
     assert (figure.name, figure.kind, figure.number) == ("figure02", "figure", "2")
     assert figure.title.startswith("Visualization of h_S and h_T")
-    assert [cell.name.removeprefix("figure02/wrn-40-4:wrn-16-4/") for cell in figure.cells()][:5] == [
+    assert [cell.name.removeprefix("figure02/wrn-40-4:wrn-16-4/") for cell in figure.cells][:5] == [
         "student/tsne",
         "srrl[fm]/tsne",
         "srrl[sr]/tsne",
@@ -350,8 +348,8 @@ def test_what_a_row_does_not_print_is_none(tmp_path):
         " columns: [{label: A, method: kd}, {label: B, method: at}],"
         " rows: [{label: R, pair: 'vgg13:vgg8', paper: [1]}, {label: S, pair: 'resnet56:resnet20'}]}"
     )
-    assert [cell.paper for cell in tables.read(path).cells()] == [1, None, None, None]
-    assert [cell.paper for cell in tables.read(path).select(["at"], None).cells()] == [None, None]
+    assert [cell.paper for cell in tables.read(path).cells] == [1, None, None, None]
+    assert [cell.paper for cell in tables.read(path).select(["at"], None).cells] == [None, None]
 
 
 ROWS = 'rows: [{label: vgg13 -> vgg8, pair: "vgg13:vgg8"}]'
@@ -370,7 +368,7 @@ def test_one_s_own_table_is_a_file_anywhere(name, tmp_path):
     path.write_text(OWN)
     table = tables.load(str(path))
     assert (table.kind, table.number, table.spoken, table.stem) == ("table", name, f"table {name}", name)
-    assert [cell.name for cell in table.cells()] == [
+    assert [cell.name for cell in table.cells] == [
         f"{name}/vgg13:vgg8/{run}/top1" for run in ("student", "kd", "teacher")
     ]
 
@@ -539,9 +537,9 @@ def test_select_in_every_layout(number, methods, pairs, rows, columns):
     chosen = tables.load(number).select(methods, pairs)
     assert [row.label for row in chosen.rows if not row.hidden] == rows
     assert [column.label for column in chosen.columns if not column.hidden] == columns
-    whole = {cell.name: cell.paper for cell in tables.load(number).cells()}
-    assert {cell.name: cell.paper for cell in chosen.cells()} == {
-        cell.name: whole.get(cell.name) for cell in chosen.cells()
+    whole = {cell.name: cell.paper for cell in tables.load(number).cells}
+    assert {cell.name: cell.paper for cell in chosen.cells} == {
+        cell.name: whole.get(cell.name) for cell in chosen.cells
     }
     assert len(chosen.paper) == len(chosen.rows)
     assert {len(values) for values in chosen.paper} == {len(chosen.columns)}

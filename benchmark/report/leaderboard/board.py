@@ -80,7 +80,7 @@ class Source:
     @property
     def some(self) -> bool:
         """Whether there is any student's record."""
-        return any(record for cell in self.table.cells() if cell.method != TEACHER for record in self.of(cell))
+        return any(record for cell in self.table.cells if cell.method != TEACHER for record in self.of(cell))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ class Board:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Those of students."""
-        return tuple(cell for cell in self.source.table.cells() if cell.method != TEACHER)
+        return tuple(cell for cell in self.source.table.cells if cell.method != TEACHER)
 
     def standing(self, key: str, selection: str) -> Standing:
         """Who stands where by a metric at an epoch."""
@@ -160,7 +160,7 @@ class Board:
 
     def teacher(self, pair: str) -> Record | None:
         """The record of a pair's teacher."""
-        own = (cell for cell in self.table.cells() if cell.method == TEACHER and pair_of(cell) == pair)
+        own = (cell for cell in self.table.cells if cell.method == TEACHER and pair_of(cell) == pair)
         return next((record for cell in own for record in self.source.of(cell)), None)
 
     @cached_property

@@ -59,7 +59,7 @@ def name_of(context: Context) -> str:
 def printed(table: Table) -> dict[str, Any]:
     """The paper's numbers, of use before anything is trained: one value a cell, of which nothing else is known."""
     table = told_apart(table)
-    cells = [cell for cell in table.cells() if cell.method != TEACHER]
+    cells = [cell for cell in table.cells if cell.method != TEACHER]
     rows = [(cell.method, pair_of(cell), 0, cell.paper) for cell in cells if cell.paper is not None]
     key = table.defaults.metric or ""
     pairs = _pairs(table)
@@ -89,7 +89,7 @@ def printed(table: Table) -> dict[str, Any]:
 
 def _pairs(table: Table) -> list[dict[str, Any]]:
     """The pairs in the table's order, each with what the paper prints for its teacher."""
-    paper = {pair_of(cell): cell.paper for cell in table.cells() if cell.method == TEACHER}
+    paper = {pair_of(cell): cell.paper for cell in table.cells if cell.method == TEACHER}
     return [
         {
             "id": column.pair,

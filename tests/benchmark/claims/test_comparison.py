@@ -14,7 +14,7 @@ def places():
 
 
 def printed(comparison):
-    found = {cell.name: cell.paper for number in tables.numbers() for cell in tables.load(number).cells()}
+    found = {cell.name: cell.paper for number in tables.numbers() for cell in tables.load(number).cells}
     return comparison.total({name: found[name] for name in comparison.cells})
 
 

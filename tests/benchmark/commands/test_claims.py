@@ -43,7 +43,7 @@ def finish(request, number, seeds, elsewhere=()):
     [table] = [table for table in claims_file.load().tables if table.number == number]
     plan = request.plan([table], seeds)
     metrics = {}
-    for cell in table.cells():
+    for cell in table.cells:
         for job in plan.cells[cell.name]:
             last = metrics.setdefault(job, {"last": {}})["last"]
             last[metric(cell.metric).key] = cell.paper + job.seed / 1000 + len(cell.method) / 10_000 * job.seed

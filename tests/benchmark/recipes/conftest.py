@@ -31,7 +31,7 @@ class Question:
 def printed():
     """Cells of every table and of the figure."""
     figures = [tables.load(number, "figure") for number in tables.figures()]
-    return [cell for table in (*map(tables.load, tables.numbers()), *figures) for cell in table.cells()]
+    return [cell for table in (*map(tables.load, tables.numbers()), *figures) for cell in table.cells]
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,7 @@ def full_records(table6: Table, record: Callable[..., Record]) -> Records:
     def found(position: int, method: str) -> list[Record | None]:
         return [record(95 + position % 7 / 10 + seed / 100) for seed in range(1 if method == "teacher" else 3)]
 
-    records: Records = {cell.name: found(i, cell.method) for i, cell in enumerate(table6.cells())}
+    records: Records = {cell.name: found(i, cell.method) for i, cell in enumerate(table6.cells)}
     failed, refused = record(None, "failed", "diverged in epoch 3"), record(None, "not_applicable", "unequal channels")
     start = "table06/wrn-40-4:wrn-16-2"
     return records | {
@@ -101,7 +101,7 @@ def records_of(record: Callable[..., Record]) -> Callable[[Table], Records]:
             one.metrics.last.update({key: value + position / 100 + seed / 50 for key, value in MEASURES.items()})
         return [*made]
 
-    return lambda table: {cell.name: found(i, cell.method) for i, cell in enumerate(table.cells())}
+    return lambda table: {cell.name: found(i, cell.method) for i, cell in enumerate(table.cells)}
 
 
 @pytest.fixture

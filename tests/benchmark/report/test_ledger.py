@@ -21,7 +21,7 @@ def every():
 
 @pytest.fixture
 def cells(every):
-    return [cell for table in every.tables for cell in table.cells() if cell.paper is not None]
+    return [cell for table in every.tables for cell in table.cells if cell.paper is not None]
 
 
 @pytest.fixture

@@ -125,8 +125,8 @@ def odd(small_table, runs_on):
 
     def tell(judges=("student",), **processors):
         table = small_table(columns=tuple(processors))
-        compared = comparisons(table.cells(), runs_on(**processors))
-        found = {cell.method: elsewhere(compared, cell, {"student": "Student"}, judges) for cell in table.cells()}
+        compared = comparisons(table.cells, runs_on(**processors))
+        found = {cell.method: elsewhere(compared, cell, {"student": "Student"}, judges) for cell in table.cells}
         return {method: one for method, one in found.items() if one}
 
     return tell

@@ -37,7 +37,7 @@ def source_for(plan_for):
 
     def build(table, record, **changes):
         plan = plan_for(table)
-        made = {job.id: record(cell, job) for cell in table.cells() for job in plan.cells[cell.name]}
+        made = {job.id: record(cell, job) for cell in table.cells for job in plan.cells[cell.name]}
         found = {key: one for key, one in made.items() if one is not None}
         context = Context("digits", "Note.", (), DEFAULT_SEEDS, stand_in=True)
         return Source(table, replace(plan, records=found), replace(context, **changes))
