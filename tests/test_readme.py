@@ -25,7 +25,7 @@ def committed():
             yield pytest.param(folder.name, ("--claims",), id=f"{folder.name}-claims")
 
 
-@pytest.mark.parametrize(("profile", "what"), committed())
+@pytest.mark.parametrize(("profile", "what"), [*committed()])
 def test_committed_files_follow_from_the_records(profile, what):
     """Every form of every table, the figure, the leaderboard with its page and the claims are what the records say."""
     command = [sys.executable, str(ROOT / "run_all.py"), *what, "--check", "--profile", profile, "--seeds", "1"]
