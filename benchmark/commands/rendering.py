@@ -58,14 +58,14 @@ def _document(table: Table, plan: Plan, seeds: Sequence[int], request: Request) 
 
 
 def _page(table: Table, request: Request) -> Document:
-    """The page of all profiles that there are runs of, or of what the user changed in one."""
+    """The page of all profiles in which a method has a run, or of what the user changed in one."""
     from benchmark.report.leaderboard.board import Board, Source
     from benchmark.report.leaderboard.documents import Page
 
     changed = request.changes or request.variants
     found = ((each, *each.found(table)) for each in ([request] if changed else request.at_every_profile()))
     sources = [Source(table, plan, context(plan, seeds, each)) for each, plan, seeds in found]
-    boards = [Board(source) for source in sources if source.some or not table.prints]
+    boards = [Board(source) for source in sources if source.has_methods or not table.prints]
     return Page(boards, table, sources[0].context if changed else None)
 
 

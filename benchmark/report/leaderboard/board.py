@@ -78,9 +78,10 @@ class Source:
         return list(zip(self.plan.cells[cell.name], self.of(cell), strict=True))
 
     @property
-    def some(self) -> bool:
-        """Whether there is any student's record."""
-        return any(record for cell in self.table.cells if cell.method != TEACHER for record in self.of(cell))
+    def has_methods(self) -> bool:
+        """Whether there is a record of any method; teachers and plain students alone are no comparison."""
+        cells = (cell for cell in self.table.cells if cell.method not in (TEACHER, STUDENT))
+        return any(record for cell in cells for record in self.of(cell))
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,12 @@ def test_the_page_holds_every_profile_whichever_was_asked_for(command, finish, t
     assert page.read_bytes() == before
 
 
+def test_plain_students_alone_are_no_board_of_the_page(command, finish, tmp_path):
+    finish("quick", "student")
+    command("--leaderboard", "--render")
+    assert list(boards(tmp_path / "results" / "leaderboard.html")) == ["printed"]
+
+
 def test_added_methods_and_changes_have_files_of_their_own(command, finish, tmp_path):
     finish("digits", "kd")
     out = command("--leaderboard", "--render", "--methods", "ofd", "--pairs", "vgg13:vgg8")[1]
