@@ -172,7 +172,7 @@ class DeviceStep:
             self._members, self._graphs = tuple(members), {}
             self._device.forget()
             self._step.lanes.limit(self._streams())
-        if not self._captures:
+        if not self._captures or self._left_out.issuperset(members):
             self._step(batch, position, members)
             return
         if shape not in self._graphs:

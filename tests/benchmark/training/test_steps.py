@@ -146,6 +146,19 @@ def test_members_that_wait_for_the_device_are_launched_and_named(both, lab, unev
     assert "wrn-10-2 kd seed 0 is launched step by step, not captured: it waits for the device: _local" in said
 
 
+def test_where_every_member_waits_for_the_device_nothing_is_captured(both, make_job, waiting):
+    made = []
+
+    def device(place):
+        made.append(OperationLog(place))
+        return made[-1]
+
+    waiting()
+    launched, replayed = both(make_job("kd", train_limit=UNEVEN), device=device)
+    assert launched == replayed
+    assert [log.captured for log in made] == [0]
+
+
 def test_a_left_out_member_sees_the_teacher_of_every_batch(both, uneven, make_job, waiting, monkeypatch):
     """A planted fault: what was derived from the teacher's features of an earlier batch is used again."""
     waiting(lambda student, teacher: {"map": (student.map.mean() - teacher.once(torch.neg, teacher.map).mean()).abs()})
