@@ -168,7 +168,7 @@ class _Check:
     def _check_shared(self, batch: Batch, view: View, teacher: Teacher) -> None:
         if not batch.equals(random_batch(self.job, IMAGES, _CPU)):
             raise BrokenError("it changes the batch, which other runs share")
-        found, again = view.untouched.changed(), teacher.look(batch.images, train_mode=False)
+        found, again = view.untouched.changed(), View(batch.images, teacher).teacher()
         if found is None and any(
             not torch.equal(one, other) for one, other in zip(_tensors(view.teacher()), _tensors(again), strict=True)
         ):

@@ -86,12 +86,12 @@ UNLIKE = """
 def subject(monkeypatch, tmp_path):
     """``subject(body)`` is what is to be checked of a method with that body, on a pair of small networks."""
 
-    def make(body, name="plugged", teacher="wrn-16-1"):
+    def make(body, name="plugged", teacher="wrn-16-1", student="wrn-16-1", recipe="C10-WRN"):
         path = tmp_path / "plugged.py"
         path.write_text(HEAD + body, encoding="utf-8")
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         method = parse_method(name)
-        run = Book(load_profile("digits"), {}).run("C10-WRN", "wrn-16-1", method, Teacher("C10-WRN", teacher), 0)
+        run = Book(load_profile("digits"), {}).run(recipe, student, method, Teacher(recipe, teacher), 0)
         (found,) = contract.subjects([run])
         return found
 
@@ -172,6 +172,12 @@ def test_what_needs_a_part_that_the_networks_lack_does_not_apply(part, body, sub
     assert process.fault_of(found) == ""
     monkeypatch.setattr(WideResNet, part, getattr(models.Network, part))
     assert process.fault_of(found) is None
+
+
+@pytest.mark.parametrize("pair", ["vgg13:vgg8", "resnet50-crd:mobilenetv2-half", "wrn-40-2:shufflenetv1"])
+def test_networks_that_see_larger_images_than_the_data_have(subject, pair):
+    teacher, student = pair.split(":")
+    assert process.fault_of(subject(KEEPS, teacher=teacher, student=student, recipe="CRD100")) == ""
 
 
 @pytest.mark.parametrize("name", ["plugged[power=3]", "plugged+kd"])
