@@ -139,6 +139,7 @@ class _Work:
             retry=options.retry_failed,
             recorded=not options.launch,
             replaced=plan.replaced,
+            processes=len(names),
         )
         with Progress(wording.console(), plan, len(names)) as progress:
             executor = LocalExecutor(settings, names, progress)

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from benchmark import provenance
+from benchmark import devices, provenance
 from benchmark.errors import UserError
 from benchmark.executors.worker import DEVICE_LOST, ENDINGS, NOT_CAPTURED, OUT_OF_MEMORY, Settings, Task, serve
 from benchmark.jobs import Job
@@ -188,7 +188,7 @@ class LocalExecutor:
         elif kind == "user_error":
             raise UserError(event["message"])
         else:
-            self._try_smaller(self._release(worker), event.get("message", "it ended without a record"))
+            self._try_smaller(self._release(worker), worker.slot, event.get("message", "it ended without a record"))
 
     def _release(self, worker: _Worker) -> list[Job]:
         """Take the cohort from a worker; returns the runs that it did not settle."""
@@ -204,11 +204,11 @@ class LocalExecutor:
         runs = self._release(worker)
         if worker.ending is None:
             how = f"signal {-code}" if code < 0 else f"exit status {code}"
-            self._try_smaller(runs, f"its process died ({how}), perhaps for want of memory")
+            self._try_smaller(runs, worker.slot, f"its process died ({how}), perhaps for want of memory")
         elif worker.ending["event"] == NOT_CAPTURED:
             self._without_graph(runs, worker.ending["message"])
         else:
-            self._try_smaller(runs, f"{_ENDED[worker.ending['event']]}: {worker.ending['message']}")
+            self._try_smaller(runs, worker.slot, f"{_ENDED[worker.ending['event']]}: {worker.ending['message']}")
 
     def _without_graph(self, runs: list[Job], reason: str) -> None:
         """Go on in halves, of which one can be captured; a run that cannot be even alone goes on without a graph."""
@@ -217,12 +217,12 @@ class LocalExecutor:
             self._observer.note(f"{runs[0]} is launched step by step, since it cannot be captured: {reason}")
         self._halve(runs)
 
-    def _try_smaller(self, runs: list[Job], reason: str) -> None:
+    def _try_smaller(self, runs: list[Job], slot: int, reason: str) -> None:
         """Go on from the checkpoints in halves; a run that breaks its process alone and repeatedly has failed."""
         for job in runs:
             self._count_death(job)
         if len(runs) == 1 and self._deaths[runs[0].id] >= MAX_DEATHS:
-            facts = provenance.describe(self._devices[0], self._settings.threads)
+            facts = provenance.describe(devices.name(self._devices[slot]), self._settings.threads)
             if not self._settings.store.write(runs[0], FAILED, facts, failure={"reason": reason}):
                 reason = f"{reason}; {KEPT}"
             self._settings.store.log(runs[0], f"{FAILED}: {reason}")

@@ -41,6 +41,7 @@ class Settings:
         retry: train failed runs again.
         recorded: whether a GPU replays captured steps.
         replaced: by job id, where the records come from that are to be replaced.
+        processes: how many workers there are on this machine.
     """
 
     store: Store
@@ -51,6 +52,7 @@ class Settings:
     retry: bool
     recorded: bool = True
     replaced: Mapping[str, Provenance] = field(default_factory=dict)
+    processes: int = 1
 
     def settled(self, job: Job, *, needed: bool, retry: bool = False) -> str | None:
         """What became of a job, None where it is to be done, see `Store.settled`."""
@@ -127,7 +129,8 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
     def announce(text: str) -> None:
         notify({"event": "note", "message": text})
 
-    source = Source(torch.device(device), settings.data_dir, settings.cache_dir, announce)
+    place = torch.device(device)
+    source = Source(place, settings.data_dir, settings.cache_dir, announce, processes=settings.processes)
 
     def run(task: Task) -> None:
         # A busy worker is sent nothing but the word to stop, and a parent that is gone counts as that word. No event
@@ -156,16 +159,14 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
 
 def _ending(error: Exception) -> str | None:
     """The event that tells why this process has to end, where it has: its device or its memory is of no use now."""
-    import torch
-
-    from benchmark.training.failures import is_out_of_memory
+    from benchmark.training.failures import concerns_all, is_out_of_memory
     from benchmark.training.steps import CaptureError
 
     if isinstance(error, CaptureError):
         return NOT_CAPTURED
     if is_out_of_memory(error):
         return OUT_OF_MEMORY
-    return DEVICE_LOST if isinstance(error, torch.AcceleratorError) else None
+    return DEVICE_LOST if concerns_all(error) else None
 
 
 def _end(ending: str, error: Exception, jobs: Iterable[Job], store: Store, notify: Notify) -> NoReturn:

@@ -26,8 +26,8 @@ def pack(state: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(content).digest() + content
 
 
-def unpack(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The state in a file, or None where there is no intact one; a damaged one is named in a warning."""
+def unpack(path: Path) -> dict[str, Any] | None:
+    """The state in a file, on the CPU, or None where there is no intact one; a damaged one is named in a warning."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -39,7 +39,7 @@ def unpack(path: Path, device: torch.device) -> dict[str, Any] | None:
     if hashlib.sha256(raw[_DIGEST_BYTES:]).digest() != raw[:_DIGEST_BYTES]:
         _warn(path, "is damaged")
         return None
-    state: dict[str, Any] = torch.load(io.BytesIO(raw[_DIGEST_BYTES:]), map_location=device, weights_only=True)
+    state: dict[str, Any] = torch.load(io.BytesIO(raw[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
     return state
 
 

@@ -24,6 +24,7 @@ from benchmark.training import trainees
 from benchmark.training.capture import CAPTURING
 from benchmark.training.checkpoints import StaleCheckpointError
 from benchmark.training.evaluation import Tally
+from benchmark.training.failures import concerns_all
 from benchmark.training.isolation import SharedStateError
 from benchmark.training.lanes import lanes
 from benchmark.training.member import Member
@@ -37,6 +38,8 @@ from benchmark.training.views import Teacher
 from benchmark.training.weights import load_weights, new_network, read_weights
 from methods import Batch, Pair
 
+_TEST_LANES = 4
+"""A test batch is large: so many keep a GPU busy, and more of them may not fit."""
 _SPOKEN = {"top1": "top-1", "loss": "loss"}
 
 
@@ -143,8 +146,8 @@ class CohortTraining:
                 member.note_test(tallies[member.job].metrics())
 
     def _test_batch(self, images: Tensor, targets: Tensor, position: int, tallies: Mapping[Member, Tally]) -> None:
-        """Let members see a batch of test images, side by side on a GPU, each a copy of it."""
-        with self._lanes.opened(len(tallies)):
+        """Let members see a batch of test images, some side by side on a GPU, each a copy of it."""
+        with self._lanes.opened(min(len(tallies), _TEST_LANES)):
             for index, (member, tally) in enumerate(tallies.items()):
                 seed_globally("test", member.job.seed, member.epoch, position)
                 with self._lanes.lane(index), self._guarded(member.job):
@@ -161,6 +164,8 @@ class CohortTraining:
         except StaleCheckpointError as error:
             fault = str(error)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            if concerns_all(error):  # a checkpoint that finds no memory is kept for a smaller cohort
+                raise
             fault = f"it does not fit ({type(error).__name__})"
         else:
             if resumed:

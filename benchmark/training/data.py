@@ -23,8 +23,8 @@ from benchmark.data.stream import DeviceSplit, Stream, evaluation_batches, resiz
 from benchmark.errors import UserError
 from benchmark.recipe import Recipe
 
-EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 500, "cuda": 2_500})
-FILE_EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 200, "cuda": 500})
+EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 500, "cuda": 1_000})
+FILE_EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 200, "cuda": 250})
 """Images of a test batch by the kind of device: a GPU is busy with a batch for as long as it takes to launch one."""
 _log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Source:
         announce: told what takes time, such as decoding a data set for the first time.
         decoders: processes that decode images which are read from files; None for this process's share of the
             processors.
+        processes: how many share the processors, this one among them.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Source:
         cache_dir: Path,
         announce: Callable[[str], None] = _log.info,
         decoders: int | None = None,
+        processes: int = 1,
     ) -> None:
         self.device = device
         self._data_dir = data_dir
         self._cache_dir = cache_dir
         self._announce = announce
         self._num_decoders = decoders
+        self._processes = processes
         self._datasets: dict[str, Dataset | FileDataset] = {}
         self._splits: dict[tuple[str, str, int | None], DeviceSplit] = {}
 
@@ -108,8 +111,8 @@ class Source:
     def _decoders(self) -> Decoders:
         cuda, count = self.device.type == "cuda", self._num_decoders
         if count is None:
-            # One training process a GPU; on a CPU, decoding and training share the processors.
-            count = max(1, cpus() // (torch.cuda.device_count() if cuda else 2))
+            # On a CPU, decoding and training share the processors.
+            count = max(1, cpus() // (self._processes * (1 if cuda else 2)))
         return Decoders(count, pin=cuda)
 
     def _dataset(self, name: str) -> Dataset | FileDataset:

@@ -29,14 +29,16 @@ class Tally:
         self._precision = precision
         self._top_k = top_k
         self._count = 0
-        self._sums = torch.zeros(3, dtype=torch.float64)
+        # Made here: what a lane makes must be freed on it, and a member's lane changes when another one leaves.
+        device = next((parameter.device for parameter in network.parameters()), None)
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     def add(self, images: Tensor, targets: Tensor) -> None:
         """Take a batch of normalised images with their labels."""
         with torch.no_grad():
             with autocast(self._precision, images.device):
                 logits = self._network(resize(images, self._network.in_size)).logits
-            self._sums = self._sums.to(logits.device) + _sums(logits.double(), targets, self._top_k)
+            self._sums += _sums(logits.double(), targets, self._top_k)
         self._count += len(targets)
 
     def metrics(self) -> dict[str, float]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
-_ALLOCATOR = "DefaultCPUAllocator: "
-"""How torch says, in a RuntimeError, that a CPU has no memory."""
+_NO_MEMORY = ("DefaultCPUAllocator: ", "STATUS_ALLOC_FAILED", "unable to find an engine to execute")
+"""How torch says in a RuntimeError that memory is too small: of a CPU, of CUDA's libraries, for a convolution's workspace."""
+_BROKEN_DEVICE = ("CUDA error", "CUBLAS_STATUS_", "CUDNN_STATUS_")
+"""How it says there that a device cannot be worked on any more."""
 
 
 class StoppedError(Exception):
@@ -20,9 +22,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was too small: of a GPU, of the machine as torch says it, or as Python and NumPy do."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and _ALLOCATOR in str(error)
+    return _says(error, _NO_MEMORY)
 
 
 def concerns_all(error: BaseException) -> bool:
     """Whether an error is no single job's: memory depends on how many train together, a broken device on nothing."""
-    return isinstance(error, torch.AcceleratorError) or is_out_of_memory(error)
+    return isinstance(error, torch.AcceleratorError) or is_out_of_memory(error) or _says(error, _BROKEN_DEVICE)
+
+
+def _says(error: BaseException, words: tuple[str, ...]) -> bool:
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

@@ -161,6 +161,11 @@ class Member:
         """Parameters that train beside the student's and are dropped afterwards."""
         return sum(parameter.numel() for parameter in self.loss.parameters() if parameter.requires_grad)
 
+    @property
+    def gradient_bytes(self) -> int:
+        """What the gradients of all that is trained take."""
+        return sum(parameter.nbytes for group in self._optimizer.param_groups for parameter in group["params"])
+
     def save(self, path: Path) -> None:
         """Write a checkpoint from which the run goes on bit for bit."""
         state = {
@@ -186,7 +191,7 @@ class Member:
                 trained on this machine and was begun on another.
             KeyError, RuntimeError, TypeError, ValueError: the checkpoint is of other code, and may be loaded in part.
         """
-        state = unpack(path, self.device)
+        state = unpack(path)
         if state is None or state["id"] != self.job.id:
             return False
         if state.get("rests_on", {}) != self.rests_on:

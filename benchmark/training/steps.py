@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from itertools import accumulate
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
@@ -30,7 +31,8 @@ THOROUGH_STEPS = 3
 _MEMORY_SHARE = 0.9
 """Of a device's free memory, what streams side by side may take: allocators leave gaps."""
 
-Around = Callable[[Member], AbstractContextManager[Any]]
+Around = Callable[[Member | None], AbstractContextManager[Any]]
+"""The context of a member's own work, or of the teacher's for None."""
 
 
 class Step(Protocol):
@@ -64,9 +66,9 @@ class EagerStep:
         """One step of every member."""
         self.train(batch, position, members, self.guarded)
 
-    def guarded(self, member: Member) -> AbstractContextManager[None]:
+    def guarded(self, member: Member | None) -> AbstractContextManager[None]:
         """The context of a member's own work."""
-        return self._guarded(member.job)
+        return self._guarded(member.job) if member else nullcontext()
 
     def train(
         self, batch: Batch, position: int, members: Sequence[Member], around: Around, seen: View | None = None
@@ -77,12 +79,12 @@ class EagerStep:
             batch: stays as it is, since members are given a copy.
             position: of the batch in its epoch, from 0.
             members: whom to train.
-            around: the context of a member's own work.
+            around: the context of a member's own work, and with None of the teacher's.
             seen: a view of the same batch, whose teacher's features serve again.
         """
         held = batch.clone()
         view = self.view(held, members, seen)
-        with self._forked(view, members):
+        with self._forked(view, members, around(None)):
             for index, member in enumerate(members):
                 seed_globally("step", member.job.seed, member.epoch, position)
                 with self.lanes.lane(index):
@@ -99,7 +101,7 @@ class EagerStep:
 
     def advance(self, batch: Batch, view: View, members: Sequence[Member]) -> None:
         """One optimiser step of every member, and nothing else: what a graph captures."""
-        with self._forked(view, members):
+        with self._forked(view, members, nullcontext()):
             for index, member in enumerate(members):
                 with self.lanes.lane(index):
                     member.step(batch, view)
@@ -115,13 +117,13 @@ class EagerStep:
         return view
 
     @contextmanager
-    def _forked(self, view: View, members: Sequence[Member]) -> Iterator[None]:
+    def _forked(self, view: View, members: Sequence[Member], around: AbstractContextManager[Any]) -> Iterator[None]:
         """Open the lanes, with the teacher's forward pass queued beside them: students wait for it before their losses.
 
         On a CPU it is done first, so that no member is charged for it.
         """
         with self.lanes.opened(len(members)):
-            with part(TEACHER):
+            with part(TEACHER), around:
                 for train_mode in sorted({mode for member in members for mode in member.teacher_modes}):
                     view.teacher(train_mode=train_mode)
             yield
@@ -151,7 +153,8 @@ class DeviceStep:
         self._say = say
         self._captures = capture
         self._warm = WeakKeyDictionary[Member, Counter[torch.Size]]()
-        self._bytes = WeakKeyDictionary[Member, int]()
+        self._bytes = WeakKeyDictionary[Member, dict[torch.Size, int]]()
+        self._teacher_bytes: dict[torch.Size, int] = {}
         self._left_out = WeakSet[Member]()
         self._members: tuple[Member, ...] = ()
         self._graphs: dict[torch.Size, Callable[[Batch, int], None]] = {}
@@ -169,8 +172,8 @@ class DeviceStep:
             self._warm_up(batch, position, members)
             return
         if self._members != tuple(members):
-            self._members, self._graphs = tuple(members), {}
-            self._device.forget()
+            self._forget_graphs()
+            self._members = tuple(members)
             self._step.lanes.limit(self._streams())
         if not self._captures or self._left_out.issuperset(members):
             self._step(batch, position, members)
@@ -184,30 +187,47 @@ class DeviceStep:
         return steps.total() >= WARMUP_STEPS and shape in steps
 
     def _warm_up(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
+        self._forget_graphs()  # the limit is chosen anew, and the memory of graphs serves nothing else while they are kept
         for member in members:
             self._warm.setdefault(member, Counter())[batch.images.shape] += 1
         self._step.lanes.limit(1)
-        self._step.train(batch, position, members, self._watched)
-        self._members = ()  # the limit is chosen anew
+        self._step.train(batch, position, members, partial(self._watched, batch.images.shape))
+
+    def _forget_graphs(self) -> None:
+        self._members, self._graphs = (), {}
+        self._device.forget()
 
     @contextmanager
-    def _watched(self, member: Member) -> Iterator[None]:
+    def _watched(self, shape: torch.Size, member: Member | None) -> Iterator[None]:
+        """Note the memory of a step; the latest of each size counts, since cuDNN tries algorithms in the first."""
+        if member is None:
+            with self._device.peak() as taken:
+                yield
+            [self._teacher_bytes[shape]] = taken
+            return
         # What is allocated or copied at first may wait for the device.
         watch = self._warm[member].total() >= WARMUP_STEPS
         obstacles_in = self._device.obstacles() if watch else nullcontext(list[str]())
         with self._device.peak() as taken, obstacles_in as obstacles, self._step.guarded(member):
             yield
-        self._bytes[member] = max([self._bytes.get(member, 0), *taken])
+        [self._bytes.setdefault(member, {})[shape]] = taken
         if obstacles and member not in self._left_out:
             self._left_out.add(member)
             if self._captures:
                 self._say(f"{member.job} is launched step by step, not captured: {obstacles[0]}")
 
     def _streams(self) -> int:
-        """How many streams fit side by side; members that are left out come after the others, one at a time."""
-        apart = [self._bytes[member] for member in self._members if self._captures and member in self._left_out]
-        beside = [self._bytes[member] for member in self._members if not (self._captures and member in self._left_out)]
-        return parallel_streams(beside, self._device.free_bytes() - max(apart, default=0))
+        """How many streams fit side by side; members that are left out come after the others, one at a time.
+
+        The teacher's features need their memory besides, and so do the gradients of captured members: a graph keeps its own.
+        """
+        taken = {member: max(self._bytes[member].values()) for member in self._members}
+        captured = [member for member in self._members if self._captures and member not in self._left_out]
+        beside = captured if self._captures else self._members
+        apart = max((taken[member] for member in self._members if member not in beside), default=0)
+        gradients = sum(member.gradient_bytes for member in captured)
+        free = self._device.free_bytes() - max(self._teacher_bytes.values()) - apart - gradients
+        return parallel_streams([taken[member] for member in beside], free)
 
     def _capture(self, batch: Batch) -> Callable[[Batch, int], None]:
         held = batch.clone()

@@ -1,7 +1,7 @@
 """Runs that train together: equal to themselves alone, whatever happens to their neighbours."""
 
 import hashlib
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -15,10 +15,11 @@ from benchmark import devices
 from benchmark.canonical import digest
 from benchmark.data import load
 from benchmark.errors import UserError
-from benchmark.training import work
+from benchmark.training import cohort, work
 from benchmark.training.checkpoints import pack, unpack
 from benchmark.training.cohort import CohortTraining
 from benchmark.training.failures import DivergedError, StoppedError
+from benchmark.training.lanes import Lanes
 from benchmark.training.member import Member
 from benchmark.training.weights import load_weights, new_network
 from methods import NotApplicableError
@@ -109,7 +110,7 @@ def test_checkpoint_of_other_code_is_named_and_the_run_starts_anew(lab, company,
     with pytest.raises(StoppedError):
         lab.train(job, stopped=stop_after(STEPS), checkpoint_seconds=0.0)
     path = lab.store.checkpoint_path(job)
-    state = unpack(path, source.device)
+    state = unpack(path)
     path.write_bytes(pack({**state, "optimizer": {"state": {}, "param_groups": []}}))
     with pytest.warns(UserWarning, match="does not fit"):
         lab.train(job)
@@ -167,8 +168,11 @@ def test_cohort_ends_when_every_run_has_failed(lab, company, monkeypatch):
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         MemoryError("no room"),
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("FIND was unable to find an engine to execute this computation"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=str,
 )
 def test_what_concerns_all_runs_is_passed_on(error, lab, company, monkeypatch):
     def raise_it(*_):
@@ -179,6 +183,42 @@ def test_what_concerns_all_runs_is_passed_on(error, lab, company, monkeypatch):
         lab.train(company["srrl"], company["kd"])
     assert not lab.store.record_path(company["kd"]).exists()
     assert not lab.store.record_path(company["srrl"]).exists()
+
+
+def test_a_checkpoint_that_finds_no_memory_is_kept(lab, company, monkeypatch):
+    path = lab.store.checkpoint_path(company["kd"])
+    with pytest.raises(StoppedError):
+        lab.train(company["kd"], checkpoint_seconds=0.0, stopped=path.exists)
+    before = path.read_bytes()
+
+    def run_out(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Member, "resume", run_out)
+        with pytest.raises(torch.OutOfMemoryError):
+            lab.train(company["kd"])
+    assert path.read_bytes() == before
+
+
+class CountedLanes(Lanes):
+    """Notes how many lanes are opened at a time."""
+
+    def __init__(self):
+        self.counts = []
+
+    @contextmanager
+    def opened(self, count):
+        self.counts.append(count)
+        yield
+
+
+def test_few_members_are_tested_at_a_time(lab, company, monkeypatch):
+    counted = CountedLanes()
+    monkeypatch.setattr(cohort, "lanes", lambda _: counted)
+    lab.train(*company.values())
+    # One leaves after its second epoch; nobody else is tested in that.
+    assert {*counted.counts} == {len(company), len(company) - 1, 4}
 
 
 def test_method_that_refuses_its_pair_fails_alone(lab, company, monkeypatch):

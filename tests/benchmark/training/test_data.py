@@ -47,6 +47,16 @@ def shown(batches):
     return tuple(torch.cat(parts) for parts in list(zip(*batches, strict=True))[:2])
 
 
+@pytest.mark.parametrize(("processes", "decoders"), [(1, 8), (3, 2), (16, 1)])
+def test_decoders_share_the_processors_with_all_that_train(processes, decoders, photos, recipe, tmp_path, monkeypatch):
+    counts, in_process = [], photos._decoders
+    monkeypatch.setattr(data, "cpus", lambda: 16)
+    monkeypatch.setattr(data, "Decoders", lambda count, **_: (counts.append(count), in_process)[1])
+    source = data.Source(torch.device("cpu"), None, tmp_path, processes=processes)
+    source.stream(recipe(dataset="photos", **RESIZED), 0)
+    assert counts == [decoders]
+
+
 def test_each_data_set_is_loaded_once(tmp_path, make_job, monkeypatch):
     calls = []
     monkeypatch.setattr(data, "load", lambda name, *rest: (calls.append(name), load(name, *rest))[1])
