@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 _NO_MEMORY = ("DefaultCPUAllocator: ", "STATUS_ALLOC_FAILED", "unable to find an engine to execute")
-"""How torch says in a RuntimeError that memory is too small: of a CPU, of CUDA's libraries, for a convolution's workspace."""
+"""How torch says in a RuntimeError that memory is too small: of a CPU, for CUDA's libraries, for a convolution."""
 _BROKEN_DEVICE = ("CUDA error", "CUBLAS_STATUS_", "CUDNN_STATUS_")
 """How it says there that a device cannot be worked on any more."""
 

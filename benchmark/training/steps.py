@@ -187,7 +187,7 @@ class DeviceStep:
         return steps.total() >= WARMUP_STEPS and shape in steps
 
     def _warm_up(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
-        self._forget_graphs()  # the limit is chosen anew, and the memory of graphs serves nothing else while they are kept
+        self._forget_graphs()  # the limit is chosen anew, and their memory serves nothing else while they are kept
         for member in members:
             self._warm.setdefault(member, Counter())[batch.images.shape] += 1
         self._step.lanes.limit(1)
@@ -219,7 +219,7 @@ class DeviceStep:
     def _streams(self) -> int:
         """How many streams fit side by side; members that are left out come after the others, one at a time.
 
-        The teacher's features need their memory besides, and so do the gradients of captured members: a graph keeps its own.
+        Memory is left for the teacher's features and for the gradients of captured members, of which a graph keeps its own.
         """
         taken = {member: max(self._bytes[member].values()) for member in self._members}
         captured = [member for member in self._members if self._captures and member not in self._left_out]

@@ -105,7 +105,7 @@ def test_damaged_checkpoint_is_named_and_the_run_starts_anew(lab, company, undis
     assert lab.outcome(job) == undisturbed.outcome(job)
 
 
-def test_checkpoint_of_other_code_is_named_and_the_run_starts_anew(lab, company, undisturbed, stop_after, source):
+def test_checkpoint_of_other_code_is_named_and_the_run_starts_anew(lab, company, undisturbed, stop_after):
     job = company["kd"]
     with pytest.raises(StoppedError):
         lab.train(job, stopped=stop_after(STEPS), checkpoint_seconds=0.0)
