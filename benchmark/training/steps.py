@@ -219,7 +219,7 @@ class DeviceStep:
     def _streams(self) -> int:
         """How many streams fit side by side; members that are left out come after the others, one at a time.
 
-        Memory is left for the teacher's features and for the gradients of captured members, of which a graph keeps its own.
+        Memory is left for the teacher's features and for gradients of captured members, of which a graph keeps its own.
         """
         taken = {member: max(self._bytes[member].values()) for member in self._members}
         captured = [member for member in self._members if self._captures and member not in self._left_out]

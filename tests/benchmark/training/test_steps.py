@@ -324,7 +324,7 @@ TEACHER_BYTES = 7
 
 @pytest.mark.parametrize(
     ("capture", "free", "limit"),
-    # Three streams take 60 of at most nine tenths, two take 50; the teacher 7, and gradients 6 where steps are captured.
+    # Three streams take 60 of at most nine tenths, two take 50; the teacher 7, gradients 6 where steps are captured.
     [(True, 80, 3), (True, 79, 2), (True, 69, 2), (True, 68, 1), (False, 74, 3), (False, 73, 2), (False, 10, 1)],
 )
 def test_members_warm_up_on_one_stream_and_share_as_many_as_fit(free, limit, capture):
