@@ -116,19 +116,34 @@ class ProcessState:
 class Untouched:
     """Tensors that nobody may write into from now on, each by a name for people.
 
-    Torch counts the writes into every tensor, through all of its views.
+    Torch counts the writes into every tensor, through all of its views, but for those by ``data`` and ``numpy()``.
+
+    Args:
+        thoroughly: keep copies, and compare the contents, too.
     """
 
-    def __init__(self) -> None:
-        self._seen: list[tuple[str, Tensor, int]] = []
+    def __init__(self, *, thoroughly: bool = False) -> None:
+        self._thoroughly = thoroughly
+        self._seen: list[tuple[str, Tensor, int, Tensor | None]] = []
 
     def add(self, name: str, *tensors: Tensor) -> None:
         """Watch further tensors."""
-        self._seen += [(name, tensor, tensor._version) for tensor in tensors]
+        for tensor in tensors:
+            copy = tensor.detach().clone() if self._thoroughly else None
+            self._seen.append((name, tensor, tensor._version, copy))
 
     def changed(self) -> str | None:
         """The name of a tensor that was written into, if there is one."""
-        return next((name for name, tensor, version in self._seen if tensor._version != version), None)
+        return next((name for name, *seen in self._seen if _written(*seen)), None)
+
+
+def _written(tensor: Tensor, version: int, copy: Tensor | None) -> bool:
+    return tensor._version != version or (copy is not None and not _equal(tensor, copy))
+
+
+def _equal(tensor: Tensor, copy: Tensor) -> bool:
+    """Whether two tensors hold the same; what is no number is equal to itself."""
+    return torch.equal(tensor, copy) or bool(((tensor == copy) | ((tensor != tensor) & (copy != copy))).all())  # noqa: PLR0124
 
 
 class Frozen:
@@ -137,6 +152,8 @@ class Frozen:
     def __init__(self, network: nn.Module) -> None:
         self._tensors = [*network.parameters(), *network.buffers()]
         self._modules = list(network.modules())
+        self._copies = [tensor.detach().clone() for tensor in self._tensors]
+        self._attributes = [_plain_attributes(module) for module in self._modules]
         self.take()
 
     def take(self) -> None:
@@ -148,18 +165,26 @@ class Frozen:
         """What of the network was changed, if anything.
 
         Args:
-            thoroughly: look at modes, hooks and gradients, too, which takes longer than to look at the weights.
+            thoroughly: compare all contents, attributes, hooks and gradients, and not only how often the weights were
+                written into.
         """
         if sum(tensor._version for tensor in self._tensors) != self._versions:
             return "weights or statistics"
-        if thoroughly and list(self._read()) != self._behaviour:
-            return "mode, hooks or gradients"
-        return None
+        if not thoroughly:
+            return None
+        if not all(map(_equal, self._tensors, self._copies)):
+            return "weights or statistics"
+        if [_plain_attributes(module) for module in self._modules] != self._attributes:
+            return "mode or other attributes"
+        return "hooks or gradients" if list(self._read()) != self._behaviour else None
 
     def repair(self) -> None:
-        """Set modes, hooks and gradients as they were; the weights are for the caller to restore."""
-        for module, (training, *hooks) in zip(self._modules, self._behaviour, strict=False):
-            module.training = training
+        """Set attributes, hooks and gradients as they were; the weights are for the caller to restore."""
+        for module, kept in zip(self._modules, self._attributes, strict=True):
+            for name in _plain_attributes(module).keys() - kept.keys():
+                delattr(module, name)
+            vars(module).update(kept)
+        for module, hooks in zip(self._modules, self._behaviour, strict=False):
             for kind, kept in zip(_HOOKS, hooks, strict=True):
                 _keep(getattr(module, kind), kept)
         for tensor in self._tensors:
@@ -169,8 +194,16 @@ class Frozen:
 
     def _read(self) -> Iterator[Any]:
         for module in self._modules:
-            yield (module.training, *(tuple(getattr(module, kind)) for kind in _HOOKS))
+            yield tuple(tuple(getattr(module, kind)) for kind in _HOOKS)
         yield any(tensor.requires_grad or tensor.grad is not None for tensor in self._tensors)
+
+
+def _plain_attributes(module: nn.Module) -> dict[str, Any]:
+    """What a module holds in Python: its mode, its numbers and words, alone and in tuples."""
+    return {name: value for name, value in vars(module).items() if isinstance(value, _PLAIN)}
+
+
+_PLAIN = (bool, int, float, complex, str, tuple, type(None))
 
 
 def _keep(hooks: Any, kept: Iterable[int]) -> None:

@@ -17,6 +17,8 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _FIXED = (type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, Pair)
 """What cannot change from step to step, or is watched elsewhere."""
+_OTHERS = ("torch", "builtins", "abc", "typing")
+"""Packages whose classes keep nothing of a step."""
 _DEEPEST = 12
 
 
@@ -27,6 +29,17 @@ def python_state(module: nn.Module) -> dict[str, Any]:
     and how often it was written into; of parameters and buffers, where they lie.
     """
     return dict(_of_module(module, "", {id(module)}))
+
+
+def code_state(module: nn.Module) -> dict[str, Any]:
+    """All values that the code of a module and its parts keeps outside instances: in classes, and as globals of files."""
+    classes = {owner for part in module.modules() for owner in type(part).__mro__}
+    owners = [owner for owner in classes if owner.__module__.partition(".")[0] not in _OTHERS]
+    functions = [value for owner in owners for value in vars(owner).values() if isinstance(value, types.FunctionType)]
+    kept = {f"{owner.__qualname__}.{name}": value for owner in owners for name, value in vars(owner).items()}
+    kept |= {f"global {name}": value for function in functions for name, value in function.__globals__.items()}
+    found = (_of_value(value, name, set()) for name, value in kept.items() if "__" not in name)
+    return dict(item for each in found for item in each)
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

@@ -16,7 +16,7 @@ from benchmark.training.capture import CAPTURING
 from benchmark.training.failures import DivergedError
 from benchmark.training.lanes import ONE_LANE
 from benchmark.training.member import Member
-from benchmark.training.python_state import difference, python_state
+from benchmark.training.python_state import code_state, difference, python_state
 from benchmark.training.replay import OperationLog
 from benchmark.training.samples import pair_of, random_batch
 from benchmark.training.shared import Shared
@@ -126,12 +126,14 @@ class _States:
         self._before = after
 
     def _read(self) -> dict[str, object]:
-        return {
-            f"{name}.{path}": value
-            for name, module in self._modules.items()
-            if module is not None
+        modules = {name: module for name, module in self._modules.items() if module is not None}
+        code = [item for module in modules.values() for item in code_state(module).items()]
+        own = [
+            (f"{name}.{path}", value)
+            for name, module in modules.items()
             for path, value in python_state(module).items()
-        }
+        ]
+        return dict([*own, *code])
 
 
 @contextmanager

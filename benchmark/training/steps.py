@@ -82,15 +82,15 @@ class EagerStep:
             around: the context of a member's own work, and with None of the teacher's.
             seen: a view of the same batch, whose teacher's features serve again.
         """
-        held = batch.clone()
-        view = self.view(held, members, seen)
+        held, thoroughly = batch.clone(), position < THOROUGH_STEPS
+        view = self.view(held, members, seen, thoroughly=thoroughly)
         with self._forked(view, members, around(None)):
             for index, member in enumerate(members):
                 seed_globally("step", member.job.seed, member.epoch, position)
                 with self.lanes.lane(index):
                     with around(member), Stopwatch(member):
                         member.step(held, view)
-                    fault = self._shared.fault_of_batch(view, held, batch, thoroughly=position < THOROUGH_STEPS)
+                    fault = self._shared.fault_of_batch(view, held, batch, thoroughly=thoroughly)
                 if fault is not None:
                     break
             else:
@@ -106,12 +106,14 @@ class EagerStep:
                 with self.lanes.lane(index):
                     member.step(batch, view)
 
-    def view(self, batch: Batch, members: Sequence[Member], seen: View | None = None) -> View:
+    def view(
+        self, batch: Batch, members: Sequence[Member], seen: View | None = None, *, thoroughly: bool = False
+    ) -> View:
         """The batch as members and teacher see it; the teacher's features are those of ``seen`` if it is given."""
         sizes = {member.network.in_size for member in members if member.network is not None}
         if self._shared.teacher is not None:
             sizes.add(self._shared.teacher.network.in_size)
-        view = View(batch.images, self._shared.teacher, self.lanes, sorted(sizes), seen)
+        view = View(batch.images, self._shared.teacher, self.lanes, sorted(sizes), seen, thoroughly=thoroughly)
         view.untouched.add("the batch's labels", batch.targets)
         view.untouched.add("the batch's indices", batch.indices)
         return view

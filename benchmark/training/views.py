@@ -117,6 +117,7 @@ class View:
         teacher: None where no member has one.
         lanes: which share the view.
         sizes: at which the images will be asked for, in pixels; made before the lanes fork, nobody waits for them.
+        thoroughly: whether ``untouched`` compares the contents of what is shared.
         seen: a view of the same images. The teacher's features are its own, with nothing derived from them yet, since
             its memory may have been overwritten.
 
@@ -132,8 +133,10 @@ class View:
         lanes: Lanes = ONE_LANE,
         sizes: Iterable[int] = (),
         seen: View | None = None,
+        *,
+        thoroughly: bool = False,
     ) -> None:
-        self.untouched = Untouched()
+        self.untouched = Untouched(thoroughly=thoroughly)
         self._native = images
         self._images: dict[int, Tensor] = {}
         self._teacher = teacher

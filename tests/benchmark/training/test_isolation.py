@@ -56,6 +56,13 @@ def change_and_raise(_self, teacher, _batch):
     raise LookupError("nothing here")
 
 
+def set_eps(network):
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = 0.5
+            module.note = "seen"
+
+
 OFFENCES = {
     "images": (in_network, "it changes the batch's images, which other runs share"),
     "logits": (in_step(lambda _, teacher, __: teacher.logits.div_(4)), "it changes the teacher's features"),
@@ -70,6 +77,16 @@ OFFENCES = {
     "indices": (in_step(lambda _, __, batch: batch.indices.zero_()), "it changes the batch's indices"),
     "all labels": (in_step(lambda self, *_: self.pair.labels.zero_()), "it changes the training labels"),
     "all labels at first": (when_made(lambda pair: pair.labels.numpy().fill(0)), "it changes the training labels"),
+    "logits behind torch's back": (in_step(lambda _, teacher, __: teacher.logits.data.mul_(3)), "the teacher's feat"),
+    "a map by NumPy": (in_step(lambda _, teacher, __: teacher.map.numpy().fill(0)), "the teacher's features"),
+    "weights behind torch's back": (
+        in_step(lambda self, *_: self.pair.teacher_network.classifier.weight.data.mul_(0.9)),
+        "it changes the teacher's weights or statistics",
+    ),
+    "attributes at first": (
+        when_made(lambda pair: set_eps(pair.teacher_network)),
+        "it changes the teacher's mode or other attributes",
+    ),
     "weights": (
         in_step(lambda self, *_: self.pair.teacher_network.classifier.weight.zero_()),
         "it changes the teacher's weights or statistics",
@@ -80,15 +97,15 @@ OFFENCES = {
     ),
     "mode": (
         in_step(lambda self, *_: self.pair.teacher_network.train()),
-        "it changes the teacher's mode, hooks or grad",
+        "it changes the teacher's mode or other attributes",
     ),
     "hooks": (
         when_made(lambda pair: pair.teacher_network.register_forward_hook(lambda *_: None)),
-        "it changes the teacher's mode, hooks or gradients",
+        "it changes the teacher's hooks or gradients",
     ),
     "gradients": (
         in_step(lambda self, *_: self.pair.teacher_network.requires_grad_()),
-        "it changes the teacher's mode, hooks or gradients",
+        "it changes the teacher's hooks or gradients",
     ),
     "threads": (in_step(lambda *_: torch.set_num_threads(2)), "it changes the number of threads for the whole process"),
     "dtype": (when_made(lambda _: torch.set_default_dtype(torch.float64)), "it changes the default dtype"),
@@ -212,12 +229,18 @@ def test_a_frozen_network_is_repaired():
     )
     frozen = Frozen(network)
     assert frozen.changed(thoroughly=True) is None
-    network.train()
     network[0].register_forward_pre_hook(lambda *_: None)
     network.requires_grad_()
     assert frozen.changed(thoroughly=False) is None
-    assert frozen.changed(thoroughly=True) == "mode, hooks or gradients"
+    assert frozen.changed(thoroughly=True) == "hooks or gradients"
+    network.train()
+    network[1].eps = 0.5
+    network[1].seen = 3
+    assert frozen.changed(thoroughly=False) is None
+    assert frozen.changed(thoroughly=True) == "mode or other attributes"
     frozen.repair()
+    assert network[1].eps == 1e-5
+    assert not hasattr(network[1], "seen")
     assert not any(module.training or module._forward_pre_hooks for module in network.modules())
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert frozen.changed(thoroughly=True) is None

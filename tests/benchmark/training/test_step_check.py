@@ -95,7 +95,26 @@ def keep_map(self, student, teacher, _batch):
     return (student.map.mean() - self.map).square()
 
 
+SEEN = {}
+
+
+def keep_in_a_global(_self, student, teacher, _batch):
+    SEEN.setdefault("mean", teacher.logits.mean())
+    return (student.logits.mean() - SEEN["mean"]).square()
+
+
+def keep_in_the_class(self, student, *_):
+    type(self).calls = getattr(type(self), "calls", 0) + 1
+    return 0 * student.logits.sum()
+
+
 IN_PYTHON = {
+    "a global": (keep_in_a_global, lambda _: None, r"'global SEEN.mean' appears"),
+    "an attribute of the class": (
+        keep_in_the_class,
+        lambda _: setattr(methods.kd.KD, "calls", 0),
+        r"'KD.calls' changes from 0",
+    ),
     "a rate": (lower_rate, setting("rate", lambda: 1.0), r"'method.terms.kd.rate' changes from 1.0 to 0.5"),
     "a private counter": (count, setting("_count", int), r"'method.terms.kd._count' changes from 0 to 1"),
     "a list that grows": (grow, setting("seen", list), r"'method.terms.kd.seen.0' appears"),
