@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from benchmark.canonical import LARGEST
 from benchmark.catalog import ROOT
 from benchmark.commands.listing import LISTS
 from benchmark.text import visible_line
@@ -41,10 +42,20 @@ def _seeds(text: str) -> tuple[int, ...]:
         numbers = [int(item) for item in text.split(",") if item]
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is neither a number of seeds nor a list like 0,2") from None
+    if not numbers:
+        raise argparse.ArgumentTypeError("at least one seed is needed, from 0")
+    if "," not in text and numbers[0] > _MOST:
+        raise argparse.ArgumentTypeError(f"'{text}' are more than {_MOST:,} seeds; the one seed {text} is '{text},'")
     seeds = tuple(dict.fromkeys(numbers)) if "," in text else tuple(range(numbers[0]))
     if not seeds or min(seeds) < 0:
         raise argparse.ArgumentTypeError("at least one seed is needed, from 0")
+    if max(seeds) >= LARGEST:
+        raise argparse.ArgumentTypeError(f"a seed is below {LARGEST}")
     return seeds
+
+
+_MOST = 10_000
+"""Seeds, processes or threads."""
 
 
 def _names(text: str) -> list[str]:
@@ -58,9 +69,9 @@ def _names(text: str) -> list[str]:
 
 
 def positive(text: str) -> int:
-    """A whole number above 0."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number above 0")
+    """A whole number above 0, of a size that a machine can have."""
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 to {_MOST:,}")
     return int(text)
 
 

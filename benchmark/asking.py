@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -16,12 +16,13 @@ from benchmark.catalog.plugins import ROOT
 _PATIENCE = 300.0
 
 
-def ask(module: str, question: object) -> tuple[dict[str, Mapping[str, Any]], str]:
+def ask(module: str, question: object, parts: Collection[str]) -> tuple[dict[str, Mapping[str, Any]], str]:
     """Let a module of this project answer.
 
     Args:
         module: run as a script, it reads the pickled question and writes lines of JSON, each an object with a ``key``.
         question: to be pickled.
+        parts: of an answer besides the key. Other lines are what the code of a user prints.
 
     Returns:
         The answers by their keys, and why there are no others, if there are not.
@@ -42,7 +43,9 @@ def ask(module: str, question: object) -> tuple[dict[str, Mapping[str, Any]], st
     lines = done.stdout.decode(errors="replace").splitlines()
     answers: dict[str, Mapping[str, Any]] = {}
     for line in lines:
-        with suppress(ValueError, KeyError, TypeError):  # whatever else the code of a user prints
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
             answer = dict(json.loads(line))
-            answers[answer.pop("key")] = answer
+            key = answer.pop("key")
+            if answer.keys() == {*parts}:
+                answers[key] = answer
     return answers, f"the check broke off ({lines[-1] if lines else f'exit status {done.returncode}'})"

@@ -12,6 +12,8 @@ ID_LENGTH = 12
 """Characters by which people, and names of files, tell digests such as runs' ids apart."""
 
 
+LARGEST = 2**63
+"""Whole numbers of records are below it."""
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -38,9 +40,11 @@ def short_id(digest: str) -> str:
 
 def _canonical(value: object) -> object:
     # Most are texts and numbers, and `Mapping` is slow to tell: thousands of records are read for one page.
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value
-    if isinstance(value, str | int):
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and abs(value) >= LARGEST:
+        raise ValueError(f"{value} is no number below {LARGEST}")
+    if isinstance(value, str | int | float):
         return value
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
@@ -55,7 +59,7 @@ def parse_value(text: str) -> Any:
         try:
             value = read(text)
             canonical_json(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         return value
     return text

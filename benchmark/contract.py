@@ -125,6 +125,6 @@ class Answer(NamedTuple):
 
 def ask(found: Sequence[Subject]) -> dict[str, Answer]:
     """What came out of the check of each subject, by its key."""
-    answers, silence = asking.ask("benchmark.training.contract", tuple(found))
+    answers, silence = asking.ask("benchmark.training.contract", tuple(found), Answer._fields)
     broken = {subject.key: Answer(f"{subject.title} of {subject.path}: {silence}") for subject in found}
     return broken | {key: Answer(**answer) for key, answer in answers.items()}

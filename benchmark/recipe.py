@@ -73,7 +73,7 @@ _CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = Map
         "precision": ((str,), *_one_of("bf16", "fp16", "tf32", "fp32")),
         "evaluate_every": ((int,), _positive, "a whole number above 0"),
         "in_size": ((int,), _above(7), "a side in pixels from 8"),
-        "width": (_NUMBER, _positive, "a factor above 0"),
+        "width": (_NUMBER, lambda value: bool(0.001 <= value <= 1000), "a factor from 0.001 to 1000"),
         "top_k": ((int,), _positive, "a whole number above 0"),
     }
 )

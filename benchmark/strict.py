@@ -48,8 +48,8 @@ def load(path: Path, where: str) -> Any:
     """
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a safe loader
-    # Text that is not UTF-8, and a date that is none, are ValueErrors.
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    # Text that is not UTF-8, and a date that is none, are ValueErrors; what is tagged as a date may raise anything.
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{where}: cannot be read ({' '.join(str(error).split())})") from None
 
 

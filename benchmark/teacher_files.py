@@ -95,7 +95,7 @@ def check(jobs: Sequence[Given], checkpoints: Path, say: Callable[[str], None]) 
 
 def ask(jobs: Mapping[str, Given]) -> dict[str, Answer]:
     """The answers of a process that may import torch, by the keys of the jobs."""
-    answers, silence = asking.ask("benchmark.training.teacher_check", dict(jobs))
+    answers, silence = asking.ask("benchmark.training.teacher_check", dict(jobs), ("fault", "remarks"))
     broken = {key: Answer(f"teacher {job.network} from {job.source}: {silence}") for key, job in jobs.items()}
     return broken | {key: Answer(answer["fault"], tuple(answer["remarks"])) for key, answer in answers.items()}
 

@@ -29,6 +29,9 @@ def pack(state: Mapping[str, Any]) -> bytes:
 def unpack(path: Path) -> dict[str, Any] | None:
     """The state in a file, on the CPU, or None where there is no intact one; a damaged one is named in a warning."""
     try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            _warn(path, "is no file")
+            return None
         raw = path.read_bytes()
     except FileNotFoundError:
         return None

@@ -32,7 +32,7 @@ def python_state(module: nn.Module) -> dict[str, Any]:
 
 
 def code_state(module: nn.Module) -> dict[str, Any]:
-    """All values that the code of a module and its parts keeps outside instances: in classes, and as globals of files."""
+    """All values that the code of a module and its parts keeps outside instances: in classes, as globals of files."""
     classes = {owner for part in module.modules() for owner in type(part).__mro__}
     owners = [owner for owner in classes if owner.__module__.partition(".")[0] not in _OTHERS]
     functions = [value for owner in owners for value in vars(owner).values() if isinstance(value, types.FunctionType)]

@@ -97,7 +97,8 @@ class Setting:
             fail(job, NOT_APPLICABLE, _reason(str(error)))
         except (DivergedError, SharedStateError) as error:
             fail(job, FAILED, _reason(str(error)))
-        except Exception as error:
+        # A worker ignores interrupts and ends by itself: these come from a method's or a network's code.
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             if concerns_all(error):
                 raise
             self.store.log(job, traceback.format_exc())

@@ -12,6 +12,23 @@ def test_seeds(text, seeds):
     assert parser().parse_args(["--seeds", text]).seeds == seeds
 
 
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        *(("--seeds", text) for text in ("", ",", "-1,", "1000000000", f"{2**63},", "two")),
+        *(
+            (option, text)
+            for option in ("--jobs", "--threads")
+            for text in ("", "0", "-1", "9" * 20, "\N{SUPERSCRIPT TWO}")
+        ),
+    ],
+)
+def test_what_is_no_number_of_seeds_or_processes(option, text, capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args([f"{option}={text}"])
+    assert capsys.readouterr().err.startswith(f"error: argument {option}: ")
+
+
 def test_commas_inside_brackets_do_not_split():
     assert split("kd, srrl[fm=0,sr=1] ,at") == ["kd", "srrl[fm=0,sr=1]", "at"]
     assert split(None) is None

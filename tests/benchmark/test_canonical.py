@@ -21,6 +21,10 @@ def test_canonical_json_is_one_text_for_one_value():
         ("true", True),
         ("kl", "kl"),
         ("NaN", "NaN"),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**63), str(2**63)),
+        ("1e30", "1e30"),
+        ("[" * 5000, "[" * 5000),
         ("", ""),
     ],
 )

@@ -64,7 +64,9 @@ def asked(monkeypatch):
 
     def run(_, *, input, **__):  # noqa: A002 - as subprocess calls it
         calls.append([subject.title for subject in pickle.loads(input)])
-        lines = [json.dumps({"key": subject.key, "fault": calls.fault}) for subject in pickle.loads(input)]
+        lines = [
+            json.dumps({"key": subject.key, "fault": calls.fault, "remark": None}) for subject in pickle.loads(input)
+        ]
         text = "\n".join([calls.noise, *([] if calls.silent else lines)])
         return subprocess.CompletedProcess([], 0, text.encode())
 

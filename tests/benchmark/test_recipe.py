@@ -83,7 +83,7 @@ def test_who_only_looks_agrees_in_test_images_and_network(key, recipe, other):
         ("precision", ["bf16", "fp16", "tf32", "fp32"], ["fp8"], "one of bf16, fp16, tf32, fp32"),
         ("evaluate_every", [1], [0], "a whole number above 0"),
         ("in_size", [8, 224], [7, None], "a side in pixels from 8"),
-        ("width", [0.125, 2], [0, "wide"], "a factor above 0"),
+        ("width", [0.125, 2], [0, "wide"], "a factor from 0.001"),
         ("top_k", [1, 5], [0, 2.5], "a whole number above 0"),
     ],
 )

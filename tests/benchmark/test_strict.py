@@ -6,7 +6,9 @@ from benchmark import strict
 from benchmark.errors import UserError
 
 
-@pytest.mark.parametrize("content", [b"a: [1", b"\xff", b"a: 2024-13-45", b"a: {[1]: 2}"])
+@pytest.mark.parametrize(
+    "content", [b"a: [1", b"\xff", b"a: 2024-13-45", b"a: {[1]: 2}", b"a: " + b"[" * 3000, b"a: !!timestamp x"]
+)
 def test_what_cannot_be_read_is_one_line(content, tmp_path):
     path = tmp_path / "file.yaml"
     path.write_bytes(content)

@@ -1,3 +1,4 @@
+import os
 import warnings
 
 import pytest
@@ -45,7 +46,8 @@ def test_other_content_is_noticed(content, tmp_path):
         assert unpack(tmp_path / "run.pt") is None
 
 
-def test_unreadable_file_is_named(tmp_path):
-    (tmp_path / "run.pt").mkdir()
-    with pytest.warns(UserWarning, match="cannot be read"):
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_named(make, tmp_path):
+    make(tmp_path / "run.pt")
+    with pytest.warns(UserWarning, match="is no file"):
         assert unpack(tmp_path / "run.pt") is None

@@ -231,6 +231,17 @@ def test_method_that_refuses_its_pair_fails_alone(lab, company, monkeypatch):
     assert lab.store.read(company["srrl"]).status == "done"
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt()], ids=repr)
+def test_method_that_ends_its_process_fails_alone(error, lab, company, monkeypatch):
+    def leave(*_):
+        raise error
+
+    monkeypatch.setattr(methods.kd.KD, "forward", leave)
+    lab.train(company["kd"], company["srrl"])
+    assert lab.store.read(company["kd"]).reason.startswith(type(error).__name__)
+    assert lab.store.read(company["srrl"]).status == "done"
+
+
 def test_method_that_does_not_apply_is_no_failure(lab, company, monkeypatch):
     def refuse(*_):
         raise NotApplicableError("KD needs logits, and there are none")
