@@ -40,11 +40,11 @@ def short_id(digest: str) -> str:
 
 def _canonical(value: object) -> object:
     # Most are texts and numbers, and `Mapping` is slow to tell: thousands of records are read for one page.
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
     if isinstance(value, int) and abs(value) >= LARGEST:
-        raise ValueError(f"{value} is no number below {LARGEST}")
-    if isinstance(value, str | int | float):
+        raise ValueError(f"{value} is no whole number below {LARGEST}")
+    if isinstance(value, str | int):
         return value
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]

@@ -183,6 +183,7 @@ class Provenance(Struct, frozen=True):
         data: which were seen.
         teacher_weights: SHA-256 of the weights file that the teacher was read from.
         rests_on: the same of all files that the job read, by the id of the job that left it; older records state none.
+        machines: the conditions of all machines that a run was trained on one after another, where these are several.
     """
 
     revision: str | None = None
@@ -195,16 +196,20 @@ class Provenance(Struct, frozen=True):
     data: Maybe[Data] = None
     teacher_weights: str | None = None
     rests_on: dict[str, str] = {}
+    machines: list[dict[str, str | int | None]] = []
 
     @property
     def machine(self) -> dict[str, str | int | None]:
         """What times can be compared on."""
-        return {"processor": self.processor, "device": self.device, "threads": self.threads}
+        return {what: value for what, value in self.conditions.items() if what != "torch"}
 
     @property
     def conditions(self) -> Conditions:
-        """What numbers can be compared on."""
-        return {**self.machine, "torch": self.versions.get("torch")}
+        """What numbers can be compared on; of a run that was gone on with elsewhere, as in ``1, then 2``."""
+        machine = {"processor": self.processor, "device": self.device, "threads": self.threads}
+        last: Conditions = {**machine, "torch": self.versions.get("torch")}
+        every = {what: [*dict.fromkeys([each.get(what) for each in self.machines] or [last[what]])] for what in last}
+        return {what: ", then ".join(map(str, values)) if values[1:] else values[0] for what, values in every.items()}
 
 
 class Record(Struct, frozen=True):

@@ -182,7 +182,8 @@ class CohortTraining:
             fault = self.shared.fault(thoroughly=True)
         if fault is not None:
             raise SharedStateError(f"it changes {fault}, which other runs share")
-        made.conditions = self._setting.conditions(job)
+        made.machines = [self._setting.conditions]
+        made.only_here = job.id in self._setting.replaced
         if self._teacher_job is not None and self._teacher_weights is not None:
             made.rests_on[self._teacher_job.id] = self._teacher_weights
         return made
@@ -236,7 +237,7 @@ class CohortTraining:
             last = metrics["last"]
             message = ", ".join(f"{word} {last[name]:.2f}" for name, word in _SPOKEN.items() if name in last)
             parts = {"curves": member.curves.state, "cost": self._cost(member), "rests_on": member.rests_on}
-            self._leave(job, DONE, message, metrics=metrics, **parts)
+            self._leave(job, DONE, message, metrics=metrics, machines=member.machines, **parts)
 
     def _cost(self, member: Member) -> dict[str, Any]:
         measured = self._device.type == "cpu"

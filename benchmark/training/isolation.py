@@ -134,7 +134,8 @@ class Untouched:
 
     def changed(self) -> str | None:
         """The name of a tensor that was written into, if there is one."""
-        return next((name for name, *seen in self._seen if _written(*seen)), None)
+        found = (name for name, tensor, version, copy in self._seen if _written(tensor, version, copy))
+        return next(found, None)
 
 
 def _written(tensor: Tensor, version: int, copy: Tensor | None) -> bool:

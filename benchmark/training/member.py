@@ -39,7 +39,8 @@ class Member:
         network: what sees the images; None where only the teacher does.
         loss: the modules that train beside the network.
         rests_on: SHA-256 of the weights that the run learns from or begins with, by the id of the job that left them.
-        conditions: what the whole run has to be trained on; None where it may be begun on another machine.
+        machines: the conditions of those it was trained on one after another, this one the last.
+        only_here: whether the whole run has to be trained on this machine.
     """
 
     network: Network | None
@@ -52,7 +53,8 @@ class Member:
         self.curves = Curves()
         self.seconds = 0.0
         self.rests_on: dict[str, str] = {}
-        self.conditions: Conditions | None = None
+        self.machines: list[Conditions] = []
+        self.only_here = False
         self.generator = torch.Generator(device).manual_seed(derive("draws", job.seed))
         self._scaler = grad_scaler(job.recipe.precision, device)
         self._done = torch.zeros((), dtype=torch.float64, device=device)
@@ -171,7 +173,7 @@ class Member:
         state = {
             "id": self.job.id,
             "rests_on": self.rests_on,
-            "conditions": self.conditions,
+            "machines": self.machines,
             "epoch": self.epoch,
             "seconds": self.seconds,
             "curves": self.curves.state,
@@ -196,7 +198,8 @@ class Member:
             return False
         if state.get("rests_on", {}) != self.rests_on:
             raise StaleCheckpointError("what the run learned from was trained again since")
-        if self.conditions is not None and state.get("conditions") != self.conditions:
+        before, here = state.get("machines", []), self.machines
+        if self.only_here and before != here:
             raise StaleCheckpointError("the run was begun on another machine")
         if self.network:
             self.network.load_state_dict(state["network"])
@@ -206,6 +209,7 @@ class Member:
         self.generator.set_state(state["generator"].cpu())
         self.curves = Curves(state["curves"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.machines = before if before[-1:] == here else [*before, *here]
         return True
 
     def _train(self, *modules: nn.Module) -> None:

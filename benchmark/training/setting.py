@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,22 +55,23 @@ class Setting:
         message: str,
         teacher_weights: str | None = None,
         rests_on: Mapping[str, str] = MappingProxyType({}),
+        machines: Sequence[Conditions] = (),
         **parts: Any,
     ) -> None:
         """Write a job's record, drop its checkpoint and tell."""
         facts = provenance.describe(self._device_name(), torch.get_num_threads())
         facts |= {"data": self.source.facts(job.recipe), "teacher_weights": teacher_weights}
         facts |= {"rests_on": {**rests_on}} if rests_on else {}
+        facts |= {"machines": [*machines]} if len(machines) > 1 else {}
         if not self.store.write(job, status, facts, **parts):
             message = f"{message}; {KEPT}"
         self.store.checkpoint_path(job).unlink(missing_ok=True)
         self.store.log(job, f"{status}: {message}")
         self.notify({"event": status, "id": job.id, "message": message})
 
-    def conditions(self, job: Job) -> Conditions | None:
-        """What a job has to be begun on to be gone on with: this machine, where another one's work is replaced."""
-        if job.id not in self.replaced:
-            return None
+    @property
+    def conditions(self) -> Conditions:
+        """What this process trains on, as far as it can change numbers."""
         return provenance.conditions(self._device_name(), torch.get_num_threads())
 
     @contextmanager

@@ -203,9 +203,9 @@ class TestAsk:
         assert teacher_files.ask({"key": wanted()}) == {"key": Answer(fault)}
 
     def test_whatever_else_is_printed_is_passed_over(self, program, wanted):
-        program(
-            'print(\'{}\'); print(\'3\'); print(\'{"key": 3}\'); print("[" * 5000); print(\'{"key": "key", "fault": "", "remarks": ["a"]}\'); print(\'x\')'
-        )
+        noise = ("{}", "3", '{"key": 3}', "[" * 5000)
+        answer = '{"key": "key", "fault": "", "remarks": ["a"]}'
+        program("\n".join(f"print({line!r})" for line in (*noise, answer, "x")))
         assert teacher_files.ask({"key": wanted()}) == {"key": Answer(remarks=("a",))}
 
     def test_that_does_not_answer_is_not_waited_for(self, monkeypatch, wanted, folder):

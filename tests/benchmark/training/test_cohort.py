@@ -372,10 +372,9 @@ class TestReplacing:
         assert "resumed after epoch 1" in lab.store.log_path(job).read_text(encoding="utf-8")
         assert lab.outcome(job) == expected
 
-    @pytest.mark.parametrize(("replaced", "begun_on"), [(True, "elsewhere"), (False, "here")])
-    def test_what_was_not_begun_here_starts_anew(self, replaced, begun_on, lab, company, train):
+    def test_what_was_not_begun_here_starts_anew(self, lab, company, train):
         job = company["kd"]
-        train(job, STEPS + 1, replaced=replaced, processor=begun_on)
+        train(job, STEPS + 1, processor="elsewhere")
         with pytest.warns(UserWarning, match="is not used, the run was begun on another machine: the run starts anew"):
             train(job)
         assert "resumed" not in lab.store.log_path(job).read_text(encoding="utf-8")
@@ -383,8 +382,12 @@ class TestReplacing:
     def test_other_runs_go_on_wherever_they_were_begun(self, lab, company, train):
         job = company["kd"]
         train(job, STEPS + 1, replaced=False, processor="elsewhere")
-        train(job, replaced=False)
+        train(job, 1, replaced=False, processor="elsewhere")
+        found = train(job, replaced=False).provenance
         assert "resumed after epoch 1" in lab.store.log_path(job).read_text(encoding="utf-8")
+        assert (found.processor, len(found.machines)) == ("here", 2)
+        assert found.conditions["processor"] == found.machine["processor"] == "elsewhere, then here"
+        assert found.conditions["threads"] == 1
 
     @pytest.fixture
     def diverge(self, monkeypatch):
