@@ -22,8 +22,9 @@ from benchmark.objectives import Objective, Term
 from benchmark.training.isolation import ProcessState
 from benchmark.training.objective import build_method, needing_parts
 from benchmark.training.precision import autocast
+from benchmark.training.python_state import code_state
 from benchmark.training.samples import pair_of, random_batch
-from benchmark.training.step_check import BrokenError, check_steps
+from benchmark.training.step_check import BrokenError, check_steps, see_equal
 from benchmark.training.views import Teacher, View
 from benchmark.training.weights import new_network
 from methods import Batch, Method, NotApplicableError, Pair
@@ -148,6 +149,7 @@ class _Check:
         assert pair is not None
         labels = pair.labels.clone()
         method = self._built(pair)
+        kept = code_state(method)
         view = View(batch.images, teacher)
         features = _look(student, job, view).full()
         seen = view.teacher(train_mode="teacher_in_train_mode" in method.requires)
@@ -161,6 +163,7 @@ class _Check:
             losses = [method(features, seen, replace(batch, progress=torch.tensor(share))) for share in PROGRESS]
         if losses[0] or method.first_stage != "student":
             _check_parts(losses, student, "its loss")
+        see_equal(kept, code_state(method))
         self._check_shared(batch, view, teacher)
         if not torch.equal(labels, pair.labels):
             raise BrokenError("it changes the training labels, which other runs share")

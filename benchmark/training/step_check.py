@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,11 +118,7 @@ class _States:
     def compare(self) -> None:
         """Raise ``BrokenError`` where something has changed."""
         after = self._read()
-        if found := difference(self._before, after):
-            raise BrokenError(
-                f"attribute {found} in a step: neither a checkpoint nor a replayed step knows that. Keep it in a "
-                "buffer (register_buffer) and write into it"
-            )
+        see_equal(self._before, after)
         self._before = after
 
     def _read(self) -> dict[str, object]:
@@ -134,6 +130,15 @@ class _States:
             for path, value in python_state(module).items()
         ]
         return dict([*own, *code])
+
+
+def see_equal(before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    """Raise ``BrokenError`` where what is kept in Python differs after a step."""
+    if found := difference(before, after):
+        raise BrokenError(
+            f"attribute {found} in a step: neither a checkpoint nor a replayed step knows that. Keep it in a "
+            "buffer (register_buffer) and write into it"
+        )
 
 
 @contextmanager

@@ -211,6 +211,15 @@ FAULTS = {
         forward('{"a": (student.logits - teacher.logits.div_(4)).square().mean()}'),
         "it changes the teacher's features, which other runs share",
     ),
+    "a global": (
+        forward('{"a": (student.logits - SEEN.setdefault("mean", teacher.logits.mean(0))).square().mean()}')
+        + "SEEN = {}\n",
+        "attribute 'global SEEN.mean' appears in a step",
+    ),
+    "the teacher's attributes": (
+        built("next(m for m in pair.teacher_network.modules() if isinstance(m, nn.BatchNorm2d)).eps = 0.5"),
+        "it changes the teacher's mode or other attributes",
+    ),
     "features behind torch's back": (
         forward('{"a": (student.logits - teacher.logits.data.div_(4)).square().mean()}'),
         "it changes the teacher's features, which other runs share",
