@@ -34,7 +34,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
         name: what was asked for.
         known: what there is.
     """
-    names = sorted(known)
+    names = sorted(known, key=lambda text: (not text.isdecimal(), int(text) if text.isdecimal() else 0, text))
     folded = {item.casefold(): item for item in names}
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     hint = f"did you mean '{folded[near[0]]}'? " if near else ""

@@ -323,8 +323,10 @@ class Store:
     def _left(self, place: str, suffix: str) -> Iterator[Path]:
         """Where a file of weights may lie: below these checkpoints, and where the command that trained it has them."""
         yield below(self.checkpoints / "weights", f"{place}{suffix}")
+        pointer = self._pointer(place, suffix)
         with suppress(OSError, ValueError):
-            yield Path(os.fsdecode(self._pointer(place, suffix).read_bytes()))
+            if pointer.is_file():  # reading a pipe would wait for ever
+                yield Path(os.fsdecode(pointer.read_bytes()))
 
     def _pointer(self, place: str, suffix: str) -> Path:
         """What tells commands that share the results alone where a file of weights lies; they may reach it or not."""

@@ -35,3 +35,7 @@ def test_several_faults_are_a_line_each():
     error = pickle.loads(pickle.dumps(UserError("one", "two")))
     assert (error.args, str(error)) == (("one", "two"), "one\nerror: two")
     assert str(UserError("one")) == "one"
+
+
+def test_numbers_are_listed_by_size():
+    assert str(unknown("table", "0", ["10", "all", "2", "1"])).endswith("known are 1, 2, 10, all")
