@@ -36,26 +36,25 @@ def split(text: str | None) -> list[str] | None:
     return [item.strip() for item in items if item.strip()]
 
 
+_MOST = 10_000
+"""So many seeds, processes or threads at most."""
+
+
 def _seeds(text: str) -> tuple[int, ...]:
     """``3`` means 0, 1, 2; ``0,2`` means itself, ``2,`` the one seed 2."""
     try:
         numbers = [int(item) for item in text.split(",") if item]
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is neither a number of seeds nor a list like 0,2") from None
-    if not numbers:
-        raise argparse.ArgumentTypeError("at least one seed is needed, from 0")
-    if "," not in text and numbers[0] > _MOST:
+    counted = "," not in text
+    if counted and max(numbers, default=0) > _MOST:
         raise argparse.ArgumentTypeError(f"'{text}' are more than {_MOST:,} seeds; the one seed {text} is '{text},'")
-    seeds = tuple(dict.fromkeys(numbers)) if "," in text else tuple(range(numbers[0]))
+    seeds = tuple(range(*numbers)) if counted and numbers else tuple(dict.fromkeys(numbers))
     if not seeds or min(seeds) < 0:
         raise argparse.ArgumentTypeError("at least one seed is needed, from 0")
     if max(seeds) >= LARGEST:
         raise argparse.ArgumentTypeError(f"a seed is below {LARGEST}")
     return seeds
-
-
-_MOST = 10_000
-"""Seeds, processes or threads."""
 
 
 def _names(text: str) -> list[str]:

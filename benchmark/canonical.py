@@ -10,8 +10,6 @@ from typing import Any
 
 ID_LENGTH = 12
 """Characters by which people, and names of files, tell digests such as runs' ids apart."""
-
-
 LARGEST = 2**63
 """Whole numbers of records are below it."""
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)

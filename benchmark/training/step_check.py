@@ -122,14 +122,12 @@ class _States:
         self._before = after
 
     def _read(self) -> dict[str, object]:
-        modules = {name: module for name, module in self._modules.items() if module is not None}
-        code = [item for module in modules.values() for item in code_state(module).items()]
-        own = [
-            (f"{name}.{path}", value)
-            for name, module in modules.items()
-            for path, value in python_state(module).items()
-        ]
-        return dict([*own, *code])
+        found: dict[str, object] = {}
+        for name, module in self._modules.items():
+            if module is not None:
+                found |= {f"{name}.{path}": value for path, value in python_state(module).items()}
+                found |= code_state(module)
+        return found
 
 
 def see_equal(before: Mapping[str, object], after: Mapping[str, object]) -> None:
