@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmark.start import main
+from benchmark.cli.start import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def records(profile: str, results: Path | str | None = None) -> pd.DataFrame:
-    """All records of a profile, one row each, as `benchmark.trace.dataframe.read` describes it.
+    """All records of a profile, one row each, as `benchmark.lineage.dataframe.read` describes it.
 
     Args:
         profile: name of the profile, or of the folder that ``--set`` made beside it, such as ``digits+1c4e79d2``.
@@ -24,6 +24,6 @@ def records(profile: str, results: Path | str | None = None) -> pd.DataFrame:
         UserError: there is no such folder.
     """
     # Pandas takes a while to import, and who plans a table needs none of it.
-    from benchmark.trace.dataframe import read
+    from benchmark.lineage.dataframe import read
 
     return read(profile, results)

@@ -1,13 +1,14 @@
-"""Names of files and folders: made of plain letters, no longer than file systems take, and below their folders."""
+"""Files: names that every file system takes, paths that stay below their folders, and atomic writes."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path, PurePath
 
-from benchmark.canonical import digest, short_id
-from benchmark.errors import UserError
+from benchmark.errors import UserError, writing
+from benchmark.ids import digest, short_id
 
 LONGEST = 255
 """Bytes of one name, on the usual file systems."""
@@ -53,3 +54,40 @@ def below(folder: Path, place: str) -> Path:
 def expanded(path: Path | str) -> Path:
     """A path with the home folder in the place of ``~``; the path as it is where nobody has the name behind it."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where nobody has that name
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary name beside ``path``, then move it there; after a crash it is the old file or the new one.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_path(path.parent)
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def temporary_path(folder: Path) -> Path:
+    """A name that nobody else uses: hosts that share a file system share process ids."""
+    return folder / f".{os.uname().nodename}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make sure that a file's new name outlives a crash."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot do that for a folder
+            raise
+    finally:
+        os.close(descriptor)

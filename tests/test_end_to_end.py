@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from benchmark import devices
-from benchmark.book import Book, Teacher, Weights
-from benchmark.jobs import Job
-from benchmark.layers import load_profile, parse_changes
-from benchmark.objectives import parse_method
-from benchmark.store import Store
-from benchmark.tables import load
+from benchmark.config.overrides import load_profile, parse_changes
+from benchmark.config.resolve import Book, Teacher, Weights
+from benchmark.runs.job import Job
+from benchmark.runs.objective import parse_method
+from benchmark.runs.store import Store
+from benchmark.tables.reader import load
 
 ROOT = Path(__file__).parents[1]
 FEW = ["epochs=1", "train_limit=64"]
@@ -336,9 +336,9 @@ def test_interrupts_while_modules_are_imported_are_quiet():
         "import os, signal, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'benchmark.request': os.kill(os.getpid(), signal.SIGINT)\n"
+        "        if name == 'benchmark.cli.session': os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder())\n"
-        "from benchmark.start import main\n"
+        "from benchmark.cli.start import main\n"
         "main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)

@@ -25,22 +25,21 @@ import pytest
 # A script finds its own folder, not the repository's.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmark import catalog
 from benchmark.analysis import measures
-from benchmark.catalog import syntax
-from benchmark.catalog.literals import DRAFT
-from benchmark.catalog.network_info import settled
-from benchmark.jobs import NUMERICS
+from benchmark.registry import catalog, method_info, source_hash
+from benchmark.registry.method_info import DRAFT
+from benchmark.registry.network_info import settled
+from benchmark.runs.job import NUMERICS
 
 ROOT = catalog.ROOT
 RECORDED = Path(__file__).with_name("revisions.json")
 COMMAND = "python tests/test_revisions.py"
 APART = {"base", "__init__", "registry", "describe", "export", "plugins", "published", "safe_load"}
 """Files of methods and models that compute nothing: contracts, and the search for what there is."""
-ENGINE = ("benchmark/training/*.py", "benchmark/data/*.py", "benchmark/canonical.py")
+ENGINE = ("benchmark/training/*.py", "benchmark/data/*.py", "benchmark/ids.py")
 BESIDE = {
     "benchmark/training/__init__.py",
-    "benchmark/training/contract.py",
+    "benchmark/training/plugin_check.py",
     "benchmark/training/python_state.py",
     "benchmark/training/replay.py",
     "benchmark/training/samples.py",
@@ -52,7 +51,7 @@ RAISE = {
     "method": "`revision` in methods/{name}.py",
     "network": "`revision` where models/ registers it, then run `python -m models.describe`,",
     "measure": "`REVISION` in benchmark/analysis/{name}.py",
-    "engine": "`NUMERICS` in benchmark/jobs.py",
+    "engine": "`NUMERICS` in benchmark/runs/job.py",
 }
 
 
@@ -78,7 +77,7 @@ def _imports(tree, package):
 
 
 def code(path):
-    return syntax.code_hash(syntax.parsed(path))
+    return source_hash.code_hash(source_hash.parsed(path))
 
 
 def _entry(revision, stem, folder):
@@ -99,7 +98,7 @@ def _networks(root):
     places = {
         name: path.stem
         for path in sorted(folder.glob("*.py"))
-        for name in catalog.literals.registered(syntax.parsed(path), path)
+        for name in method_info.registered(source_hash.parsed(path), path)
     }
     return {f"network {name}": _entry(info.revision, places[name], folder) for name, info in settled().items()}
 
@@ -194,7 +193,7 @@ def test_changed_code_has_a_new_revision(title, now):
 def test_networks_and_the_engine_rest_on_what_computes(now):
     assert {*now["network wrn-16-2"]["code"]} >= {"wrn", "preactivation", "layers", "features"}
     assert {*now["engine"]["code"]} >= {
-        f"benchmark/{name}.py" for name in ("training/member", "training/optimizers", "data/stream", "data/augment")
+        f"benchmark/{name}.py" for name in ("training/trainable", "training/optimizers", "data/stream", "data/augment")
     }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from benchmark.errors import UserError, unknown
-from benchmark.filenames import ALPHABET, is_plain
+from benchmark.files import ALPHABET, is_plain
 
 if TYPE_CHECKING:
     from benchmark.analysis.outputs import Outputs

@@ -9,8 +9,8 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from benchmark.training.lanes import wait
 from benchmark.training.parts import BACKWARD, PARTS
+from benchmark.training.streams import wait
 
 REST = "other"
 """What is in no part: meters, bookkeeping."""

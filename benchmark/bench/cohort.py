@@ -12,13 +12,13 @@ import torch
 
 from benchmark.bench import clock, floor, memory
 from benchmark.bench.madeup import MadeUpSource
-from benchmark.jobs import Run
-from benchmark.store import FAILED, NOT_APPLICABLE, Store
+from benchmark.runs.job import Run
+from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
 from benchmark.training.cohort import CohortTraining
-from benchmark.training.lanes import use
-from benchmark.training.member import Member
-from benchmark.training.setting import Setting
+from benchmark.training.context import Setting
 from benchmark.training.steps import WARMUP_STEPS
+from benchmark.training.streams import use
+from benchmark.training.trainable import Member
 
 
 class Cohort:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark import tables
-from benchmark.book import Book, Teacher
+from benchmark.config.resolve import Book, Teacher
 from benchmark.errors import UserError
-from benchmark.jobs import Run
-from benchmark.objectives import STUDENT, parse_method
+from benchmark.runs.job import Run
+from benchmark.runs.objective import STUDENT, parse_method
+from benchmark.tables import reader
 
 COLUMNS = (
     "11/wrn-40-2:wrn-16-2",
@@ -99,12 +99,12 @@ def column(name: str, methods: Sequence[str] | None, book: Book, seed: int) -> C
     number, slash, pair = name.partition("/")
     if not slash:
         raise UserError(f"column '{name}': write TABLE/TEACHER:STUDENT, for instance {COLUMNS[0]}")
-    table = tables.load(number).select(methods, [pair])
+    table = reader.load(number).select(methods, [pair])
     if len(table.pairs) > 1:
         raise UserError(f"column '{name}' stands for {', '.join(table.pairs)}: name one of them")
     runs: dict[str, Run] = {}
     for cell in table.cells:
-        if cell.method in (tables.TEACHER, STUDENT):
+        if cell.method in (reader.TEACHER, STUDENT):
             continue
         teacher = Teacher(cell.teacher_recipe, cell.teacher)
         run = book.run(cell.recipe, cell.student, parse_method(cell.method), teacher, seed)

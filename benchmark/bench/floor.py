@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from benchmark import costs
-from benchmark.jobs import Job
+from benchmark.planning import estimates
+from benchmark.runs.job import Job
 
 if TYPE_CHECKING:
     import torch
@@ -25,12 +25,12 @@ def step_macs(student: Job, teacher: Job, share: float) -> float:
         teacher: whose features it sees.
         share: of the teacher's forward pass, 1 alone and 1 / n for one of n students that look at the same.
     """
-    forward = (1 + costs.BACKWARD) * _image_macs(student) + share * _image_macs(teacher)
+    forward = (1 + estimates.BACKWARD) * _image_macs(student) + share * _image_macs(teacher)
     return student.recipe.batch_size * forward
 
 
 def _image_macs(job: Job) -> float:
-    return costs.macs(job.network, job.recipe.in_size, job.recipe.width)
+    return estimates.macs(job.network, job.recipe.in_size, job.recipe.width)
 
 
 def matrix_rate(precision: str, device: torch.device, repeats: int = 8) -> float:
@@ -43,8 +43,8 @@ def matrix_rate(precision: str, device: torch.device, repeats: int = 8) -> float
     """
     import torch
 
-    from benchmark.training.lanes import wait
     from benchmark.training.precision import set_matmul_precision
+    from benchmark.training.streams import wait
 
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     set_matmul_precision(precision)

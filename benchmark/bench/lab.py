@@ -9,8 +9,8 @@ from torch import nn
 
 from benchmark.bench.cohort import setting
 from benchmark.bench.madeup import MadeUpSource
-from benchmark.jobs import Job, Run
-from benchmark.store import Store
+from benchmark.runs.job import Job, Run
+from benchmark.runs.store import Store
 from benchmark.training.cohort import CohortTraining
 from benchmark.training.weights import new_network, save_weights
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.data import Dataset, describe
 from benchmark.data.dataset import Split
-from benchmark.training.data import Source
+from benchmark.training.data_source import Source
 
 __all__ = ["MadeUpSource", "dataset"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from statistics import median
 
 from benchmark.bench.columns import COHORT, WAYS
-from benchmark.objectives import STUDENT
+from benchmark.runs.objective import STUDENT
 
 MEAN = "geometric mean"
 """Stands in place of a column's name."""
@@ -136,3 +136,36 @@ def to_csv(found: Iterable[Row], machine: str) -> str:
         values = (getattr(row, name) for name in names)
         writer.writerow([machine, *(f"{value:.6g}" if isinstance(value, float) else value for value in values)])
     return text.getvalue()
+
+
+class Numbers:
+    """Rows by what they are of."""
+
+    def __init__(self, found: Sequence[Row]) -> None:
+        self._rows = {(row.column, row.variant, row.method, row.quantity): row for row in found}
+        self.columns = tuple(dict.fromkeys(row.column for row in found if row.column != MEAN))
+
+    def get(self, column: str, variant: str, quantity: str, method: str = "") -> Row | None:
+        """One row, None where it was not measured."""
+        return self._rows.get((column, variant, method, quantity))
+
+    def value(self, column: str, variant: str, quantity: str) -> float:
+        """One row's value, 0 where it was not measured."""
+        row = self.get(column, variant, quantity)
+        return row.value if row else 0.0
+
+    def way(self, column: str) -> str:
+        """The better way of a column's separate trainings, with which all others are compared."""
+        return baseline(self._rows.values(), column)
+
+    def methods(self) -> tuple[str, ...]:
+        """The methods whose losses have a cost, in the order of their measuring."""
+        return tuple(dict.fromkeys(row.method for row in self._rows.values() if row.quantity == LOSS_COST))
+
+    def total(self, column: str, variant: str, quantity: str) -> float:
+        """Sum over methods of a quantity."""
+        return sum(
+            row.value
+            for (place, how, method, what), row in self._rows.items()
+            if (place, how, what) == (column, variant, quantity) and method not in ("", STUDENT)
+        )

@@ -17,7 +17,7 @@ from torchvision import transforms
 from benchmark.bench import madeup
 from benchmark.data.dataset import Split
 from benchmark.devices import cores
-from benchmark.recipe import Recipe
+from benchmark.runs.recipe import Recipe
 
 WORKERS = 8
 """At most so many worker processes, as the published trainings ask for; no more than there are cores."""

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.bench.columns import COHORT, WAYS, Variant
-from benchmark.bench.measurements import BARE_RATIO, LOSS_COST, MEAN, RATIO, Row
+from benchmark.bench.measurements import BARE_RATIO, LOSS_COST, MEAN, RATIO, Numbers, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from benchmark.bench.report import Numbers
 
 # Okabe and Ito's colours, which are told apart with any colour vision.
 _COLOURS = ("#0072b2", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#000000")

@@ -12,14 +12,15 @@ from itertools import count, islice
 from pathlib import Path
 from statistics import median
 
-from benchmark import tables
-from benchmark.arguments import Parser, positive
-from benchmark.book import Book
-from benchmark.catalog import ROOT
-from benchmark.jobs import Job
-from benchmark.layers import load_profile
-from benchmark.planner import make_plan
-from benchmark.store import DONE, Store, write_atomically
+from benchmark.cli.arguments import Parser, positive
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book
+from benchmark.files import write_atomically
+from benchmark.planning.planner import make_plan
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.job import Job
+from benchmark.runs.store import DONE, Store
+from benchmark.tables import reader
 
 COMMANDS = {
     "render Table 6": ("--table", "6", "--render"),
@@ -68,7 +69,7 @@ def _fill(store: Store, records: int) -> int:
 def _jobs(store: Store) -> Iterator[Job]:
     """All jobs of all tables, seed after seed."""
     book, known = Book(load_profile(_PROFILE), {}), set[str]()
-    wanted = [*map(tables.load, tables.numbers()), *(tables.load(number, "figure") for number in tables.figures())]
+    wanted = [*map(reader.load, reader.numbers()), *(reader.load(number, "figure") for number in reader.figures())]
     for seed in count():
         for job in make_plan(wanted, book, [seed], store).jobs:
             if job.id not in known:

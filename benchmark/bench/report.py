@@ -17,13 +17,13 @@ from benchmark.bench.measurements import (
     RATE,
     RATIO,
     Measurement,
+    Numbers,
     Row,
-    baseline,
     rows,
     to_csv,
 )
-from benchmark.objectives import STUDENT
-from benchmark.store import write_atomically
+from benchmark.bench.plot import draw
+from benchmark.files import write_atomically
 
 STEM = "speed"
 _OTHER_WAY = {SEPARATE: SIDE_BY_SIDE, SIDE_BY_SIDE: SEPARATE}
@@ -56,47 +56,12 @@ class Machine:
         return f"{self.processor}, {self.cores} cores, {self.device}, torch {self.torch}"
 
 
-class Numbers:
-    """Rows by what they are of."""
-
-    def __init__(self, found: Sequence[Row]) -> None:
-        self._rows = {(row.column, row.variant, row.method, row.quantity): row for row in found}
-        self.columns = tuple(dict.fromkeys(row.column for row in found if row.column != MEAN))
-
-    def get(self, column: str, variant: str, quantity: str, method: str = "") -> Row | None:
-        """One row, None where it was not measured."""
-        return self._rows.get((column, variant, method, quantity))
-
-    def value(self, column: str, variant: str, quantity: str) -> float:
-        """One row's value, 0 where it was not measured."""
-        row = self.get(column, variant, quantity)
-        return row.value if row else 0.0
-
-    def way(self, column: str) -> str:
-        """The better way of a column's separate trainings, with which all others are compared."""
-        return baseline(self._rows.values(), column)
-
-    def methods(self) -> tuple[str, ...]:
-        """The methods whose losses have a cost, in the order of their measuring."""
-        return tuple(dict.fromkeys(row.method for row in self._rows.values() if row.quantity == LOSS_COST))
-
-    def total(self, column: str, variant: str, quantity: str) -> float:
-        """Sum over methods of a quantity."""
-        return sum(
-            row.value
-            for (place, how, method, what), row in self._rows.items()
-            if (place, how, what) == (column, variant, quantity) and method not in ("", STUDENT)
-        )
-
-
 def write(measured: Sequence[Measurement], machine: Machine, variants: Sequence[Variant], folder: Path) -> None:
     """Write ``speed.csv``, ``speed.md``, ``speed-details.md`` and ``speed.png`` into a folder.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    from benchmark.bench.plot import draw
-
     found = rows(measured)
     numbers = Numbers(found)
     write_atomically(folder / f"{STEM}.csv", to_csv(found, machine.name).encode())

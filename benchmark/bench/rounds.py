@@ -22,11 +22,11 @@ from benchmark.bench.measurements import (
     baseline,
 )
 from benchmark.bench.processes import Process, together
-from benchmark.book import Book
-from benchmark.jobs import Job
-from benchmark.layers import Profile
-from benchmark.objectives import STUDENT
-from benchmark.store import Store
+from benchmark.config.overrides import Profile
+from benchmark.config.resolve import Book
+from benchmark.runs.job import Job
+from benchmark.runs.objective import STUDENT
+from benchmark.runs.store import Store
 
 Say = Callable[[str], None]
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 from benchmark.bench import clock, floor, memory, pipeline
 from benchmark.bench.published import form
 from benchmark.data import describe
-from benchmark.jobs import Job, Run
-from benchmark.training.objective import build_method
+from benchmark.runs.job import Job, Run
+from benchmark.training.loss import build_method
 from benchmark.training.parts import BACKWARD, DATA, FORWARD, LOSS, OPTIMIZER, TEACHER, part
 from benchmark.training.weights import load_weights
 from methods import Batch, Method, Pair

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmark.arguments import Parser, positive, seconds, split
 from benchmark.bench import columns
 from benchmark.bench.measurements import Measurement
 from benchmark.bench.report import Machine, write
+from benchmark.cli.arguments import Parser, positive, seconds, split
+from benchmark.config.overrides import load_profile, parse_changes
 from benchmark.devices import cores, name, processor, workers
-from benchmark.layers import load_profile, parse_changes
 
 _DESCRIPTION = (
     "Student steps a second of the cohort loop against separate trainings as the field does them, on random images and "

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from benchmark import strict, tables
+from benchmark import yaml_schema
 from benchmark.claims.comparison import Comparison, Place, chosen, places_of
 from benchmark.errors import UserError, unknown
-from benchmark.table import TEACHER, Table
+from benchmark.tables import reader
+from benchmark.tables.table import TEACHER, Table
 
-FILE = tables.TABLES / "claims.yaml"
+FILE = reader.TABLES / "claims.yaml"
 _KEYS = ("name", "says", "quote", "where", "reading", "checks")
 _OPTIONAL = ("reading",)
 _WHERE = ("tables", "pairs", "metrics", "probes")
@@ -68,16 +69,16 @@ def load(path: Path = FILE) -> Claims:
         UserError: the file cannot be read, a key, form, table, pair, method or metric is unknown, or one is missing or
             of another kind, or a check compares nothing, or what the paper does not print.
     """
-    raw = strict.load(path, path.name)
+    raw = yaml_schema.load(path, path.name)
     entries = raw.get("claims") if isinstance(raw, dict) else None
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{path.name}: it needs a list of 'claims'")
-    reader = _Reader(path.name, {}, set())
-    claims = tuple(reader.claim(entry, number) for number, entry in enumerate(entries, 1))
+    found = _Reader(path.name, {}, set())
+    claims = tuple(found.claim(entry, number) for number, entry in enumerate(entries, 1))
     names = [claim.name for claim in claims]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{path.name}: two claims are called '{twice}'")
-    return Claims(tuple(reader.tables[number] for number in sorted(reader.tables, key=int)), claims)
+    return Claims(tuple(found.tables[number] for number in sorted(found.tables, key=int)), claims)
 
 
 @dataclass(frozen=True)
@@ -177,29 +178,30 @@ class _Reader:
 
     def claim(self, raw: Any, number: int) -> Claim:
         where = f"claim {number} of {self.file}"
-        values = strict.mapping(raw, where)
+        values = yaml_schema.mapping(raw, where)
         where = f"claim '{values.get('name', number)}' of {self.file}"
-        strict.check_keys(values, where, [key for key in _KEYS if key not in _OPTIONAL], _OPTIONAL)
+        yaml_schema.check_keys(values, where, [key for key in _KEYS if key not in _OPTIONAL], _OPTIONAL)
         checks = [
-            strict.mapping(check, f"a check of {where}") for check in strict.items(values["checks"], "checks", where)
+            yaml_schema.mapping(check, f"a check of {where}")
+            for check in yaml_schema.items(values["checks"], "checks", where)
         ]
-        texts = {key: strict.text(values.get(key, ""), key, where) for key in _KEYS if key != "checks"}
+        texts = {key: yaml_schema.text(values.get(key, ""), key, where) for key in _KEYS if key != "checks"}
         comparisons = (made for check in checks for made in self._comparisons(check, where))
         return Claim(**texts, comparisons=tuple(dict.fromkeys(comparisons)))
 
     def _comparisons(self, raw: Mapping[str, Any], where: str) -> list[Comparison]:
         if "form" not in raw:
             raise UserError(f"{where}: a check lacks 'form', one of {', '.join(_FORMS)}")
-        name = strict.text(raw["form"], "form", where)
+        name = yaml_schema.text(raw["form"], "form", where)
         if name not in _FORMS:
             raise unknown(f"form in {where}", name, _FORMS)
         form = _FORMS[name]
-        strict.check_keys(raw, where, ("form", "tables", *form.required), (*_WHERE, *form.optional))
+        yaml_schema.check_keys(raw, where, ("form", "tables", *form.required), (*_WHERE, *form.optional))
         places = self._places(raw, where)
         compared: tuple[Place, ...] = ()
         if "compared" in raw:
-            other = strict.mapping(raw["compared"], f"'compared' of {where}")
-            strict.check_keys(other, where, ("tables",), _WHERE)
+            other = yaml_schema.mapping(raw["compared"], f"'compared' of {where}")
+            yaml_schema.check_keys(other, where, ("tables",), _WHERE)
             compared = self._places(other, where)
         for place in (*places, *compared):
             _check_methods(raw, place, where)
@@ -216,11 +218,11 @@ class _Reader:
         found: list[Place] = []
         for number in map(str, _numbers(raw["tables"], where)):
             if number not in self.tables:
-                self.tables[number] = tables.load(number)
+                self.tables[number] = reader.load(number)
                 self.printed.update(cell.name for cell in self.tables[number].cells if cell.paper is not None)
             found += places_of(self.tables[number])
         for key, default in (("pairs", ["*"]), ("metrics", ["top1"]), ("probes", None)):
-            patterns = strict.texts(value, key, where) if (value := raw.get(key, default)) is not None else None
+            patterns = yaml_schema.texts(value, key, where) if (value := raw.get(key, default)) is not None else None
             found = chosen(found, key, patterns, where)
         return tuple(found)
 
@@ -236,7 +238,7 @@ def _check_methods(raw: Mapping[str, Any], place: Place, where: str) -> None:
         if key not in raw:
             continue
         one = key in ("method", "behind")
-        for name in [strict.text(raw[key], key, where)] if one else strict.texts(raw[key], key, where):
+        for name in [yaml_schema.text(raw[key], key, where)] if one else yaml_schema.texts(raw[key], key, where):
             if name not in place.cells:
                 raise unknown(f"method in {where}, {place.name}", name, place.cells)
 
@@ -245,7 +247,7 @@ def _check_bounds(raw: Mapping[str, Any], where: str) -> None:
     if ("about" in raw) != ("within" in raw):
         raise UserError(f"{where}: 'about' and 'within' go together")
     for key in ("about", "within"):
-        if key in raw and not (strict.is_number(raw[key]) and raw[key] > 0):
+        if key in raw and not (yaml_schema.is_number(raw[key]) and raw[key] > 0):
             raise UserError(f"{where}: '{key}' must be a number above 0, not {raw[key]!r}")
     if "about" in raw and raw["within"] >= raw["about"]:
         raise UserError(f"{where}: 'within' must be less than 'about', or no difference would do")

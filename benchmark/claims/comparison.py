@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from itertools import groupby
 
 from benchmark.errors import UserError
-from benchmark.metrics import metric
-from benchmark.table import Cell, Table
+from benchmark.runs.metrics import metric
+from benchmark.tables.table import Cell, Table
 
 POSITIVE = (0.0, math.inf)
 """Bounds of a difference of which only the sign is claimed."""

@@ -1,0 +1,1 @@
+"""The command: its arguments, one module a subcommand, and what they print."""

@@ -12,9 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from benchmark.canonical import LARGEST
-from benchmark.catalog import ROOT
-from benchmark.commands.listing import LISTS
+from benchmark.ids import LARGEST
+from benchmark.registry.catalog import ROOT
 from benchmark.text import visible_line
 
 DESCRIPTION = "Regenerate tables of the paper: plan, train what is missing, aggregate, print and write."
@@ -171,7 +170,10 @@ _OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "why": {"metavar": "CELL", "help": "what a cell or a run rests on, e.g. table06/wrn-40-4:wrn-16-2/kd"},
             "export": {"metavar": "RUN", "help": "a trained network with a model card, by its run's id or its cell"},
             "new-method": {"metavar": "NAME", "help": "write methods/NAME.py and its test, to be changed"},
-            "list": {"choices": sorted(LISTS), "help": "what there is"},
+            "list": {
+                "choices": ("methods", "networks", "presets", "profiles", "recipes", "tables"),
+                "help": "what there is",
+            },
         },
         "where": {
             "data": {"type": Path, "metavar": "DIR", "help": "data sets (default: $KD_DATA, else a download)"},

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from benchmark import claims
-from benchmark.arguments import DEFAULT_SEEDS
-from benchmark.commands import DONE, Say, rendering, wording
-from benchmark.report import ledger
-from benchmark.report.ledger import Ledger
-from benchmark.request import Request
+from benchmark.cli import messages, render
+from benchmark.cli.arguments import DEFAULT_SEEDS
+from benchmark.cli.commands import DONE, Say
+from benchmark.cli.session import Request
+from benchmark.report import claims_report
+from benchmark.report.claims_report import Ledger
 
 
 def run(request: Request, say: Say) -> int:
     """Print a verdict on every claim and write the page; with ``--check`` only compare the page that is there."""
     document = _ledger(request)
     folder = document.place(request.store.results)
-    say(wording.profile_line(request))
+    say(messages.profile_line(request))
     if request.options.check:
-        return rendering.compare([(folder, document)], say)
-    document.print(wording.console())
-    say(f"written: {', '.join(map(wording.short, document.write(folder)))}")
+        return render.compare([(folder, document)], say)
+    document.print(messages.console())
+    say(f"written: {', '.join(map(messages.short, document.write(folder)))}")
     return DONE
 
 
@@ -27,4 +28,4 @@ def _ledger(request: Request) -> Ledger:
     every = claims.load()
     seeds = sorted({*request.options.seeds, *DEFAULT_SEEDS})
     plan = request.plan(every.tables, seeds)
-    return ledger.build(every, plan.records_by_cell, rendering.context(plan, seeds, request), plan.records)
+    return claims_report.build(every, plan.records_by_cell, render.context(plan, seeds, request), plan.records)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
-    from benchmark.request import Request
+    from benchmark.cli.session import Request
 
 Say = Callable[[str], None]
 """Prints a line for people."""
@@ -36,9 +36,9 @@ class Command:
 
 BY_OPTION: Mapping[str, Command] = MappingProxyType(
     {
-        "list": Command("listing"),
+        "list": Command("list"),
         "status": Command("status", of_tables=True),
-        "new_method": Command("scaffold"),
+        "new_method": Command("new_method"),
         "claims": Command("claims"),
         "why": Command("why", of_tables=True),
         "export": Command("export", of_tables=True),
@@ -74,13 +74,13 @@ def run(request: Request, say: Say) -> int:
     if not asked and training and options.render:
         raise UserError(f"one thing at a time: leave out --render or {_spelled(training[0])}")
     if not asked:
-        regenerate: int = import_module(f"{__name__}.regenerate").run(request, say)
+        regenerate: int = import_module("benchmark.cli.run").run(request, say)
         return regenerate
     command = BY_OPTION[asked[0]]
     others = [*asked[1:], *training, *instead, *([] if command.of_tables else _given(options, _TABLES))]
     if others:
         raise UserError(f"one thing at a time: leave out {_spelled(asked[0])} or {', '.join(map(_spelled, others))}")
-    status: int = import_module(f"{__name__}.{command.module}").run(request, say)
+    status: int = import_module(f"benchmark.cli.{command.module}").run(request, say)
     return status
 
 

@@ -12,20 +12,22 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from benchmark.arguments import parser
-from benchmark.canonical import file_digest, short_id
-from benchmark.commands import DONE, Say, wording
-from benchmark.commands.why import find_run, jobs_of, plan_of
+from benchmark.cli import messages
+from benchmark.cli.arguments import parser
+from benchmark.cli.commands import DONE, Say
+from benchmark.cli.names import begins_id, find_cells, split_seed
+from benchmark.cli.session import Request
+from benchmark.cli.why import find_run, jobs_of, plan_of
 from benchmark.errors import UserError
-from benchmark.plan import Plan
-from benchmark.report.card import Exported, card, config
-from benchmark.request import Request
-from benchmark.store import DONE as FINISHED
-from benchmark.store import FAILED, NOT_APPLICABLE, check_weights, write_atomically
-from benchmark.table import Cell, Table
-from benchmark.trace.archive import Archive, Known
-from benchmark.trace.lineage import Find, Node, finder, planned
-from benchmark.trace.naming import begins_id, find_cells, split_seed
+from benchmark.files import write_atomically
+from benchmark.ids import file_digest, short_id
+from benchmark.lineage.graph import Find, Node, finder, planned
+from benchmark.lineage.records import Archive, Known
+from benchmark.planning.plan import Plan
+from benchmark.report.model_card import Exported, card, config
+from benchmark.runs.store import DONE as FINISHED
+from benchmark.runs.store import FAILED, NOT_APPLICABLE, check_weights
+from benchmark.tables.table import Cell, Table
 
 _LOOKED_AT = ("subject", "base")
 """Where the spec of a job that looks at a network names the run that left it."""
@@ -66,7 +68,7 @@ def run(request: Request, say: Say) -> int:
     _make(folder)
     for name, content in contents.items():
         write_atomically(folder / name, content)
-    place = wording.short(folder)
+    place = messages.short(folder)
     say(f"written: {', '.join(f'{place}/{name}' for name in contents)}")
     say(f"loaded by: import models; network = models.load({place!r})")
     if exported.needs:
@@ -180,7 +182,7 @@ def _is_of(folder: Path, known: Known) -> bool:
 
 
 def _again(known: Known, choice: _Choice, request: Request) -> str:
-    record, command = wording.short(known.path), _command(choice, request)
+    record, command = messages.short(known.path), _command(choice, request)
     if command is None:
         return f"To train it again, remove {record} and repeat the command that trained it"
     return f"To train it again: rm {shlex.quote(record)} && {command}"

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from benchmark import catalog, layers, tables
-from benchmark.commands import DONE, Say
-from benchmark.objectives import STUDENT
+from benchmark.cli.commands import DONE, Say
+from benchmark.config import overrides
+from benchmark.registry import catalog
+from benchmark.runs.objective import STUDENT
+from benchmark.tables import reader
 
 if TYPE_CHECKING:
-    from benchmark.request import Request
+    from benchmark.cli.session import Request
 
 
 def run(request: Request, say: Say) -> int:
@@ -34,26 +36,26 @@ def _list_networks() -> Iterator[tuple[str, str]]:
 
 
 def _list_tables() -> Iterator[tuple[str, str]]:
-    for number in tables.numbers():
-        yield number, tables.load(number).title
-    for number in tables.figures():
-        yield f"figure {number}", tables.load(number, "figure").title
+    for number in reader.numbers():
+        yield number, reader.load(number).title
+    for number in reader.figures():
+        yield f"figure {number}", reader.load(number, "figure").title
 
 
 def _list_recipes() -> Iterator[tuple[str, str]]:
-    for name in layers.names("recipe"):
-        values = layers.load_recipe(name).layers[0].values
+    for name in overrides.names("recipe"):
+        values = overrides.load_recipe(name).layers[0].values
         yield name, ", ".join(f"{key}={value}" for key, value in values.items() if "." not in key)
 
 
 def _list_profiles() -> Iterator[tuple[str, str]]:
-    for name in layers.names("profile"):
-        yield name, layers.load_profile(name).title
+    for name in overrides.names("profile"):
+        yield name, overrides.load_profile(name).title
 
 
 def _list_presets() -> Iterator[tuple[str, str]]:
-    for name in layers.names("preset"):
-        yield name, layers.load_preset(name).title
+    for name in overrides.names("preset"):
+        yield name, overrides.load_preset(name).title
 
 
 LISTS: Mapping[str, Callable[[], Iterator[tuple[str, str]]]] = MappingProxyType(

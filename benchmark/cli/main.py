@@ -12,12 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmark import commands, data, tables
-from benchmark.arguments import USAGE_ERROR, parser
-from benchmark.catalog import plugins
-from benchmark.commands import FAILURE, INTERRUPTED, wording
+from benchmark import data
+from benchmark.cli import commands, messages
+from benchmark.cli.arguments import USAGE_ERROR, parser
+from benchmark.cli.commands import FAILURE, INTERRUPTED
+from benchmark.cli.session import Request
 from benchmark.errors import UserError
-from benchmark.request import Request
+from benchmark.registry import plugins
+from benchmark.tables import reader
 from benchmark.text import visible_line
 
 
@@ -78,11 +80,11 @@ def _run(request: Request) -> int:
         Path.cwd()
     except OSError:
         raise UserError("the working folder is gone: change into another one") from None
-    if not tables.TABLES.is_dir():
+    if not reader.TABLES.is_dir():
         raise UserError("the tables are not here: run from a clone of the project, installed with pip install -e .")
     plugins.use(request.options.plugin, request.options.checkpoints)
     data.use(request.options.data)
-    console = wording.console()
+    console = messages.console()
 
     def say(text: str) -> None:
         if request.options.json:

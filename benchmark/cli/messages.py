@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.plan import Plan
-from benchmark.request import Request
-from benchmark.store import FAILED
+from benchmark.cli.session import Request
+from benchmark.planning.plan import Plan
+from benchmark.runs.store import FAILED
 
 
 def console() -> Console:

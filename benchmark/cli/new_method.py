@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from benchmark import catalog
-from benchmark.catalog import ROOT, plugins
-from benchmark.commands import DONE, Say
-from benchmark.commands.wording import short
+from benchmark.cli.commands import DONE, Say
+from benchmark.cli.messages import short
 from benchmark.errors import UserError
-from benchmark.objectives import STUDENT
-from benchmark.table import TEACHER
+from benchmark.registry import catalog, plugins
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.objective import STUDENT
+from benchmark.tables.table import TEACHER
 
 if TYPE_CHECKING:
-    from benchmark.request import Request
+    from benchmark.cli.session import Request
 
 LONGEST = 30
 """Letters of a name: it heads columns and becomes part of file names."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
-from benchmark.canonical import short_id
-from benchmark.commands import DONE, Say, wording
-from benchmark.plan import Plan, counted
-from benchmark.request import Request
+from benchmark.cli import messages
+from benchmark.cli.commands import DONE, Say
+from benchmark.cli.session import Request
+from benchmark.ids import short_id
+from benchmark.planning.plan import Plan, counted
 
 
-def show(plan: Plan, request: Request, say: Say) -> int:
+def show_plan(plan: Plan, request: Request, say: Say) -> int:
     """Print a plan for people, whole or its counts alone, or for machines."""
     options = request.options
     plan, choice = request.arranged(plan, options.time_budget)
@@ -29,5 +30,5 @@ def show(plan: Plan, request: Request, say: Say) -> int:
     say(f"{plan.missing} to do in {counted(len(plan.cohorts), 'cohort')}, {request.time(plan)} on {where}{basis}")
     for line in choice.lines if choice else ():
         say(line)
-    say(wording.disk_line(request))
+    say(messages.disk_line(request))
     return DONE

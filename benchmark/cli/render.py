@@ -6,20 +6,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmark import report
-from benchmark.commands import DONE, FAILURE, Say, wording
-from benchmark.plan import Plan
+from benchmark.cli import messages
+from benchmark.cli.commands import DONE, FAILURE, Say
+from benchmark.cli.session import Request
+from benchmark.planning.plan import Plan
 from benchmark.report import Context, Document
-from benchmark.request import Request
-from benchmark.table import Table
+from benchmark.tables.table import Table
 
 
 def render(plan: Plan, request: Request, say: Say) -> None:
     """Print what was asked for, and write whole tables: their files never depend on what is shown."""
     for table in plan.tables:
-        _document(table, plan, request.options.seeds, request).print(wording.console())
+        _document(table, plan, request.options.seeds, request).print(messages.console())
     for folder, document in _whole(request):
         paths = document.write(folder)
-        say(f"written: {', '.join(wording.short(path) for path in paths)}")
+        say(f"written: {', '.join(messages.short(path) for path in paths)}")
         for view in _views(document, plan, request):
             say(f"what is shown here, on the page: {paths[0].resolve().as_uri()}#{view}")
 
@@ -51,7 +52,7 @@ def _whole(request: Request) -> Iterator[tuple[Path, Document]]:
 def _document(table: Table, plan: Plan, seeds: Sequence[int], request: Request) -> Document:
     if table.kind != "leaderboard":
         return report.build(table, plan.records_by_cell, context(plan, seeds, request), plan.records)
-    from benchmark.report.leaderboard.board import Board, Source  # they take half a second that no table needs
+    from benchmark.report.leaderboard.data import Board, Source  # they take half a second that no table needs
     from benchmark.report.leaderboard.documents import Leaderboard
 
     return Leaderboard(Board(Source(table, plan, context(plan, seeds, request))))
@@ -59,7 +60,7 @@ def _document(table: Table, plan: Plan, seeds: Sequence[int], request: Request) 
 
 def _page(table: Table, request: Request) -> Document:
     """The page of all profiles in which a method has a run, or of what the user changed in one."""
-    from benchmark.report.leaderboard.board import Board, Source
+    from benchmark.report.leaderboard.data import Board, Source
     from benchmark.report.leaderboard.documents import Page
 
     changed = request.changes or request.variants

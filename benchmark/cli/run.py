@@ -8,15 +8,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmark import contract, devices
-from benchmark.commands import DONE, FAILURE, INTERRUPTED, Say, planning, rendering, wording
+from benchmark import devices
+from benchmark.cli import messages, render
+from benchmark.cli.commands import DONE, FAILURE, INTERRUPTED, Say
+from benchmark.cli.plan import show_plan
+from benchmark.cli.session import Request
 from benchmark.errors import UserError
-from benchmark.plan import CACHED, Plan, counted
-from benchmark.request import Request
-from benchmark.store import FAILED
+from benchmark.planning import plugin_check
+from benchmark.planning.plan import CACHED, Plan, counted
+from benchmark.runs.store import FAILED
 
 if TYPE_CHECKING:
-    from benchmark.executors.local import Outcome
+    from benchmark.execution.local import Outcome
 
 
 def run(request: Request, say: Say) -> int:
@@ -28,18 +31,18 @@ def run(request: Request, say: Say) -> int:
     begun, options = time.monotonic(), request.options
     if not (options.table or options.figure or options.leaderboard):
         raise UserError("nothing to do: name a table, for instance --table 6, a figure, --leaderboard, or see --help")
-    say(wording.profile_line(request))
+    say(messages.profile_line(request))
     if options.check:
-        return rendering.check(request, say)
+        return render.check(request, say)
     plan = request.plan(request.tables)
     for remark in (*plan.remarks, *_advice(request, plan)):
         say(remark)
     if options.plan:
-        return planning.show(plan, request, say)
+        return show_plan(plan, request, say)
     if plan.missing and not options.render:
         return _Work(request, say, begun).run(plan)
     say(_cached_line(request, plan))
-    rendering.render(plan, request, say)
+    render.render(plan, request, say)
     return FAILURE if FAILED in plan.states.values() and not options.render else DONE
 
 
@@ -70,7 +73,7 @@ def _cached_line(request: Request, plan: Plan) -> str:
     states = list(plan.states.values())
     rest = f"{plan.missing} are missing; without --render they are done" if plan.missing else "nothing to do"
     where = f"{states.count(CACHED)} of {len(states)} jobs are in {request.store.results}"
-    return f"{where}: {rest}{wording.failures(plan)}"
+    return f"{where}: {rest}{messages.failures(plan)}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class _Work:
         work, choice = self.request.arranged(plan, self._time_left if self.request.options.time_budget else None)
         self._check_patience(work)
         self.request.store.check_writable()
-        contract.check(work, self.request.options.checkpoints, self.say)
+        plugin_check.check(work, self.request.options.checkpoints, self.say)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         tried: set[str] = set()
         while True:
@@ -117,9 +120,9 @@ class _Work:
         return self.begun + (self.request.options.time_budget or math.inf)
 
     def _execute(self, plan: Plan) -> tuple[Outcome, bool]:
-        from benchmark.executors.local import LocalExecutor
-        from benchmark.executors.worker import Settings
-        from benchmark.progress import Progress
+        from benchmark.execution.local import LocalExecutor
+        from benchmark.execution.progress import Progress
+        from benchmark.execution.worker import Settings
 
         options = self.request.options
         names, threads = self.request.workers
@@ -141,7 +144,7 @@ class _Work:
             replaced=plan.replaced,
             processes=len(names),
         )
-        with Progress(wording.console(), plan, len(names)) as progress:
+        with Progress(messages.console(), plan, len(names)) as progress:
             executor = LocalExecutor(settings, names, progress)
             try:
                 return executor.run(plan.cohorts, self._deadline), False
@@ -149,7 +152,7 @@ class _Work:
                 return executor.outcome, True
 
     def _conclude(self, plan: Plan, outcome: Outcome) -> int:
-        rendering.render(plan, self.request, self.say)
+        render.render(plan, self.request, self.say)
         if self.request.options.time_budget and plan.missing:
             over = "the time is over; what was begun goes on from its checkpoint" if outcome.out_of_time else "done"
             self.say(f"time budget: {over}. Left: {plan.count_missing()}. The same command goes on.")

@@ -9,19 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from benchmark import costs, data, devices, layers, provenance, suite, tables, teacher_files
-from benchmark.arguments import DEFAULT_SEEDS, split
-from benchmark.book import Book, Teacher, Weights
-from benchmark.budget import Choice, choose
-from benchmark.canonical import short_id
+from benchmark import data, devices
+from benchmark.cli.arguments import DEFAULT_SEEDS, split
+from benchmark.config import overrides
+from benchmark.config.resolve import Book, Teacher, Weights
 from benchmark.errors import UserError, unknown
-from benchmark.jobs import Given
-from benchmark.packing import pack, simulate
-from benchmark.plan import Plan
-from benchmark.planner import make_plan
-from benchmark.record import Conditions
-from benchmark.store import Store
-from benchmark.tables import TEACHER, Table
+from benchmark.ids import short_id
+from benchmark.planning import estimates, teacher_files
+from benchmark.planning.budget import Choice, choose
+from benchmark.planning.packing import pack, simulate
+from benchmark.planning.plan import Plan
+from benchmark.planning.planner import make_plan
+from benchmark.runs import provenance
+from benchmark.runs.job import Given
+from benchmark.runs.record import Conditions
+from benchmark.runs.store import Store
+from benchmark.tables import leaderboard, reader
+from benchmark.tables.reader import TEACHER, Table
 from benchmark.text import visible_line
 
 START_SECONDS = 6.0
@@ -43,11 +47,11 @@ class Request:
     @cached_property
     def book(self) -> Book:
         """Recipes at the wanted scale."""
-        changes = layers.parse_changes(self.options.set)
+        changes = overrides.parse_changes(self.options.set)
         if "dataset" in changes:
             data.describe(changes["dataset"])  # an unknown one is an error before anything is looked up or written
-        preset = layers.load_preset(self.options.preset) if self.options.preset else None
-        return Book(layers.load_profile(self.profile[0]), changes, preset, self.given)
+        preset = overrides.load_preset(self.options.preset) if self.options.preset else None
+        return Book(overrides.load_profile(self.profile[0]), changes, preset, self.given)
 
     @cached_property
     def profile(self) -> tuple[str, str]:
@@ -136,10 +140,10 @@ class Request:
         options = self.options
         nothing = not (options.table or options.figure or options.leaderboard)
         everything = "all" in options.table or nothing
-        numbers = [*(tables.numbers() if everything else []), *(name for name in options.table if name != "all")]
-        figures = tables.figures() if everything or "all" in options.figure else options.figure
-        suites = [suite.load()] if nothing or options.leaderboard else []
-        every = [*map(tables.load, numbers), *(tables.load(number, "figure") for number in figures), *suites]
+        numbers = [*(reader.numbers() if everything else []), *(name for name in options.table if name != "all")]
+        figures = reader.figures() if everything or "all" in options.figure else options.figure
+        suites = [leaderboard.load()] if nothing or options.leaderboard else []
+        every = [*map(reader.load, numbers), *(reader.load(number, "figure") for number in figures), *suites]
         found = list(dict.fromkeys(every))
         if len(named := {table.name: table for table in found}) < len(found):
             name = next(table.name for table in found if named[table.name] is not table)
@@ -159,11 +163,11 @@ class Request:
         options, (names, threads) = self.options, self.workers
         here = self.here if options.retrain and seeds is None else ()
         remarks = () if seeds or options.render else self._teacher_remarks
-        estimates = None
+        measured = None
         if not (seeds or options.render or options.status):
-            estimates = costs.estimates(options.results, names[0], threads)
+            measured = estimates.load_estimates(options.results, names[0], threads)
         seeds = seeds or options.seeds
-        plan = make_plan(chosen, self.book, seeds, self.store, estimates, retry=options.retry_failed, here=here)
+        plan = make_plan(chosen, self.book, seeds, self.store, measured, retry=options.retry_failed, here=here)
         return replace(plan, remarks=(*remarks, *plan.remarks))
 
     @cached_property
@@ -221,7 +225,7 @@ class Request:
 
     def at_every_profile(self) -> list[Request]:
         """The same at every scale: those first that train on the paper's own data."""
-        options = [argparse.Namespace(**{**vars(self.options), "profile": name}) for name in layers.names("profile")]
+        options = [argparse.Namespace(**{**vars(self.options), "profile": name}) for name in overrides.names("profile")]
         return sorted(map(Request, options), key=lambda request: request.book.profile.stand_in)
 
 

@@ -9,6 +9,6 @@ def main() -> int:
     """Run the command and return its exit status; Ctrl-C ends it quietly, also while modules are imported."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from benchmark import cli
+    from benchmark.cli import main
 
-    return cli.main()
+    return main.main()

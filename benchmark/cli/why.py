@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from benchmark.arguments import DEFAULT_SEEDS
-from benchmark.commands import DONE, Say, wording
+from benchmark.cli import messages
+from benchmark.cli.arguments import DEFAULT_SEEDS
+from benchmark.cli.commands import DONE, Say
+from benchmark.cli.names import ambiguous, begins_id, find_cells
+from benchmark.cli.session import Request
 from benchmark.errors import UserError
-from benchmark.jobs import Job
-from benchmark.plan import Plan
+from benchmark.lineage.graph import Node, chain, finder, planned, recorded
+from benchmark.lineage.records import Archive
+from benchmark.planning.plan import Plan
 from benchmark.report import why
 from benchmark.report.aggregate import aggregate
 from benchmark.report.mixtures import comparisons, elsewhere
 from benchmark.report.why import Section
-from benchmark.request import Request
-from benchmark.table import TEACHER, Cell, Table
-from benchmark.trace.archive import Archive
-from benchmark.trace.lineage import Node, chain, finder, planned, recorded
-from benchmark.trace.naming import ambiguous, begins_id, find_cells
+from benchmark.runs.job import Job
+from benchmark.tables.table import TEACHER, Cell, Table
 
 
 def run(request: Request, say: Say) -> int:
@@ -29,8 +30,8 @@ def run(request: Request, say: Say) -> int:
     """
     name = request.options.why
     sections = _of_run(name, request) if begins_id(name) else _of_cells(name, request)
-    say(wording.profile_line(request))
-    why.show(sections, wording.console())
+    say(messages.profile_line(request))
+    why.show(sections, messages.console())
     return DONE
 
 
@@ -69,7 +70,7 @@ def find_run(name: str, plan: Plan, request: Request) -> Node:
 def _elsewhere(name: str, request: Request) -> Iterator[str]:
     for folder in sorted(request.options.results.glob("*/records")):
         for known in Archive(folder.parent).beginning(name):
-            yield wording.short(known.path)
+            yield messages.short(known.path)
 
 
 def _of_cells(name: str, request: Request) -> list[Section]:
@@ -85,7 +86,7 @@ def _of_cells(name: str, request: Request) -> list[Section]:
         return why.of_cell(table, number, request.options.selection, stand_in=request.book.stand_in, elsewhere=odd)
 
     starts = ([planned(job, plan, request.store) for job in found] for found in jobs.values() if found)
-    return [*map(head, cells), *why.of_groups(chain(starts, finder(plan, request.store)), wording.short)]
+    return [*map(head, cells), *why.of_groups(chain(starts, finder(plan, request.store)), messages.short)]
 
 
 def _of_run(name: str, request: Request) -> list[Section]:
@@ -93,4 +94,4 @@ def _of_run(name: str, request: Request) -> list[Section]:
     node = find_run(name, plan, request)
     cells = [cell for cell, jobs in plan.cells.items() if any(job.id == node.id for job in jobs)]
     head = why.Section(node.id, (("stands in", ", ".join(cells) or "no table"),))
-    return [head, *why.of_groups(chain([[node]], finder(plan, request.store)), wording.short)]
+    return [head, *why.of_groups(chain([[node]], finder(plan, request.store)), messages.short)]

@@ -1,0 +1,1 @@
+"""Recipes, profiles and presets as YAML, and how they override each other."""

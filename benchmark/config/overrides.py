@@ -14,16 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmark import catalog, strict
-from benchmark.canonical import parse_value
-from benchmark.catalog import plugins
+from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
-from benchmark.filenames import ALPHABET, is_plain
-from benchmark.objectives import checked_options
-from benchmark.recipe import RECIPE_KEYS, check_value
+from benchmark.files import ALPHABET, is_plain
+from benchmark.ids import parse_value
+from benchmark.registry import catalog, plugins
+from benchmark.runs.objective import checked_options
+from benchmark.runs.recipe import RECIPE_KEYS, check_value
 
-FOLDER = Path(__file__).parent / "recipes"
-KINDS = {"recipe": FOLDER, "profile": FOLDER / "profiles", "preset": FOLDER / "presets"}
+KINDS = {kind: Path(__file__).with_name(f"{kind}s") for kind in ("recipe", "profile", "preset")}
 HOLDOUT = "tuning.holdout"
 """Key of the number of training images on which tuned variants are chosen."""
 _MATCH_KEYS = ("student", "teacher", "method", "recipe")
@@ -198,7 +197,7 @@ def _load(name: str, kind: str) -> Mapping[str, Any]:
         raise unknown(kind, name, names(kind))
     if not is_plain(name):
         raise UserError(f"{kind} '{name}': rename its file, since a name is made of {ALPHABET}")
-    raw: Mapping[str, Any] = strict.load(KINDS[kind] / f"{name}.yaml", f"{kind} {name}")
+    raw: Mapping[str, Any] = yaml_schema.load(KINDS[kind] / f"{name}.yaml", f"{kind} {name}")
     return raw
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmark import data
-from benchmark.layers import HOLDOUT
+from benchmark.config.overrides import HOLDOUT
 
 GUESSES = 5
 """What Top-5 counts where nothing else is said."""

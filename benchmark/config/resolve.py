@@ -9,13 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark import analysis, catalog, data, own_data
-from benchmark.canonical import digest
+from benchmark import analysis, data
+from benchmark.config import own_data
+from benchmark.config.overrides import HOLDOUT, Layer, Preset, Profile, defaults, load_recipe
 from benchmark.errors import UserError
-from benchmark.jobs import Analysis, Given, Job, Probe, Run, Stage
-from benchmark.layers import HOLDOUT, Layer, Preset, Profile, defaults, load_recipe
-from benchmark.objectives import STUDENT, MethodName, Objective, Term, applicable, parse_method, unusual
-from benchmark.recipe import RECIPE_KEYS, Recipe
+from benchmark.ids import digest
+from benchmark.registry import catalog
+from benchmark.runs.job import Analysis, Given, Job, Probe, Run, Stage
+from benchmark.runs.objective import STUDENT, MethodName, Objective, Term, applicable, parse_method, unusual
+from benchmark.runs.recipe import RECIPE_KEYS, Recipe
 
 _DATASET = "dataset"
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from benchmark.canonical import digest
 from benchmark.data.cache import one_line
 from benchmark.data.index import in_parallel
 from benchmark.errors import UserError
+from benchmark.files import write_atomically
+from benchmark.ids import digest
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SETTLED_NS = 2 * 10**9
@@ -42,8 +43,6 @@ def content(files: Mapping[str, Path], memory: Path) -> str:
     found = digest(dict(zip(names, in_parallel(_sum, paths), strict=True)))
     if _states(paths) != states:
         raise UserError(f"{paths[0].parent}: the files change while they are read: wait, and run the command again")
-    from benchmark.store import write_atomically  # which knows jobs, and these know data sets
-
     with suppress(UserError):  # plans are made where nothing can be written, too
         write_atomically(memory, json.dumps({"state": state, "sha256": found}).encode())
     return found

@@ -21,7 +21,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.canonical import digest, short_id
 from benchmark.data.cache import one_line
 from benchmark.data.dataset import Announce, DatasetInfo, Found, Source, Split
 from benchmark.data.files import DATA_VARIABLE, check_complete, data_root
@@ -30,7 +29,8 @@ from benchmark.data.index import in_parallel
 from benchmark.data.parquet import Columns, read_split
 from benchmark.data.tree import File, checked_classes, images_of
 from benchmark.errors import UserError
-from benchmark.filenames import LONGEST_WORD, expanded
+from benchmark.files import LONGEST_WORD, expanded
+from benchmark.ids import digest, short_id
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SMALLEST = 8

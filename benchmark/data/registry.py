@@ -15,8 +15,6 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from benchmark.canonical import digest, short_id
-from benchmark.catalog import plugins
 from benchmark.data.cache import Copy, Stored, UnwritableError, one_line, stored
 from benchmark.data.content import content
 from benchmark.data.dataset import (
@@ -36,6 +34,8 @@ from benchmark.data.index import open_index
 from benchmark.data.normalisation import Normalisation, measured
 from benchmark.data.own import check_name
 from benchmark.errors import UserError, unknown
+from benchmark.ids import digest, short_id
+from benchmark.registry import plugins
 
 # Looked for in the text, because importing every file of the folder would import torch.
 _DECLARES_SOURCES = re.compile(r"^SOURCES\b", re.MULTILINE)

@@ -16,12 +16,13 @@ from multiprocessing.process import BaseProcess
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from benchmark import devices, provenance
+from benchmark import devices
 from benchmark.errors import UserError
-from benchmark.executors.worker import DEVICE_LOST, ENDINGS, NOT_CAPTURED, OUT_OF_MEMORY, Settings, Task, serve
-from benchmark.jobs import Job
-from benchmark.plan import Cohort
-from benchmark.store import DONE, FAILED, KEPT, NOT_APPLICABLE
+from benchmark.execution.worker import DEVICE_LOST, ENDINGS, NOT_CAPTURED, OUT_OF_MEMORY, Settings, Task, serve
+from benchmark.planning.plan import Cohort
+from benchmark.runs import provenance
+from benchmark.runs.job import Job
+from benchmark.runs.store import DONE, FAILED, KEPT, NOT_APPLICABLE
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 20.0

@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.costs import spoken
-from benchmark.jobs import Job
-from benchmark.plan import CACHED, Cohort, Plan
-from benchmark.store import DONE, FAILED
+from benchmark.planning.estimates import spoken
+from benchmark.planning.plan import CACHED, Cohort, Plan
+from benchmark.runs.job import Job
+from benchmark.runs.store import DONE, FAILED
 from benchmark.text import visible_line
 
 LINE_SECONDS = 5.0

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from benchmark.errors import UserError
-from benchmark.jobs import Job
-from benchmark.locks import Claim
-from benchmark.record import Provenance
-from benchmark.store import Store
+from benchmark.runs.job import Job
+from benchmark.runs.locks import Claim
+from benchmark.runs.record import Provenance
+from benchmark.runs.store import Store
 
 NOT_CAPTURED, OUT_OF_MEMORY, DEVICE_LOST = ENDINGS = ("not_captured", "out_of_memory", "device_lost")
 """Events after which a process ends, and its cohort goes on in a new one."""
@@ -113,10 +113,10 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
     import torch
 
     from benchmark.training import work
-    from benchmark.training.data import Source
+    from benchmark.training.context import Setting
+    from benchmark.training.data_source import Source
     from benchmark.training.failures import StoppedError
-    from benchmark.training.lanes import use
-    from benchmark.training.setting import Setting
+    from benchmark.training.streams import use
 
     use(device, settings.threads)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.catalog import ROOT
 from benchmark.errors import UserError, unknown
-from benchmark.metrics import METRICS
-from benchmark.trace.archive import Archive, Known
-from benchmark.trace.lineage import objective_text
-from benchmark.trace.origin import own_code
+from benchmark.lineage.describe import own_code
+from benchmark.lineage.graph import objective_text
+from benchmark.lineage.records import Archive, Known
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.metrics import METRICS
 
 _TEXT, _COUNT, _NUMBER, _YES_OR_NO, _TIME = "string", "Int64", "float64", "boolean", "datetime64[us, UTC]"
 

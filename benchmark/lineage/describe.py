@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.record import Data, Provenance, Record
+from benchmark.runs.record import Data, Provenance, Record
 
 _CHANGED: Mapping[bool | None, str] = {
     True: "with changes that were not committed",

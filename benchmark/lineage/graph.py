@@ -9,11 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from benchmark.jobs import Job
-from benchmark.plan import NOUNS, Plan
-from benchmark.record import Record
-from benchmark.store import Store
-from benchmark.trace.archive import Archive, Known
+from benchmark.lineage.records import Archive, Known
+from benchmark.planning.plan import NOUNS, Plan
+from benchmark.runs.job import Job
+from benchmark.runs.record import Record
+from benchmark.runs.store import Store
 
 _ROLES: Mapping[str, str] = MappingProxyType(
     {"subject": "what was analysed", "base": "the frozen network", "teacher": "the teacher", "stages": "first stages"}

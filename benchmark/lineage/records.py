@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.canonical import short_id
-from benchmark.jobs import path_part
-from benchmark.record import ELSEWHERE, Record, UnfitError, leave_out, read
-from benchmark.store import Store, teacher_file
+from benchmark.ids import short_id
+from benchmark.runs.job import path_part
+from benchmark.runs.record import ELSEWHERE, Record, UnfitError, leave_out, read
+from benchmark.runs.store import Store, teacher_file
 
 _PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]+")
 _NO_TEACHER = "none"

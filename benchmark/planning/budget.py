@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import NamedTuple
 
-from benchmark.costs import spoken
-from benchmark.jobs import Job
-from benchmark.packing import pack
-from benchmark.plan import CACHED, Cohort, Plan, Price
-from benchmark.store import NOT_APPLICABLE
-from benchmark.tables import Table
+from benchmark.planning.estimates import spoken
+from benchmark.planning.packing import pack
+from benchmark.planning.plan import CACHED, Cohort, Plan, Price
+from benchmark.runs.job import Job
+from benchmark.runs.store import NOT_APPLICABLE
+from benchmark.tables.reader import Table
 
 _NAMED = 4  # columns that are told by name
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any, NamedTuple
 
-from benchmark import catalog, devices
+from benchmark import devices
 from benchmark.data import describe
 from benchmark.errors import UserError
-from benchmark.jobs import Job, Run, Stage
-from benchmark.objectives import STUDENT
-from benchmark.record import DONE, TRAIN, Cost, Record, UnfitError, read
+from benchmark.registry import catalog
+from benchmark.runs.job import Job, Run, Stage
+from benchmark.runs.objective import STUDENT
+from benchmark.runs.record import DONE, TRAIN, Cost, Record, UnfitError, read
 
 BACKWARD = 2.0
 """Operations of a backward pass, in those of a forward pass."""
@@ -83,7 +84,7 @@ def measured_rate(threads: int, precision: str) -> float:
     return len(matrix) ** 3 / min(seconds) * (bf16 if precision == "bf16" else 1.0)
 
 
-def estimates(results: Path, device: str, threads: int) -> Estimates:
+def load_estimates(results: Path, device: str, threads: int) -> Estimates:
     """Estimates for a process by the results of all profiles, which are read when a price is asked for."""
     machine = {"processor": devices.processor(), "device": devices.name(device), "threads": threads}
     rate = partial(measured_rate, threads) if device == "cpu" else (lambda _: GPU_RATE)

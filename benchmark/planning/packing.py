@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import chain
 
-from benchmark.jobs import Job
-from benchmark.plan import Cohort, Price
+from benchmark.planning.plan import Cohort, Price
+from benchmark.runs.job import Job
 
 TRIES = 4
 """So many of the longest cohorts are tried for a split before the search ends."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.costs import Estimates, spoken
-from benchmark.jobs import Job, Run
-from benchmark.record import NOT_APPLICABLE, Provenance, Record
-from benchmark.tables import Table
+from benchmark.planning.estimates import Estimates, spoken
+from benchmark.runs.job import Job, Run
+from benchmark.runs.record import NOT_APPLICABLE, Provenance, Record
+from benchmark.tables.reader import Table
 
 CACHED, MISSING, RETRAIN = "cached", "missing", "retrain"
 Price = Callable[[Sequence[Job]], float]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmark import retrain
-from benchmark.book import Book, Teacher
-from benchmark.costs import Estimates
-from benchmark.jobs import Job
-from benchmark.metrics import metric
-from benchmark.objectives import MethodName, parse_method
-from benchmark.packing import longest_chain_first
-from benchmark.plan import CACHED, MISSING, RETRAIN, Cohort, Plan
-from benchmark.record import Conditions
-from benchmark.retrain import Again
-from benchmark.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
-from benchmark.tables import TEACHER, Cell, Table
+from benchmark.config.resolve import Book, Teacher
+from benchmark.planning import retrain
+from benchmark.planning.estimates import Estimates
+from benchmark.planning.packing import longest_chain_first
+from benchmark.planning.plan import CACHED, MISSING, RETRAIN, Cohort, Plan
+from benchmark.planning.retrain import Again
+from benchmark.runs.job import Job
+from benchmark.runs.metrics import metric
+from benchmark.runs.objective import MethodName, parse_method
+from benchmark.runs.record import Conditions
+from benchmark.runs.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
+from benchmark.tables.reader import TEACHER, Cell, Table
 
 
 def make_plan(

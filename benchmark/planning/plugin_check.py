@@ -1,7 +1,7 @@
 """What one's own methods and networks must do, checked before anything is trained.
 
 Drafts and plug-ins are new: no test has seen them. Each is built for one of its planned pairs and takes one small
-batch, in a process that may import torch (`benchmark.training.contract`). What passed is remembered by its code.
+batch, in a process that may import torch (`benchmark.training.plugin_check`). What passed is remembered by its code.
 Methods and networks of the project that are settled need no check: the tests hold them to more than this.
 """
 
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark import asking, catalog
-from benchmark.canonical import digest
 from benchmark.errors import UserError
-from benchmark.jobs import Job, Run
-from benchmark.objectives import Term
-from benchmark.plan import CACHED, Plan
-from benchmark.store import write_atomically
+from benchmark.files import write_atomically
+from benchmark.ids import digest
+from benchmark.planning import torch_process
+from benchmark.planning.plan import CACHED, Plan
+from benchmark.registry import catalog
+from benchmark.runs.job import Job, Run
+from benchmark.runs.objective import Term
 from benchmark.text import visible
 
 VERSION = 2
@@ -125,6 +126,6 @@ class Answer(NamedTuple):
 
 def ask(found: Sequence[Subject]) -> dict[str, Answer]:
     """What came out of the check of each subject, by its key."""
-    answers, silence = asking.ask("benchmark.training.contract", tuple(found), Answer._fields)
+    answers, silence = torch_process.ask("benchmark.training.plugin_check", tuple(found), Answer._fields)
     broken = {subject.key: Answer(f"{subject.title} of {subject.path}: {silence}") for subject in found}
     return broken | {key: Answer(**answer) for key, answer in answers.items()}

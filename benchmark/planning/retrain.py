@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmark.jobs import Job
-from benchmark.plan import count_jobs
-from benchmark.record import DONE, Conditions, Record
+from benchmark.planning.plan import count_jobs
+from benchmark.runs.job import Job
+from benchmark.runs.record import DONE, Conditions, Record
 
 _ON_AGAIN = "resting on what is trained again"
 _ON_EARLIER = "resting on weights that were replaced since"

@@ -14,13 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import asking, catalog
-from benchmark.book import Weights
-from benchmark.canonical import digest
+from benchmark.config.resolve import Weights
 from benchmark.errors import UserError, unknown
-from benchmark.filenames import expanded
-from benchmark.jobs import Given
-from benchmark.store import write_atomically
+from benchmark.files import expanded, write_atomically
+from benchmark.ids import digest
+from benchmark.planning import torch_process
+from benchmark.registry import catalog
+from benchmark.runs.job import Given
 
 PARTS = ("student", "teacher")
 """Networks that a file may hold side by side, as ``FILE:student`` chooses them; `models.published` has the same."""
@@ -95,7 +95,7 @@ def check(jobs: Sequence[Given], checkpoints: Path, say: Callable[[str], None]) 
 
 def ask(jobs: Mapping[str, Given]) -> dict[str, Answer]:
     """The answers of a process that may import torch, by the keys of the jobs."""
-    answers, silence = asking.ask("benchmark.training.teacher_check", dict(jobs), ("fault", "remarks"))
+    answers, silence = torch_process.ask("benchmark.training.teacher_check", dict(jobs), ("fault", "remarks"))
     broken = {key: Answer(f"teacher {job.network} from {job.source}: {silence}") for key, job in jobs.items()}
     return broken | {key: Answer(answer["fault"], tuple(answer["remarks"])) for key, answer in answers.items()}
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-from benchmark.catalog.plugins import ROOT
+from benchmark.registry.plugins import ROOT
 
 _PATIENCE = 300.0
 

@@ -1,0 +1,1 @@
+"""Methods, networks and plug-ins as planning knows them, without importing torch."""

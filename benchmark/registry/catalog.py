@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from benchmark.catalog import plugins
-from benchmark.catalog.literals import STUDENT, TEACHER, TUNED, MethodInfo, read_method
-from benchmark.catalog.network_info import NetworkInfo, all_networks
-from benchmark.catalog.plugins import ROOT
 from benchmark.errors import UserError, unknown
+from benchmark.registry import plugins
+from benchmark.registry.method_info import STUDENT, TEACHER, TUNED, MethodInfo, read_method
+from benchmark.registry.network_info import NetworkInfo, all_networks
+from benchmark.registry.plugins import ROOT
 
 __all__ = [
     "ROOT",

@@ -10,9 +10,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from benchmark.catalog.syntax import parsed
 from benchmark.errors import UserError, unknown
-from benchmark.filenames import ALPHABET, LONGEST_WORD, is_plain
+from benchmark.files import ALPHABET, LONGEST_WORD, is_plain
+from benchmark.registry.source_hash import parsed
 
 STUDENT = "student"
 """What tables call cross-entropy alone; no method may have the name."""

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmark.canonical import short_id
-from benchmark.catalog import plugins
-from benchmark.catalog.literals import registered
-from benchmark.catalog.plugins import ROOT, OwnFile
-from benchmark.catalog.syntax import parsed
 from benchmark.errors import UserError
-from benchmark.filenames import fitted
+from benchmark.files import fitted, write_atomically
+from benchmark.ids import short_id
+from benchmark.registry import plugins
+from benchmark.registry.method_info import registered
+from benchmark.registry.plugins import ROOT, OwnFile
+from benchmark.registry.source_hash import parsed
 
 _MODELS = ROOT / "models"
 _PATIENCE = 120.0
@@ -106,8 +106,6 @@ def _measured(file: OwnFile) -> list[NetworkInfo]:
         rows = _read(kept.read_text(encoding="utf-8"), file)
         if {row.name for row in rows} >= {*file.names}:
             return rows
-    from benchmark.store import write_atomically  # which knows jobs, and these know networks
-
     text = _described(file.path)
     rows = _read(text, file)
     with suppress(UserError):  # plans are made where nothing can be written, too

@@ -19,10 +19,10 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmark.catalog.literals import DRAFT, STUDENT, TEACHER, MethodInfo, method_classes, read_method, registered
-from benchmark.catalog.syntax import code_of, module_file, parsed
 from benchmark.errors import UserError
-from benchmark.filenames import expanded
+from benchmark.files import expanded
+from benchmark.registry.method_info import DRAFT, STUDENT, TEACHER, MethodInfo, method_classes, read_method, registered
+from benchmark.registry.source_hash import code_of, module_file, parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmark", "methods", "models")

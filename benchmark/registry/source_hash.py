@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.canonical import digest
 from benchmark.errors import UserError
+from benchmark.ids import digest
 
 
 def parsed(path: Path) -> ast.Module:

@@ -25,7 +25,7 @@ from benchmark.report.figure import Figure
 from benchmark.report.layout import Grid, layout
 from benchmark.report.mixtures import NOTHING_KNOWN, Known, mixtures
 from benchmark.report.panels import picture
-from benchmark.tables import Table
+from benchmark.tables.reader import Table
 
 __all__ = ["Context", "Document", "Figure", "Records", "Report", "build"]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.canonical import short_id
 from benchmark.errors import unknown
-from benchmark.metrics import LAST, SELECTIONS, Metric, metric
-from benchmark.record import Record
-from benchmark.tables import Cell, Table
+from benchmark.ids import short_id
+from benchmark.runs.metrics import LAST, SELECTIONS, Metric, metric
+from benchmark.runs.record import Record
+from benchmark.tables.reader import Cell, Table
 
 Records = Mapping[str, Sequence[Record | None]]
 """By a cell's name: one record, or None, for each wanted seed."""

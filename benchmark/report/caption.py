@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from benchmark.metrics import LAST, SELECTIONS
 from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, PARTIAL
 from benchmark.report.layout import WORDS, best_cells
-from benchmark.table import TEACHER, file_stem
+from benchmark.runs.metrics import LAST, SELECTIONS
+from benchmark.tables.table import TEACHER, file_stem
 
 _LISTED = 5
 _LEGENDS: Mapping[str, str] = MappingProxyType(

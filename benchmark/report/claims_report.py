@@ -17,8 +17,6 @@ from rich.text import Text
 from benchmark.claims import Claim, Claims, verdicts
 from benchmark.claims.comparison import Comparison
 from benchmark.claims.verdicts import Finding, Judgement, Readings, Together, judge
-from benchmark.metrics import SELECTIONS, metric
-from benchmark.record import Record
 from benchmark.report.aggregate import DONE, Records, inapplicable
 from benchmark.report.caption import Context
 from benchmark.report.document import Document
@@ -26,7 +24,9 @@ from benchmark.report.layout import signed
 from benchmark.report.markdown import escape
 from benchmark.report.mixtures import NOTHING_KNOWN, Known, comparisons, mixed_machines
 from benchmark.report.terminal import shown
-from benchmark.table import TEACHER, Cell
+from benchmark.runs.metrics import SELECTIONS, metric
+from benchmark.runs.record import Record
+from benchmark.tables.table import TEACHER, Cell
 from benchmark.text import visible
 
 _Text = TypeVar("_Text")

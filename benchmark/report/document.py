@@ -10,8 +10,7 @@ from typing import ClassVar
 
 from rich.console import Console
 
-from benchmark.filenames import below
-from benchmark.store import write_atomically
+from benchmark.files import below, write_atomically
 
 REFRESH = "the same command without --check writes it anew"
 

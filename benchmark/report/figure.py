@@ -13,12 +13,11 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from benchmark.filenames import below
-from benchmark.record import Points
+from benchmark.files import below, write_atomically
 from benchmark.report.document import REFRESH, Document
 from benchmark.report.markdown import escape
 from benchmark.report.terminal import shown
-from benchmark.store import write_atomically
+from benchmark.runs.record import Points
 from benchmark.text import visible
 
 # Only who draws waits for matplotlib.

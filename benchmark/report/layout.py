@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.metrics import metric
 from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, PARTIAL
-from benchmark.tables import TEACHER, Table
+from benchmark.runs.metrics import metric
+from benchmark.tables.reader import TEACHER, Table
 
 MEASURED = (DONE, PARTIAL)
 WORDS: Mapping[str, str] = MappingProxyType({MISSING: "–", FAILED: "failed", NOT_APPLICABLE: "n/a"})

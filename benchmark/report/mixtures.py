@@ -9,12 +9,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from benchmark.metrics import metric
-from benchmark.objectives import STUDENT
-from benchmark.plan import NOUNS
-from benchmark.record import STAGE, TRAIN, Record
+from benchmark.planning.plan import NOUNS
 from benchmark.report.aggregate import DONE, Records, distinct, of_status
-from benchmark.table import TEACHER, Cell, Table
+from benchmark.runs.metrics import metric
+from benchmark.runs.objective import STUDENT
+from benchmark.runs.record import STAGE, TRAIN, Record
+from benchmark.tables.table import TEACHER, Cell, Table
 
 Key = TypeVar("Key")
 Known = Mapping[str, Record]

@@ -12,14 +12,13 @@ from typing import Any
 import jinja2
 import yaml
 
-from benchmark import catalog
-from benchmark.canonical import short_id
-from benchmark.catalog import plugins
-from benchmark.objectives import STUDENT
+from benchmark.ids import short_id
+from benchmark.lineage.describe import data_text, origin
+from benchmark.lineage.graph import objective_text, values_text
+from benchmark.lineage.records import Known
+from benchmark.registry import catalog, plugins
 from benchmark.report import markdown
-from benchmark.trace.archive import Known
-from benchmark.trace.lineage import objective_text, values_text
-from benchmark.trace.origin import data_text, origin
+from benchmark.runs.objective import STUDENT
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CITATION = catalog.ROOT / "CITATION.cff"

@@ -12,7 +12,7 @@ from benchmark.report.aggregate import DONE, FAILED, NOT_APPLICABLE, Records
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.figure import Figure, Panel
 from benchmark.report.layout import MEASURED, entry
-from benchmark.tables import Table
+from benchmark.tables.reader import Table
 
 
 def picture(

@@ -12,15 +12,15 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from benchmark.canonical import short_id
-from benchmark.metrics import LAST, SELECTIONS, metric
-from benchmark.record import Record
+from benchmark.ids import short_id
+from benchmark.lineage.describe import data_text, origin
+from benchmark.lineage.graph import Group, Node, distinct, objective_text, values_text
 from benchmark.report.layout import entry
 from benchmark.report.mixtures import ADVICE, Elsewhere
-from benchmark.table import Table
+from benchmark.runs.metrics import LAST, SELECTIONS, metric
+from benchmark.runs.record import Record
+from benchmark.tables.table import Table
 from benchmark.text import visible_line
-from benchmark.trace.lineage import Group, Node, distinct, objective_text, values_text
-from benchmark.trace.origin import data_text, origin
 
 Row = tuple[str, str]
 _STYLES: Mapping[str, str] = MappingProxyType({"done": "green", "failed": "red"})

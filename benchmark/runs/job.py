@@ -11,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmark import catalog, data
-from benchmark.canonical import digest, short_id
-from benchmark.filenames import fitted
-from benchmark.objectives import STUDENT, Objective, Term, applicable
-from benchmark.recipe import Recipe
+from benchmark import data
+from benchmark.files import fitted
+from benchmark.ids import digest, short_id
+from benchmark.registry import catalog
+from benchmark.runs.objective import STUDENT, Objective, Term, applicable
+from benchmark.runs.recipe import Recipe
 
 NUMERICS = 2
 """Version of the engine's arithmetic: raise it when the loop, the stream or the initial weights change results."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from benchmark.errors import unknown
-from benchmark.record import Record
+from benchmark.runs.record import Record
 
 LAST = "last"
 SELECTIONS: Mapping[str, str] = MappingProxyType({LAST: "last epoch", "best": "best epoch, chosen on the test data"})

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import catalog
-from benchmark.canonical import canonical_json, parse_value
-from benchmark.catalog import TUNED
 from benchmark.errors import UserError, unknown
+from benchmark.ids import canonical_json, parse_value
+from benchmark.registry import catalog
+from benchmark.registry.catalog import TUNED
 
 STUDENT = catalog.STUDENT
 """Name of the objective without terms: cross-entropy alone."""

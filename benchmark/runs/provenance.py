@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from benchmark import devices
-from benchmark.catalog import ROOT
-from benchmark.record import Conditions
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.record import Conditions
 
 _CODE = ("methods/*.py", "models/*.py", "benchmark/*.py")
 """What runs where it lies there, committed or not; git's ``*`` goes into folders, too."""

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from benchmark.canonical import digest
 from benchmark.errors import UserError
+from benchmark.ids import digest
 
 SCHEMA = 1
 DONE, FAILED, NOT_APPLICABLE = STATUSES = ("done", "failed", "not_applicable")

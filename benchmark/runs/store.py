@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import time
@@ -14,11 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from benchmark.canonical import file_digest, short_id
 from benchmark.errors import UserError, writing
-from benchmark.filenames import below
-from benchmark.jobs import Job, path_part
-from benchmark.record import (
+from benchmark.files import below, temporary_path, write_atomically
+from benchmark.ids import file_digest, short_id
+from benchmark.runs.job import Job, path_part
+from benchmark.runs.record import (
     DONE,
     ELSEWHERE,
     FAILED,
@@ -35,7 +34,7 @@ from benchmark.record import (
 from benchmark.text import visible
 
 if TYPE_CHECKING:
-    from benchmark.locks import Claim
+    from benchmark.runs.locks import Claim
 
 __all__ = [
     "DONE",
@@ -47,7 +46,6 @@ __all__ = [
     "Store",
     "check_weights",
     "teacher_file",
-    "write_atomically",
 ]
 
 _LEFT: Mapping[str, str] = MappingProxyType({"weights": ".safetensors", "terms": ".terms.safetensors"})
@@ -251,7 +249,7 @@ class Store:
         Raises:
             UserError: a folder cannot be written.
         """
-        from benchmark.locks import claim  # it takes longer to import than all records of a table to read
+        from benchmark.runs.locks import claim  # it takes longer to import than all records of a table to read
 
         folders = {"--results": self.results / _SHARED / "claims", "--checkpoints": self.checkpoints / "claims"}
         return claim({option: _below(folder, job, ".lock") for option, folder in folders.items()})
@@ -272,7 +270,7 @@ class Store:
         for folder, option in ((self.results, "--results"), (self.checkpoints, "--checkpoints")):
             with writing(folder, option):
                 folder.mkdir(parents=True, exist_ok=True)
-                probe = _temporary(folder)
+                probe = temporary_path(folder)
                 probe.touch(exist_ok=False)
                 probe.unlink()
 
@@ -369,43 +367,6 @@ def check_weights(path: Path, stated: str | None) -> None:
             f"weights {path} are not those that were measured: their SHA-256 begins with {short_id(found)}, and the "
             f"record states {short_id(stated)}. Put the file back as it was, or remove it, and the run is trained again"
         )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside ``path``, then move it there; after a crash it is the old file or the new one.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary(path.parent)
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-
-
-def _temporary(folder: Path) -> Path:
-    """A name that nobody else uses: hosts that share a file system share process ids."""
-    return folder / f".{os.uname().nodename}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make sure that a file's new name outlives a crash."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot do that for a folder
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _below(root: Path, job: Job, suffix: str) -> Path:

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark import strict, tables
+from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
-from benchmark.filenames import expanded
-from benchmark.metrics import METRICS
-from benchmark.objectives import STUDENT
-from benchmark.table import TEACHER, Axis, Cell, Table
+from benchmark.files import expanded
+from benchmark.runs.metrics import METRICS
+from benchmark.runs.objective import STUDENT
+from benchmark.tables import reader
+from benchmark.tables.table import TEACHER, Axis, Cell, Table
 
-FILE = tables.TABLES / "leaderboard.yaml"
+FILE = reader.TABLES / "leaderboard.yaml"
 _REQUIRED = ("title", "metric", "tables")
 _OPTIONAL = ("methods", "notes")
 _Axes = tuple[Axis, ...]
@@ -62,16 +63,16 @@ def load(path: Path = FILE) -> Table:
             kind, a table has no numbers of the metric, or two tables train one pair by different recipes.
     """
     where = path.name
-    raw = strict.mapping(strict.load(path, where), where)
-    strict.check_keys(raw, where, _REQUIRED, _OPTIONAL)
+    raw = yaml_schema.mapping(yaml_schema.load(path, where), where)
+    yaml_schema.check_keys(raw, where, _REQUIRED, _OPTIONAL)
     metric = _metric(raw, where)
     rows, columns, paper = _laid_out(_places(raw["tables"], metric, path), where)
-    notes = strict.texts(raw.get("notes", []), "notes", where, empty=True)
+    notes = yaml_schema.texts(raw.get("notes", []), "notes", where, empty=True)
     table = Table(
         name=path.stem,
         kind="leaderboard",
         number="",
-        title=strict.text(raw["title"], "title", where),
+        title=yaml_schema.text(raw["title"], "title", where),
         recipe=columns[0].recipe or "",
         heads=("Method",),
         rows=rows,
@@ -82,7 +83,7 @@ def load(path: Path = FILE) -> Table:
         defaults=Axis(label="", metric=metric),
         kept=(STUDENT,),
     )
-    return replace(table.extended(strict.texts(raw.get("methods", []), "methods", where, empty=True)), added=())
+    return replace(table.extended(yaml_schema.texts(raw.get("methods", []), "methods", where, empty=True)), added=())
 
 
 def _laid_out(places: Iterable[_Place], where: str) -> tuple[_Axes, _Axes, tuple[tuple[float | None, ...], ...]]:
@@ -103,7 +104,7 @@ def _laid_out(places: Iterable[_Place], where: str) -> tuple[_Axes, _Axes, tuple
 
 def _metric(raw: Mapping[str, Any], where: str) -> str:
     """A metric that every run has, and of which more is better or worse."""
-    name = strict.text(raw["metric"], "metric", where)
+    name = yaml_schema.text(raw["metric"], "metric", where)
     fit = [key for key, kind in METRICS.items() if kind.higher is not None and not kind.measure]
     if name not in fit:
         raise unknown(f"metric in {where}", name, fit)
@@ -112,12 +113,12 @@ def _metric(raw: Mapping[str, Any], where: str) -> str:
 
 def _places(raw: Any, metric: str, path: Path) -> Iterator[_Place]:
     where = f"'tables' of {path.name}"
-    named = strict.mapping(raw, where)
+    named = yaml_schema.mapping(raw, where)
     if not named:
         raise UserError(f"{where}: name at least one, as in 11: what its pairs have in common")
     for key, group in named.items():
         table = _table(key, where, path.parent)
-        title = strict.text(group, str(key), where)
+        title = yaml_schema.text(group, str(key), where)
         cells = [cell for cell in table.cells if cell.metric == metric and not cell.probe]
         if not cells:
             raise UserError(f"{where}: {table.spoken} has no {metric} of networks as they were trained: leave it out")
@@ -129,7 +130,7 @@ def _table(key: Any, where: str, folder: Path) -> Table:
     if type(key) not in (int, str):
         raise UserError(f"{where}: '{key}' must be a table's number, or the path of one's own")
     name = str(key)
-    return tables.load(str(folder / expanded(name)) if name.endswith((".yaml", ".yml")) else name)
+    return reader.load(str(folder / expanded(name)) if name.endswith((".yaml", ".yml")) else name)
 
 
 def _check_alike(first: Axis, other: Axis, where: str) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
-from benchmark import catalog, strict
-from benchmark.catalog import ROOT
+from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
-from benchmark.filenames import expanded
-from benchmark.metrics import metric
-from benchmark.objectives import STUDENT
-from benchmark.table import TEACHER, Aside, Axis, Cell, Table
+from benchmark.files import expanded
+from benchmark.registry import catalog
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.metrics import metric
+from benchmark.runs.objective import STUDENT
+from benchmark.tables.table import TEACHER, Aside, Axis, Cell, Table
 from benchmark.text import visible_line
 
 __all__ = ["TABLES", "TEACHER", "Aside", "Axis", "Cell", "Table", "figures", "load", "numbers", "read"]
@@ -88,23 +89,23 @@ def read(path: Path, kind: str = "table", number: str | None = None) -> Table:
             pair or metric or is there twice, or both its row and its column name a method.
     """
     where = f"{kind} {path}"
-    raw = strict.mapping(strict.load(path, where), where)
-    strict.check_keys(raw, where, _REQUIRED, _OPTIONAL)
+    raw = yaml_schema.mapping(yaml_schema.load(path, where), where)
+    yaml_schema.check_keys(raw, where, _REQUIRED, _OPTIONAL)
     rows, columns = _lines(raw, "rows", where), _lines(raw, "columns", where)
     notes, notes_elsewhere = _notes(raw.get("notes", []), where)
     table = Table(
         name=path.stem,
         kind=kind,
         number=path.stem if number is None else number,
-        title=strict.text(raw["title"], "title", where),
-        recipe=strict.text(raw["recipe"], "recipe", where),
-        heads=strict.texts(raw.get("heads", [""]), "heads", where),
+        title=yaml_schema.text(raw["title"], "title", where),
+        recipe=yaml_schema.text(raw["recipe"], "recipe", where),
+        heads=yaml_schema.texts(raw.get("heads", [""]), "heads", where),
         rows=tuple(_axis(row, place, _OF_ROWS) for place, row in rows.items()),
         columns=tuple(_axis(column, place, _OF_COLUMNS) for place, column in columns.items()),
         paper=tuple(_printed(row, place, len(columns)) for place, row in rows.items()),
         notes=notes,
         notes_elsewhere=notes_elsewhere,
-        data=strict.texts(raw.get("data", []), "data", where, empty=True),
+        data=yaml_schema.texts(raw.get("data", []), "data", where, empty=True),
         defaults=Axis(label="", **_names(raw, where, _SHARED)),
         asides=tuple(_aside(aside, place) for place, aside in _lines(raw, "asides", where).items()),
     )
@@ -114,24 +115,24 @@ def read(path: Path, kind: str = "table", number: str | None = None) -> Table:
 
 def _lines(raw: Mapping[str, Any], key: str, where: str) -> dict[str, Mapping[str, Any]]:
     """The rows, columns or asides by what errors call them."""
-    found = strict.items(raw[key], key, where) if key in raw else []
+    found = yaml_schema.items(raw[key], key, where) if key in raw else []
     places = {f"{key.removesuffix('s')} {number} of {where}": line for number, line in enumerate(found, 1)}
-    return {place: strict.mapping(line, place) for place, line in places.items()}
+    return {place: yaml_schema.mapping(line, place) for place, line in places.items()}
 
 
 def _axis(raw: Mapping[str, Any], where: str, optional: Sequence[str]) -> Axis:
-    strict.check_keys(raw, where, ("label",), optional)
+    yaml_schema.check_keys(raw, where, ("label",), optional)
     return Axis(
-        label=strict.text(raw["label"], "label", where),
-        stub=strict.texts(raw.get("stub", []), "stub", where, empty=True),
-        hidden=strict.flag(raw.get("hidden", False), "hidden", where),
+        label=yaml_schema.text(raw["label"], "label", where),
+        stub=yaml_schema.texts(raw.get("stub", []), "stub", where, empty=True),
+        hidden=yaml_schema.flag(raw.get("hidden", False), "hidden", where),
         **_names(raw, where, _TEXTS),
     )
 
 
 def _names(raw: Mapping[str, Any], where: str, keys: Sequence[str]) -> dict[str, Any]:
     """What is said of a run or of a number of it, its names known."""
-    names = {key: strict.text(raw[key], key, where) for key in keys if key in raw}
+    names = {key: yaml_schema.text(raw[key], key, where) for key in keys if key in raw}
     if "pair" in names:
         _check_pair(names["pair"], where)
     if "metric" in names:
@@ -153,7 +154,7 @@ def _check_pair(pair: str, where: str) -> None:
 def _printed(raw: Mapping[str, Any], where: str, width: int) -> tuple[float | None, ...]:
     """What the paper prints in a row; what it does not say is None."""
     values = raw.get("paper", [])
-    if not isinstance(values, list) or not all(value is None or strict.is_number(value) for value in values):
+    if not isinstance(values, list) or not all(value is None or yaml_schema.is_number(value) for value in values):
         raise UserError(f"{where}: 'paper' must be a list of numbers, with ~ where there is none")
     if len(values) > width:
         raise UserError(f"{where}: 'paper' has {len(values)} numbers for {width} columns")
@@ -167,20 +168,22 @@ def _notes(raw: Any, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     notes, elsewhere = [], []
     for note in raw:
         if isinstance(note, dict):
-            strict.check_keys(note, f"a note of {where}", ("paper",), _OF_NOTES)
-            texts = [strict.text(note[key], key, f"a note of {where}") for key in ("paper", *_OF_NOTES) if key in note]
+            yaml_schema.check_keys(note, f"a note of {where}", ("paper",), _OF_NOTES)
+            texts = [
+                yaml_schema.text(note[key], key, f"a note of {where}") for key in ("paper", *_OF_NOTES) if key in note
+            ]
             notes.append(texts[0])
             elsewhere += texts[1:]
         else:
-            notes.append(strict.text(note, "notes", where))
+            notes.append(yaml_schema.text(note, "notes", where))
             elsewhere.append(notes[-1])
     return tuple(notes), tuple(elsewhere)
 
 
 def _aside(raw: Mapping[str, Any], where: str) -> Aside:
-    strict.check_keys(raw, where, _OF_ASIDES)
-    row, column, name = (strict.text(raw[key], key, where) for key in ("row", "column", "metric"))
-    return Aside(row, column, name, strict.number(raw["value"], "value", where))
+    yaml_schema.check_keys(raw, where, _OF_ASIDES)
+    row, column, name = (yaml_schema.text(raw[key], key, where) for key in ("row", "column", "metric"))
+    return Aside(row, column, name, yaml_schema.number(raw["value"], "value", where))
 
 
 def _check(table: Table, where: str) -> None:

@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from benchmark import catalog
 from benchmark.errors import UserError
-from benchmark.filenames import fitted
-from benchmark.objectives import STUDENT, applicable, parse_method
+from benchmark.files import fitted
+from benchmark.registry import catalog
+from benchmark.runs.objective import STUDENT, applicable, parse_method
 
 TEACHER = catalog.TEACHER
 LONGEST_ENDING = "-pairs.csv"

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from benchmark.jobs import Job
+from benchmark.runs.job import Job
 from benchmark.training.analyses import analyse
 from benchmark.training.cohort import train
-from benchmark.training.given import measure_given
-from benchmark.training.setting import Setting
+from benchmark.training.context import Setting
+from benchmark.training.pretrained import measure_given
 
 __all__ = ["Setting", "work"]
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from benchmark import analysis
 from benchmark.analysis.outputs import Outputs
 from benchmark.data import describe
-from benchmark.jobs import Analysis, Job, Run
-from benchmark.store import DONE
+from benchmark.runs.job import Analysis, Job, Run
+from benchmark.runs.store import DONE
+from benchmark.training.context import Setting
 from benchmark.training.evaluation import outputs
-from benchmark.training.objective import ObjectiveLoss
+from benchmark.training.loss import ObjectiveLoss
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.randomness import seeded
-from benchmark.training.setting import Setting
 from benchmark.training.weights import load_weights, new_network, read_weights
 from methods import NotApplicableError, Pair
 

@@ -18,23 +18,23 @@ import torch
 from torch import Tensor
 
 from benchmark.data.stream import send
-from benchmark.jobs import Job
-from benchmark.store import DONE
-from benchmark.training import trainees
+from benchmark.runs.job import Job
+from benchmark.runs.store import DONE
+from benchmark.training import job_kinds
 from benchmark.training.capture import CAPTURING
 from benchmark.training.checkpoints import StaleCheckpointError
+from benchmark.training.context import Setting
 from benchmark.training.evaluation import Tally
 from benchmark.training.failures import concerns_all
 from benchmark.training.isolation import SharedStateError
-from benchmark.training.lanes import lanes
-from benchmark.training.member import Member
 from benchmark.training.parts import DATA, each
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.randomness import global_state_kept, seed_globally
-from benchmark.training.setting import Setting
 from benchmark.training.shared import Shared
 from benchmark.training.steps import DeviceStep, EagerStep, Step
-from benchmark.training.views import Teacher
+from benchmark.training.streams import lanes
+from benchmark.training.teacher import Teacher
+from benchmark.training.trainable import Member
 from benchmark.training.weights import load_weights, new_network, read_weights
 from methods import Batch, Pair
 
@@ -175,7 +175,7 @@ class CohortTraining:
         return self._new_member(job)
 
     def _new_member(self, job: Job) -> Member:
-        made = trainees.member(job, self._device, self._setting.weights)
+        made = job_kinds.member(job, self._device, self._setting.weights)
         try:
             made.equip(self._pair(made))
         finally:

@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from benchmark import provenance
-from benchmark.canonical import short_id
 from benchmark.errors import UserError
-from benchmark.jobs import Job
-from benchmark.record import Conditions
-from benchmark.store import FAILED, KEPT, NOT_APPLICABLE, Store
-from benchmark.training.data import Source
+from benchmark.ids import short_id
+from benchmark.runs import provenance
+from benchmark.runs.job import Job
+from benchmark.runs.record import Conditions
+from benchmark.runs.store import FAILED, KEPT, NOT_APPLICABLE, Store
+from benchmark.training.data_source import Source
 from benchmark.training.failures import DivergedError, StoppedError, concerns_all
 from benchmark.training.isolation import ProcessState, SharedStateError
 from methods import NotApplicableError

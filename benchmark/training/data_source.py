@@ -21,7 +21,7 @@ from benchmark.data.images import Crops
 from benchmark.data.index import cpus
 from benchmark.data.stream import DeviceSplit, Stream, evaluation_batches, resized, upload
 from benchmark.errors import UserError
-from benchmark.recipe import Recipe
+from benchmark.runs.recipe import Recipe
 
 EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 500, "cuda": 1_000})
 FILE_EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 200, "cuda": 250})

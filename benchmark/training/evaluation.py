@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from benchmark.analysis.outputs import Outputs
 from benchmark.training.precision import autocast
-from benchmark.training.views import resize
+from benchmark.training.teacher import resize
 from models import Features, Network
 
 

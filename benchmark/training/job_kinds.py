@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.data import describe
-from benchmark.jobs import Job, Probe, Run, Stage
-from benchmark.store import Store
-from benchmark.training.member import Member
-from benchmark.training.objective import ObjectiveLoss, build_method, needing_parts
+from benchmark.runs.job import Job, Probe, Run, Stage
+from benchmark.runs.store import Store
+from benchmark.training.loss import ObjectiveLoss, build_method, needing_parts
 from benchmark.training.randomness import seeded
-from benchmark.training.views import View
+from benchmark.training.teacher import View
+from benchmark.training.trainable import Member
 from benchmark.training.weights import load_weights, new_network, read_weights, save_state, save_weights
 from methods import Batch, NotApplicableError, Pair
 from models import Features, Network

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import methods
-from benchmark import catalog
-from benchmark.catalog.plugins import loaded_code
 from benchmark.errors import UserError
-from benchmark.objectives import Objective, Term
+from benchmark.registry import catalog
+from benchmark.registry.plugins import loaded_code
+from benchmark.runs.objective import Objective, Term
 from benchmark.training.precision import compute_in
 from benchmark.training.randomness import seeded
-from benchmark.training.views import View
+from benchmark.training.teacher import View
 from methods import Batch, Method, NotApplicableError, Pair
 from models import Features, MissingPartError
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.recipe import Recipe
+from benchmark.runs.recipe import Recipe
 from benchmark.training.capture import CAPTURING
 
 # Steps before the capture, and all where nothing is captured, are meant to run without a graph.

@@ -1,6 +1,6 @@
-"""Lets one's own methods and networks take one small batch: the process behind `benchmark.contract`.
+"""Lets one's own methods and networks take one small batch: the process behind `benchmark.planning.plugin_check`.
 
-``python -m benchmark.training.contract`` reads pickled `Subject`s and writes a line of JSON for each.
+``python -m benchmark.training.plugin_check`` reads pickled `Subject`s and writes a line of JSON for each.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmark.contract import Subject
-from benchmark.jobs import Job, Run
-from benchmark.objectives import Objective, Term
+from benchmark.planning.plugin_check import Subject
+from benchmark.runs.job import Job, Run
+from benchmark.runs.objective import Objective, Term
 from benchmark.training.isolation import ProcessState
-from benchmark.training.objective import build_method, needing_parts
+from benchmark.training.loss import build_method, needing_parts
 from benchmark.training.precision import autocast
 from benchmark.training.python_state import code_state
 from benchmark.training.samples import pair_of, random_batch
 from benchmark.training.step_check import BrokenError, check_steps, see_equal
-from benchmark.training.views import Teacher, View
+from benchmark.training.teacher import Teacher, View
 from benchmark.training.weights import new_network
 from methods import Batch, Method, NotApplicableError, Pair
 from models import Features, Network

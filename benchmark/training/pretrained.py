@@ -8,11 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.jobs import Given
-from benchmark.store import DONE
+from benchmark.runs.job import Given
+from benchmark.runs.store import DONE
+from benchmark.training.context import Setting
 from benchmark.training.evaluation import evaluate
 from benchmark.training.precision import set_matmul_precision
-from benchmark.training.setting import Setting
 from benchmark.training.weights import new_network, save_state
 from models import Network
 from models.published import PublishedError, Taken, download, load_published, read_published, sha256

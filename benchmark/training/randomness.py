@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmark.canonical import canonical_json
+from benchmark.ids import canonical_json
 
 _NUMPY_SEEDS = 2**32
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from benchmark.data import describe
-from benchmark.jobs import Job
-from benchmark.training.views import Teacher
+from benchmark.runs.job import Job
+from benchmark.training.teacher import Teacher
 from methods import Batch, Pair
 from models import Shapes
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmark.training.isolation import Untouched
-from benchmark.training.views import Teacher, View
+from benchmark.training.teacher import Teacher, View
 from methods import Batch
 
 

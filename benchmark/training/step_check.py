@@ -10,18 +10,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmark.jobs import Job, Run
-from benchmark.training import trainees
+from benchmark.runs.job import Job, Run
+from benchmark.training import job_kinds
 from benchmark.training.capture import CAPTURING
 from benchmark.training.failures import DivergedError
-from benchmark.training.lanes import ONE_LANE
-from benchmark.training.member import Member
 from benchmark.training.python_state import code_state, difference, python_state
 from benchmark.training.replay import OperationLog
 from benchmark.training.samples import pair_of, random_batch
 from benchmark.training.shared import Shared
 from benchmark.training.steps import CaptureError, DeviceStep, EagerStep, Step
-from benchmark.training.views import Teacher
+from benchmark.training.streams import ONE_LANE
+from benchmark.training.teacher import Teacher
+from benchmark.training.trainable import Member
 from methods import Batch
 
 SIZES = (8, 8, 5)
@@ -150,7 +150,7 @@ def _captured_here() -> Iterator[None]:
 
 
 def _attempt(job: Job, teacher: Teacher | None, *, capture: bool) -> _Attempt:
-    member = trainees.member(job, _CPU, _no_weights)
+    member = job_kinds.member(job, _CPU, _no_weights)
     pair = pair_of(job, member.network.shapes() if member.network else None, teacher)
     member.equip(pair)
     shared = Shared(teacher, pair.labels if pair else torch.zeros(0), _unchanged)

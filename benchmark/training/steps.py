@@ -12,16 +12,16 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 
-from benchmark.jobs import Job
+from benchmark.runs.job import Job
 from benchmark.training.capture import Device
 from benchmark.training.failures import is_out_of_memory
 from benchmark.training.isolation import SharedStateError
-from benchmark.training.lanes import Lanes
-from benchmark.training.member import Member, Stopwatch
 from benchmark.training.parts import TEACHER, part
 from benchmark.training.randomness import seed_globally
 from benchmark.training.shared import Shared
-from benchmark.training.views import View
+from benchmark.training.streams import Lanes
+from benchmark.training.teacher import View
+from benchmark.training.trainable import Member, Stopwatch
 from methods import Batch
 
 WARMUP_STEPS = 3

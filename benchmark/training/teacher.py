@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.training.isolation import Frozen, Untouched
-from benchmark.training.lanes import ONE_LANE, Lanes
 from benchmark.training.precision import autocast, cast_once
+from benchmark.training.streams import ONE_LANE, Lanes
 from models import Features, FullFeatures, Network
 from models.features import full
 

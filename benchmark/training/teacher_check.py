@@ -1,4 +1,4 @@
-"""Sees whether files hold the networks that they stand in for: the process behind `benchmark.teacher_files`.
+"""Sees whether files hold the networks that they stand in for: the process behind `benchmark.planning.teacher_files`.
 
 ``python -m benchmark.training.teacher_check`` reads pickled jobs by their keys and writes a line of JSON for each.
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import UserError
-from benchmark.jobs import Given
-from benchmark.teacher_files import Answer
-from benchmark.training.given import fill_given
+from benchmark.planning.teacher_files import Answer
+from benchmark.runs.job import Given
+from benchmark.training.pretrained import fill_given
 from benchmark.training.weights import new_network
 from models.published import Taken
 

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.jobs import Job
-from benchmark.record import Conditions
-from benchmark.store import Store, write_atomically
+from benchmark.files import write_atomically
+from benchmark.runs.job import Job
+from benchmark.runs.record import Conditions
+from benchmark.runs.store import Store
 from benchmark.training import optimizers
 from benchmark.training.checkpoints import StaleCheckpointError, pack, unpack
 from benchmark.training.curves import Curves
@@ -23,7 +24,7 @@ from benchmark.training.failures import DivergedError
 from benchmark.training.parts import BACKWARD, FORWARD, LOSS, OPTIMIZER, part
 from benchmark.training.precision import autocast, grad_scaler
 from benchmark.training.randomness import derive
-from benchmark.training.views import View
+from benchmark.training.teacher import View
 from methods import Batch, Pair
 from models import Features, Network
 

@@ -12,13 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from benchmark import catalog
-from benchmark.canonical import canonical_json, short_id
-from benchmark.catalog.plugins import loaded_code
 from benchmark.data import code_of, content_of, describe
 from benchmark.errors import UserError
-from benchmark.jobs import Job
-from benchmark.store import write_atomically
+from benchmark.files import write_atomically
+from benchmark.ids import canonical_json, short_id
+from benchmark.registry import catalog
+from benchmark.registry.plugins import loaded_code
+from benchmark.runs.job import Job
 from benchmark.training.randomness import seeded
 from models import Network, create
 

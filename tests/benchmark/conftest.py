@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import costs
-from benchmark.book import Book, Teacher, Weights
-from benchmark.catalog import plugins
-from benchmark.layers import load_preset, load_profile
-from benchmark.objectives import parse_method
-from benchmark.store import DONE, Store
+from benchmark.config.overrides import load_preset, load_profile
+from benchmark.config.resolve import Book, Teacher, Weights
+from benchmark.planning import estimates
+from benchmark.registry import plugins
+from benchmark.runs.objective import parse_method
+from benchmark.runs.store import DONE, Store
 from tests.benchmark.made_up import PROVENANCE, parts
 
 _OTHER = {
@@ -46,7 +46,7 @@ _OTHER = {
 @pytest.fixture(autouse=True)
 def _stated_rate(monkeypatch):
     """Estimates do not depend on how fast the machine is that tests."""
-    monkeypatch.setattr(costs, "measured_rate", lambda _threads, _precision: 1e11)
+    monkeypatch.setattr(estimates, "measured_rate", lambda _threads, _precision: 1e11)
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from benchmark.book import Book, Teacher
-from benchmark.canonical import digest
-from benchmark.jobs import Job
-from benchmark.layers import load_profile
-from benchmark.objectives import parse_method
-from benchmark.record import ANALYSE, DONE, EVALUATE, PROBE, STAGE, TRAIN, Record, parse
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book, Teacher
+from benchmark.ids import digest
+from benchmark.runs.job import Job
+from benchmark.runs.objective import parse_method
+from benchmark.runs.record import ANALYSE, DONE, EVALUATE, PROBE, STAGE, TRAIN, Record, parse
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

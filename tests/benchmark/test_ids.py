@@ -1,6 +1,6 @@
 import pytest
 
-from benchmark.canonical import canonical_json, digest, parse_value
+from benchmark.ids import canonical_json, digest, parse_value
 
 
 def test_canonical_json_is_one_text_for_one_value():

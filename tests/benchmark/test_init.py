@@ -4,8 +4,8 @@ import sys
 import pytest
 
 import benchmark
-from benchmark.catalog import ROOT
 from benchmark.errors import UserError
+from benchmark.registry.catalog import ROOT
 
 
 def test_importing_is_light():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark import strict
+from benchmark import yaml_schema
 from benchmark.errors import UserError
 
 
@@ -13,7 +13,7 @@ def test_what_cannot_be_read_is_one_line(content, tmp_path):
     path = tmp_path / "file.yaml"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"file.yaml: cannot be read") as caught:
-        strict.load(path, path.name)
+        yaml_schema.load(path, path.name)
     assert "\n" not in str(caught.value)
 
 
@@ -22,43 +22,43 @@ def test_a_key_that_is_there_twice_is_named_with_its_line(content, tmp_path):
     path = tmp_path / "file.yaml"
     path.write_text(content)
     with pytest.raises(UserError, match=r"the key '[ab]' is there twice .* line \d"):
-        strict.load(path, "file.yaml")
+        yaml_schema.load(path, "file.yaml")
 
 
 def test_keys_that_differ_in_kind_are_two(tmp_path):
     path = tmp_path / "file.yaml"
     path.write_text("1: a\n'1': b\nx: &base {c: 1}\ny: {<<: *base, d: 2}")
-    assert strict.load(path, "file.yaml") == {1: "a", "1": "b", "x": {"c": 1}, "y": {"c": 1, "d": 2}}
+    assert yaml_schema.load(path, "file.yaml") == {1: "a", "1": "b", "x": {"c": 1}, "y": {"c": 1, "d": 2}}
 
 
 def test_what_is_not_there_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match="here: cannot be read"):
-        strict.load(tmp_path / "gone.yaml", "here")
+        yaml_schema.load(tmp_path / "gone.yaml", "here")
 
 
 def test_what_is_of_the_wanted_kind_is_given_back():
-    assert strict.mapping({"a": 1}, "here") == {"a": 1}
-    assert strict.text(" a\n  b ", "key", "here") == "a b"
-    assert strict.texts(["a  b", "c"], "key", "here") == ("a b", "c")
-    assert strict.texts([], "key", "here", empty=True) == ()
-    assert strict.items([1, "a"], "key", "here") == [1, "a"]
-    assert strict.flag(value=False, key="key", where="here") is False
-    assert (strict.number(1, "key", "here"), strict.number(0.5, "key", "here")) == (1, 0.5)
+    assert yaml_schema.mapping({"a": 1}, "here") == {"a": 1}
+    assert yaml_schema.text(" a\n  b ", "key", "here") == "a b"
+    assert yaml_schema.texts(["a  b", "c"], "key", "here") == ("a b", "c")
+    assert yaml_schema.texts([], "key", "here", empty=True) == ()
+    assert yaml_schema.items([1, "a"], "key", "here") == [1, "a"]
+    assert yaml_schema.flag(value=False, key="key", where="here") is False
+    assert (yaml_schema.number(1, "key", "here"), yaml_schema.number(0.5, "key", "here")) == (1, 0.5)
 
 
 @pytest.mark.parametrize(
     ("read", "value", "says"),
     [
-        (strict.text, 5, "here: 'key' must be a text, not 5"),
-        (strict.text, None, "here: 'key' must be a text, not None"),
-        (strict.texts, "abc", "here: 'key' must be a list of texts, not 'abc'"),
-        (strict.texts, ["a", 1], "here: 'key' must be a list of texts, not ['a', 1]"),
-        (strict.texts, [], "here: 'key' must be a list of texts, not []"),
-        (strict.items, {}, "here: 'key' must be a list with something in it, not {}"),
-        (strict.flag, 1, "here: 'key' must be true or false, not 1"),
-        (strict.number, True, "here: 'key' must be a number, not True"),
-        (strict.number, float("nan"), "here: 'key' must be a number, not nan"),
-        (strict.number, "1", "here: 'key' must be a number, not '1'"),
+        (yaml_schema.text, 5, "here: 'key' must be a text, not 5"),
+        (yaml_schema.text, None, "here: 'key' must be a text, not None"),
+        (yaml_schema.texts, "abc", "here: 'key' must be a list of texts, not 'abc'"),
+        (yaml_schema.texts, ["a", 1], "here: 'key' must be a list of texts, not ['a', 1]"),
+        (yaml_schema.texts, [], "here: 'key' must be a list of texts, not []"),
+        (yaml_schema.items, {}, "here: 'key' must be a list with something in it, not {}"),
+        (yaml_schema.flag, 1, "here: 'key' must be true or false, not 1"),
+        (yaml_schema.number, True, "here: 'key' must be a number, not True"),
+        (yaml_schema.number, float("nan"), "here: 'key' must be a number, not nan"),
+        (yaml_schema.number, "1", "here: 'key' must be a number, not '1'"),
     ],
 )
 def test_what_is_of_another_kind_is_named(read, value, says):
@@ -69,7 +69,7 @@ def test_what_is_of_another_kind_is_named(read, value, says):
 
 def test_long_values_are_cut():
     with pytest.raises(UserError) as caught:
-        strict.mapping(["word"] * 1000, "here")
+        yaml_schema.mapping(["word"] * 1000, "here")
     assert len(str(caught.value)) < 120
 
 
@@ -82,6 +82,6 @@ def test_long_values_are_cut():
     ],
 )
 def test_keys_are_known_and_there(raw, says):
-    strict.check_keys({"one": 1}, "here", ["one"], ["two"])
+    yaml_schema.check_keys({"one": 1}, "here", ["one"], ["two"])
     with pytest.raises(UserError, match=says):
-        strict.check_keys(raw, "here", ["one"], ["two"])
+        yaml_schema.check_keys(raw, "here", ["one"], ["two"])

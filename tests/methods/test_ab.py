@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark import catalog
+from benchmark.registry import catalog
 from methods import Pair, load
 from methods.ab import ab_loss, boundary_distance
 from methods.regressor import Regressor

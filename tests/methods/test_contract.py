@@ -10,9 +10,8 @@ import pytest
 import torch
 
 import methods
-from benchmark import catalog
-from benchmark.catalog import literals
-from benchmark.objectives import checked_options
+from benchmark.registry import catalog, method_info
+from benchmark.runs.objective import checked_options
 from benchmark.training.replay import waiting
 from models import Features
 
@@ -210,7 +209,7 @@ def test_host_never_waits_for_the_device(name, options, benches):
 def test_literals_read_from_the_file_are_those_of_the_class(name):
     method, info = methods.load(name), catalog.methods()[name]
     parameters = inspect.signature(method).parameters.values()
-    for literal in literals.DECLARED:
+    for literal in method_info.DECLARED:
         assert getattr(info, literal) == getattr(method, literal)
     assert info.options == {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
     assert [each.name for each in parameters if each.kind is not each.KEYWORD_ONLY] == ["pair"]

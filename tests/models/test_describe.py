@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import models
-from benchmark import tables
+from benchmark.tables import reader
 from models.describe import NETWORKS_CSV, describe, macs, parameters
 
 # Trainable scalars and millions of multiply-accumulates at 100 classes and 32x32 pixels.
@@ -74,7 +74,7 @@ CASES = [
     for name, size in sizes.items()
 ]
 
-PAPER = {"table": tables.numbers, "figure": tables.figures}
+PAPER = {"table": reader.numbers, "figure": reader.figures}
 ROWS = list(csv.DictReader(NETWORKS_CSV.read_text(encoding="utf-8").splitlines()))
 
 
@@ -89,7 +89,7 @@ def test_sizes_are_those_of_the_paper(name, num_classes, count, cost):
 def test_every_network_of_the_paper_is_checked():
     checked = {name for name, *_ in CASES}
     assert checked <= set(models.names())
-    paper = [tables.load(number, kind) for kind, numbers in PAPER.items() for number in numbers()]
+    paper = [reader.load(number, kind) for kind, numbers in PAPER.items() for number in numbers()]
     assert {name for table in paper for cell in table.cells for name in (cell.teacher, cell.student)} <= checked
 
 

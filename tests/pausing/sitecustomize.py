@@ -10,8 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from benchmark.executors.local import LocalExecutor
-from benchmark.store import Store
+from benchmark.execution.local import LocalExecutor
+from benchmark.runs.store import Store
 
 _FILE = Path(os.environ["PAUSE"])
 _log, _shut_down = Store.log, LocalExecutor._shut_down

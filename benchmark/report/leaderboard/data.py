@@ -11,19 +11,19 @@ from typing import TypedDict, TypeGuard
 
 import pandas as pd
 
-from benchmark.jobs import Job
-from benchmark.metrics import metric
-from benchmark.objectives import STUDENT
-from benchmark.plan import Plan
-from benchmark.record import COHORT_OF_ONE, Record
+from benchmark.planning.plan import Plan
 from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, aggregate
 from benchmark.report.caption import Context
 from benchmark.report.layout import WORDS
-from benchmark.report.leaderboard.standing import NOTHING_YET, Standing
 from benchmark.report.leaderboard.statistics.bootstrap import FEWEST_PAIRS
 from benchmark.report.leaderboard.statistics.scores import BASELINES
+from benchmark.report.leaderboard.statistics.summary import NOTHING_YET, Standing
 from benchmark.report.mixtures import Elsewhere, comparisons, elsewhere, mixtures
-from benchmark.table import TEACHER, Cell, Table
+from benchmark.runs.job import Job
+from benchmark.runs.metrics import metric
+from benchmark.runs.objective import STUDENT
+from benchmark.runs.record import COHORT_OF_ONE, Record
+from benchmark.tables.table import TEACHER, Cell, Table
 
 METRICS: Mapping[str, str] = {
     "top1": "top-1 accuracy, %",

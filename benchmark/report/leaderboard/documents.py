@@ -13,19 +13,19 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from benchmark.metrics import LAST, SELECTIONS
 from benchmark.report import csvfile, markdown
 from benchmark.report.aggregate import MISSING
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.document import Document
 from benchmark.report.layout import WORDS, Entry, Grid, layout, signed
 from benchmark.report.leaderboard import page
-from benchmark.report.leaderboard.board import METRICS, Board
-from benchmark.report.leaderboard.payload import measured, name_of, printed
-from benchmark.report.leaderboard.standing import Standing
+from benchmark.report.leaderboard.data import METRICS, Board
+from benchmark.report.leaderboard.page_data import measured, name_of, printed
 from benchmark.report.leaderboard.statistics.scores import BASELINES, KD
+from benchmark.report.leaderboard.statistics.summary import Standing
 from benchmark.report.terminal import shown
-from benchmark.table import TEACHER, Table
+from benchmark.runs.metrics import LAST, SELECTIONS
+from benchmark.tables.table import TEACHER, Table
 from benchmark.text import visible_in
 
 NEAR, ELSEWHERE = "≈", "†"

@@ -10,17 +10,17 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark import catalog
-from benchmark.canonical import digest, short_id
-from benchmark.jobs import Job
-from benchmark.metrics import SELECTIONS, metric
-from benchmark.objectives import parse_method
-from benchmark.record import Evaluations, Record
+from benchmark.ids import digest, short_id
+from benchmark.registry import catalog
 from benchmark.report.aggregate import DONE, MISSING, NOT_APPLICABLE
 from benchmark.report.caption import Context
-from benchmark.report.leaderboard.board import METRICS, UNFIT, Board, pair_of, told_apart, value_of
-from benchmark.report.leaderboard.standing import Standing
-from benchmark.table import TEACHER, Cell, Table
+from benchmark.report.leaderboard.data import METRICS, UNFIT, Board, pair_of, told_apart, value_of
+from benchmark.report.leaderboard.statistics.summary import Standing
+from benchmark.runs.job import Job
+from benchmark.runs.metrics import SELECTIONS, metric
+from benchmark.runs.objective import parse_method
+from benchmark.runs.record import Evaluations, Record
+from benchmark.tables.table import TEACHER, Cell, Table
 
 
 def measured(board: Board) -> dict[str, Any]:

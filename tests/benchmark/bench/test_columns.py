@@ -3,9 +3,9 @@
 import pytest
 
 from benchmark.bench.columns import COHORT, COLUMNS, column, variants
-from benchmark.book import Book
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book
 from benchmark.errors import UserError
-from benchmark.layers import load_profile
 
 
 @pytest.fixture

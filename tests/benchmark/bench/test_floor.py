@@ -5,9 +5,9 @@ import torch
 
 from benchmark.bench import floor
 from benchmark.bench.columns import column
-from benchmark.book import Book
-from benchmark.catalog import networks
-from benchmark.layers import load_profile
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book
+from benchmark.registry.catalog import networks
 
 
 def _runs(**changes):

@@ -8,9 +8,9 @@ import torch
 
 from benchmark.bench import pipeline
 from benchmark.bench.columns import column
-from benchmark.book import Book
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book
 from benchmark.data.dataset import Split
-from benchmark.layers import load_profile
 
 
 @pytest.fixture

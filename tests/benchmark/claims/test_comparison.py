@@ -2,19 +2,19 @@ import math
 
 import pytest
 
-from benchmark import tables
 from benchmark.claims.comparison import POSITIVE, Comparison, chosen, places_of
 from benchmark.errors import UserError
-from benchmark.tables import TEACHER
+from benchmark.tables import reader
+from benchmark.tables.reader import TEACHER
 
 
 @pytest.fixture
 def places():
-    return lambda number: places_of(tables.load(str(number)))
+    return lambda number: places_of(reader.load(str(number)))
 
 
 def printed(comparison):
-    found = {cell.name: cell.paper for number in tables.numbers() for cell in tables.load(number).cells}
+    found = {cell.name: cell.paper for number in reader.numbers() for cell in reader.load(number).cells}
     return comparison.total({name: found[name] for name in comparison.cells})
 
 

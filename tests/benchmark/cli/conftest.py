@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.arguments import parser
-from benchmark.request import Request
+from benchmark.cli.arguments import parser
+from benchmark.cli.session import Request
 
 
 @pytest.fixture

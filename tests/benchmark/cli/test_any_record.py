@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 import benchmark
-from benchmark import cli, suite, tables
-from benchmark.book import Teacher
-from benchmark.costs import Step, estimates
-from benchmark.objectives import parse_method
-from benchmark.record import KINDS, UnfitRecordWarning
-from benchmark.report.leaderboard.board import TIMING
+from benchmark.cli import main
+from benchmark.config.resolve import Teacher
+from benchmark.planning.estimates import Step, load_estimates
+from benchmark.report.leaderboard.data import TIMING
+from benchmark.runs.objective import parse_method
+from benchmark.runs.record import KINDS, UnfitRecordWarning
+from benchmark.tables import leaderboard, reader
 from tests.benchmark.made_up import raw_record
 
 PAIRS = ("resnet56:resnet20", "vgg13:vgg8")
@@ -42,7 +43,7 @@ POINTS = {"x": [0.5, 1.0], "y": [1.0, 0.5], "label": [3, 4]}
 def jobs(request_of, kinds):
     """Jobs of two pairs of the leaderboard over three seeds, of analyses and probes, and one given teacher."""
     request = request_of("--leaderboard")
-    chosen = [suite.load().select(METHODS, PAIRS), tables.load("2"), tables.load("4"), tables.load("2", "figure")]
+    chosen = [leaderboard.load().select(METHODS, PAIRS), reader.load("2"), reader.load("4"), reader.load("2", "figure")]
     plans = [request.plan([table], (0, 1, 2) if table.kind == "leaderboard" else (0,)) for table in chosen]
     found = {job.id: job for plan in plans for job in plan.jobs} | {kinds()["evaluate"].id: kinds()["evaluate"]}
     return list(found.values())
@@ -72,7 +73,7 @@ def command(tmp_path, capsys, monkeypatch):
     def run(*words):
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            status = cli.main([*words, "--profile", "digits", *where])
+            status = main.main([*words, "--profile", "digits", *where])
         printed = capsys.readouterr()
         return SimpleNamespace(status=status, out=printed.out, err=printed.err)
 
@@ -143,7 +144,7 @@ class TestOnAGpu:
     def test_estimates(self, tmp_path, monkeypatch):
         monkeypatch.setattr("benchmark.devices.processor", lambda: "Some processor")
         monkeypatch.setattr("benchmark.devices.name", lambda _: "NVIDIA H200")
-        made = estimates(tmp_path / "results", "cuda:0", 1)
+        made = load_estimates(tmp_path / "results", "cuda:0", 1)
         assert made.seconds(Step("resnet20", 16, 0.5, 32, "fp32"), "kd") > 0
         assert not made.rough
 
@@ -270,7 +271,7 @@ class TestNewer:
             place(job)
         path = place(kd)
         changed(lambda raw: raw.update(schema=2, more="of it"))(path, path.read_text())
-        monkeypatch.setattr("benchmark.record.SCHEMA", 2)
+        monkeypatch.setattr("benchmark.runs.record.SCHEMA", 2)
         before = path.read_bytes()
         assert command("--table", "11", "--render").err == ""
         assert path.read_bytes() == before

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from benchmark.arguments import parse_duration, parser, split
+from benchmark.cli.arguments import parse_duration, parser, split
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from benchmark import claims as claims_file
-from benchmark.arguments import parser
-from benchmark.commands import claims
-from benchmark.executors.local import LocalExecutor
-from benchmark.metrics import metric
-from benchmark.request import Request
+from benchmark.cli import claims
+from benchmark.cli.arguments import parser
+from benchmark.cli.session import Request
+from benchmark.execution.local import LocalExecutor
+from benchmark.runs.metrics import metric
 from tests.benchmark.made_up import parts
 
 ROOT = Path(__file__).parents[3]
@@ -101,8 +101,8 @@ def test_check_tells_a_page_that_does_not_follow(said, request_for, capsys):
 
 def test_torch_stays_out(tmp_path):
     code = (
-        "import sys; from benchmark.arguments import parser; from benchmark.request import Request;"
-        "from benchmark.commands import claims;"
+        "import sys; from benchmark.cli.arguments import parser; from benchmark.cli.session import Request;"
+        "from benchmark.cli import claims;"
         f"claims.run(Request(parser().parse_args(['--profile', 'digits', '--results', {str(tmp_path)!r}])), print);"
         "sys.exit('torch' in sys.modules)"
     )

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from benchmark.book import Teacher
-from benchmark.canonical import canonical_json
-from benchmark.catalog import ROOT, plugins
-from benchmark.commands import export
+from benchmark.cli import export
+from benchmark.config.overrides import parse_changes
+from benchmark.config.resolve import Teacher
 from benchmark.errors import UserError
-from benchmark.layers import parse_changes
-from benchmark.objectives import parse_method
-from benchmark.trace.archive import Archive
+from benchmark.ids import canonical_json
+from benchmark.lineage.records import Archive
+from benchmark.registry import plugins
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.objective import parse_method
 from tests.benchmark.made_up import parts
 
 PAIR = "wrn-40-4:wrn-16-2"
@@ -290,5 +291,5 @@ def test_trained_exported_loaded_and_as_accurate_as_its_record_says(
 
 
 def test_does_not_import_torch():
-    code = "import sys; from benchmark.commands import export; sys.exit('torch' in sys.modules)"
+    code = "import sys; from benchmark.cli.commands import export; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

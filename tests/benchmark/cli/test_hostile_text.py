@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark import catalog, cli, layers, suite, tables
-from benchmark.catalog import plugins
+from benchmark.cli import main
+from benchmark.config import overrides
+from benchmark.registry import catalog, plugins
+from benchmark.tables import leaderboard, reader
 from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
 from tests.benchmark.made_up import raw_record
 
@@ -45,7 +47,7 @@ def _plugins(monkeypatch, tmp_path):
     """None but those of a test, and nothing remembered of those of others."""
     monkeypatch.setenv(plugins.VARIABLE, "")
     monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path))
-    known = (plugins._found, catalog._methods, layers._known_beside)
+    known = (plugins._found, catalog._methods, overrides._known_beside)
     for one in known:
         one.cache_clear()
     yield
@@ -70,7 +72,7 @@ def records(own, request_of):
     status = {"kd": "failed", "mine": "not_applicable"}
     request = request_of()
     methods = ["kd", "mine"]
-    chosen = [tables.load(own).extended(methods), suite.load().select(methods, [PAIR])]
+    chosen = [reader.load(own).extended(methods), leaderboard.load().select(methods, [PAIR])]
     plan = request.plan(chosen, (0, 1, 2))
     for job in plan.jobs:
         state = status.get(job.title, "done")
@@ -88,7 +90,7 @@ def command(tmp_path, capsys, monkeypatch):
     where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
 
     def run(*words):
-        status = cli.main([*words, "--profile", "digits", *where])
+        status = main.main([*words, "--profile", "digits", *where])
         printed = capsys.readouterr()
         return SimpleNamespace(status=status, out=printed.out, err=printed.err)
 
@@ -203,7 +205,7 @@ def test_a_line_end_in_a_name_forges_no_second_error(command):
 
 
 def test_warnings_are_lines_on_which_nothing_acts(own, command, request_of):
-    [job] = [job for job in request_of().plan([tables.load(own)], (0,)).jobs if job.title == "kd"]
+    [job] = [job for job in request_of().plan([reader.load(own)], (0,)).jobs if job.title == "kd"]
     path = request_of().store.record_path(job)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(raw_record(job) | {"status": NASTY}))

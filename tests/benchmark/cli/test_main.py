@@ -13,18 +13,21 @@ import pytest
 import torch
 
 import models
-from benchmark import cli, devices, tables, teacher_files
-from benchmark.book import Book
-from benchmark.commands import regenerate
-from benchmark.executors.local import LocalExecutor, Outcome
-from benchmark.layers import load_profile
-from benchmark.planner import make_plan
-from benchmark.request import START_SECONDS, UNCERTAIN, Request
-from benchmark.store import Store
+from benchmark import devices
+from benchmark.cli import main
+from benchmark.cli import run as run_command
+from benchmark.cli.session import START_SECONDS, UNCERTAIN, Request
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book
+from benchmark.execution.local import LocalExecutor, Outcome
+from benchmark.planning import teacher_files
+from benchmark.planning.planner import make_plan
+from benchmark.runs.store import Store
+from benchmark.tables import reader
 from benchmark.training.teacher_check import check
 from tests.benchmark.made_up import parts
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = ("--table", "9", "--methods", "srrl", "--seeds", "1")
 ONE_PAIR = ("--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd,srrl", "--seeds", "1")
 
@@ -47,7 +50,7 @@ def command(folders, capsys):
 
     def run(*arguments, profile="digits"):
         where = ["--profile", profile] if profile else []
-        status = cli.main([*arguments, *where, *folders])
+        status = main.main([*arguments, *where, *folders])
         printed = capsys.readouterr()
         return SimpleNamespace(status=status, out=printed.out, err=printed.err)
 
@@ -71,7 +74,7 @@ def process(folders):
 def plan(tmp_path):
     """The plan of one pair, and the store that the command would use."""
     store = Store(tmp_path / "results" / "digits", tmp_path / "checkpoints" / "digits")
-    table = tables.load("6").select(["kd", "srrl"], ["wrn-40-4:wrn-16-2"])
+    table = reader.load("6").select(["kd", "srrl"], ["wrn-40-4:wrn-16-2"])
     book = Book(load_profile("digits"), {})
     made = make_plan([table], book, [0], store)
     return SimpleNamespace(jobs=made.jobs, store=store)
@@ -280,7 +283,7 @@ def distillation(tmp_path, plan):
 
 def test_a_teachers_file_is_checked_once_by_a_process_of_its_own(process, command, distillation, monkeypatch):
     words = ("--table", "6", *ONE_PAIR, "--teacher", f"wrn-40-4={distillation}", "--plan", "--profile", "digits")
-    code = "import sys; from benchmark.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    code = "import sys; from benchmark.cli.main import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
     done = process(*words, code=code)
     assert done.stdout.splitlines()[-1] == "0 False", done.stderr
     assert f"checking {distillation} for wrn-40-4, once" in done.stdout
@@ -374,14 +377,14 @@ def test_complete_cache_renders_without_being_asked(command, fill):
 @pytest.mark.parametrize("word", ["--render", "--plan"])
 def test_rendering_and_planning_know_no_torch(word, process, fill):
     fill(2)
-    code = "import sys; from benchmark.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    code = "import sys; from benchmark.cli.main import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
     done = process("--table", "6", "--profile", "digits", word, code=code)
     assert done.stdout.splitlines()[-1] == "0 False", done.stderr
 
 
 def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, plan, fill, monkeypatch):
     fill(2)
-    table, book = tables.load("11"), Book(load_profile("digits"), {})
+    table, book = reader.load("11"), Book(load_profile("digits"), {})
     others = make_plan([table], book, [0, 7], plan.store).jobs
     for job in others:
         plan.store.write(job, "failed", {"device": "cpu"}, failure={"reason": "of another table"})
@@ -392,7 +395,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         monkeypatch.setattr(Path, name, noted)
     assert command("--table", "6", "--render").status == 0
     records = {path for path in touched if path.is_relative_to(plan.store.results / "records")}
-    own = {plan.store.record_path(job) for job in make_plan([tables.load("6")], book, range(3), plan.store).jobs}
+    own = {plan.store.record_path(job) for job in make_plan([reader.load("6")], book, range(3), plan.store).jobs}
     assert {plan.store.record_path(job) for job in plan.jobs[:2]} <= records <= own
 
 
@@ -442,7 +445,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
 def test_errors_of_a_user_are_one_line(arguments, hint, folders, capsys):
     status = None
     try:
-        status = cli.main([*arguments, *folders])
+        status = main.main([*arguments, *folders])
     except SystemExit as exit_:
         status = exit_.code
     error = capsys.readouterr().err
@@ -472,7 +475,7 @@ def test_file_in_place_of_a_folder(option, below, tmp_path, capsys):
     folders = {"--results": f"{tmp_path}/results", "--checkpoints": f"{tmp_path}/checkpoints"}
     folders[option] = f"{tmp_path}/file{below}"
     arguments = ["--table", "6", *ONE_PAIR, "--profile", "digits"]
-    status = cli.main(arguments + [word for pair in folders.items() for word in pair])
+    status = main.main(arguments + [word for pair in folders.items() for word in pair])
     error = capsys.readouterr().err
     assert status == 2
     assert error.startswith("error: cannot write to")
@@ -491,7 +494,7 @@ def test_tables_that_cannot_be_written(command, fill, tmp_path):
 
 @pytest.mark.parametrize(("profile", "unit"), [("paper", "days"), ("quick", "days"), ("short", "days")])
 def test_patient_profiles_on_a_cpu_ask_for_force(profile, unit, folders, capsys, tmp_path):
-    status = cli.main(["--table", "6", "--profile", profile, "--device", "cpu", *folders])
+    status = main.main(["--table", "6", "--profile", profile, "--device", "cpu", *folders])
     error = capsys.readouterr().err
     assert status == 2
     assert error.count("\n") == 1
@@ -504,7 +507,7 @@ def test_patient_profiles_on_a_cpu_ask_for_force(profile, unit, folders, capsys,
 
 def test_a_small_piece_of_paper_names_its_hours_or_minutes(folders, capsys):
     small = ["--set", "epochs=20", "--set", "train_limit=2048"]
-    assert cli.main(["--table", "6", "--profile", "paper", "--device", "cpu", *ONE_PAIR, *small, *folders]) == 2
+    assert main.main(["--table", "6", "--profile", "paper", "--device", "cpu", *ONE_PAIR, *small, *folders]) == 2
     error = capsys.readouterr().err
     assert any(f" {unit} for 3 jobs" in error for unit in ("s", "min", "h"))
 
@@ -773,7 +776,7 @@ def test_failures_and_what_they_block_are_told(command, plan, monkeypatch):
 
 
 def test_a_time_budget_chooses_what_is_done(command, plan, worked, monkeypatch):
-    monkeypatch.setattr(regenerate, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    monkeypatch.setattr(run_command, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     shown = command("--table", "6", *ONE_PAIR, "--time-budget", "1s", "--plan")
     assert "time budget 1 s: too little for any job" in shown.out
     assert "left: " in shown.out

@@ -2,14 +2,14 @@ import re
 
 import pytest
 
-from benchmark import tables
+from benchmark.cli.names import ambiguous, begins_id, find_cells, split_seed
 from benchmark.errors import UserError
-from benchmark.trace.naming import ambiguous, begins_id, find_cells, split_seed
+from benchmark.tables import reader
 
 
 @pytest.fixture(scope="module")
 def some():
-    return [tables.load("2"), tables.load("4"), tables.load("6")]
+    return [reader.load("2"), reader.load("4"), reader.load("6")]
 
 
 def names(found):

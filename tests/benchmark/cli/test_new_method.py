@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark import catalog
-from benchmark.catalog import plugins
-from benchmark.catalog.literals import read_method
-from benchmark.commands import DONE, scaffold
+from benchmark.cli import new_method
+from benchmark.cli.commands import DONE
 from benchmark.errors import UserError
+from benchmark.registry import catalog, plugins
+from benchmark.registry.method_info import read_method
 
 NAME = "idea_one"
 OWN = "idea_two"
@@ -25,7 +25,7 @@ def create(asked):
     """Runs the command, and gives the lines that it says."""
     said = []
     request = SimpleNamespace(options=SimpleNamespace(new_method=str(asked)))
-    assert scaffold.run(request, said.append) == DONE
+    assert new_method.run(request, said.append) == DONE
     return said
 
 
@@ -36,7 +36,7 @@ def home(tmp_path, monkeypatch):
     for path in ("methods/helper.py", "tests/methods/test_contract.py"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text("", encoding="utf-8")
-    monkeypatch.setattr(scaffold, "ROOT", root)
+    monkeypatch.setattr(new_method, "ROOT", root)
     monkeypatch.chdir(root)
     return root
 
@@ -57,7 +57,7 @@ def project(tmp_path_factory):
         shutil.copy(catalog.ROOT / "tests" / "methods" / name, tests)
     shutil.copy(catalog.ROOT / "pyproject.toml", root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scaffold, "ROOT", root)
+        patch.setattr(new_method, "ROOT", root)
         create(NAME)
         create(folder / f"{OWN}.py")
     return SimpleNamespace(root=root, folder=folder, method=root / "methods" / f"{NAME}.py", own=folder / f"{OWN}.py")
@@ -111,8 +111,8 @@ def test_planning_reads_a_draft_with_an_option_and_two_weights(project):
 
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is for development")
 def test_written_files_pass_the_project_s_checks_however_long_the_name(project, monkeypatch):
-    monkeypatch.setattr(scaffold, "ROOT", project.root)
-    longest = "x" * scaffold.LONGEST
+    monkeypatch.setattr(new_method, "ROOT", project.root)
+    longest = "x" * new_method.LONGEST
     create(longest)
     create(project.folder / f"{longest}2.py"[1:])
     for names, folder in ((f"*{longest}*.py", project.root), (f"*{longest[1:]}2.py", project.folder)):

@@ -8,7 +8,8 @@ from urllib.request import url2pathname
 
 import pytest
 
-from benchmark import cli, suite
+from benchmark.cli import main
+from benchmark.tables import leaderboard
 from tests.benchmark.made_up import parts
 
 PAIRS = ("resnet56:resnet20", "vgg13:vgg8")
@@ -20,7 +21,7 @@ def command(tmp_path, capsys):
 
     def run(*words, profile="digits"):
         where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
-        status = cli.main([*words, "--profile", profile, *where])
+        status = main.main([*words, "--profile", profile, *where])
         return status, capsys.readouterr().out
 
     return run
@@ -31,12 +32,12 @@ def finish(tmp_path):
     """``finish(profile, *methods)`` leaves records of two pairs as if they had been trained, each on a processor."""
 
     def run(profile, *methods, processors=()):
-        from benchmark.arguments import parser
-        from benchmark.request import Request
+        from benchmark.cli.arguments import parser
+        from benchmark.cli.session import Request
 
         words = ["--leaderboard", "--profile", profile, "--results", str(tmp_path / "results")]
         request = Request(parser().parse_args([*words, "--checkpoints", str(tmp_path / "checkpoints")]))
-        plan = request.plan([suite.load().select(methods, PAIRS)], (0, 1, 2))
+        plan = request.plan([leaderboard.load().select(methods, PAIRS)], (0, 1, 2))
         for place, job in enumerate(plan.jobs):
             last = {"epoch": 6, "top1": 70.0 + place / 10, "topk": 90.0, "loss": 1.0}
             given = {"metrics": {"params": 1, "last": last, "best": last}, "cost": {"step_seconds": 1.0}}

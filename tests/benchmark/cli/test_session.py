@@ -2,13 +2,15 @@ import hashlib
 
 import pytest
 
-from benchmark import costs, devices, tables, teacher_files
-from benchmark.arguments import parser
-from benchmark.book import Teacher
+from benchmark import devices
+from benchmark.cli.arguments import parser
+from benchmark.cli.session import Request
+from benchmark.config.resolve import Teacher
 from benchmark.errors import UserError
-from benchmark.jobs import Given
-from benchmark.request import Request
-from benchmark.teacher_files import Answer
+from benchmark.planning import estimates, teacher_files
+from benchmark.planning.teacher_files import Answer
+from benchmark.runs.job import Given
+from benchmark.tables import reader
 from tests.benchmark.made_up import parts
 
 
@@ -68,7 +70,7 @@ def test_of_all_tables_those_are_taken_that_the_selection_speaks_of(request_for)
     assert shown(chosen) == ["table06", "table10"]
     assert {cell.student for table in chosen.tables for cell in table.cells} == {"wrn-16-2"}
     assert [table.stem for table in chosen.whole_tables] == ["table06", "table10"]
-    assert chosen.whole_tables[0] == tables.load("6")
+    assert chosen.whole_tables[0] == reader.load("6")
     with pytest.raises(UserError, match="no pair of this table matches 'wrn-99:\\*'"):
         assert request_for("--table", "all", "--pairs", "wrn-99:*").tables
 
@@ -243,7 +245,7 @@ class TestEstimates:
     def asked(self, monkeypatch):
         """The threads of the processes whose rate was measured."""
         seen = []
-        monkeypatch.setattr(costs, "measured_rate", lambda threads, _: seen.append(threads) or 1e11)
+        monkeypatch.setattr(estimates, "measured_rate", lambda threads, _: seen.append(threads) or 1e11)
         return seen
 
     def test_the_wanted_plan_is_measured_once_and_nothing_is_written(self, asked, request_for, tmp_path):
@@ -267,8 +269,8 @@ class TestEverything:
 
     def finish(self, request, *seeds):
         for seed in seeds:
-            [cell] = [cell for cell in tables.load("9").cells if (cell.method, cell.metric) == ("srrl", "top1")]
-            [job] = request.plan([tables.load("9")], [seed]).cells[cell.name]
+            [cell] = [cell for cell in reader.load("9").cells if (cell.method, cell.metric) == ("srrl", "top1")]
+            [job] = request.plan([reader.load("9")], [seed]).cells[cell.name]
             request.store.write(job, "done", {"device": "cpu"}, **parts(job.kind))
 
     @pytest.mark.parametrize(
@@ -287,8 +289,8 @@ class TestEverything:
         self.finish(chosen, *there)
         [(table, plan, seeds)] = chosen.everything()
         assert list(seeds) == expected
-        assert table == tables.load("9")
-        cells = [cell for cell in tables.load("9").cells if cell.method != tables.TEACHER]
+        assert table == reader.load("9")
+        cells = [cell for cell in reader.load("9").cells if cell.method != reader.TEACHER]
         assert all([job.seed for job in plan.cells[cell.name]] == expected for cell in cells)
 
     def test_a_teachers_record_is_no_students(self, request_for):

@@ -1,8 +1,8 @@
 """Counts of what is done, table by table."""
 
-from benchmark.book import Teacher
-from benchmark.commands import status
-from benchmark.objectives import parse_method
+from benchmark.cli import status
+from benchmark.config.resolve import Teacher
+from benchmark.runs.objective import parse_method
 
 PAIR = "wrn-40-4:wrn-16-2"
 

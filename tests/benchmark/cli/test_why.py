@@ -3,12 +3,13 @@ import sys
 
 import pytest
 
-from benchmark.book import Teacher
-from benchmark.catalog import ROOT, plugins
-from benchmark.commands import why
+from benchmark.cli import why
+from benchmark.config.resolve import Teacher
 from benchmark.errors import UserError
-from benchmark.objectives import parse_method
-from benchmark.store import Store
+from benchmark.registry import plugins
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.objective import parse_method
+from benchmark.runs.store import Store
 from tests.benchmark.made_up import parts
 
 PAIR = "wrn-40-4:wrn-16-2"
@@ -241,5 +242,5 @@ def test_a_run_of_another_profile_is_found_there(request_of, runs, tmp_path):
 
 
 def test_does_not_import_torch():
-    code = "import sys; from benchmark.commands import why; sys.exit('torch' in sys.modules)"
+    code = "import sys; from benchmark.cli.commands import why; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from benchmark import layers, tables
-from benchmark.book import Book, Teacher
-from benchmark.jobs import Job
-from benchmark.objectives import parse_method
-from benchmark.tables import TEACHER
+from benchmark.config import overrides
+from benchmark.config.resolve import Book, Teacher
+from benchmark.runs.job import Job
+from benchmark.runs.objective import parse_method
+from benchmark.tables import reader
+from benchmark.tables.reader import TEACHER
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Question:
 @pytest.fixture(scope="session")
 def printed():
     """Cells of every table and of the figure."""
-    figures = [tables.load(number, "figure") for number in tables.figures()]
-    return [cell for table in (*map(tables.load, tables.numbers()), *figures) for cell in table.cells]
+    figures = [reader.load(number, "figure") for number in reader.figures()]
+    return [cell for table in (*map(reader.load, reader.numbers()), *figures) for cell in table.cells]
 
 
 @pytest.fixture(scope="session")
@@ -45,5 +46,5 @@ def questions(printed):
 @pytest.fixture(scope="session")
 def resolved(questions):
     """By profile the answer to each question."""
-    books = {name: Book(layers.load_profile(name), {}) for name in layers.names("profile")}
+    books = {name: Book(overrides.load_profile(name), {}) for name in overrides.names("profile")}
     return {name: {question: question.answer(book) for question in questions} for name, book in books.items()}

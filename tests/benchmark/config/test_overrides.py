@@ -1,8 +1,8 @@
 import pytest
 
-from benchmark import layers
+from benchmark.config import overrides
+from benchmark.config.overrides import Layer, load_preset, load_profile, load_recipe, parse_changes
 from benchmark.errors import UserError
-from benchmark.layers import Layer, load_preset, load_profile, load_recipe, parse_changes
 
 RECIPES = ["C10-RES", "C10-WRN", "C100", "C100-BIN", "CRD100", "IN", "IN-BIN", "PROBE-CIFAR100", "PROBE-STL10"]
 
@@ -13,7 +13,7 @@ def written(tmp_path, monkeypatch):
 
     def write(kind, text):
         (tmp_path / "mine.yaml").write_text(text)
-        monkeypatch.setitem(layers.KINDS, kind, tmp_path)
+        monkeypatch.setitem(overrides.KINDS, kind, tmp_path)
 
     _forget()
     yield write
@@ -21,14 +21,14 @@ def written(tmp_path, monkeypatch):
 
 
 def _forget():
-    layers._load.cache_clear()
+    overrides._load.cache_clear()
     load_recipe.cache_clear()
 
 
 def test_there_are_nine_recipes_four_profiles_and_a_preset():
-    assert layers.names("recipe") == RECIPES
-    assert layers.names("profile") == ["digits", "paper", "quick", "short"]
-    assert layers.names("preset") == ["authors"]
+    assert overrides.names("recipe") == RECIPES
+    assert overrides.names("profile") == ["digits", "paper", "quick", "short"]
+    assert overrides.names("preset") == ["authors"]
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_unknown_names_are_errors(load, name, says):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_values_then_overrides(name):
-    first, *overrides = load_recipe(name).layers
+    first, *rest = load_recipe(name).layers
     assert first.match == {}
-    assert all(layer.match and layer.values for layer in overrides)
+    assert all(layer.match and layer.values for layer in rest)
 
 
 def test_profiles_are_told_apart():
-    profiles = {name: load_profile(name) for name in layers.names("profile")}
+    profiles = {name: load_profile(name) for name in overrides.names("profile")}
     assert {name for name, profile in profiles.items() if profile.patient} == {"paper", "quick", "short"}
     assert {name for name, profile in profiles.items() if profile.stand_in} == {"digits"}
     assert profiles["paper"].layers == ()
@@ -225,6 +225,6 @@ def test_a_wrong_preset_names_its_fault(written):
 @pytest.mark.parametrize("name", ["a b", "..", "a\x1b[31m", "é", "a" * 101])
 def test_what_becomes_part_of_paths_has_a_plain_name(kind, load, name, tmp_path, monkeypatch):
     (tmp_path / f"{name}.yaml").write_text("title: x\noverrides: []")
-    monkeypatch.setitem(layers.KINDS, kind, tmp_path)
+    monkeypatch.setitem(overrides.KINDS, kind, tmp_path)
     with pytest.raises(UserError, match="rename its file, since a name is made of letters, digits"):
         load(name)

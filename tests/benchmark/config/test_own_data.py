@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import cli, data, own_data
-from benchmark.book import Teacher
-from benchmark.catalog import ROOT, plugins
+from benchmark import data
+from benchmark.cli import main
+from benchmark.config import own_data
+from benchmark.config.resolve import Teacher
 from benchmark.data import registry
 from benchmark.errors import UserError
-from benchmark.objectives import parse_method
+from benchmark.registry import plugins
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.objective import parse_method
 
 FILE = """
 from benchmark.data import image_folder
@@ -71,7 +74,7 @@ def command(tmp_path, capsys):
     def run(*words):
         where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "cache"), "--seeds", "1"]
         forget()
-        status = cli.main([*words, *where])
+        status = main.main([*words, *where])
         return status, *capsys.readouterr()
 
     return run
@@ -193,9 +196,7 @@ def test_plans_are_made_where_nothing_can_be_written(leaves, recipe, tmp_path, m
 
 def test_planning_does_not_import_torch(leaves, tmp_path):
     leaves()
-    program = (
-        "import sys\nfrom benchmark import cli\nassert cli.main(sys.argv[1:]) == 0\nassert 'torch' not in sys.modules\n"
-    )
+    program = "import sys; from benchmark.cli.main import main; assert main(sys.argv[1:]) == 0; assert 'torch' not in sys.modules"
     words = ["--table", "11", "--plan", "--brief", "--profile", "digits", "--set", "dataset=leaves"]
     where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "cache")]
     command = [sys.executable, "-c", program, *words, *where]

@@ -4,10 +4,11 @@ from dataclasses import asdict
 
 import pytest
 
-from benchmark import catalog, layers
-from benchmark.jobs import Run
-from benchmark.objectives import parse_method
-from benchmark.tables import TEACHER
+from benchmark.config import overrides
+from benchmark.registry import catalog
+from benchmark.runs.job import Run
+from benchmark.runs.objective import parse_method
+from benchmark.tables.reader import TEACHER
 
 ATTENTION = {
     "mean": pytest.approx((125.3 / 255, 123.0 / 255, 113.9 / 255)),
@@ -136,7 +137,7 @@ def paper(resolved):
 
 def test_every_recipe_of_the_tables_is_expected_here(printed):
     asked = {name for cell in printed for name in (cell.recipe, cell.teacher_recipe, cell.probe) if name}
-    assert asked == set(RECIPES) == set(layers.names("recipe"))
+    assert asked == set(RECIPES) == set(overrides.names("recipe"))
 
 
 @pytest.mark.parametrize("recipe", WEIGHTS)

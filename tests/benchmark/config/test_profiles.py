@@ -1,13 +1,14 @@
 from dataclasses import asdict, replace
 
-from benchmark import catalog, layers
-from benchmark.book import Teacher
-from benchmark.jobs import Given
-from benchmark.objectives import parse_method
+from benchmark.config import overrides
+from benchmark.config.resolve import Teacher
+from benchmark.registry import catalog
+from benchmark.runs.job import Given
+from benchmark.runs.objective import parse_method
 
 
 def test_everything_in_the_tables_resolves_in_every_profile(resolved, questions):
-    assert set(resolved) == set(layers.names("profile"))
+    assert set(resolved) == set(overrides.names("profile"))
     for answers in resolved.values():
         assert answers.keys() == questions
         for job in answers.values():
@@ -50,7 +51,7 @@ def test_what_was_trained_in_profile_short_keeps_its_ids(job):
 
 
 def test_digits_stand_in_for_all_data(resolved):
-    stand_ins = layers.load_profile("digits").datasets
+    stand_ins = overrides.load_profile("digits").datasets
     for question, job in resolved["digits"].items():
         recipe = job.recipe
         assert recipe.dataset == stand_ins[resolved["paper"][question].recipe.dataset]

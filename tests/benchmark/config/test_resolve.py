@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import pytest
 
-from benchmark import layers
-from benchmark.book import Teacher, Weights
+from benchmark.config import overrides
+from benchmark.config.overrides import Layer
+from benchmark.config.resolve import Teacher, Weights
 from benchmark.errors import UserError
-from benchmark.jobs import Given, Run
-from benchmark.layers import Layer
-from benchmark.objectives import parse_method
-from benchmark.recipe import RECIPE_KEYS
+from benchmark.runs.job import Given, Run
+from benchmark.runs.objective import parse_method
+from benchmark.runs.recipe import RECIPE_KEYS
 
 METHODS = ["student", "kd", "at", "ofd", "rkd", "crd", "srrl"]
 MEASURES = {"similarity": True, "distance": True, "clusters": False, "tsne": False}
@@ -21,7 +21,7 @@ MEASURES = {"similarity": True, "distance": True, "clusters": False, "tsne": Fal
 class TestLayers:
     def test_apply_in_order(self, book):
         wide = Layer({"lr": 0.3, "width": 2.0}, {"student": "wrn-16-*"})
-        preset = layers.Preset("mine", (Layer({"flip": 0.2, "width": 4.0}, {"student": "wrn-16-4"}),))
+        preset = overrides.Preset("mine", (Layer({"flip": 0.2, "width": 4.0}, {"student": "wrn-16-4"}),))
         layered = replace(book("paper", lr=0.4), preset=preset)
         profile = replace(layered.profile, layers=(Layer({"lr": 0.2, "width": 3.0, "flip": 0.1}, {}), wide))
         layered = replace(layered, profile=profile)
@@ -88,7 +88,7 @@ class TestLayers:
         assert job(profile="paper", **{"objectives.kd.weight": 0.5}) != job(profile="paper")
 
     def test_changes_reach_the_run(self, job):
-        changes = layers.parse_changes(["epochs=30", "milestones=[5,8]", "objectives.srrl.options.sr=2"])
+        changes = overrides.parse_changes(["epochs=30", "milestones=[5,8]", "objectives.srrl.options.sr=2"])
         made = job("srrl", profile="paper", **changes)
         assert (made.recipe.epochs, made.recipe.milestones, made.objective.terms[0].options) == (
             30,
@@ -104,7 +104,7 @@ class TestLayers:
 
     def test_an_incomplete_recipe_names_what_it_lacks(self, tmp_path, monkeypatch, book):
         (tmp_path / "short.yaml").write_text("dataset: cifar100\nepochs: 3\n")
-        monkeypatch.setitem(layers.KINDS, "recipe", tmp_path)
+        monkeypatch.setitem(overrides.KINDS, "recipe", tmp_path)
         with pytest.raises(UserError, match="recipe short states no 'batch_size'"):
             book("paper").run("short", "wrn-16-2", parse_method("student"), None, 0)
 
@@ -253,7 +253,7 @@ class TestTrials:
 
 class TestProbesAndAnalyses:
     def test_a_probe_looks_at_the_network_as_the_run_made_it(self, book, job):
-        for profile in layers.names("profile"):
+        for profile in overrides.names("profile"):
             for student in ("wrn-16-4", "mobilenetv2-cifar"):
                 run = job("srrl", student, seed=2, profile=profile)
                 for recipe in ("PROBE-STL10", "PROBE-CIFAR100"):

@@ -6,13 +6,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from benchmark.book import Book, Teacher
-from benchmark.catalog import plugins
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book, Teacher
 from benchmark.data import code_of, content_of, describe, image_folder, load, names, parquet_files, registry
 from benchmark.data.dataset import canonical
 from benchmark.errors import UserError
-from benchmark.layers import load_profile
-from benchmark.objectives import parse_method
+from benchmark.registry import plugins
+from benchmark.runs.objective import parse_method
 
 BLACK = Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8))
 SIZES = {"num_train": 6, "num_test": 4, "num_classes": 3, "image_size": 8}

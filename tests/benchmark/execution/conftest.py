@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.book import Book, Teacher
-from benchmark.catalog import ROOT
-from benchmark.executors.local import LocalExecutor
-from benchmark.executors.worker import Settings
-from benchmark.layers import load_profile
-from benchmark.objectives import parse_method
-from benchmark.plan import Cohort
-from benchmark.store import Store
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book, Teacher
+from benchmark.execution.local import LocalExecutor
+from benchmark.execution.worker import Settings
+from benchmark.planning.plan import Cohort
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.objective import parse_method
+from benchmark.runs.store import Store
 from benchmark.training import Setting, work
-from benchmark.training.data import Source
+from benchmark.training.data_source import Source
 
 SMALL = {"epochs": 6, "train_limit": 64, "batch_size": 32, "evaluate_every": 10, "in_size": 8, "width": 0.25}
 

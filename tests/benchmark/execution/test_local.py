@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.book import Teacher
-from benchmark.executors import local
-from benchmark.executors.local import _Worker
-from benchmark.executors.worker import NOT_CAPTURED, OUT_OF_MEMORY
-from benchmark.plan import Cohort
-from benchmark.store import Store
+from benchmark.config.resolve import Teacher
+from benchmark.execution import local
+from benchmark.execution.local import _Worker
+from benchmark.execution.worker import NOT_CAPTURED, OUT_OF_MEMORY
+from benchmark.planning.plan import Cohort
+from benchmark.runs.store import Store
 from tests.benchmark.made_up import parts
 
 

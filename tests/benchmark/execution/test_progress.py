@@ -3,9 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmark import progress
-from benchmark.plan import Cohort, Plan
-from benchmark.progress import Progress
+from benchmark.execution import progress
+from benchmark.execution.progress import Progress
+from benchmark.planning.plan import Cohort, Plan
 from tests.benchmark.hostile import ESCAPES, hidden
 
 

@@ -8,8 +8,8 @@ import torch
 
 from benchmark import training
 from benchmark.errors import UserError
-from benchmark.executors.worker import Task, _attempt, _claim, _trainer
-from benchmark.record import Provenance
+from benchmark.execution.worker import Task, _attempt, _claim, _trainer
+from benchmark.runs.record import Provenance
 from benchmark.training.steps import CaptureError
 from tests.benchmark.made_up import parts
 

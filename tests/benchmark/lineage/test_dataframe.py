@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from benchmark.book import Teacher
+from benchmark.config.resolve import Teacher
 from benchmark.errors import UserError
-from benchmark.objectives import parse_method
-from benchmark.record import UnfitRecordWarning
-from benchmark.store import Store
-from benchmark.trace.dataframe import read
+from benchmark.lineage.dataframe import read
+from benchmark.runs.objective import parse_method
+from benchmark.runs.record import UnfitRecordWarning
+from benchmark.runs.store import Store
 from tests.benchmark.made_up import parts
 
 EPOCH = {"epoch": 6, "top1": 97.5, "topk": 99.0, "loss": 0.25}

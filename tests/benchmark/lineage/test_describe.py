@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmark.book import Teacher
-from benchmark.catalog import plugins
-from benchmark.objectives import parse_method
-from benchmark.record import Data
-from benchmark.trace.origin import data_text, origin, own_code
+from benchmark.config.resolve import Teacher
+from benchmark.lineage.describe import data_text, origin, own_code
+from benchmark.registry import plugins
+from benchmark.runs.objective import parse_method
+from benchmark.runs.record import Data
 from tests.benchmark import made_up
 
 

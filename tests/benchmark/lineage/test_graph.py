@@ -2,9 +2,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.record import Data
-from benchmark.trace.archive import Archive
-from benchmark.trace.lineage import Group, Node, chain, distinct, finder, objective_text, planned, recorded, values_text
+from benchmark.lineage.graph import Group, Node, chain, distinct, finder, objective_text, planned, recorded, values_text
+from benchmark.lineage.records import Archive
+from benchmark.runs.record import Data
 from tests.benchmark import made_up
 
 

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from benchmark import records
-from benchmark.record import UnfitRecordWarning
-from benchmark.trace.archive import Archive
+from benchmark.lineage.records import Archive
+from benchmark.runs.record import UnfitRecordWarning
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 import pytest
 
-from benchmark import tables
-from benchmark.budget import choose
-from benchmark.packing import simulate
-from benchmark.planner import make_plan
-from benchmark.store import FAILED
+from benchmark.planning.budget import choose
+from benchmark.planning.packing import simulate
+from benchmark.planning.planner import make_plan
+from benchmark.runs.store import FAILED
+from benchmark.tables import reader
 
 PAIR, SIBLING, OTHER = "wrn-40-2:wrn-16-2", "wrn-40-2:wrn-40-1", "vgg13:vgg8"
 ELEVEN = ("11", ["student", "kd", "at"], [PAIR, SIBLING, OTHER])
@@ -22,7 +22,7 @@ COLUMN, SECOND = 20 + 2 * 20 + 2 * 25, 2 * 20 + 2 * 20
 @pytest.fixture
 def plan(book, store):
     def make(*selections, seeds=(0, 1), kind="table"):
-        chosen = [tables.load(number, kind).select(methods, pairs) for number, methods, pairs in selections]
+        chosen = [reader.load(number, kind).select(methods, pairs) for number, methods, pairs in selections]
         return make_plan(chosen, book(), seeds, store)
 
     return make

@@ -5,11 +5,21 @@ from itertools import count
 
 import pytest
 
-from benchmark import catalog, costs, devices
-from benchmark.costs import COHORT_SECONDS, MEMBER_SECONDS, Estimates, Step, estimates, measured_rate, told
+from benchmark import devices
 from benchmark.errors import UserError
-from benchmark.objectives import STUDENT
-from benchmark.record import parse
+from benchmark.planning import estimates
+from benchmark.planning.estimates import (
+    COHORT_SECONDS,
+    MEMBER_SECONDS,
+    Estimates,
+    Step,
+    load_estimates,
+    measured_rate,
+    told,
+)
+from benchmark.registry import catalog
+from benchmark.runs.objective import STUDENT
+from benchmark.runs.record import parse
 from tests.benchmark import made_up
 
 HERE = {"processor": "this one", "device": "cpu", "threads": 1}
@@ -33,7 +43,7 @@ def record(job):
 
     def raw(method="kd", *, step=0.01, cohort=1.0, members=1, here=HERE, run=None, **scale):
         made = run or job(method, **scale)
-        batches = costs._batches(made)[0]
+        batches = estimates._batches(made)[0]
         cost = {
             "step_seconds": None if step is None else step * batches,
             "cohort_seconds": cohort,
@@ -50,7 +60,7 @@ def record(job):
 
 
 def step_of(job):
-    return costs._step(job, job)
+    return estimates._step(job, job)
 
 
 class TestOperations:
@@ -71,7 +81,7 @@ class TestOperations:
         ],
     )
     def test_batches_of_a_run(self, changes, batches, job):
-        assert costs._batches(job(profile="paper", **changes))[0] == batches
+        assert estimates._batches(job(profile="paper", **changes))[0] == batches
 
     def test_an_unknown_data_set_is_named(self, job):
         with pytest.raises(UserError, match="unknown data set 'cifar-100': did you mean 'cifar100'"):
@@ -82,7 +92,7 @@ class TestWithoutRecords:
     """Counted operations, divided by a rate, are called rough."""
 
     def training(self, network, batch_size):
-        return costs.LAUNCH_SECONDS + 3 * batch_size * catalog.networks()[network].macs / RATE
+        return estimates.LAUNCH_SECONDS + 3 * batch_size * catalog.networks()[network].macs / RATE
 
     def test_a_run_is_its_steps_its_tests_and_the_teachers_forward_passes(self, job):
         made = Estimates(rate)
@@ -113,21 +123,21 @@ class TestWithoutRecords:
         runs = [job("kd"), job("at"), job("srrl")]
         made = Estimates(rate)
         alone = made.price(runs[:1])
-        look = costs._batches(runs[0])[0] * made.seconds(costs._step(runs[0], runs[0].teacher)) / 3
+        look = estimates._batches(runs[0])[0] * made.seconds(estimates._step(runs[0], runs[0].teacher)) / 3
         assert made.price(runs) == pytest.approx(3 * alone - 2 * (COHORT_SECONDS + look))
         # OFD looks at the teacher in train mode, which is a pass of its own.
         assert made.price([job("kd"), job("ofd")]) == pytest.approx(2 * alone - COHORT_SECONDS)
 
     def test_the_longest_member_keeps_the_teacher(self, job):
         made, short, long = Estimates(rate), job("kd"), job("at", epochs=9)
-        look = costs._batches(short)[0] * made.seconds(costs._step(short, short.teacher)) / 3
+        look = estimates._batches(short)[0] * made.seconds(estimates._step(short, short.teacher)) / 3
         assert made.price([short, long]) == pytest.approx(
             made.price([short]) + made.price([long]) - COHORT_SECONDS - look
         )
 
     def test_a_teacher_sees_batches_of_its_students_at_its_own_scale(self, job):
         run = job("kd", "vgg8", "vgg13", recipe="CRD100", batch_size=48)
-        assert costs._step(run, run.teacher) == Step("vgg13", run.teacher.recipe.in_size, 0.25, 48, "fp32")
+        assert estimates._step(run, run.teacher) == Step("vgg13", run.teacher.recipe.in_size, 0.25, 48, "fp32")
 
     @pytest.mark.parametrize("method", ["fsp", "ft"])
     def test_every_kind_of_job_has_a_price(self, method, kinds):
@@ -177,7 +187,7 @@ class TestWithRecords:
     def test_other_precisions_and_sizes_tell_nothing(self, change):
         made = Estimates(rate, lambda: {PLAIN: {STUDENT: [0.004]}})
         step = PLAIN._replace(**change)
-        assert made.seconds(step) == costs.LAUNCH_SECONDS + step.operations / RATE
+        assert made.seconds(step) == estimates.LAUNCH_SECONDS + step.operations / RATE
         assert made.basis == "rough: from counted operations"
 
 
@@ -196,12 +206,12 @@ class TestTold:
         made = Estimates(never, lambda: told([record(run=run, step=None, cohort=60.0, members=3, here=gpu)], gpu))
         assert made.basis == "from 0 records of this machine"
         # Three alike make the teacher's forward passes once; testing is part of what their cohort took.
-        tests = 3 * costs._batches(run)[1] * made.seconds(PLAIN) / 3
+        tests = 3 * estimates._batches(run)[1] * made.seconds(PLAIN) / 3
         steps = made.price([job(name) for name in ("kd", "at", "sp")]) - COHORT_SECONDS - 3 * MEMBER_SECONDS - tests
         assert steps == pytest.approx(60.0, rel=0.05)
         alone = record(run=job("student"), step=None, cohort=7.0, here=gpu)
         [[seconds]] = told([alone], gpu)[PLAIN].values()
-        assert seconds * costs._batches(run)[0] == pytest.approx(7.0)
+        assert seconds * estimates._batches(run)[0] == pytest.approx(7.0)
 
     @pytest.mark.parametrize("other", [{"processor": "another"}, {"threads": 2}, {"device": "Some GPU"}])
     def test_other_machines_tell_nothing(self, other, record):
@@ -241,7 +251,7 @@ class TestFiles:
         return write
 
     def test_of_all_profiles_are_read_when_a_price_is_asked_for(self, leave, tmp_path):
-        made = estimates(tmp_path, "cpu", 1)
+        made = load_estimates(tmp_path, "cpu", 1)
         leave("digits", step=0.25)
         leave("digits+1234", step=0.25)
         assert made.seconds(PLAIN, "kd") == 0.25
@@ -249,7 +259,7 @@ class TestFiles:
 
     def test_of_processes_with_other_threads_tell_nothing(self, leave, tmp_path):
         leave(step=0.25)
-        made = estimates(tmp_path, "cpu", 2)
+        made = load_estimates(tmp_path, "cpu", 2)
         assert made.seconds(PLAIN, "kd") != 0.25
         assert made.rough
 
@@ -259,29 +269,30 @@ class TestFiles:
         leave(step=0.25)
         os.mkfifo(leave().with_name("seed0-fifo.json"))
         leave().with_name("seed0-folder.json").mkdir()
-        assert estimates(tmp_path, "cpu", 1).seconds(PLAIN, "kd") == 0.01
+        assert load_estimates(tmp_path, "cpu", 1).seconds(PLAIN, "kd") == 0.01
 
     def test_of_very_many_some_are_read(self, leave, tmp_path, monkeypatch):
-        monkeypatch.setattr(costs, "MOST_RECORDS", 3)
+        monkeypatch.setattr(estimates, "MOST_RECORDS", 3)
         for _ in range(10):
             leave(step=0.25)
-        made = estimates(tmp_path, "cpu", 1)
+        made = load_estimates(tmp_path, "cpu", 1)
         assert made.seconds(PLAIN, "kd") == 0.25
         assert made.basis == "from 3 records of this machine"
 
     def test_of_a_gpu_bear_its_name(self, leave, job, tmp_path, monkeypatch):
         monkeypatch.setattr(devices, "name", lambda device: {"cuda:1": "Some GPU"}[device])
         assert (
-            estimates(tmp_path, "cuda:1", 1).seconds(PLAIN) == costs.LAUNCH_SECONDS + PLAIN.operations / costs.GPU_RATE
+            load_estimates(tmp_path, "cuda:1", 1).seconds(PLAIN)
+            == estimates.LAUNCH_SECONDS + PLAIN.operations / estimates.GPU_RATE
         )
         path = leave(step=None, cohort=80.0)
         path.write_text(path.read_text().replace('"cpu"', '"Some GPU"'))
-        made = estimates(tmp_path, "cuda:1", 1)
-        assert 0.05 < made.seconds(PLAIN, "kd") < 80.0 / costs._batches(job())[0]
+        made = load_estimates(tmp_path, "cuda:1", 1)
+        assert 0.05 < made.seconds(PLAIN, "kd") < 80.0 / estimates._batches(job())[0]
         assert made.basis == "from 1 record of this machine"
 
     def test_are_not_needed(self, tmp_path):
-        assert estimates(tmp_path / "nowhere", "cpu", 1).seconds(PLAIN) > 0
+        assert load_estimates(tmp_path / "nowhere", "cpu", 1).seconds(PLAIN) > 0
 
 
 @pytest.mark.parametrize(
@@ -290,7 +301,7 @@ class TestFiles:
 )
 def test_the_rate_is_that_of_the_best_product_of_matrices(precision, emulated, factor, monkeypatch):
     times = iter([0.0, 3.0, 3.0, 4.0, *(9.0 + 2 * n for n in range(36))])
-    monkeypatch.setattr(costs.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(estimates.time, "perf_counter", lambda: next(times))
     monkeypatch.setattr(devices, "emulates_bf16", lambda _: emulated)
     assert measured_rate(1, precision) == pytest.approx(factor * 512**3 / 1.0)
 
@@ -300,4 +311,4 @@ def test_the_rate_is_that_of_the_best_product_of_matrices(precision, emulated, f
     [(0, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (3.5 * 3600, "3.5 h"), (9.2 * 86400, "9 days")],
 )
 def test_spoken(seconds, text):
-    assert costs.spoken(seconds) == text
+    assert estimates.spoken(seconds) == text

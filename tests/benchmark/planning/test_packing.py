@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from benchmark.packing import longest_chain_first, pack, simulate
-from benchmark.plan import Cohort
+from benchmark.planning.packing import longest_chain_first, pack, simulate
+from benchmark.planning.plan import Cohort
 from tests.benchmark.made_up import Task
 
 

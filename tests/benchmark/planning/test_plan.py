@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import tables
-from benchmark.book import Teacher
-from benchmark.plan import Cohort, Plan
+from benchmark.config.resolve import Teacher
+from benchmark.planning.plan import Cohort, Plan
+from benchmark.tables import reader
 from tests.benchmark import made_up
 
 
@@ -22,7 +22,7 @@ def plan():
     def make(*cohorts, states=None, cells=None):
         jobs = tuple(job for cohort in cohorts for job in cohort.runs)
         states = {job.id: "missing" for job in jobs} | (states or {})
-        return Plan((tables.load("6"),), jobs, cells or {}, {}, states, cohorts, (), ())
+        return Plan((reader.load("6"),), jobs, cells or {}, {}, states, cohorts, (), ())
 
     return make
 

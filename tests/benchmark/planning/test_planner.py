@@ -8,24 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import costs, layers, tables
-from benchmark.book import Book, Teacher
-from benchmark.catalog import ROOT
-from benchmark.jobs import Given, Run
-from benchmark.layers import Layer
-from benchmark.planner import make_plan
-from benchmark.store import FAILED, NOT_APPLICABLE, Store
+from benchmark.config import overrides
+from benchmark.config.overrides import Layer
+from benchmark.config.resolve import Book, Teacher
+from benchmark.planning import estimates
+from benchmark.planning.planner import make_plan
+from benchmark.registry.catalog import ROOT
+from benchmark.runs.job import Given, Run
+from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
+from benchmark.tables import reader
 
-ESTIMATES = costs.Estimates(lambda _: 1e11)
-load = cache(tables.load)
+ESTIMATES = estimates.Estimates(lambda _: 1e11)
+load = cache(reader.load)
 ONE = ["wrn-40-4:wrn-16-2"]
 C100 = ["1", "2", "3", "4", "6", "9", "10"]
 
 
 def everything(profile):
-    chosen = [*map(load, tables.numbers()), load("2", "figure")]
+    chosen = [*map(load, reader.numbers()), load("2", "figure")]
     nowhere = Store(Path(os.devnull), Path(os.devnull))
-    return make_plan(chosen, Book(layers.load_profile(profile), {}), (0, 1, 2), nowhere, ESTIMATES)
+    return make_plan(chosen, Book(overrides.load_profile(profile), {}), (0, 1, 2), nowhere, ESTIMATES)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def done(plan):
 def students(plan, *names):
     """Runs of the students of some tables, those that probes and analyses look at among them."""
     cells = (cell for table in plan.tables if table.name in names for cell in table.cells)
-    found = [job for cell in cells if cell.method != tables.TEACHER for job in plan.cells[cell.name]]
+    found = [job for cell in cells if cell.method != reader.TEACHER for job in plan.cells[cell.name]]
     return {getattr(job, "base", getattr(job, "subject", job)) for job in found}
 
 
@@ -125,7 +127,7 @@ class TestWholePaper:
         found = students(whole, *names)
         assert len([run for run in found if run.applies]) == trained
         cells = [cell for table in whole.tables if table.name in names for cell in table.cells]
-        taught = {whole.cells[cell.name] for cell in cells if cell.method == tables.TEACHER}
+        taught = {whole.cells[cell.name] for cell in cells if cell.method == reader.TEACHER}
         taught |= {(run.teacher,) for run in found if run.teacher}
         assert len({job for [job] in taught if isinstance(job, Run)} - found) == teachers
 
@@ -609,7 +611,7 @@ def test_json_has_the_documented_shape(plan, job, finish):
 
 NO_TORCH = """
 import sys
-from benchmark import cli
+from benchmark.cli.main import main
 common = ["--profile", "digits", "--results", sys.argv[1], "--checkpoints", sys.argv[2]]
 for what in (
     "--table 6 --plan",
@@ -623,7 +625,7 @@ for what in (
     "--list recipes",
     "--list presets",
 ):
-    assert cli.main([*common, *what.split()]) == 0, what
+    assert main([*common, *what.split()]) == 0, what
     assert "torch" not in sys.modules, what
 """
 

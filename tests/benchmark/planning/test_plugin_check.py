@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import asking, contract, costs
-from benchmark.book import Teacher
-from benchmark.catalog import plugins
+from benchmark.config.resolve import Teacher
 from benchmark.errors import UserError
-from benchmark.objectives import parse_method
-from benchmark.plan import CACHED, MISSING, Cohort, Plan
+from benchmark.planning import estimates, plugin_check, torch_process
+from benchmark.planning.plan import CACHED, MISSING, Cohort, Plan
+from benchmark.registry import plugins
+from benchmark.runs.objective import parse_method
 
 METHOD = """
 from methods import Method
@@ -31,7 +31,7 @@ def runs(monkeypatch, tmp_path, book):
         path.write_text(METHOD.format(power=power), encoding="utf-8")
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         plugins._found.cache_clear()
-        contract.catalog._methods.cache_clear()
+        plugin_check.catalog._methods.cache_clear()
         return [
             book().run("C100", "wrn-16-2", parse_method(name), Teacher("C100", teacher), 0)
             for name in names
@@ -70,7 +70,7 @@ def asked(monkeypatch):
         text = "\n".join([calls.noise, *([] if calls.silent else lines)])
         return subprocess.CompletedProcess([], 0, text.encode())
 
-    monkeypatch.setattr(asking.subprocess, "run", run)
+    monkeypatch.setattr(torch_process.subprocess, "run", run)
     return calls
 
 
@@ -78,7 +78,7 @@ def asked(monkeypatch):
 def check(plan, tmp_path):
     def make(*jobs, done=()):
         said = []
-        contract.check(plan(jobs, done), tmp_path / "checkpoints", said.append)
+        plugin_check.check(plan(jobs, done), tmp_path / "checkpoints", said.append)
         return said
 
     return make
@@ -112,7 +112,7 @@ def test_what_there_are_results_of_has_passed(runs, check, asked):
 
 def test_all_planned_pairs_are_offered_once(runs):
     jobs = runs("plugged")
-    (found,) = contract.subjects([*jobs, *(replace(job, seed=1) for job in jobs)])
+    (found,) = plugin_check.subjects([*jobs, *(replace(job, seed=1) for job in jobs)])
     assert [job.pair for job in found.jobs] == ["wrn-40-4--wrn-16-2", "wrn-16-10--wrn-16-2"]
 
 
@@ -155,10 +155,10 @@ def test_a_process_that_breaks_off_is_named(runs, check, asked):
 
 def test_networks_of_the_plan_are_checked_at_their_sizes(runs, monkeypatch, tmp_path):
     job = runs("kd")[0]
-    own = replace(costs.catalog.networks()["wrn-16-2"], code="ab", path=tmp_path / "net.py")
-    known = {**costs.catalog.networks(), "wrn-16-2": own}
-    monkeypatch.setattr(contract.catalog, "networks", lambda: known)
+    own = replace(estimates.catalog.networks()["wrn-16-2"], code="ab", path=tmp_path / "net.py")
+    known = {**estimates.catalog.networks(), "wrn-16-2": own}
+    monkeypatch.setattr(plugin_check.catalog, "networks", lambda: known)
     other = replace(job, recipe=replace(job.recipe, in_size=16))
-    found = contract.subjects([job, replace(job, seed=1), other])
+    found = plugin_check.subjects([job, replace(job, seed=1), other])
     assert [(subject.title, subject.term) for subject in found] == [("network 'wrn-16-2'", None)] * 2
     assert found[0].key != found[1].key

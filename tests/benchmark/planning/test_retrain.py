@@ -4,11 +4,11 @@ import hashlib
 
 import pytest
 
-from benchmark.book import Teacher
-from benchmark.objectives import parse_method
-from benchmark.planner import make_plan
-from benchmark.store import FAILED, NOT_APPLICABLE
-from benchmark.tables import load
+from benchmark.config.resolve import Teacher
+from benchmark.planning.planner import make_plan
+from benchmark.runs.objective import parse_method
+from benchmark.runs.store import FAILED, NOT_APPLICABLE
+from benchmark.tables.reader import load
 from tests.benchmark.made_up import parts
 
 HERE = {"processor": "AMD EPYC (26.2.1)", "device": "cpu", "threads": 1, "torch": "2.9"}

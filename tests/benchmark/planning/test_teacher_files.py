@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import teacher_files
-from benchmark.book import Teacher, Weights
+from benchmark.config.resolve import Teacher, Weights
 from benchmark.errors import UserError
-from benchmark.teacher_files import Answer, check, parse
+from benchmark.planning import teacher_files
+from benchmark.planning.teacher_files import Answer, check, parse
 
 SHA = hashlib.sha256(b"weights").hexdigest()
 

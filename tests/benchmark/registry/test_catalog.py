@@ -2,10 +2,9 @@ import dataclasses
 
 import pytest
 
-from benchmark import catalog
-from benchmark.catalog import plugins
-from benchmark.catalog.syntax import code_of
 from benchmark.errors import UserError
+from benchmark.registry import catalog, plugins
+from benchmark.registry.source_hash import code_of
 
 
 def test_code_of_settled_methods_and_networks_is_no_part_of_their_ids():

@@ -2,10 +2,10 @@ import ast
 
 import pytest
 
-from benchmark.catalog.literals import read_method, registered
-from benchmark.catalog.plugins import ROOT
-from benchmark.catalog.syntax import parsed
 from benchmark.errors import UserError
+from benchmark.registry.method_info import read_method, registered
+from benchmark.registry.plugins import ROOT
+from benchmark.registry.source_hash import parsed
 
 METHOD = '''
 """A file."""

@@ -2,11 +2,10 @@ import subprocess
 
 import pytest
 
-from benchmark import catalog
-from benchmark.book import Teacher
-from benchmark.catalog import network_info, plugins
+from benchmark.config.resolve import Teacher
 from benchmark.errors import UserError
-from benchmark.objectives import parse_method
+from benchmark.registry import catalog, network_info, plugins
+from benchmark.runs.objective import parse_method
 
 ROWS = """name,family,params,macs,in_size,classes,taps,map
 plain,plain,5000,123456,32,100,16x32x32 32x16x16,32x16x16

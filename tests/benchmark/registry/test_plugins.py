@@ -7,11 +7,11 @@ import warnings
 import pytest
 
 import models.plugins
-from benchmark import catalog, layers
-from benchmark.catalog import plugins
-from benchmark.catalog.syntax import code_of
+from benchmark.config import overrides
 from benchmark.errors import UserError
-from benchmark.objectives import parse_method
+from benchmark.registry import catalog, plugins
+from benchmark.registry.source_hash import code_of
+from benchmark.runs.objective import parse_method
 
 METHOD = """
 from methods import Method
@@ -43,7 +43,7 @@ def _environment(monkeypatch):
 
 def forget():
     """Let what is installed be looked for again."""
-    for known in (plugins._found, catalog._methods, layers._known_beside):
+    for known in (plugins._found, catalog._methods, overrides._known_beside):
         known.cache_clear()
 
 
@@ -88,7 +88,7 @@ def test_a_method_is_known_with_its_options_and_its_code(write):
     assert (info.name, info.title, info.path, info.options) == ("plugged", "Mine", path, {"power": 2.0})
     assert len(info.code) == 64
     assert {name: info.code for name, info in catalog.methods().items() if name != "plugged"} == before
-    assert layers.parse_changes(["objectives.plugged.weight=3"]) == {"objectives.plugged.weight": 3}
+    assert overrides.parse_changes(["objectives.plugged.weight=3"]) == {"objectives.plugged.weight": 3}
     assert parse_method("plugged[power=3]+kd").name == "kd+plugged[power=3]"
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_plugin_any_more_is_forgotten(write, monkeypatch):
     monkeypatch.delenv(plugins.VARIABLE)
     assert "plugged" not in catalog.methods()
     with pytest.raises(UserError, match="unknown recipe key"):
-        layers.parse_changes(["objectives.plugged.weight=3"])
+        overrides.parse_changes(["objectives.plugged.weight=3"])
 
 
 def test_the_variable_names_whole_paths_of_all_files_once(write, monkeypatch, tmp_path):
@@ -321,9 +321,10 @@ def test_of_two_packages_with_one_name_none_is_taken(install, write):
 
 def test_planning_with_plugins_does_not_import_torch(write):
     code = (
-        "import sys; from benchmark import catalog, data, layers; from benchmark.catalog import plugins; "
+        "import sys; from benchmark import data; from benchmark.config import overrides; "
+        "from benchmark.registry import catalog, plugins; "
         "plugins.use(sys.argv[1:]); "
-        "catalog.method('plugged'); data.names(); layers.parse_changes(['objectives.plugged.weight=3']); "
+        "catalog.method('plugged'); data.names(); overrides.parse_changes(['objectives.plugged.weight=3']); "
         "assert 'torch' not in sys.modules"
     )
     files = [str(write("plugged.py")), str(write("set.py", DATA))]
@@ -396,5 +397,5 @@ def test_no_value_of_an_option_leads_out_of_its_folder(write):
         with pytest.raises(UserError, match="option sizes of plugged must be of type list"):
             parse_method(text)
     with pytest.raises(UserError, match="option sizes of plugged must be of type list"):
-        layers.parse_changes(['objectives.plugged.options.sizes=["../../../../x"]'])
+        overrides.parse_changes(['objectives.plugged.options.sizes=["../../../../x"]'])
     assert parse_method("plugged[two,power=3]").name == "plugged[power=3,sizes=[1,2]]"

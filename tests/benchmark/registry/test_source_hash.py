@@ -2,8 +2,8 @@ import ast
 
 import pytest
 
-from benchmark.catalog.syntax import code_hash, code_of, parsed
 from benchmark.errors import UserError
+from benchmark.registry.source_hash import code_hash, code_of, parsed
 
 
 def test_code_hash_sees_code_and_no_words():

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from benchmark.record import Record
 from benchmark.report import Context
-from benchmark.tables import Axis, Table, load
+from benchmark.runs.record import Record
+from benchmark.tables.reader import Axis, Table, load
 from tests.benchmark import made_up
 
 Records = dict[str, list[Record | None]]

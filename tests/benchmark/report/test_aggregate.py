@@ -5,7 +5,7 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.report.aggregate import aggregate
-from benchmark.tables import load
+from benchmark.tables.reader import load
 from tests.benchmark import made_up
 
 

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from benchmark import claims
 from benchmark.claims.verdicts import FAILED, FEW, NOISE, REPRODUCED
-from benchmark.metrics import metric
-from benchmark.report import ledger
-from benchmark.tables import TEACHER
+from benchmark.report import claims_report
+from benchmark.runs.metrics import metric
+from benchmark.tables.reader import TEACHER
 from tests.benchmark import made_up
 from tests.benchmark.hostile import ESCAPES, hidden
 
@@ -48,7 +48,7 @@ def judged(every, context):
     """The ledger's entries by the claims' names."""
 
     def make(records, **changes):
-        made = ledger.build(every, records, replace(context, **{"stand_in": False} | changes))
+        made = claims_report.build(every, records, replace(context, **{"stand_in": False} | changes))
         return {entry.claim.name: entry for entry in made.entries}
 
     return make
@@ -158,7 +158,7 @@ class TestPage:
     @pytest.fixture
     def page(self, every, as_printed, context):
         def make(**changes):
-            document = ledger.build(every, as_printed(), replace(context, **changes))
+            document = claims_report.build(every, as_printed(), replace(context, **changes))
             [(name, text)] = document.forms().items()
             return name, text
 
@@ -195,7 +195,7 @@ class TestPage:
 
     def test_follows_from_the_records_byte_for_byte(self, page, every, as_printed, context, tmp_path):
         assert page() == page()
-        document = ledger.build(every, as_printed(), context)
+        document = claims_report.build(every, as_printed(), context)
         [path] = document.write(tmp_path / "new")
         assert path.read_text(encoding="utf-8") == page()[1]
         assert document.stale(tmp_path / "new") == []
@@ -206,7 +206,7 @@ class TestPage:
 @pytest.mark.parametrize("width", [70, 200])
 def test_the_terminal_shows_every_claim(width, every, as_printed, context):
     stream = io.StringIO()
-    ledger.build(every, as_printed(), context).print(Console(file=stream, width=width))
+    claims_report.build(every, as_printed(), context).print(Console(file=stream, width=width))
     shown = stream.getvalue()
     assert max(map(len, shown.splitlines())) <= width
     assert "in 8 of 9 cells" in shown.replace("\n", " ") or width < 100
@@ -215,7 +215,7 @@ def test_the_terminal_shows_every_claim(width, every, as_printed, context):
 
 
 def test_control_characters_are_spelled_out(every, context):
-    made = ledger.build(every, {}, replace(context, profile=ESCAPES, note=ESCAPES, changes=(ESCAPES,)))
+    made = claims_report.build(every, {}, replace(context, profile=ESCAPES, note=ESCAPES, changes=(ESCAPES,)))
     console = Console(file=io.StringIO(), width=120)
     made.print(console)
     for text in (console.file.getvalue(), *made.forms().values()):

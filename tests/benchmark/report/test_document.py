@@ -1,6 +1,6 @@
 from benchmark.report import build
 from benchmark.report.document import REFRESH
-from benchmark.tables import load
+from benchmark.tables.reader import load
 
 
 def test_what_was_written_is_not_stale(table6, full_records, context, tmp_path):

@@ -11,9 +11,9 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark import report
-from benchmark.record import Points
 from benchmark.report import figure
 from benchmark.report.figure import Figure, Panel, draw
+from benchmark.runs.record import Points
 from tests.benchmark.hostile import ESCAPES, hidden
 
 ROOT = Path(report.__file__).parents[2]
@@ -68,7 +68,7 @@ def test_fonts_are_embedded_as_outlines_and_nothing_tells_when_or_by_what():
 
 def test_same_bytes_in_another_process_and_style():
     code = (
-        "import hashlib; from benchmark.record import Points; from benchmark.report.figure import Panel, draw\n"
+        "import hashlib; from benchmark.runs.record import Points; from benchmark.report.figure import Panel, draw\n"
         f"files = draw((Panel('L_FM', 'NMI 77.2', {cloud()}), Panel('Teacher', '', None)))\n"
         "print(*(hashlib.sha256(files[key]).hexdigest() for key in sorted(files)))"
     )

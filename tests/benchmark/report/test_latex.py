@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.report import build
 from benchmark.report.latex import escape, render
-from benchmark.tables import load, numbers
+from benchmark.tables.reader import load, numbers
 
 SPECIAL = r"100% of a_b & c#d, $5, {x}, a^b ~c \d <e> |f| [g] * h -> i -- --- `j` ± − – “”".replace("“”", '"')
 

@@ -4,7 +4,7 @@ import pytest
 
 from benchmark.report import build
 from benchmark.report.layout import signed, stacked, stub_texts, title_lines
-from benchmark.tables import load
+from benchmark.tables.reader import load
 from tests.benchmark import made_up
 
 

@@ -6,7 +6,7 @@ from markdown_it import MarkdownIt
 
 from benchmark.report import build
 from benchmark.report.markdown import code, escape, render
-from benchmark.tables import load, numbers
+from benchmark.tables.reader import load, numbers
 from benchmark.text import visible
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from benchmark.report import build
 from benchmark.report.mixtures import comparisons, elsewhere, mixtures
-from benchmark.tables import load
+from benchmark.tables.reader import load
 from tests.benchmark import made_up
 
 AMD, INTEL = "AMD EPYC (26.2.1)", "Intel Xeon (6.85.7)"

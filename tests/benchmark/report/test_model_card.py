@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from benchmark import catalog
-from benchmark.catalog import plugins
-from benchmark.report.card import Exported, card, config
-from benchmark.store import Store
-from benchmark.trace.archive import Archive
+from benchmark.lineage.records import Archive
+from benchmark.registry import catalog, plugins
+from benchmark.report.model_card import Exported, card, config
+from benchmark.runs.store import Store
 from tests.benchmark import made_up
 from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
 from tests.benchmark.made_up import parts
@@ -37,9 +36,9 @@ def exported(tmp_path, run):
 
 @pytest.fixture
 def run():
-    from benchmark.book import Book, Teacher
-    from benchmark.layers import load_profile
-    from benchmark.objectives import parse_method
+    from benchmark.config.overrides import load_profile
+    from benchmark.config.resolve import Book, Teacher
+    from benchmark.runs.objective import parse_method
 
     book = Book(load_profile("digits"), {})
     return lambda method, student: book.run("CRD100", student, parse_method(method), Teacher("CRD100", "wrn-40-2"), 1)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.record import Points
 from benchmark.report import build
-from benchmark.tables import load
+from benchmark.runs.record import Points
+from benchmark.tables.reader import load
 from tests.benchmark import made_up
 
 POINTS = Points(x=[0.0, 1.0], y=[1.0, 0.0], label=[3, 4])

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.catalog import ROOT
 from benchmark.errors import UserError
+from benchmark.registry.catalog import ROOT
 from benchmark.report import build
 
 

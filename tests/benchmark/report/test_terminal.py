@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from benchmark.report import build
-from benchmark.tables import load, numbers
+from benchmark.tables.reader import load, numbers
 from tests.benchmark.hostile import ESCAPES, hidden
 
 

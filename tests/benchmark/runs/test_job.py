@@ -5,12 +5,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from benchmark import catalog, jobs
-from benchmark.book import Teacher
-from benchmark.canonical import canonical_json, digest
-from benchmark.catalog import ROOT
-from benchmark.objectives import Objective
-from benchmark.recipe import RECIPE_KEYS
+from benchmark.config.resolve import Teacher
+from benchmark.ids import canonical_json, digest
+from benchmark.registry import catalog
+from benchmark.registry.catalog import ROOT
+from benchmark.runs import job as job_module
+from benchmark.runs.objective import Objective
+from benchmark.runs.recipe import RECIPE_KEYS
 
 # What the test images are, and what the network is: all that matters where nothing is trained.
 SEEN = {"name", "dataset", "crop", "crop_size", "resize", "mean", "std", "holdout", "precision"}
@@ -33,9 +34,9 @@ PINNED_OF_TABLE_6 = {
 }
 MOVED = (
     "the id of a job of the paper changed, so its records are no longer found. Where a recipe's values changed on "
-    "purpose, pin the new id here. Where results of the same values change, raise NUMERICS in benchmark/jobs.py (the "
-    "engine) or the revision of the method or measure, then pin the new id. Otherwise the way ids are made broke: mend "
-    "that."
+    "purpose, pin the new id here. Where results of the same values change, raise NUMERICS in benchmark/runs/job.py "
+    "(the engine) or the revision of the method or measure, then pin the new id. "
+    "Otherwise the way ids are made broke: mend that."
 )
 
 
@@ -105,7 +106,7 @@ class TestId:
             assert job.id == digest(job.spec)
             assert job.spec == {
                 "kind": kind,
-                "numerics": jobs.NUMERICS,
+                "numerics": job_module.NUMERICS,
                 "network": job.network,
                 "seed": job.seed,
                 **job.inputs,
@@ -113,8 +114,8 @@ class TestId:
 
     def test_is_alike_in_all_processes(self, job):
         code = (
-            "from benchmark.objectives import parse_method; from benchmark.book import Book, Teacher;"
-            "from benchmark.layers import load_profile; book = Book(load_profile('digits'), {});"
+            "from benchmark.runs.objective import parse_method; from benchmark.config.resolve import Book, Teacher;"
+            "from benchmark.config.overrides import load_profile; book = Book(load_profile('digits'), {});"
             "print(book.run('C100', 'wrn-16-2', parse_method('at+ft+srrl'), Teacher('C100', 'wrn-40-4'), 0).id)"
         )
         environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
@@ -145,7 +146,7 @@ class TestId:
 
     def test_holds_the_engines_version(self, kinds, monkeypatch):
         before = {job.id for job in kinds().values()}
-        monkeypatch.setattr(jobs, "NUMERICS", jobs.NUMERICS + 1)
+        monkeypatch.setattr(job_module, "NUMERICS", job_module.NUMERICS + 1)
         assert not before & {job.id for job in kinds().values()}
 
     def test_tells_kinds_apart(self, kinds):

@@ -1,7 +1,7 @@
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.metrics import METRICS, metric
+from benchmark.runs.metrics import METRICS, metric
 from tests.benchmark import made_up
 
 

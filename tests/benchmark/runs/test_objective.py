@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import catalog
 from benchmark.errors import UserError
-from benchmark.objectives import applicable, parse_method
+from benchmark.registry import catalog
+from benchmark.runs.objective import applicable, parse_method
 
 
 @pytest.mark.parametrize(

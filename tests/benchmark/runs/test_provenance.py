@@ -6,7 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from benchmark import devices, provenance
+from benchmark import devices
+from benchmark.runs import provenance
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.recipe import RECIPE_KEYS, check_value
+from benchmark.runs.recipe import RECIPE_KEYS, check_value
 
 # What the network is, and how long and by which rule it is trained, are each member's own.
 NOT_OF_THE_STREAM = {

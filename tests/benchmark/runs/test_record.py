@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmark import record as module
-from benchmark.canonical import file_digest
-from benchmark.catalog import ROOT
 from benchmark.errors import UserError
-from benchmark.record import KINDS, NewerSchemaError, UnfitError, UnreadableError, parse, read
-from benchmark.trace.archive import Archive
+from benchmark.ids import file_digest
+from benchmark.lineage.records import Archive
+from benchmark.registry.catalog import ROOT
+from benchmark.runs import record as module
+from benchmark.runs.record import KINDS, NewerSchemaError, UnfitError, UnreadableError, parse, read
 from tests.benchmark.made_up import raw_record
 
 CURVES = {

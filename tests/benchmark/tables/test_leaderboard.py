@@ -2,15 +2,15 @@
 
 import pytest
 
-from benchmark import suite, tables
 from benchmark.errors import UserError
+from benchmark.tables import leaderboard, reader
 
-PAIRS = [*tables.load("11").pairs, *tables.load("12").pairs]
+PAIRS = [*reader.load("11").pairs, *reader.load("12").pairs]
 
 
 @pytest.fixture(scope="module")
 def board():
-    return suite.load()
+    return leaderboard.load()
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def written(tmp_path):
     def load(numbers, more="", metric="top1"):
         path = tmp_path / "leaderboard.yaml"
         path.write_text(f"{{title: T, metric: {metric}, tables: {numbers}{more}}}")
-        return suite.load(path)
+        return leaderboard.load(path)
 
     return load
 
@@ -30,7 +30,7 @@ def test_is_all_pairs_and_methods_of_tables_11_and_12_and_those_added(board):
     assert list(board.pairs) == PAIRS
     assert len(PAIRS) == 13
     assert board.methods[:3] == ("teacher", "student", "kd")
-    assert set(board.methods) == {*tables.load("11").methods, *tables.load("12").methods, "dist"}
+    assert set(board.methods) == {*reader.load("11").methods, *reader.load("12").methods, "dist"}
     assert [column.group for column in board.columns] == ["same architectures"] * 7 + ["different architectures"] * 6
     assert all(len(values) == 13 for values in board.paper)
 
@@ -38,7 +38,7 @@ def test_is_all_pairs_and_methods_of_tables_11_and_12_and_those_added(board):
 def test_cells_are_those_of_the_tables_under_another_name(board):
     mine = {(cell.teacher, cell.student, cell.method): cell for cell in board.cells}
     for number in ("11", "12"):
-        for cell in tables.load(number).cells:
+        for cell in reader.load(number).cells:
             same = mine[cell.teacher, cell.student, cell.method]
             assert (same.recipe, same.teacher_recipe, same.metric) == (cell.recipe, cell.teacher_recipe, cell.metric)
             assert same.paper == (cell.paper if cell.applies else None)
@@ -117,7 +117,7 @@ def test_a_faulty_file_is_named(text, says, tmp_path):
     path = tmp_path / "leaderboard.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=says) as caught:
-        suite.load(path)
+        leaderboard.load(path)
     assert "\n" not in str(caught.value)
 
 

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import catalog, tables
+from benchmark.config.overrides import names as known_recipes
 from benchmark.errors import UserError
-from benchmark.layers import names as known_recipes
-from benchmark.metrics import METRICS
-from benchmark.objectives import parse_method
+from benchmark.registry import catalog
+from benchmark.runs.metrics import METRICS
+from benchmark.runs.objective import parse_method
+from benchmark.tables import reader
 
 PRINTED = Path(__file__).with_name("paper_values.csv")
 
 
 @pytest.fixture
 def table6():
-    return tables.load("6")
+    return reader.load("6")
 
 
 def names(table):
@@ -31,8 +32,8 @@ def pairs(table):
 @cache
 def every():
     return [
-        *(tables.load(number) for number in tables.numbers()),
-        *(tables.load(n, "figure") for n in tables.figures()),
+        *(reader.load(number) for number in reader.numbers()),
+        *(reader.load(n, "figure") for n in reader.figures()),
     ]
 
 
@@ -41,8 +42,8 @@ def visible(table):
 
 
 def test_there_are_twelve_tables_and_a_figure():
-    assert tables.numbers() == [str(number) for number in range(1, 13)]
-    assert tables.figures() == ["2"]
+    assert reader.numbers() == [str(number) for number in range(1, 13)]
+    assert reader.figures() == ["2"]
 
 
 def test_every_printed_value_is_held_and_no_other():
@@ -69,7 +70,7 @@ def test_every_printed_value_is_held_and_no_other():
 @pytest.mark.parametrize("table", every(), ids=lambda table: table.name)
 class TestEveryFile:
     def test_is_short(self, table):
-        assert len((tables.TABLES / f"{table.name}.yaml").read_text(encoding="utf-8").splitlines()) <= 60
+        assert len((reader.TABLES / f"{table.name}.yaml").read_text(encoding="utf-8").splitlines()) <= 60
 
     def test_what_is_shown_is_printed_by_the_paper(self, table):
         assert table.kind == "figure" or all(cell.paper is not None for cell in visible(table))
@@ -93,7 +94,7 @@ class TestEveryFile:
     def test_networks_fit_the_printed_sizes(self, table):
         for cell in table.cells:
             if cell.metric == "params_M" and cell.paper:
-                network = catalog.networks()[cell.teacher if cell.method == tables.TEACHER else cell.student]
+                network = catalog.networks()[cell.teacher if cell.method == reader.TEACHER else cell.student]
                 classes = 10 if cell.recipe.startswith("C10-") else network.classes
                 channels = int(network.map.split("x")[0])
                 params = network.params - (network.classes - classes) * (channels + 1)
@@ -114,7 +115,7 @@ class TestEveryFile:
 
 def run_of(cell):
     """What tells a cell's run from others; a teacher is the plain student of its own recipe."""
-    if cell.method == tables.TEACHER:
+    if cell.method == reader.TEACHER:
         return cell.teacher_recipe, cell.teacher, "student", None
     partner = None if cell.method == "student" else (cell.teacher, cell.teacher_recipe)
     return cell.recipe, cell.student, cell.method, partner
@@ -149,7 +150,7 @@ def test_numbers_of_runs():
 
     def students(*numbers):
         return {
-            run_of(cell) for number in numbers for cell in tables.load(number).cells if cell.method != tables.TEACHER
+            run_of(cell) for number in numbers for cell in reader.load(number).cells if cell.method != reader.TEACHER
         }
 
     assert len(students("5")) == 35
@@ -161,7 +162,7 @@ def test_numbers_of_runs():
 
 
 def test_rows_may_have_recipes_of_their_own():
-    recipes = {f"{cell.teacher}:{cell.student}": (cell.recipe, cell.teacher_recipe) for cell in tables.load("5").cells}
+    recipes = {f"{cell.teacher}:{cell.student}": (cell.recipe, cell.teacher_recipe) for cell in reader.load("5").cells}
     assert recipes == {
         "wrn-16-2:wrn-16-1": ("C10-WRN", "C10-WRN"),
         "wrn-40-2:wrn-16-2": ("C10-WRN", "C10-WRN"),
@@ -170,19 +171,19 @@ def test_rows_may_have_recipes_of_their_own():
         "resnet34-narrow:resnet18-narrow": ("C10-RES", "C10-RES"),
         "resnet26-A:wrn-16-1": ("C10-WRN", "C10-RES"),
     }
-    assert [cell.recipe for cell in tables.load("8").cells] == ["C100-BIN"] * 8 + ["IN-BIN"] * 8
+    assert [cell.recipe for cell in reader.load("8").cells] == ["C100-BIN"] * 8 + ["IN-BIN"] * 8
 
 
 def test_probes_stand_in_names():
-    cells = {cell.name: cell for cell in tables.load("4").cells}
+    cells = {cell.name: cell for cell in reader.load("4").cells}
     cell = cells["table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1"]
     assert (cell.probe, cell.recipe, cell.paper) == ("PROBE-STL10", "C100", 68.75)
     assert cells["table04/wrn-40-4:mobilenetv2-cifar/srrl[sr]/PROBE-CIFAR100/top1"].paper == 71.00
-    assert {cell.probe for cell in tables.load("6").cells} == {None}
+    assert {cell.probe for cell in reader.load("6").cells} == {None}
 
 
 def test_what_stands_in_two_places_is_one_cell():
-    cells = [cell for cell in tables.load("7").cells if cell.metric == "params_M"]
+    cells = [cell for cell in reader.load("7").cells if cell.metric == "params_M"]
     assert [(cell.row, cell.column, cell.paper) for cell in cells] == [
         (0, 0, 11.69),
         (0, 1, 21.80),
@@ -202,7 +203,7 @@ def test_cells_are_named_and_know_their_runs(table6):
         "top1",
         74.52,
     )
-    assert cells["table06/wrn-40-4:wrn-16-2/teacher/top1"].method == tables.TEACHER
+    assert cells["table06/wrn-40-4:wrn-16-2/teacher/top1"].method == reader.TEACHER
     assert cells["table06/wrn-40-4:wrn-16-2/teacher/params_M"].paper == 8.97
     assert cells["table06/wrn-40-4:wrn-16-2/student/params_M"].method == "student"
 
@@ -286,13 +287,13 @@ def test_select_names_what_it_cannot_find(methods, chosen, says, table6):
 
 @pytest.mark.parametrize("number", ["6", "06"])
 def test_load(number):
-    table = tables.load(number)
+    table = reader.load(number)
     assert (table.name, table.kind, table.number) == ("table06", "table", "6")
 
 
-@pytest.mark.parametrize("number", [*tables.numbers(), "figure"])
+@pytest.mark.parametrize("number", [*reader.numbers(), "figure"])
 def test_on_other_data_a_table_loses_what_the_paper_prints_and_the_names_of_its_data(number):
-    table = tables.load("2", "figure") if number == "figure" else tables.load(number)
+    table = reader.load("2", "figure") if number == "figure" else reader.load(number)
     moved = table.on("leaves")
     assert table.data
     assert not moved.prints
@@ -313,7 +314,7 @@ def test_on_other_data_a_title_without_names_of_data_says_which(tmp_path):
         "{title: Mine, recipe: C100, metric: top1, columns: [{label: a, pair: 'vgg13:vgg8'}], "
         "rows: [{label: KD, method: kd}], notes: [one, {paper: two}, {paper: three, elsewhere: four}]}"
     )
-    table = tables.load(str(path))
+    table = reader.load(str(path))
     assert table.notes == ("one", "two", "three")
     moved = table.on("leaves")
     assert (moved.title, moved.notes) == ("Mine, on leaves", ("one", "four"))
@@ -321,7 +322,7 @@ def test_on_other_data_a_title_without_names_of_data_says_which(tmp_path):
 
 
 def test_load_a_figure():
-    figure = tables.load("2", "figure")
+    figure = reader.load("2", "figure")
     assert (figure.name, figure.kind, figure.number) == ("figure02", "figure", "2")
     assert figure.title.startswith("Visualization of h_S and h_T")
     assert [cell.name.removeprefix("figure02/wrn-40-4:wrn-16-4/") for cell in figure.cells][:5] == [
@@ -332,13 +333,13 @@ def test_load_a_figure():
         "teacher/tsne",
     ]
     with pytest.raises(UserError, match=r"unknown figure '6'.*known are 2"):
-        tables.load("6", "figure")
+        reader.load("6", "figure")
 
 
 @pytest.mark.parametrize("number", ["0", "", "99", "six", "-6", "6.0"])
 def test_unknown_tables(number):
     with pytest.raises(UserError, match=f"unknown table '{number}'.*known are .*6.*all"):
-        tables.load(number)
+        reader.load(number)
 
 
 def test_what_a_row_does_not_print_is_none(tmp_path):
@@ -348,8 +349,8 @@ def test_what_a_row_does_not_print_is_none(tmp_path):
         " columns: [{label: A, method: kd}, {label: B, method: at}],"
         " rows: [{label: R, pair: 'vgg13:vgg8', paper: [1]}, {label: S, pair: 'resnet56:resnet20'}]}"
     )
-    assert [cell.paper for cell in tables.read(path).cells] == [1, None, None, None]
-    assert [cell.paper for cell in tables.read(path).select(["at"], None).cells] == [None, None]
+    assert [cell.paper for cell in reader.read(path).cells] == [1, None, None, None]
+    assert [cell.paper for cell in reader.read(path).select(["at"], None).cells] == [None, None]
 
 
 ROWS = 'rows: [{label: vgg13 -> vgg8, pair: "vgg13:vgg8"}]'
@@ -366,7 +367,7 @@ columns: [{{label: Student, method: student}}, {{label: KD, method: kd}}, {{labe
 def test_one_s_own_table_is_a_file_anywhere(name, tmp_path):
     path = tmp_path / f"{name}.yaml"
     path.write_text(OWN)
-    table = tables.load(str(path))
+    table = reader.load(str(path))
     assert (table.kind, table.number, table.spoken, table.stem) == ("table", name, f"table {name}", name)
     assert [cell.name for cell in table.cells] == [
         f"{name}/vgg13:vgg8/{run}/top1" for run in ("student", "kd", "teacher")
@@ -380,21 +381,21 @@ def test_one_s_own_table_cannot_take_the_place_of_the_project_s(name, tmp_path):
     path = tmp_path / f"{name}.yaml"
     path.write_text(OWN)
     with pytest.raises(UserError, match=re.escape(f"files of this project are called '{name}': give yours another")):
-        tables.load(str(path))
+        reader.load(str(path))
 
 
 def test_a_figure_of_one_s_own_there_is_none(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(OWN)
     with pytest.raises(UserError, match=r"unknown figure .*known are 2, all"):
-        tables.load(str(path), "figure")
+        reader.load(str(path), "figure")
 
 
 def test_files_beside_the_tables_are_no_tables(tmp_path, monkeypatch):
     for name in ("table01", "table7", "tableaux", "table", "mine"):
         (tmp_path / f"{name}.yaml").write_text(OWN)
-    monkeypatch.setattr(tables, "TABLES", tmp_path)
-    assert tables.numbers() == ["1", "7"]
+    monkeypatch.setattr(reader, "TABLES", tmp_path)
+    assert reader.numbers() == ["1", "7"]
 
 
 @pytest.mark.parametrize(
@@ -447,17 +448,17 @@ def test_a_faulty_table_is_named(old, new, says, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(OWN.replace(old, new))
     with pytest.raises(UserError, match=says) as caught:
-        tables.load(str(path))
+        reader.load(str(path))
     assert "\n" not in str(caught.value)
 
 
 def test_a_table_s_file_that_is_not_there_is_named():
     with pytest.raises(UserError, match=r"^there is no file gone.yaml$"):
-        tables.load("gone.yaml")
+        reader.load("gone.yaml")
 
 
 def test_methods_may_be_rows():
-    table = tables.load("1")
+    table = reader.load("1")
     assert [row.method or row.role for row in table.select(["srrl[sr]", "srrl"], None).rows] == [
         "teacher",
         "srrl[sr]",
@@ -482,7 +483,7 @@ def test_methods_may_be_rows():
 def test_where_a_method_has_no_place_none_is_added(layout, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(f"{{title: T, recipe: C100, {layout}}}")
-    table = tables.load(str(path))
+    table = reader.load(str(path))
     assert table.select(None, None) == table
     with pytest.raises(UserError, match="table mine: no method can be added"):
         table.select(["kd"], None)
@@ -491,7 +492,7 @@ def test_where_a_method_has_no_place_none_is_added(layout, tmp_path):
 def test_a_table_of_teachers_alone_is_its_own_selection(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(OWN.replace("{label: Student, method: student}, {label: KD, method: kd}, ", ""))
-    table = tables.load(str(path))
+    table = reader.load(str(path))
     assert table.select(None, None) == table
     assert [column.label for column in table.select(["kd"], None).columns] == ["KD", "Teacher"]
 
@@ -534,10 +535,10 @@ PAIRS_11 = ["wrn-40-2 -> wrn-16-2", "wrn-40-2 -> wrn-40-1"]
     ],
 )
 def test_select_in_every_layout(number, methods, pairs, rows, columns):
-    chosen = tables.load(number).select(methods, pairs)
+    chosen = reader.load(number).select(methods, pairs)
     assert [row.label for row in chosen.rows if not row.hidden] == rows
     assert [column.label for column in chosen.columns if not column.hidden] == columns
-    whole = {cell.name: cell.paper for cell in tables.load(number).cells}
+    whole = {cell.name: cell.paper for cell in reader.load(number).cells}
     assert {cell.name: cell.paper for cell in chosen.cells} == {
         cell.name: whole.get(cell.name) for cell in chosen.cells
     }
@@ -546,24 +547,24 @@ def test_select_in_every_layout(number, methods, pairs, rows, columns):
 
 
 def test_panels_of_a_figure_are_selected_too():
-    chosen = tables.load("2", "figure").select(["srrl", "kd"], None)
+    chosen = reader.load("2", "figure").select(["srrl", "kd"], None)
     assert [column.label for column in chosen.columns] == ["L_FM+L_SR", "KD", "Teacher"]
     assert chosen.stem == "figure02+kd"
 
 
 def test_a_table_without_the_teacher_cannot_show_it():
     with pytest.raises(UserError, match="no method of this table matches 'teacher': it has student, srrl"):
-        tables.load("3").select(["teacher"], None)
+        reader.load("3").select(["teacher"], None)
 
 
 def test_pairs_that_are_columns_are_named_where_none_matches():
     with pytest.raises(UserError, match="it has wrn-40-2:wrn-16-2, wrn-40-2:wrn-40-1, resnet56:resnet20"):
-        tables.load("11").select(None, ["wrn-40-4:*"])
+        reader.load("11").select(None, ["wrn-40-4:*"])
 
 
 def test_one_s_own_table_in_the_home_of_nobody_is_not_there():
     with pytest.raises(UserError, match=r"there is no file ~nobody-of-that-name/mine.yaml"):
-        tables.load("~nobody-of-that-name/mine.yaml")
+        reader.load("~nobody-of-that-name/mine.yaml")
 
 
 SWEEP = [f"srrl[fm={number}.5,form=kl,sr=0.5]" for number in range(1, 13)]
@@ -582,6 +583,6 @@ def test_a_sweep_has_files_whose_names_can_be_written(table6):
 def test_so_has_a_table_of_one_s_own_with_a_long_name(name, tmp_path):
     path = tmp_path / f"{name}.yaml"
     path.write_text(OWN)
-    table = tables.load(str(path))
+    table = reader.load(str(path))
     assert (table.name, table.number) == (name, name)
     assert len(f"{table.stem}-pairs.csv".encode()) <= 255

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.book import Book, Teacher
-from benchmark.jobs import Job
-from benchmark.layers import load_profile
-from benchmark.objectives import parse_method
-from benchmark.store import Store
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book, Teacher
+from benchmark.runs.job import Job
+from benchmark.runs.objective import parse_method
+from benchmark.runs.store import Store
 from benchmark.training import Setting, work
-from benchmark.training.data import Source
+from benchmark.training.data_source import Source
 from benchmark.training.weights import load_weights, new_network, save_weights
 from models import Network
 

@@ -12,15 +12,15 @@ from safetensors.torch import load_file
 import methods.kd
 import methods.rkd
 from benchmark import devices
-from benchmark.canonical import digest
 from benchmark.data import load
 from benchmark.errors import UserError
+from benchmark.ids import digest
 from benchmark.training import cohort, work
 from benchmark.training.checkpoints import pack, unpack
 from benchmark.training.cohort import CohortTraining
 from benchmark.training.failures import DivergedError, StoppedError
-from benchmark.training.lanes import Lanes
-from benchmark.training.member import Member
+from benchmark.training.streams import Lanes
+from benchmark.training.trainable import Member
 from benchmark.training.weights import load_weights, new_network
 from methods import NotApplicableError
 from models import Network

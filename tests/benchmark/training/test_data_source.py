@@ -11,7 +11,7 @@ from benchmark.data import FileDataset, load
 from benchmark.data.augment import normalise
 from benchmark.data.dataset import EncodedSplit
 from benchmark.errors import UserError
-from benchmark.training import data
+from benchmark.training import data_source
 
 RESIZED = {"crop": "resized", "crop_padding": 0, "crop_size": 16, "crop_scale": (0.2, 1.0), "resize": 20}
 
@@ -38,8 +38,8 @@ def photos(tmp_path, monkeypatch):
         return EncodedSplit(np.arange(count) % 2, files, np.array(spans), tmp_path, tmp_path)
 
     dataset = FileDataset("photos", split(7, "train"), split(3, "test"), 2, "abc", official=None)
-    monkeypatch.setattr(data, "load", lambda *_: dataset)
-    return data.Source(torch.device("cpu"), None, tmp_path, decoders=0)
+    monkeypatch.setattr(data_source, "load", lambda *_: dataset)
+    return data_source.Source(torch.device("cpu"), None, tmp_path, decoders=0)
 
 
 def shown(batches):
@@ -50,17 +50,17 @@ def shown(batches):
 @pytest.mark.parametrize(("processes", "decoders"), [(1, 8), (3, 2), (16, 1)])
 def test_decoders_share_the_processors_with_all_that_train(processes, decoders, photos, recipe, tmp_path, monkeypatch):
     counts, in_process = [], photos._decoders
-    monkeypatch.setattr(data, "cpus", lambda: 16)
-    monkeypatch.setattr(data, "Decoders", lambda count, **_: (counts.append(count), in_process)[1])
-    source = data.Source(torch.device("cpu"), None, tmp_path, processes=processes)
+    monkeypatch.setattr(data_source, "cpus", lambda: 16)
+    monkeypatch.setattr(data_source, "Decoders", lambda count, **_: (counts.append(count), in_process)[1])
+    source = data_source.Source(torch.device("cpu"), None, tmp_path, processes=processes)
     source.stream(recipe(dataset="photos", **RESIZED), 0)
     assert counts == [decoders]
 
 
 def test_each_data_set_is_loaded_once(tmp_path, make_job, monkeypatch):
     calls = []
-    monkeypatch.setattr(data, "load", lambda name, *rest: (calls.append(name), load(name, *rest))[1])
-    source = data.Source(torch.device("cpu"), None, tmp_path)
+    monkeypatch.setattr(data_source, "load", lambda name, *rest: (calls.append(name), load(name, *rest))[1])
+    source = data_source.Source(torch.device("cpu"), None, tmp_path)
     recipe = make_job("student").recipe
     source.stream(recipe, 0)
     source.stream(recipe, 1)

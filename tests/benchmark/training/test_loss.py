@@ -4,12 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmark import catalog
-from benchmark.catalog import plugins
 from benchmark.errors import UserError
-from benchmark.objectives import Term
-from benchmark.training.objective import ObjectiveLoss, build_method
-from benchmark.training.views import Teacher, View
+from benchmark.registry import catalog, plugins
+from benchmark.runs.objective import Term
+from benchmark.training.loss import ObjectiveLoss, build_method
+from benchmark.training.teacher import Teacher, View
 from benchmark.training.weights import new_network
 from methods import Batch, Pair
 

@@ -7,12 +7,12 @@ import torch
 
 import methods
 import models
-from benchmark import catalog, contract
-from benchmark.book import Book, Teacher
-from benchmark.catalog import network_info, plugins
-from benchmark.layers import load_profile
-from benchmark.objectives import parse_method
-from benchmark.training import contract as process
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book, Teacher
+from benchmark.planning import plugin_check
+from benchmark.registry import catalog, network_info, plugins
+from benchmark.runs.objective import parse_method
+from benchmark.training import plugin_check as process
 from models import registry
 from models.wrn import WideResNet
 
@@ -92,7 +92,7 @@ def subject(monkeypatch, tmp_path):
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         method = parse_method(name)
         run = Book(load_profile("digits"), {}).run(recipe, student, method, Teacher(recipe, teacher), 0)
-        (found,) = contract.subjects([run])
+        (found,) = plugin_check.subjects([run])
         return found
 
     return make
@@ -279,7 +279,7 @@ def test_it_is_checked_on_the_first_pair_to_which_it_applies(monkeypatch, subjec
             return {}
 
     monkeypatch.setattr(methods, "load", lambda _: Only)
-    twice = contract.Subject(found.title, found.path, found.term, found.jobs * 2, found.key)
+    twice = plugin_check.Subject(found.title, found.path, found.term, found.jobs * 2, found.key)
     assert "its loss is empty" in process.fault_of(twice)
     assert tried == ["wrn-16-1", "wrn-16-1"]
 
@@ -288,7 +288,7 @@ def test_global_state_of_the_settled_methods_needs_no_check():
     run = Book(load_profile("digits"), {}).run(
         "C10-WRN", "wrn-16-1", parse_method("kd+srrl"), Teacher("C10-WRN", "wrn-40-2"), 0
     )
-    assert contract.subjects([run, run.teacher]) == []
+    assert plugin_check.subjects([run, run.teacher]) == []
 
 
 NETWORK = """
@@ -339,7 +339,7 @@ def network(monkeypatch, tmp_path):
         monkeypatch.setattr(network_info, "_all", lambda _: {"small-checked": info})
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         run = Book(load_profile("digits"), {}).run("C10-WRN", "small-checked", parse_method("student"), None, 0)
-        (found,) = contract.subjects([run])
+        (found,) = plugin_check.subjects([run])
         return found
 
     return make

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmark.book import Teacher, Weights
+from benchmark.config.resolve import Teacher, Weights
 from benchmark.errors import UserError
-from benchmark.objectives import parse_method
+from benchmark.runs.objective import parse_method
 from benchmark.training.cohort import CohortTraining
 
 TEACHER = Teacher("C100", "wrn-16-2")

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from benchmark.book import Book
-from benchmark.layers import load_profile
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book
 from benchmark.training.samples import pair_of, random_batch
-from benchmark.training.views import Teacher
+from benchmark.training.teacher import Teacher
 from benchmark.training.weights import new_network
 
 CPU = torch.device("cpu")

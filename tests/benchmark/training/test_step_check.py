@@ -7,9 +7,9 @@ import torch
 
 import methods.kd
 from benchmark.training import optimizers
-from benchmark.training.member import Member
 from benchmark.training.step_check import BrokenError, check_steps
-from benchmark.training.views import Teacher
+from benchmark.training.teacher import Teacher
+from benchmark.training.trainable import Member
 from benchmark.training.weights import new_network
 from methods import NotApplicableError
 

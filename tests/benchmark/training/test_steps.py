@@ -8,19 +8,19 @@ import pytest
 import torch
 
 import methods.kd
-from benchmark.book import Book, Teacher
-from benchmark.layers import load_profile
-from benchmark.objectives import parse_method
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book, Teacher
+from benchmark.runs.objective import parse_method
 from benchmark.training import work
 from benchmark.training.capture import CAPTURING
 from benchmark.training.cohort import CohortTraining
-from benchmark.training.data import Source
-from benchmark.training.lanes import Lanes
+from benchmark.training.context import Setting
+from benchmark.training.data_source import Source
 from benchmark.training.replay import OperationLog
-from benchmark.training.setting import Setting
 from benchmark.training.shared import Shared
 from benchmark.training.steps import WARMUP_STEPS, CaptureError, DeviceStep, EagerStep, parallel_streams
-from benchmark.training.views import SharedFeatures
+from benchmark.training.streams import Lanes
+from benchmark.training.teacher import SharedFeatures
 from methods import Batch
 
 UNEVEN = 80  # training images: two batches of 32 and one of 16

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from benchmark.training.lanes import ONE_LANE, Streams, lanes
+from benchmark.training.streams import ONE_LANE, Streams, lanes
 
 
 def test_a_cpu_has_one_lane():

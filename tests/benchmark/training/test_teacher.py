@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmark.training.lanes import Lanes
-from benchmark.training.views import Teacher, View, resize
+from benchmark.training.streams import Lanes
+from benchmark.training.teacher import Teacher, View, resize
 from benchmark.training.weights import new_network
 
 

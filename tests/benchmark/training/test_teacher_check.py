@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark import teacher_files
-from benchmark.book import Teacher, Weights
-from benchmark.teacher_files import Answer
+from benchmark.config.resolve import Teacher, Weights
+from benchmark.planning import teacher_files
+from benchmark.planning.teacher_files import Answer
 from benchmark.training.teacher_check import answers, check
 from models import published
 

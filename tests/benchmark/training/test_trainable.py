@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark.training import trainees
+from benchmark.training import job_kinds
 from benchmark.training.failures import DivergedError
-from benchmark.training.views import View
+from benchmark.training.teacher import View
 from methods import Batch
 
 START = torch.zeros(())
@@ -18,7 +18,7 @@ def make_member(source, lab):
     """Factory of a run's member, ready to train without a teacher."""
 
     def make(job):
-        made = trainees.member(job, source.device, lab.setting().weights)
+        made = job_kinds.member(job, source.device, lab.setting().weights)
         made.equip(None)
         return made
 

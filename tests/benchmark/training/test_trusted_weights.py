@@ -7,9 +7,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from benchmark.book import Teacher
+from benchmark.config.resolve import Teacher
 from benchmark.errors import UserError
-from benchmark.store import Store
+from benchmark.runs.store import Store
 from tests.benchmark.training.conftest import TEACHER
 
 

@@ -6,9 +6,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from benchmark import catalog
-from benchmark.catalog import plugins
 from benchmark.errors import UserError
+from benchmark.registry import catalog, plugins
 from benchmark.training import weights
 from benchmark.training.weights import load_weights, new_network, save_state, save_weights
 

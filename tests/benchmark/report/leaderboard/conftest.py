@@ -2,15 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import suite
-from benchmark.arguments import DEFAULT_SEEDS
-from benchmark.book import Book
-from benchmark.layers import load_profile
-from benchmark.planner import make_plan
+from benchmark.cli.arguments import DEFAULT_SEEDS
+from benchmark.config.overrides import load_profile
+from benchmark.config.resolve import Book
+from benchmark.planning.planner import make_plan
 from benchmark.report import Context
-from benchmark.report.leaderboard.board import Source
-from benchmark.store import Store
-from benchmark.table import TEACHER
+from benchmark.report.leaderboard.data import Source
+from benchmark.runs.store import Store
+from benchmark.tables import leaderboard
+from benchmark.tables.table import TEACHER
 from tests.benchmark.report.leaderboard.made_up import broken, done
 
 PAIRS = ["resnet56:resnet20", "vgg13:vgg8", "wrn-40-2:wrn-40-1"]
@@ -20,7 +20,7 @@ GAINS = {"student": 0.0, "kd": 1.0, "at": 0.5, "srrl": 2.0}
 @pytest.fixture(scope="session")
 def table():
     """Four methods and FSP on three pairs; FSP does not apply to the last."""
-    return suite.load().select([*GAINS, "fsp"], PAIRS)
+    return leaderboard.load().select([*GAINS, "fsp"], PAIRS)
 
 
 @pytest.fixture(scope="session")

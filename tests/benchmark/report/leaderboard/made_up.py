@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.jobs import Job
-from benchmark.record import Record
+from benchmark.runs.job import Job
+from benchmark.runs.record import Record
 from tests.benchmark import made_up
 
 PROVENANCE = {

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import suite, tables
-from benchmark.record import COHORT_OF_ONE
-from benchmark.report.leaderboard.board import TIMING, Board
-from benchmark.report.leaderboard.payload import measured, printed
+from benchmark.report.leaderboard.data import TIMING, Board
+from benchmark.report.leaderboard.page_data import measured, printed
+from benchmark.runs.record import COHORT_OF_ONE
+from benchmark.tables import leaderboard, reader
 from tests.benchmark.made_up import record
 from tests.benchmark.report.leaderboard.made_up import PROVENANCE, broken, done
 
@@ -92,7 +92,7 @@ def timed(source_for):
             seconds, machine = (3.0, processor) if cell.method == "kd" else (2.0, "P")
             return done(job, 70.0, seconds=seconds, provenance=PROVENANCE | {"processor": machine})
 
-        return Board(source_for(suite.load().select(["kd", "at"], suite.load().pairs[:pairs]), record))
+        return Board(source_for(leaderboard.load().select(["kd", "at"], leaderboard.load().pairs[:pairs]), record))
 
     return build
 
@@ -118,7 +118,7 @@ class TestOnAGpu:
                 told = student if cell.method == "student" else on_a_gpu(members, 30.0 + job.seed)
                 return done(job, 70.0, cost=told)
 
-            return Board(source_for(suite.load().select(["kd"], suite.load().pairs[:5]), record))
+            return Board(source_for(leaderboard.load().select(["kd"], leaderboard.load().pairs[:5]), record))
 
         return build
 
@@ -222,7 +222,7 @@ def test_what_has_no_number_says_why(source):
     assert board.lack("kd") == ("no numbers yet", "It has no numbers yet.")
     lines = board.standing("top1", "last").methods.set_index("method")
     assert list(lines.loc[["at", "kd"], "reason"]) == [board.lack("at")[1], board.lack("kd")[1]]
-    one = Board(replace(source(), table=suite.load().select(["fsp"], PAIRS[2:])))
+    one = Board(replace(source(), table=leaderboard.load().select(["fsp"], PAIRS[2:])))
     assert one.lack("fsp") == ("n/a", "It applies to none of these pairs.")
 
 
@@ -236,11 +236,11 @@ def test_methods_of_one_title_are_told_apart(source, table):
 
 
 def test_the_printed_numbers_need_no_run():
-    table = suite.load()
+    table = leaderboard.load()
     board = printed(table)
     assert board["cells"]["kd"]["vgg13:vgg8"]["paper"] == 72.98
     assert board["cells"]["fsp"]["wrn-40-2:wrn-40-1"]["state"] == "not_applicable"
-    assert {method["id"] for method in board["methods"]} == {*tables.load("11").methods, *tables.load("12").methods} - {
+    assert {method["id"] for method in board["methods"]} == {*reader.load("11").methods, *reader.load("12").methods} - {
         "teacher"
     }
     statistics = board["statistics"]["last"]["top1"]

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from benchmark import suite
-from benchmark.report.leaderboard.board import Board
+from benchmark.report.leaderboard.data import Board
 from benchmark.report.leaderboard.documents import ELSEWHERE, NEAR, Leaderboard, Page
+from benchmark.tables import leaderboard as leaderboard_table
 from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
 from tests.benchmark.report.leaderboard.made_up import PROVENANCE, broken, done
 
@@ -113,7 +113,7 @@ def test_is_shown_in_eighty_columns(leaderboard):
 
 
 def test_the_terminal_keeps_options_in_titles(source_for):
-    table = suite.load().select(["kd", "kd[temperature=8]"], ["vgg13:vgg8"])
+    table = leaderboard_table.load().select(["kd", "kd[temperature=8]"], ["vgg13:vgg8"])
     leaderboard = Leaderboard(Board(source_for(table, lambda _cell, job: done(job, 70.0))))
     for width, shown in ((120, "KD[temperature=8]"), (80, "ature=8]")):
         console = Console(file=io.StringIO(), width=width)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from benchmark.report.leaderboard import page
-from benchmark.report.leaderboard.board import Board
+from benchmark.report.leaderboard.data import Board
 from benchmark.report.leaderboard.documents import Page
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- <script> & \u2028 ]]>"

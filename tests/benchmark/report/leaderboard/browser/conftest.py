@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmark import suite
 from benchmark.report.leaderboard import page
-from benchmark.report.leaderboard.board import Board
+from benchmark.report.leaderboard.data import Board
 from benchmark.report.leaderboard.documents import Page as Document
-from benchmark.table import TEACHER
+from benchmark.tables import leaderboard
+from benchmark.tables.table import TEACHER
 from tests.benchmark.report.leaderboard.made_up import broken, done
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
-    from benchmark.jobs import Job
-    from benchmark.record import Record
-    from benchmark.report.leaderboard.board import Source
-    from benchmark.table import Cell
+    from benchmark.report.leaderboard.data import Source
+    from benchmark.runs.job import Job
+    from benchmark.runs.record import Record
+    from benchmark.tables.table import Cell
 
 DIST = "dist[temperature=1]"
 GAINS = {"student": 0.0, "kd": 1.0, "at": -0.6, "fsp": 0.3, "crd": 1.2, "srrl": 2.0, DIST: 1.7, TEACHER: 4.0}
@@ -84,7 +84,7 @@ def _record(cell: Cell, job: Job, **given: Any) -> Record | None:
 
 @pytest.fixture(scope="session")
 def _whole(source_for: Callable[..., Source]) -> dict[str, Any]:
-    table = suite.load().select([method for method in GAINS if method != TEACHER], PAIRS)
+    table = leaderboard.load().select([method for method in GAINS if method != TEACHER], PAIRS)
     return Document([Board(source_for(table, _record))], table).payload()
 
 
@@ -97,7 +97,7 @@ def gpu_data(source_for: Callable[..., Source]) -> dict[str, Any]:
     def record(cell: Cell, job: Job) -> Record | None:
         return _record(cell, job, cost=cost, provenance=empty)
 
-    table = suite.load().select([method for method in GAINS if method != TEACHER], PAIRS)
+    table = leaderboard.load().select([method for method in GAINS if method != TEACHER], PAIRS)
     return Document([Board(source_for(table, record))], table).payload()
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from benchmark.report.leaderboard.standing import Standing
+from benchmark.report.leaderboard.statistics.summary import Standing
 from tests.benchmark.report.leaderboard.browser.oracle import SAME, check_rows, number, ranking, values
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from benchmark.report.leaderboard.board import TIMING
+from benchmark.report.leaderboard.data import TIMING
 from tests.benchmark.report.leaderboard.browser.oracle import SAME, check_rows, number, ranking, values
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pandas as pd
 import pytest
 
-from benchmark.report.leaderboard.standing import NOTHING_YET, Standing
+from benchmark.report.leaderboard.statistics.summary import NOTHING_YET, Standing
 
 TITLES = {"student": "Student", "kd": "KD", "at": "AT"}
 
