@@ -61,7 +61,7 @@ class AB(Method):
     )
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
-    first_stage = "student"
+    pretrain = "student"
 
     def __init__(self, pair: Pair, *, margin: float = 1.0) -> None:
         super().__init__(pair)
@@ -70,13 +70,13 @@ class AB(Method):
         self.margin = margin
         self.connectors = nn.ModuleList(
             nn.Identity() if student == teacher else Regressor(student, teacher, rectify=False)
-            for student, teacher in paired_stages(pair.student.taps, pair.teacher.taps)
+            for student, teacher in paired_stages(pair.student.feats, pair.teacher.feats)
         )
 
-    def prepared(self) -> nn.Module:
+    def pretrain_modules(self) -> nn.Module:
         return self.connectors
 
-    def prepare(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+    def pretrain_loss(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         pairs = zip(self.connectors, paired_stages(student.preacts, teacher.preacts), strict=True)
         return {"ab": ab_loss([(connector(mine), theirs) for connector, (mine, theirs) in pairs], self.margin)}
 

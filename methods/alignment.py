@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def paired_stages(student: Sequence[S], teacher: Sequence[T]) -> list[tuple[S, T]]:
-    """Pair the stage taps ``f_1, f_2, ...`` of two networks (or anything listed as the taps are).
+    """Pair the stage feats ``f_1, f_2, ...`` of two networks (or anything listed as the feats are).
 
     Stages halve the resolution in the same order in all families, so the i-th stages have the same nominal
     resolution, even where paddings make 34 of 32. A stage without a partner is dropped, and so is the stem ``f_0``.

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method, Pair
-from methods.sharing import Once, directly
+from methods.sharing import Cached, directly
 from models import Features
 
 LEAST_LENGTH = 1e-12
@@ -28,18 +28,18 @@ def attention(maps: Tensor) -> Tensor:
     return functional.normalize(norms.square(), dim=1, eps=LEAST_LENGTH * maps.shape[1])
 
 
-def at_loss(pairs: Sequence[tuple[Tensor, Tensor]], once: Once = directly) -> Tensor:
+def at_loss(pairs: Sequence[tuple[Tensor, Tensor]], cached: Cached = directly) -> Tensor:
     """Mean squared difference of the attentions of student and teacher, summed over the pairs of maps.
 
     The mean over images and positions follows the authors' code, where the paper writes un-averaged norms (Eq. 2).
 
     Args:
         pairs: at least one pair of a student's and a teacher's map ``(B, C, H, W)``; the sizes may differ.
-        once: computes what follows from the teacher alone.
+        cached: computes what follows from the teacher alone.
     """
     return sum(
         (
-            functional.mse_loss(attention(student), once(attention, teacher))
+            functional.mse_loss(attention(student), cached(attention, teacher))
             for student, teacher in (pool_to_smaller(*pair) for pair in pairs)
         ),
         start=pairs[0][0].new_zeros(()),
@@ -68,5 +68,5 @@ class AT(Method):
         self.last = last
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        pairs = paired_stages(student.taps, teacher.taps)[-self.last :]
-        return {"at": at_loss(pairs, teacher.once)}
+        pairs = paired_stages(student.feats, teacher.feats)[-self.last :]
+        return {"at": at_loss(pairs, teacher.cached)}

@@ -89,11 +89,11 @@ class Method(nn.Module):
         variants: short names for sets of options, as in ``srrl[sr]``.
         choices: what an option may be, where that is a few words; others are refused before anything is trained.
         requires: what the method needs beyond the common. Of the trainer: ``teacher_in_train_mode`` (the teacher's
-            features come from a copy that normalises with batch statistics). Of the pair: ``equal_channels`` (taps
+            features come from a copy that normalises with batch statistics). Of the pair: ``equal_channels`` (feats
             paired from the stem on have as many channels in either network).
-        first_stage: what is trained by `prepare` before a run. ``"student"``: the student's trunk together with the
-            `prepared` modules, which are dropped before the run starts from that student. ``"teacher"``: the
-            `prepared` modules alone, on the teacher's features, once for all students of that teacher; every run
+        pretrain: what is trained by `pretrain_loss` before a run. ``"student"``: the student's trunk together with
+            `pretrain_modules`, which are dropped before the run starts from that student. ``"teacher"``: the
+            `pretrain_modules` alone, on the teacher's features, once for all students of that teacher; every run
             loads them and keeps them frozen. Empty: nothing.
         candidates: sets of options among which ``NAME[tuned]`` chooses on held-out training images.
 
@@ -108,7 +108,7 @@ class Method(nn.Module):
     variants: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     requires: ClassVar[tuple[str, ...]] = ()
-    first_stage: ClassVar[str] = ""
+    pretrain: ClassVar[str] = ""
     candidates: ClassVar[tuple[Mapping[str, object], ...]] = ()
 
     def __init__(self, pair: Pair) -> None:
@@ -128,11 +128,11 @@ class Method(nn.Module):
         """
         raise NotImplementedError
 
-    def prepared(self) -> nn.Module:
+    def pretrain_modules(self) -> nn.Module:
         """The submodules that only the first stage trains; the run's optimiser leaves them out."""
         return nn.ModuleList()
 
-    def prepare(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+    def pretrain_loss(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         """Named parts of the first stage's loss, scalars that the trainer sums without weights.
 
         In a first stage of the teacher the method is built for the teacher as its own student, and both arguments are
@@ -140,13 +140,13 @@ class Method(nn.Module):
         """
         raise NotImplementedError
 
-    def connect(self, student: Features) -> Tensor | None:
+    def project(self, student: Features) -> Tensor | None:
         """The student's embedding among the teacher's, ``(B, C_T)``; None where the method trains no such map."""
         return None
 
 
 def _check_channels(title: str, pair: Pair) -> None:
-    paired = list(zip(pair.student.taps, pair.teacher.taps, strict=False))
+    paired = list(zip(pair.student.feats, pair.teacher.feats, strict=False))
     mine, theirs = ([shape[0] for shape in side] for side in zip(*paired, strict=True))
     if mine != theirs:
         raise NotApplicableError(

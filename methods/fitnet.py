@@ -37,11 +37,11 @@ class FitNet(Method):
 
     def __init__(self, pair: Pair, *, stage: int = 2) -> None:
         super().__init__(pair)
-        paired = paired_stages(pair.student.taps, pair.teacher.taps)
+        paired = paired_stages(pair.student.feats, pair.teacher.feats)
         if not 1 <= stage <= len(paired):
             raise ValueError(f"fitnet: stage must be among 1 to {len(paired)}, not {stage}")
         self.stage = stage
         self.regressor = Regressor(*paired[stage - 1], rectify=True)
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        return {"hint": hint_loss(self.regressor(student.taps[self.stage]), teacher.taps[self.stage])}
+        return {"hint": hint_loss(self.regressor(student.feats[self.stage]), teacher.feats[self.stage])}

@@ -50,10 +50,10 @@ class FSP(Method):
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
     requires = ("equal_channels",)
-    first_stage = "student"
+    pretrain = "student"
 
-    def prepare(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        return {"fsp": fsp_loss(student.taps, teacher.taps)}
+    def pretrain_loss(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+        return {"fsp": fsp_loss(student.feats, teacher.feats)}
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         return {}

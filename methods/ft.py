@@ -86,26 +86,26 @@ class FT(Method):
     citation = "Kim, Park & Kwak, Paraphrasing Complex Network: Network Compression via Factor Transfer, NeurIPS 2018"
     revision = 2
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 200.0}
-    first_stage = "teacher"
+    pretrain = "teacher"
 
     def __init__(self, pair: Pair, *, rate: float = 0.5) -> None:
         super().__init__(pair)
-        channels = pair.teacher.taps[-1][0]
+        channels = pair.teacher.feats[-1][0]
         factors = int(channels * rate)
         if factors < 1:
             raise ValueError(f"ft: rate must leave a channel of the teacher's {channels}, {rate} does not")
         # The paraphraser comes first: its initial weights must not depend on the student.
         self.paraphraser = Paraphraser(channels, factors)
-        self.translator = Translator(pair.student.taps[-1][0], factors)
+        self.translator = Translator(pair.student.feats[-1][0], factors)
 
-    def prepared(self) -> nn.Module:
+    def pretrain_modules(self) -> nn.Module:
         return self.paraphraser
 
-    def prepare(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        target = teacher.taps[-1]
+    def pretrain_loss(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
+        target = teacher.feats[-1]
         return {"reconstruction": functional.mse_loss(self.paraphraser(target), target)}
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
-            factor = self.paraphraser.encoder(teacher.taps[-1])
-        return {"ft": ft_loss(self.translator(student.taps[-1]), factor)}
+            factor = self.paraphraser.encoder(teacher.feats[-1])
+        return {"ft": ft_loss(self.translator(student.feats[-1]), factor)}

@@ -11,11 +11,11 @@ from torch.autograd.function import once_differentiable
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method
-from methods.sharing import Once, directly
+from methods.sharing import Cached, directly
 from models import Features
 
 
-def discrepancy(student: Tensor, teacher: Tensor, once: Once = directly) -> Tensor:
+def discrepancy(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
     """Squared maximum mean discrepancy of the channels' selectivity, mean over images.
 
     A channel's selectivity is its unit vector over the positions; the kernel is ``(x . y)^2``. Its mean over the
@@ -26,13 +26,13 @@ def discrepancy(student: Tensor, teacher: Tensor, once: Once = directly) -> Tens
     Args:
         student: ``(B, C, H, W)``.
         teacher: ``(B, c, H, W)``.
-        once: computes what follows from the teacher alone.
+        cached: computes what follows from the teacher alone.
     """
     channels = student.shape[1], teacher.shape[1]
     if (student.shape[2] * student.shape[3]) ** 2 < channels[0] * channels[1]:
-        return (by_positions(student) - once(by_positions, teacher)).square().sum() / len(student)
+        return (by_positions(student) - cached(by_positions, teacher)).square().sum() / len(student)
     mine, both = _Products.apply(_rows(student), _rows(teacher))
-    theirs = once(by_channels, teacher)
+    theirs = cached(by_channels, teacher)
     weights, their_weights = (_weights(products.diagonal(dim1=1, dim2=2)) for products in (mine, theirs))
     kernels = (_kernel(theirs, their_weights, their_weights), _kernel(mine, weights, weights))
     return sum(kernels) - 2 * _kernel(both, weights, their_weights)
@@ -108,14 +108,14 @@ class _Products(torch.autograd.Function):
         return torch.bmm(first, own + own.mT).baddbmm_(second, both.mT), None
 
 
-def nst_loss(pairs: Sequence[tuple[Tensor, Tensor]], once: Once = directly) -> Tensor:
+def nst_loss(pairs: Sequence[tuple[Tensor, Tensor]], cached: Cached = directly) -> Tensor:
     """Discrepancy of the channels' selectivity, summed over the pairs of maps.
 
     Args:
         pairs: at least one pair of a student's and a teacher's map ``(B, C, H, W)``; the sizes may differ.
-        once: computes what follows from the teacher alone.
+        cached: computes what follows from the teacher alone.
     """
-    return torch.stack([discrepancy(*pool_to_smaller(*pair), once) for pair in pairs]).sum()
+    return torch.stack([discrepancy(*pool_to_smaller(*pair), cached) for pair in pairs]).sum()
 
 
 class NST(Method):
@@ -129,4 +129,4 @@ class NST(Method):
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 50.0}
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        return {"nst": nst_loss(paired_stages(student.taps, teacher.taps), teacher.once)}
+        return {"nst": nst_loss(paired_stages(student.feats, teacher.feats), teacher.cached)}

@@ -72,7 +72,7 @@ class OFD(Method):
 
     def __init__(self, pair: Pair) -> None:
         super().__init__(pair)
-        stages = paired_stages(pair.student.taps, pair.teacher.taps)
+        stages = paired_stages(pair.student.feats, pair.teacher.feats)
         self.connectors = nn.ModuleList(Connector(student[0], teacher[0], rectify=False) for student, teacher in stages)
         for stage, norm in enumerate(pair.teacher_network.preact_norms()[: len(stages)]):
             # The teacher gives them again when a run resumes, so no checkpoint needs to hold them.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Method
-from methods.sharing import Once, directly
+from methods.sharing import Cached, directly
 from models import Features
 
 
@@ -21,15 +21,15 @@ def affinities(embedding: Tensor) -> Tensor:
     return kernel / kernel.sum(dim=1, keepdim=True)
 
 
-def pkt_loss(student: Tensor, teacher: Tensor, once: Once = directly) -> Tensor:
+def pkt_loss(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
     """Divergence of the student's affinities from the teacher's, mean over ``B^2``, where the paper sums.
 
     Args:
         student: ``(B, C)``.
         teacher: ``(B, c)``; the widths may differ.
-        once: computes what follows from the teacher alone.
+        cached: computes what follows from the teacher alone.
     """
-    mine, theirs = affinities(student), once(affinities, teacher)
+    mine, theirs = affinities(student), cached(affinities, teacher)
     return (theirs * ((theirs + 1e-7) / (mine + 1e-7)).log()).mean()
 
 
@@ -42,4 +42,4 @@ class PKT(Method):
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 30000.0}
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        return {"pkt": pkt_loss(student.embedding, teacher.embedding, teacher.once)}
+        return {"pkt": pkt_loss(student.embedding, teacher.embedding, teacher.cached)}

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Method, Pair
-from methods.sharing import Once, directly
+from methods.sharing import Cached, directly
 from models import Features
 
 
@@ -34,17 +34,17 @@ def angles(embedding: Tensor) -> Tensor:
     return torch.bmm(directions, directions.transpose(1, 2))
 
 
-def distance_loss(student: Tensor, teacher: Tensor, once: Once = directly) -> Tensor:
+def distance_loss(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
     """Huber distance of the normalised distances, mean over ``B^2`` (section 3.2.1 of the paper)."""
     with torch.no_grad():
-        target = once(distances, teacher)
+        target = cached(distances, teacher)
     return functional.smooth_l1_loss(distances(student), target)
 
 
-def angle_loss(student: Tensor, teacher: Tensor, once: Once = directly) -> Tensor:
+def angle_loss(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
     """Huber distance of the cosines, mean over ``B^3`` (section 3.2.2 of the paper). Memory: ``B^2 (B + C)``."""
     with torch.no_grad():
-        target = once(angles, teacher)
+        target = cached(angles, teacher)
     return functional.smooth_l1_loss(angles(student), target)
 
 
@@ -69,6 +69,6 @@ class RKD(Method):
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         embeddings = student.embedding, teacher.embedding
         return {
-            "distance": self.distance * distance_loss(*embeddings, teacher.once),
-            "angle": self.angle * angle_loss(*embeddings, teacher.once),
+            "distance": self.distance * distance_loss(*embeddings, teacher.cached),
+            "angle": self.angle * angle_loss(*embeddings, teacher.cached),
         }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-Once = Callable[..., Tensor]
+Cached = Callable[..., Tensor]
 """``once(function, *tensors)`` is ``function(*tensors)``, perhaps known already, as to a teacher's `Features.once`."""
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Method
-from methods.sharing import Once, directly
+from methods.sharing import Cached, directly
 from models import Features
 
 
@@ -19,15 +19,15 @@ def similarity(maps: Tensor) -> Tensor:
     return functional.normalize(flat @ flat.T, dim=1)
 
 
-def sp_loss(student: Tensor, teacher: Tensor, once: Once = directly) -> Tensor:
+def sp_loss(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
     """Squared difference of the similarities, mean over ``B^2``.
 
     Args:
         student: ``(B, C, H, W)``.
         teacher: ``(B, c, h, w)``; any shape per image.
-        once: computes what follows from the teacher alone.
+        cached: computes what follows from the teacher alone.
     """
-    return functional.mse_loss(similarity(student), once(similarity, teacher))
+    return functional.mse_loss(similarity(student), cached(similarity, teacher))
 
 
 class SP(Method):
@@ -39,4 +39,4 @@ class SP(Method):
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 3000.0}
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        return {"sp": sp_loss(student.taps[-1], teacher.taps[-1], teacher.once)}
+        return {"sp": sp_loss(student.feats[-1], teacher.feats[-1], teacher.cached)}

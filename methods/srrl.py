@@ -81,17 +81,17 @@ TRANSFERS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def consumed(features: Features, shapes: Shapes, stage: int) -> Tensor:
     """The map that the layer after a stage takes; after the last stage (or -1) the penultimate map."""
-    if _is_last(stage, shapes.taps):
+    if _is_last(stage, shapes.feats):
         return features.map
-    return functional.relu(features.preacts[stage]) if shapes.rectifies_preacts else features.taps[stage]
+    return functional.relu(features.preacts[stage]) if shapes.rectifies_preacts else features.feats[stage]
 
 
 def _channels(shapes: Shapes, stage: int) -> int:
-    return shapes.embedding if _is_last(stage, shapes.taps) else shapes.taps[stage][0]
+    return shapes.embedding if _is_last(stage, shapes.feats) else shapes.feats[stage][0]
 
 
-def _is_last(stage: int, taps: Sequence[object]) -> bool:
-    return stage in {-1, len(taps) - 1}
+def _is_last(stage: int, feats: Sequence[object]) -> bool:
+    return stage in {-1, len(feats) - 1}
 
 
 class SRRL(Method):
@@ -148,7 +148,7 @@ class SRRL(Method):
         self.temperature = temperature
         self.form = FORMS[_known("form", form, FORMS)]
         self.transfer = TRANSFERS[_known("adain_std", adain_std, TRANSFERS)]
-        paired = paired_stages(pair.student.taps, pair.teacher.taps)
+        paired = paired_stages(pair.student.feats, pair.teacher.feats)
         stages = {"last": -1} | {f"conv{stage + 1}": stage for stage in range(1, len(paired) + 1)}
         self.stages = {layer: stages[_known("layers", layer, stages)] for layer in layers.split("+")}
         self.connectors = nn.ModuleDict()
@@ -169,16 +169,16 @@ class SRRL(Method):
                 parts["sr"].append(self.sr * loss)
         return {name: torch.stack(losses).sum() for name, losses in parts.items() if losses}
 
-    def connect(self, student: Features) -> Tensor | None:
+    def project(self, student: Features) -> Tensor | None:
         for layer, stage in self.stages.items():
-            if all(_is_last(stage, shapes.taps) for shapes in (self.pair.student, self.pair.teacher)):
+            if all(_is_last(stage, shapes.feats) for shapes in (self.pair.student, self.pair.teacher)):
                 return pooled(self.connectors[layer](student.map))
         return None
 
     def _regress(self, stage: int, connected: Tensor, teacher: Tensor) -> Tensor:
         """Logits of the frozen teacher from the student's features; the graph runs through its layers."""
         network = self.pair.teacher_network
-        if not _is_last(stage, self.pair.teacher.taps):
+        if not _is_last(stage, self.pair.teacher.feats):
             return network.resume(stage, self.transfer(teacher, connected))
         logits: Tensor = network.classifier(pooled(connected))
         return logits

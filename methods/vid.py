@@ -74,12 +74,12 @@ class VID(Method):
         super().__init__(pair)
         if variance <= LEAST_VARIANCE:
             raise ValueError(f"vid: variance must be above {LEAST_VARIANCE}, not {variance}")
-        stages = paired_stages(pair.student.taps, pair.teacher.taps)
+        stages = paired_stages(pair.student.feats, pair.teacher.feats)
         self.gaussians = nn.ModuleList(Gaussian(student[0], teacher[0], variance) for student, teacher in stages)
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         losses = []
-        for gaussian, stage in zip(self.gaussians, paired_stages(student.taps, teacher.taps), strict=True):
+        for gaussian, stage in zip(self.gaussians, paired_stages(student.feats, teacher.feats), strict=True):
             mine, theirs = pool_to_smaller(*stage)
             mean, variance = gaussian(mine)
             losses.append(vid_loss(mean, theirs, variance))

@@ -21,7 +21,7 @@ from models.features import Network
 from models.registry import create, made_for, names_of, revision_of
 
 NETWORKS_CSV = Path(__file__).with_name("networks.csv")
-COLUMNS = ("name", "family", "revision", "params", "macs", "in_size", "classes", "taps", "map")
+COLUMNS = ("name", "family", "revision", "params", "macs", "in_size", "classes", "feats", "map")
 
 
 def parameters(network: nn.Module) -> int:
@@ -60,7 +60,7 @@ def row(name: str) -> dict[str, str | int]:
         "macs": macs(network),
         "in_size": images.in_size,
         "classes": images.num_classes,
-        "taps": " ".join(_text(shape) for shape in shapes.taps),
+        "feats": " ".join(_text(shape) for shape in shapes.feats),
         "map": _text(shapes.map),
     }
 

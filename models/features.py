@@ -19,21 +19,21 @@ class Features:
         logits: ``(B, K)``, the classifier's output.
         embedding: ``(B, C)``, the spatial mean of ``map``; the paper's ``h``.
         map: ``(B, C, H, W)``, the last rectified map, the one that is pooled.
-        taps: ``f_0 .. f_k``, each ``(B, c, h, w)``: stem output, then stage outputs.
-        preacts: the same places before their activation, same length as ``taps``.
+        feats: ``f_0 .. f_k``, each ``(B, c, h, w)``: stem output, then stage outputs.
+        preacts: the same places before their activation, same length as ``feats``.
     """
 
     logits: Tensor
     embedding: Tensor
     map: Tensor
-    taps: Sequence[Tensor]
+    feats: Sequence[Tensor]
     preacts: Sequence[Tensor]
 
     def full(self) -> Features:
         """The same features in at least float32: the precision in which losses are computed."""
         return FullFeatures(self)
 
-    def once(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    def cached(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         """``function(*tensors)``, where that follows from these features alone.
 
         The trainer computes it once a batch: of a teacher's features, for all methods and students that ask for it.
@@ -52,7 +52,7 @@ class FullFeatures(Features):
         self._recorded = features
         self._known: dict[tuple[object, ...], tuple[Tensor, tuple[Tensor, ...]]] = {}
 
-    def once(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    def cached(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         key = function, *map(id, tensors)
         if key not in self._known:
             self._known[key] = function(*tensors), tensors  # an id means its tensor only while that is kept
@@ -60,19 +60,19 @@ class FullFeatures(Features):
 
     @property
     def logits(self) -> Tensor:
-        return self.once(full, self._recorded.logits)
+        return self.cached(full, self._recorded.logits)
 
     @property
     def embedding(self) -> Tensor:
-        return self.once(full, self._recorded.embedding)
+        return self.cached(full, self._recorded.embedding)
 
     @property
     def map(self) -> Tensor:
-        return self.once(full, self._recorded.map)
+        return self.cached(full, self._recorded.map)
 
     @property
-    def taps(self) -> Sequence[Tensor]:
-        return _Maps(self, self._recorded.taps)
+    def feats(self) -> Sequence[Tensor]:
+        return _Maps(self, self._recorded.feats)
 
     @property
     def preacts(self) -> Sequence[Tensor]:
@@ -97,8 +97,8 @@ class _Maps(Sequence[Tensor]):
 
     def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
         if isinstance(index, slice):
-            return tuple(self._features.once(full, recorded) for recorded in self._recorded[index])
-        return self._features.once(full, self._recorded[index])
+            return tuple(self._features.cached(full, recorded) for recorded in self._recorded[index])
+        return self._features.cached(full, self._recorded[index])
 
 
 def full(tensor: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class Shapes:
     Attributes:
         name: registry name of the network.
         family: ``wrn``, ``resnet``, ``mobilenetv2`` ...
-        taps: ``(channels, height, width)`` of every tap, ``f_0`` first.
+        feats: ``(channels, height, width)`` of every tap, ``f_0`` first.
         map: ``(channels, height, width)`` of the penultimate map.
         num_classes: width of the logits.
         rectifies_preacts: whether the layer after a stage takes the ReLU of the stage's pre-activation, not its tap.
@@ -121,7 +121,7 @@ class Shapes:
 
     name: str
     family: str
-    taps: tuple[tuple[int, int, int], ...]
+    feats: tuple[tuple[int, int, int], ...]
     map: tuple[int, int, int]
     num_classes: int
     rectifies_preacts: bool = False
@@ -192,10 +192,10 @@ class Network(nn.Module):
         raise MissingPartError(self.name, "resume()")
 
     def preact_norms(self) -> list[nn.BatchNorm2d]:
-        """The batch-norms right before the stage taps ``f_1 .. f_k``; OFD takes its margins from them.
+        """The batch-norms right before the stage feats ``f_1 .. f_k``; OFD takes its margins from them.
 
         Raises:
-            MissingPartError: the family's taps do not come out of one batch-norm each.
+            MissingPartError: the family's feats do not come out of one batch-norm each.
         """
         raise MissingPartError(self.name, "preact_norms()")
 
@@ -215,7 +215,7 @@ class Network(nn.Module):
         with torch.no_grad():
             features = self(torch.zeros(1, 3, self.in_size, self.in_size, device=weight.device, dtype=weight.dtype))
         self.train(training)
-        taps = tuple((tap.shape[1], tap.shape[2], tap.shape[3]) for tap in features.taps)
+        feats = tuple((tap.shape[1], tap.shape[2], tap.shape[3]) for tap in features.feats)
         channels, height, width = features.map.shape[1:]
         penultimate = (channels, height, width)
-        return Shapes(self.name, self.family, taps, penultimate, self.num_classes, self.rectifies_preacts)
+        return Shapes(self.name, self.family, feats, penultimate, self.num_classes, self.rectifies_preacts)

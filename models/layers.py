@@ -52,10 +52,10 @@ def classify(classifier: nn.Linear, rectified: Tensor) -> Tensor:
     return logits
 
 
-def pooled(classifier: nn.Linear, rectified: Tensor, taps: Sequence[Tensor], preacts: Sequence[Tensor]) -> Features:
+def pooled(classifier: nn.Linear, rectified: Tensor, feats: Sequence[Tensor], preacts: Sequence[Tensor]) -> Features:
     """Pool and classify the last rectified map ``(B, C, H, W)``, and pack all that was recorded on the way."""
     embedding = rectified.mean((2, 3))
-    return Features(classifier(embedding), embedding, rectified, tuple(taps), tuple(preacts))
+    return Features(classifier(embedding), embedding, rectified, tuple(feats), tuple(preacts))
 
 
 def check_stage(stage: int, last: int) -> None:

@@ -37,7 +37,7 @@ class Separable(Unit):
 
 
 class MobileNetV1(StagedNetwork):
-    """Every unit is a stage; taps are rectified, at the places that OFD takes (Heo et al., 2019)."""
+    """Every unit is a stage; feats are rectified, at the places that OFD takes (Heo et al., 2019)."""
 
     family = "mobilenetv1"
     tapped = TAPPED

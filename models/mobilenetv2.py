@@ -20,7 +20,7 @@ HEAD = 1280
 
 
 @dataclass(frozen=True)
-class Plan:
+class Architecture:
     """What tells one form from the other.
 
     Attributes:
@@ -41,7 +41,7 @@ class Plan:
 class InvertedResidual(Unit):
     """Expand, filter each channel, project without activation; the input is added where the shape allows it."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, plan: Plan) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, plan: Architecture) -> None:
         super().__init__()
         middle, bias, activation = inputs * expansion, plan.bias, plan.activation
         self.expand = activated(inputs, middle, 1, bias=bias, activation=activation)
@@ -68,7 +68,7 @@ class LinearStage(Stage):
 
 
 class MobileNetV2(StagedNetwork):
-    """Taps are the rectified stem and the linear outputs of the tapped stages, so pre-activations equal the taps."""
+    """Feats are the rectified stem and the linear outputs of the tapped stages, so pre-activations equal the feats."""
 
     family = "mobilenetv2"
     # Those of the half form; the other one's are not mapped.
@@ -84,7 +84,7 @@ class MobileNetV2(StagedNetwork):
         (r"^classifier\.0\.", "classifier."),
     )
 
-    def __init__(self, plan: Plan, request: Request) -> None:
+    def __init__(self, plan: Architecture, request: Request) -> None:
         super().__init__()
         self.tapped = plan.tapped
         stem, size, stride = plan.stem
@@ -108,7 +108,7 @@ class MobileNetV2(StagedNetwork):
         return rectified
 
 
-CIFAR = Plan(
+CIFAR = Architecture(
     stem=(32, 1, 1),
     stages=((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 1), (6, 320, 1, 1)),
     tapped=(1, 2, 3, 7),
@@ -116,7 +116,7 @@ CIFAR = Plan(
     activation=nn.ReLU6,
 )
 
-HALF = Plan(
+HALF = Architecture(
     stem=(16, 3, 2),
     stages=((1, 8, 1, 1), (6, 12, 2, 1), (6, 16, 3, 2), (6, 32, 4, 2), (6, 48, 3, 1), (6, 80, 3, 2), (6, 160, 1, 1)),
     tapped=(2, 3, 5, 7),

@@ -49,7 +49,7 @@ class Group(nn.Module):
 class PreactivationNetwork(Network):
     """A stem, groups, a final batch-norm and ReLU, and the classifier.
 
-    Taps ``f_1 .. f_k`` are the raw residual sums; their pre-activations come from the batch-norm that consumes them.
+    Feats ``f_1 .. f_k`` are the raw residual sums; their pre-activations come from the batch-norm that consumes them.
 
     Attributes:
         norm: the final batch-norm.
@@ -68,16 +68,16 @@ class PreactivationNetwork(Network):
     def forward(self, images: Tensor) -> Features:
         """Run ``(B, 3, S, S)`` images through the network."""
         raw = self.stem_module()(images)
-        taps, preacts = [raw], [raw]
+        feats, preacts = [raw], [raw]
         first, *later = self.groups()
         raw, _ = first(raw)
-        taps.append(raw)
+        feats.append(raw)
         for group in later:
             raw, normed = group(raw)
-            taps.append(raw)
+            feats.append(raw)
             preacts.append(normed)
         preacts.append(self.norm(raw))
-        return pooled(self.classifier, F.relu(preacts[-1]), taps, preacts)
+        return pooled(self.classifier, F.relu(preacts[-1]), feats, preacts)
 
     def preact_norms(self) -> list[nn.BatchNorm2d]:
         """The batch-norms that consume the raw outputs of the groups."""

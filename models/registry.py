@@ -85,7 +85,7 @@ Builder = Callable[[Request], Network]
 
 
 @dataclass(frozen=True)
-class Entry:
+class NetworkEntry:
     """A builder, the images that what it builds is made for, and the revision of its code."""
 
     build: Builder
@@ -93,8 +93,8 @@ class Entry:
     revision: int
 
 
-_by_name: dict[str, Entry] = {}
-_by_pattern: dict[str, Entry] = {}
+_by_name: dict[str, NetworkEntry] = {}
+_by_pattern: dict[str, NetworkEntry] = {}
 
 
 def register(
@@ -117,7 +117,7 @@ def register(
         taken = _by_name.keys() & set(names)
         if taken:
             raise ValueError(f"network '{min(taken)}' is registered twice")
-        entry = Entry(builder, images, revision)
+        entry = NetworkEntry(builder, images, revision)
         _by_name.update(dict.fromkeys(names, entry))
         if pattern is not None:
             _by_pattern[pattern] = entry
@@ -179,7 +179,7 @@ def create(name: str, num_classes: int, in_size: int = 32, width: float = 1.0) -
     return network
 
 
-def _entry(name: str) -> Entry:
+def _entry(name: str) -> NetworkEntry:
     _discover()
     if name in _by_name:
         return _by_name[name]

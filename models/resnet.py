@@ -111,7 +111,7 @@ class Bottleneck(Block):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Architecture:
     """What tells one size from another.
 
     Attributes:
@@ -130,12 +130,12 @@ class Plan:
 
 
 class ResNet(StagedNetwork):
-    """A residual network whose taps are the rectified stage outputs; their pre-activations are the residual sums."""
+    """A residual network whose feats are the rectified stage outputs; their pre-activations are the residual sums."""
 
     family = "resnet"
     published_names = ((r"^(fc|linear)\.", "classifier."), (r"\.shortcut\.", ".downsample."))
 
-    def __init__(self, plan: Plan, request: Request, stem_size: int, stem_stride: int, pool: nn.Module) -> None:
+    def __init__(self, plan: Architecture, request: Request, stem_size: int, stem_stride: int, pool: nn.Module) -> None:
         super().__init__()
         channels = request.channels(plan.stem)
         self.conv1 = convolution(3, channels, stem_size, stem_stride)
@@ -163,28 +163,28 @@ NARROW = (32, 32, 64, 128)
 WIDE = (64, 128, 256, 512)
 
 PLANS = {
-    "resnet10-narrow": Plan(32, NARROW, (1, 1, 1, 1)),
-    "resnet18-narrow": Plan(32, NARROW, (2, 2, 2, 2)),
-    "resnet34-narrow": Plan(32, NARROW, (3, 4, 6, 3)),
-    "resnet50-narrow": Plan(32, NARROW, (3, 4, 14, 3)),
-    "resnet10-wide": Plan(64, WIDE, (1, 1, 1, 1)),
-    "resnet34-wide": Plan(64, WIDE, (3, 4, 6, 3)),
-    "resnet50-crd": Plan(64, WIDE, (3, 4, 6, 3), Bottleneck),
-    "resnet8-A": Plan(16, (16, 32, 64), (1, 1, 1), shortcut=Padding),
-    "resnet14-A": Plan(16, (16, 32, 64), (2, 2, 2), shortcut=Padding),
-    "resnet26-A": Plan(16, (16, 32, 64), (4, 4, 4), shortcut=Padding),
-    "resnet20": Plan(16, (16, 32, 64), (3, 3, 3)),
-    "resnet32": Plan(16, (16, 32, 64), (5, 5, 5)),
-    "resnet56": Plan(16, (16, 32, 64), (9, 9, 9)),
-    "resnet110": Plan(16, (16, 32, 64), (18, 18, 18)),
-    "resnet8x4": Plan(32, (64, 128, 256), (1, 1, 1)),
-    "resnet32x4": Plan(32, (64, 128, 256), (5, 5, 5)),
+    "resnet10-narrow": Architecture(32, NARROW, (1, 1, 1, 1)),
+    "resnet18-narrow": Architecture(32, NARROW, (2, 2, 2, 2)),
+    "resnet34-narrow": Architecture(32, NARROW, (3, 4, 6, 3)),
+    "resnet50-narrow": Architecture(32, NARROW, (3, 4, 14, 3)),
+    "resnet10-wide": Architecture(64, WIDE, (1, 1, 1, 1)),
+    "resnet34-wide": Architecture(64, WIDE, (3, 4, 6, 3)),
+    "resnet50-crd": Architecture(64, WIDE, (3, 4, 6, 3), Bottleneck),
+    "resnet8-A": Architecture(16, (16, 32, 64), (1, 1, 1), shortcut=Padding),
+    "resnet14-A": Architecture(16, (16, 32, 64), (2, 2, 2), shortcut=Padding),
+    "resnet26-A": Architecture(16, (16, 32, 64), (4, 4, 4), shortcut=Padding),
+    "resnet20": Architecture(16, (16, 32, 64), (3, 3, 3)),
+    "resnet32": Architecture(16, (16, 32, 64), (5, 5, 5)),
+    "resnet56": Architecture(16, (16, 32, 64), (9, 9, 9)),
+    "resnet110": Architecture(16, (16, 32, 64), (18, 18, 18)),
+    "resnet8x4": Architecture(32, (64, 128, 256), (1, 1, 1)),
+    "resnet32x4": Architecture(32, (64, 128, 256), (5, 5, 5)),
 }
 
 IMAGENET_PLANS = {
-    "resnet18-imagenet": Plan(64, WIDE, (2, 2, 2, 2)),
-    "resnet34-imagenet": Plan(64, WIDE, (3, 4, 6, 3)),
-    "resnet50-imagenet": Plan(64, WIDE, (3, 4, 6, 3), Bottleneck),
+    "resnet18-imagenet": Architecture(64, WIDE, (2, 2, 2, 2)),
+    "resnet34-imagenet": Architecture(64, WIDE, (3, 4, 6, 3)),
+    "resnet50-imagenet": Architecture(64, WIDE, (3, 4, 6, 3), Bottleneck),
 }
 
 

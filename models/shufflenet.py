@@ -49,7 +49,7 @@ class Grouped(Unit):
 
 
 class ShuffleNetV1(StagedNetwork):
-    """Taps are the rectified stage outputs."""
+    """Feats are the rectified stage outputs."""
 
     family = "shufflenetv1"
     published_names = (
@@ -128,7 +128,7 @@ class ShuffledStage(Stage):
 
 
 class ShuffleNetV2(StagedNetwork):
-    """Taps are the rectified and shuffled stage outputs; their pre-activations are not shuffled."""
+    """Feats are the rectified and shuffled stage outputs; their pre-activations are not shuffled."""
 
     family = "shufflenetv2"
     published_names = (
@@ -179,7 +179,7 @@ class ShuffleNetV2(StagedNetwork):
         Raises:
             MissingPartError: always.
         """
-        raise MissingPartError(self.name, "preact_norms()", "its taps do not come out of one batch-norm each")
+        raise MissingPartError(self.name, "preact_norms()", "its feats do not come out of one batch-norm each")
 
 
 @register("shufflenetv1")

@@ -70,13 +70,13 @@ class StagedNetwork(Network):
         tap = images
         for module in self.stem_modules():
             tap = module(tap)
-        taps, preacts = [tap], [tap]
+        feats, preacts = [tap], [tap]
         for number, stage in enumerate(self.stage_modules(), start=1):
             tap, preact = stage(tap)
             if number in self._tapped():
-                taps.append(tap)
+                feats.append(tap)
                 preacts.append(preact)
-        return pooled(self.classifier, self.last_map(tap), taps, preacts)
+        return pooled(self.classifier, self.last_map(tap), feats, preacts)
 
     def resume(self, stage: int, rectified: Tensor) -> Tensor:
         """Logits from tap ``stage``, or after the last one from the penultimate map."""

@@ -37,7 +37,7 @@ class Convolution(Unit):
 
 
 class VGG(StagedNetwork):
-    """Taps are the rectified maps that end the stem and the stages, before any pooling."""
+    """Feats are the rectified maps that end the stem and the stages, before any pooling."""
 
     family = "vgg"
     # A published block is one sequence of convolution, norm and ReLU, convolution, norm; the first one is the stem.

@@ -77,7 +77,7 @@ def layer(inputs: int, outputs: int, size: int, stride: int, side: int, *, binar
 
 
 @dataclass(frozen=True)
-class Plan:
+class Architecture:
     """What tells one network from another.
 
     Attributes:
@@ -97,7 +97,7 @@ class Xnor(Block):
     There is no ReLU between a batch-norm and its convolution: it would make every sign +1.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, side: int, plan: Plan) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, side: int, plan: Architecture) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(inputs)
         self.conv1 = layer(inputs, outputs, 3, stride, side, binary=plan.binary)
@@ -127,7 +127,7 @@ class XnorNet(PreactivationNetwork):
 
     family = "xnorpp"
 
-    def __init__(self, plan: Plan, request: Request, stem: nn.Module, side: int) -> None:
+    def __init__(self, plan: Architecture, request: Request, stem: nn.Module, side: int) -> None:
         super().__init__()
         self.stem = stem
         self.stages = nn.ModuleList()
@@ -166,15 +166,15 @@ class XnorNet(PreactivationNetwork):
 SIZE34, SIZE18 = (3, 4, 6, 3), (2, 2, 2, 2)
 
 PLANS = {
-    "resnet34-xnorpp-binary": Plan(SIZE34, binary=True, binary_shortcut=True),
-    "resnet34-xnorpp-binary-real-shortcut": Plan(SIZE34, binary=True, binary_shortcut=False),
-    "resnet34-xnorpp-real": Plan(SIZE34, binary=False, binary_shortcut=False),
+    "resnet34-xnorpp-binary": Architecture(SIZE34, binary=True, binary_shortcut=True),
+    "resnet34-xnorpp-binary-real-shortcut": Architecture(SIZE34, binary=True, binary_shortcut=False),
+    "resnet34-xnorpp-real": Architecture(SIZE34, binary=False, binary_shortcut=False),
 }
 
 IMAGENET_PLANS = {
-    "resnet18-xnorpp-binary": Plan(SIZE18, binary=True, binary_shortcut=True),
-    "resnet18-xnorpp-binary-real-shortcut": Plan(SIZE18, binary=True, binary_shortcut=False),
-    "resnet18-xnorpp-real": Plan(SIZE18, binary=False, binary_shortcut=False),
+    "resnet18-xnorpp-binary": Architecture(SIZE18, binary=True, binary_shortcut=True),
+    "resnet18-xnorpp-binary-real-shortcut": Architecture(SIZE18, binary=True, binary_shortcut=False),
+    "resnet18-xnorpp-real": Architecture(SIZE18, binary=False, binary_shortcut=False),
 }
 
 

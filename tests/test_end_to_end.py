@@ -17,7 +17,7 @@ import pytest
 
 from benchmark import devices
 from benchmark.config.overrides import load_profile, parse_changes
-from benchmark.config.resolve import Book, Teacher, Weights
+from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.runs.job import Job
 from benchmark.runs.objective import parse_method
 from benchmark.runs.store import Store
@@ -84,7 +84,7 @@ def _texts(paths):
 
 
 def _book():
-    return Book(load_profile("digits"), parse_changes(CHANGES))
+    return ConfigResolver(load_profile("digits"), parse_changes(CHANGES))
 
 
 def _jobs():
@@ -92,7 +92,7 @@ def _jobs():
     teacher, student = PAIR.split(":")
     recipe = load("6").recipe
     methods = [parse_method(name) for name in ("kd", "srrl")]
-    students = [_book().run(recipe, student, method, Teacher(recipe, teacher), 0) for method in methods]
+    students = [_book().run(recipe, student, method, TeacherChoice(recipe, teacher), 0) for method in methods]
     return [students[0].teacher, *students]
 
 
@@ -376,9 +376,9 @@ class Small:
 
     def __init__(self, root: Path, *changes: str) -> None:
         self._set = _set([*FEW, *changes])
-        self.book = Book(load_profile("digits"), parse_changes([*FEW, *changes]))
-        self.results = root / "results" / self.book.folder
-        self.store = Store(self.results, root / "checkpoints" / self.book.folder)
+        self.resolver = ConfigResolver(load_profile("digits"), parse_changes([*FEW, *changes]))
+        self.results = root / "results" / self.resolver.folder
+        self.store = Store(self.results, root / "checkpoints" / self.resolver.folder)
         self._root = root
 
     def run(self, *arguments: str) -> SimpleNamespace:
@@ -404,11 +404,11 @@ def small(tmp_path):
 def test_tuned_method_is_chosen_and_trained_in_one_call(small):
     arguments = ("--table", "11", "--pairs", "resnet56:resnet20", "--methods", "srrl[tuned]")
     first = small.run(*arguments)
-    method, teacher = parse_method("srrl[tuned]"), Teacher("CRD100", "resnet56")
-    trials = small.book.trials("CRD100", "resnet20", method, teacher)
+    method, teacher = parse_method("srrl[tuned]"), TeacherChoice("CRD100", "resnet56")
+    trials = small.resolver.trials("CRD100", "resnet20", method, teacher)
     top1 = [small.record(trial)["metrics"]["last"]["top1"] for trial in trials]
     best = method.trials[top1.index(max(top1))]
-    chosen = small.book.run("CRD100", "resnet20", best, teacher, 0)
+    chosen = small.resolver.run("CRD100", "resnet20", best, teacher, 0)
     jobs = [chosen.teacher, *trials, chosen]
     assert small.records() == {small.store.record_path(job) for job in jobs}
     assert [job.recipe.holdout for job in jobs] == [0, 120, 120, 120, 0]
@@ -428,11 +428,11 @@ def test_tuned_method_is_chosen_and_trained_in_one_call(small):
 def test_table_of_analyses_and_figure(tmp_path):
     small = Small(tmp_path, "holdout=90")  # measured on few images, for the time that pictures take
     said = small.run("--table", "2", "--figure", "2", "--methods", "srrl")
-    teacher = Teacher("C100", "wrn-40-4")
-    run = small.book.run("C100", "wrn-16-4", parse_method("srrl"), teacher, 0)
-    similarity = small.book.analysis("similarity", run, teacher)
+    teacher = TeacherChoice("C100", "wrn-40-4")
+    run = small.resolver.run("C100", "wrn-16-4", parse_method("srrl"), teacher, 0)
+    similarity = small.resolver.analysis("similarity", run, teacher)
     pictures, clusters = (
-        [small.book.analysis(measure, subject, None) for subject in (run, run.teacher)]
+        [small.resolver.analysis(measure, subject, None) for subject in (run, run.teacher)]
         for measure in ("tsne", "clusters")
     )
     jobs = [run, run.teacher, similarity, *pictures, *clusters]
@@ -460,9 +460,10 @@ def test_given_teacher_and_method_that_does_not_apply(small, tmp_path):
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
     arguments = ("--table", "11", "--pairs", "wrn-40-2:wrn-40-1", "--methods", "kd,fsp")
     said = small.run(*arguments, "--teacher", f"wrn-40-2={path}")
-    book = replace(small.book, given={"wrn-40-2": Weights(sha, path)})
+    resolver = replace(small.resolver, given={"wrn-40-2": Weights(sha, path)})
     kd, fsp = (
-        book.run("CRD100", "wrn-40-1", parse_method(name), Teacher("CRD100", "wrn-40-2"), 0) for name in ("kd", "fsp")
+        resolver.run("CRD100", "wrn-40-1", parse_method(name), TeacherChoice("CRD100", "wrn-40-2"), 0)
+        for name in ("kd", "fsp")
     )
     assert small.records() == {small.store.record_path(job) for job in (kd.teacher, kd, fsp)}
     assert "to do: 1 evaluation, 1 run, 1 not applicable in 2 cohorts" in said.words

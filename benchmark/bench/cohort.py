@@ -15,13 +15,13 @@ from benchmark.bench.madeup import MadeUpSource
 from benchmark.runs.job import Run
 from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
 from benchmark.training.cohort import CohortTraining
-from benchmark.training.context import Setting
+from benchmark.training.context import TrainContext
 from benchmark.training.steps import WARMUP_STEPS
 from benchmark.training.streams import use
-from benchmark.training.trainable import Member
+from benchmark.training.trainable import Trainable
 
 
-class Cohort:
+class CohortBenchmark:
     """Runs that train together.
 
     Args:
@@ -29,15 +29,15 @@ class Cohort:
         reference: the plain student, stepped only where steps are timed one by one.
         store: where teacher and first stages lie.
         device: ``cpu`` or ``cuda``.
-        recorded: whether a GPU replays recorded steps.
+        cuda_graphs: whether a GPU replays recorded steps.
     """
 
-    def __init__(self, runs: Sequence[Run], reference: Run, store: Store, device: str, recorded: bool) -> None:  # noqa: FBT001 - by pipe
+    def __init__(self, runs: Sequence[Run], reference: Run, store: Store, device: str, cuda_graphs: bool) -> None:  # noqa: FBT001 - by pipe
         use(device, torch.get_num_threads())  # as the command's workers do
         self._device = torch.device(device)
         self._jobs = [*runs, reference]
-        self._setting = setting(store, MadeUpSource(self._device, None, store.checkpoints))
-        self._training = CohortTraining(self._jobs, replace(self._setting, recorded=recorded))
+        self._context = context(store, MadeUpSource(self._device, None, store.checkpoints))
+        self._training = CohortTraining(self._jobs, replace(self._context, cuda_graphs=cuda_graphs))
 
     def block(self, least: float) -> float:
         """Mean seconds of a batch through all members but the reference, after some that are not timed.
@@ -81,10 +81,10 @@ class Cohort:
         """The same training, its parts launched one by one: recorded, they cannot be told apart."""
         if self._device.type == "cpu":
             return self._training
-        return CohortTraining(self._jobs, replace(self._setting, recorded=False))
+        return CohortTraining(self._jobs, replace(self._context, cuda_graphs=False))
 
     @contextmanager
-    def _turning(self, training: CohortTraining, members: Sequence[Member]) -> Iterator[Callable[[], None]]:
+    def _turning(self, training: CohortTraining, members: Sequence[Trainable]) -> Iterator[Callable[[], None]]:
         """What trains one batch, after the first of an epoch."""
         with closing(training.steps(1, list(members))) as turns:  # type: ignore[type-var]
             for _ in range(1 + _UNTIMED[self._device.type]):  # the first turn comes before its batch
@@ -98,7 +98,7 @@ _UNTIMED = {"cpu": 3, "cuda": 2 + WARMUP_STEPS}
 class _Watch:
     """Times a member's steps, whatever the device."""
 
-    def __init__(self, member: Member, device: torch.device) -> None:
+    def __init__(self, member: Trainable, device: torch.device) -> None:
         self._member = member
         self._device = device
         self._seconds = 0.0
@@ -116,9 +116,11 @@ class _Watch:
         return self._seconds
 
 
-def setting(store: Store, source: MadeUpSource) -> Setting:
+def context(store: Store, source: MadeUpSource) -> TrainContext:
     """Where jobs that fail raise instead of leaving quietly: a smaller cohort would look faster."""
-    return Setting(store=store, source=source, checkpoint_seconds=float("inf"), estimated_seconds=1.0, notify=_loudly)
+    return TrainContext(
+        store=store, source=source, checkpoint_seconds=float("inf"), estimated_seconds=1.0, notify=_loudly
+    )
 
 
 def _loudly(event: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.errors import UserError
 from benchmark.runs.job import Run
 from benchmark.runs.objective import STUDENT, parse_method
@@ -59,7 +59,7 @@ class Variant:
     precision: str
     processes: int
     threads: int | None
-    recorded: bool = True
+    cuda_graphs: bool = True
 
 
 SEPARATE, SIDE_BY_SIDE, COHORT = "separate", "separate-side-by-side", "cohort"
@@ -74,7 +74,7 @@ def variants(device: str, cores: int) -> tuple[Variant, ...]:
             Variant(COHORT, "cohort", "bf16", 1, None),
             Variant("cohort-tf32", "cohort, tf32", "tf32", 1, None),
             Variant("cohort-fp32", "cohort, fp32", "fp32", 1, None),
-            Variant("cohort-launched", "cohort, steps not recorded", "bf16", 1, None, recorded=False),
+            Variant("cohort-launched", "cohort, steps not recorded", "bf16", 1, None, cuda_graphs=False),
         )
     found = (
         Variant(COHORT, "cohort", "bf16", cores, 1),
@@ -84,13 +84,13 @@ def variants(device: str, cores: int) -> tuple[Variant, ...]:
     return found if cores > 1 else found[:-1]
 
 
-def column(name: str, methods: Sequence[str] | None, book: Book, seed: int) -> Column:
+def column(name: str, methods: Sequence[str] | None, resolver: ConfigResolver, seed: int) -> Column:
     """A column's runs.
 
     Args:
         name: ``TABLE/TEACHER:STUDENT``.
         methods: only these of the table's; None for all.
-        book: recipes, with the variant's precision.
+        resolver: recipes, with the variant's precision.
         seed: of the runs.
 
     Raises:
@@ -106,12 +106,12 @@ def column(name: str, methods: Sequence[str] | None, book: Book, seed: int) -> C
     for cell in table.cells:
         if cell.method in (reader.TEACHER, STUDENT):
             continue
-        teacher = Teacher(cell.teacher_recipe, cell.teacher)
-        run = book.run(cell.recipe, cell.student, parse_method(cell.method), teacher, seed)
+        teacher = TeacherChoice(cell.teacher_recipe, cell.teacher)
+        run = resolver.run(cell.recipe, cell.student, parse_method(cell.method), teacher, seed)
         if run.applies:
             runs[cell.method] = run
     if not runs:
         raise UserError(f"column '{name}' has no run of a method: choose other --methods")
     first = next(iter(runs.values()))
-    reference = book.run(first.recipe.name, first.network, parse_method(STUDENT), None, seed)
+    reference = resolver.run(first.recipe.name, first.network, parse_method(STUDENT), None, seed)
     return Column(name, tuple(runs.values()), reference)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from benchmark.bench.cohort import setting
+from benchmark.bench.cohort import context
 from benchmark.bench.madeup import MadeUpSource
 from benchmark.runs.job import Job, Run
 from benchmark.runs.store import Store
@@ -24,8 +24,8 @@ def leave_needs(runs: Sequence[Run], store: Store) -> None:
         _leave_teacher(teacher, store, source)
     stages = list({stage for run in runs for stage in run.stages})
     if stages:
-        for member in CohortTraining(stages, setting(store, source)).members:
-            member.keep(store)
+        for member in CohortTraining(stages, context(store, source)).members:
+            member.save_weights(store)
 
 
 def _leave_teacher(job: Job, store: Store, source: MadeUpSource) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.data import Dataset, describe
 from benchmark.data.dataset import Split
-from benchmark.training.data_source import Source
+from benchmark.training.data_source import DataSource
 
 __all__ = ["MadeUpSource", "dataset"]
 
@@ -28,7 +28,7 @@ def _split(count: int, size: int, classes: int) -> Split:
     return Split(pixels, np.arange(count, dtype=np.int64) % classes)
 
 
-class MadeUpSource(Source):
+class MadeUpSource(DataSource):
     """Batches of random pixels, through the project's own stream."""
 
     def _dataset(self, name: str) -> Dataset:

@@ -54,7 +54,7 @@ def _nst(method: Method, student: Features, teacher: Features, batch: Batch, con
     """All products of channels position by position, then their sum: ``(B, C, c, P)`` in memory."""
     del method, batch, contrasted
     total = student.logits.new_zeros(())
-    for pair in paired_stages(student.taps, teacher.taps):
+    for pair in paired_stages(student.feats, teacher.feats):
         mine, theirs = (
             functional.normalize(maps.reshape(*maps.shape[:2], -1), dim=2) for maps in pool_to_smaller(*pair)
         )
@@ -97,7 +97,7 @@ def _vid(method: Method, student: Features, teacher: Features, batch: Batch, con
     del batch, contrasted
     total = student.logits.new_zeros(())
     gaussians = cast("VID", method).gaussians
-    for gaussian, pair in zip(gaussians, paired_stages(student.taps, teacher.taps), strict=True):
+    for gaussian, pair in zip(gaussians, paired_stages(student.feats, teacher.feats), strict=True):
         mine, theirs = pool_to_smaller(*pair)
         mean, variance = gaussian(mine)
         variance = variance.view(1, -1, 1, 1)

@@ -14,7 +14,7 @@ from statistics import median
 
 from benchmark.cli.arguments import Parser, positive
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book
+from benchmark.config.resolve import ConfigResolver
 from benchmark.files import write_atomically
 from benchmark.planning.planner import make_plan
 from benchmark.registry.catalog import ROOT
@@ -68,10 +68,10 @@ def _fill(store: Store, records: int) -> int:
 
 def _jobs(store: Store) -> Iterator[Job]:
     """All jobs of all tables, seed after seed."""
-    book, known = Book(load_profile(_PROFILE), {}), set[str]()
+    resolver, known = ConfigResolver(load_profile(_PROFILE), {}), set[str]()
     wanted = [*map(reader.load, reader.numbers()), *(reader.load(number, "figure") for number in reader.figures())]
     for seed in count():
-        for job in make_plan(wanted, book, [seed], store).jobs:
+        for job in make_plan(wanted, resolver, [seed], store).jobs:
             if job.id not in known:
                 known.add(job.id)
                 yield job

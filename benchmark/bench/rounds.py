@@ -23,7 +23,7 @@ from benchmark.bench.measurements import (
 )
 from benchmark.bench.processes import Process, together
 from benchmark.config.overrides import Profile
-from benchmark.config.resolve import Book
+from benchmark.config.resolve import ConfigResolver
 from benchmark.runs.job import Job
 from benchmark.runs.objective import STUDENT
 from benchmark.runs.store import Store
@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Lineup:
     """How to measure.
 
     Attributes:
@@ -57,8 +57,8 @@ class Plan:
 
     def column(self, name: str, precision: str, seed: int) -> Column:
         """A column's runs in a precision."""
-        book = Book(self.profile, {**self.changes, "precision": precision})
-        return column(name, self.methods, book, seed)
+        resolver = ConfigResolver(self.profile, {**self.changes, "precision": precision})
+        return column(name, self.methods, resolver, seed)
 
 
 class ColumnRounds:
@@ -71,7 +71,7 @@ class ColumnRounds:
         say: told what is going on.
     """
 
-    def __init__(self, name: str, plan: Plan, folder: Path, say: Say) -> None:
+    def __init__(self, name: str, plan: Lineup, folder: Path, say: Say) -> None:
         self._name = name
         self._plan = plan
         self._folder = folder
@@ -139,8 +139,8 @@ class ColumnRounds:
         measured = self._plan.column(self._name, variant.precision, seed)
         store = self._store(variant.name)
         lab.leave_needs(measured.runs, store)
-        arguments = (measured.runs, measured.reference, store, self._plan.device, variant.recorded)
-        return Process(variant.title, "benchmark.bench.cohort:Cohort", arguments, variant.threads)
+        arguments = (measured.runs, measured.reference, store, self._plan.device, variant.cuda_graphs)
+        return Process(variant.title, "benchmark.bench.cohort:CohortBenchmark", arguments, variant.threads)
 
     def _store(self, name: str) -> Store:
         folder = self._folder / self._name.replace("/", "-") / name

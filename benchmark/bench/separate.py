@@ -63,7 +63,7 @@ class Separate:
         pair = Pair(*shapes, self._teacher, len(labels), self._teacher.num_classes, labels.to(self._device))
         terms = {term.name: build_method(term, pair, self._run.seed) for term in self._run.objective.terms}
         for method in terms.values():
-            method.to(self._device).prepared().eval().requires_grad_(requires_grad=False)
+            method.to(self._device).pretrain_modules().eval().requires_grad_(requires_grad=False)
         return terms
 
     def step(self) -> None:

@@ -32,11 +32,11 @@ def run(arguments: Sequence[str]) -> None:
         UserError: a column or a method is unknown, or a folder cannot be written.
     """
     options = _parser().parse_args(arguments)
-    from benchmark.bench.rounds import ColumnRounds, Plan
+    from benchmark.bench.rounds import ColumnRounds, Lineup
 
     (device, *more), _ = workers(options.device, None, None)
     used = 1 + len(more) if device == "cpu" else cores()
-    plan = Plan(
+    plan = Lineup(
         profile=load_profile("paper"),
         changes=CALM | parse_changes(options.set),
         methods=split(options.methods),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
-    from benchmark.cli.session import Request
+    from benchmark.cli.session import Session
 
 Say = Callable[[str], None]
 """Prints a line for people."""
@@ -56,13 +56,13 @@ _FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Options that only change what another one does."""
 
 
-def run(request: Request, say: Say) -> int:
+def run(session: Session, say: Say) -> int:
     """Do what the arguments ask for.
 
     Raises:
         UserError: they ask for two things at once, or for a form of something that they do not ask for.
     """
-    options = request.options
+    options = session.options
     asked = _given(options, BY_OPTION)
     for form in _given(options, _FORMS):
         if not _given(options, _FORMS[form]):
@@ -74,13 +74,13 @@ def run(request: Request, say: Say) -> int:
     if not asked and training and options.render:
         raise UserError(f"one thing at a time: leave out --render or {_spelled(training[0])}")
     if not asked:
-        regenerate: int = import_module("benchmark.cli.run").run(request, say)
+        regenerate: int = import_module("benchmark.cli.run").run(session, say)
         return regenerate
     command = BY_OPTION[asked[0]]
     others = [*asked[1:], *training, *instead, *([] if command.of_tables else _given(options, _TABLES))]
     if others:
         raise UserError(f"one thing at a time: leave out {_spelled(asked[0])} or {', '.join(map(_spelled, others))}")
-    status: int = import_module(f"benchmark.cli.{command.module}").run(request, say)
+    status: int = import_module(f"benchmark.cli.{command.module}").run(session, say)
     return status
 
 

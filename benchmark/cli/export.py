@@ -16,13 +16,13 @@ from benchmark.cli import messages
 from benchmark.cli.arguments import parser
 from benchmark.cli.commands import DONE, Say
 from benchmark.cli.names import begins_id, find_cells, split_seed
-from benchmark.cli.session import Request
+from benchmark.cli.session import Session
 from benchmark.cli.why import find_run, jobs_of, plan_of
 from benchmark.errors import UserError
 from benchmark.files import write_atomically
 from benchmark.ids import file_digest, short_id
 from benchmark.lineage.graph import Find, Node, finder, planned
-from benchmark.lineage.records import Archive, Known
+from benchmark.lineage.records import Archive, StoredRecord
 from benchmark.planning.plan import Plan
 from benchmark.report.model_card import Exported, card, config
 from benchmark.runs.store import DONE as FINISHED
@@ -42,24 +42,24 @@ class _Choice:
     cell: tuple[Table, Cell] | None
 
 
-def run(request: Request, say: Say) -> int:
+def run(session: Session, say: Say) -> int:
     """Write the folder.
 
     Raises:
         UserError: the name means nothing, no run of that name is done, or its weights are not here or others than those
             that its record states.
     """
-    choice = _choice(request.options.export, request)
-    known = _finished(choice, request)
-    weights = known.weights(request.store.results, request.store.checkpoints)
+    choice = _choice(session.options.export, session)
+    known = _finished(choice, session)
+    weights = known.weights(session.store.results, session.store.checkpoints)
     if weights is None:
         raise UserError(
             f"the weights of run {short_id(known.id)} are not here: the repository keeps teachers' weights, not "
-            f"students'. {_again(known, choice, request)}"
+            f"students'. {_again(known, choice, session)}"
         )
     check_weights(weights, known.record.weights)
-    folder = _folder(known, request)
-    exported = _exported(known, weights, request)
+    folder = _folder(known, session)
+    exported = _exported(known, weights, session)
     contents = {
         "model.safetensors": weights.read_bytes(),
         _CONFIG: config(exported).encode(),
@@ -79,19 +79,19 @@ def run(request: Request, say: Say) -> int:
 # Which run.
 
 
-def _choice(name: str, request: Request) -> _Choice:
+def _choice(name: str, session: Session) -> _Choice:
     if begins_id(name):
-        plan = plan_of(request.whole_tables, request)
-        node = _network(find_run(name, plan, request), finder(plan, request.store))
-        return _Choice(node, next(_cells_of(node, plan, request), None))
+        plan = plan_of(session.whole_tables, session)
+        node = _network(find_run(name, plan, session), finder(plan, session.store))
+        return _Choice(node, next(_cells_of(node, plan, session), None))
     cell_name, seed = split_seed(name)
-    table, cells = find_cells(cell_name, request.whole_tables)
-    plan = plan_of([table], request)
-    jobs = [job for job in jobs_of(cells[0], plan, request) if seed in (None, job.seed)]
-    find = finder(plan, request.store)
-    nodes = [_network(planned(job, plan, request.store), find) for job in jobs]
+    table, cells = find_cells(cell_name, session.whole_tables)
+    plan = plan_of([table], session)
+    jobs = [job for job in jobs_of(cells[0], plan, session) if seed in (None, job.seed)]
+    find = finder(plan, session.store)
+    nodes = [_network(planned(job, plan, session.store), find) for job in jobs]
     if not nodes:
-        raise UserError(f"{name}: there is no such run; the wanted seeds are {_listed(request.options.seeds)}")
+        raise UserError(f"{name}: there is no such run; the wanted seeds are {_listed(session.options.seeds)}")
     return _Choice(next((node for node in nodes if node.state == FINISHED), nodes[0]), (table, cells[0]))
 
 
@@ -101,43 +101,43 @@ def _network(node: Node, find: Find) -> Node:
     return _network(find(named["id"]), find) if named else node
 
 
-def _cells_of(node: Node, plan: Plan, request: Request) -> Iterator[tuple[Table, Cell]]:
-    find = finder(plan, request.store)
+def _cells_of(node: Node, plan: Plan, session: Session) -> Iterator[tuple[Table, Cell]]:
+    find = finder(plan, session.store)
     for table in plan.tables:
         for cell in table.cells:
-            nodes = (planned(job, plan, request.store) for job in plan.cells[cell.name])
+            nodes = (planned(job, plan, session.store) for job in plan.cells[cell.name])
             if any(_network(one, find).id == node.id for one in nodes):
                 yield table, cell
 
 
-def _finished(choice: _Choice, request: Request) -> Known:
+def _finished(choice: _Choice, session: Session) -> StoredRecord:
     node = choice.node
     if node.kind in ("stage", "evaluate"):
         what = "first stage, which is no whole network" if node.kind == "stage" else "file that somebody gave: use that"
         raise UserError(f"{short_id(node.id)} is a {what}")
     if node.state != FINISHED:
-        raise UserError(f"run {short_id(node.id)} {_unfinished(choice, request)}")
-    return Archive(request.store.results).beginning(node.id)[0]
+        raise UserError(f"run {short_id(node.id)} {_unfinished(choice, session)}")
+    return Archive(session.store.results).beginning(node.id)[0]
 
 
 # What is known of it.
 
 
-def _exported(known: Known, weights: Path, request: Request) -> Exported:
+def _exported(known: StoredRecord, weights: Path, session: Session) -> Exported:
     teacher = known.record.spec["teacher"]
-    found = Archive(request.store.results).beginning(teacher["id"]) if teacher else []
+    found = Archive(session.store.results).beginning(teacher["id"]) if teacher else []
     return Exported(
         known=known,
         teacher=next(iter(found), None),
         num_classes=_num_classes(weights, known),
         sha256=file_digest(weights),
-        profile=request.book.folder,
-        note=request.book.note,
-        command=_finding(request),
+        profile=session.resolver.folder,
+        note=session.resolver.note,
+        command=_finding(session),
     )
 
 
-def _num_classes(weights: Path, known: Known) -> int:
+def _num_classes(weights: Path, known: StoredRecord) -> int:
     """Width of the logits, from the file's head.
 
     Raises:
@@ -155,9 +155,9 @@ def _num_classes(weights: Path, known: Known) -> int:
     return classes
 
 
-def _folder(known: Known, request: Request) -> Path:
+def _folder(known: StoredRecord, session: Session) -> Path:
     """Where it goes; a folder that holds something else is left alone."""
-    folder: Path = request.options.to or Path("exports", f"{known.student}-{short_id(known.id)}")
+    folder: Path = session.options.to or Path("exports", f"{known.student}-{short_id(known.id)}")
     # pathlib's raises where a name is too long, which is told where the folder is made.
     if os.path.isdir(folder) and any(folder.iterdir()) and not _is_of(folder, known):  # noqa: PTH112
         raise UserError(f"{folder} holds something else: choose another folder with --to")
@@ -171,7 +171,7 @@ def _make(folder: Path) -> None:
         raise UserError(f"cannot write to {folder} ({error.strerror}): choose another folder with --to") from None
 
 
-def _is_of(folder: Path, known: Known) -> bool:
+def _is_of(folder: Path, known: StoredRecord) -> bool:
     try:
         return bool(json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["run"] == known.id)
     except (OSError, ValueError, KeyError, TypeError):
@@ -181,16 +181,16 @@ def _is_of(folder: Path, known: Known) -> bool:
 # What the user can do where there is nothing to export.
 
 
-def _again(known: Known, choice: _Choice, request: Request) -> str:
-    record, command = messages.short(known.path), _command(choice, request)
+def _again(known: StoredRecord, choice: _Choice, session: Session) -> str:
+    record, command = messages.short(known.path), _command(choice, session)
     if command is None:
         return f"To train it again, remove {record} and repeat the command that trained it"
     return f"To train it again: rm {shlex.quote(record)} && {command}"
 
 
-def _unfinished(choice: _Choice, request: Request) -> str:
+def _unfinished(choice: _Choice, session: Session) -> str:
     """What state a run is in, and what to do about it."""
-    state, record, command = choice.node.state, choice.node.record, _command(choice, request)
+    state, record, command = choice.node.state, choice.node.record, _command(choice, session)
     if record and state == NOT_APPLICABLE:
         return f"does not apply: {record.reason}"
     if state == FAILED:
@@ -199,48 +199,48 @@ def _unfinished(choice: _Choice, request: Request) -> str:
     return f"is {state}: {command or 'train what needs it, it stands in no table'}"
 
 
-def _command(choice: _Choice, request: Request) -> str | None:
+def _command(choice: _Choice, session: Session) -> str | None:
     """The command that trains a run, as a person would type it; None where that cannot be told."""
     if choice.cell is None:
         return None
     table, cell = choice.cell
     seed = choice.node.spec["seed"]
     words = [
-        *_what(table, request),
-        *("--profile", request.book.profile.name),
+        *_what(table, session),
+        *("--profile", session.resolver.profile.name),
         *("--pairs", f"{cell.teacher}:{cell.student}", "--methods", cell.method),
         *("--seeds", f"{seed}," if seed else "1"),
-        *_options(request, ("set", "teacher", "plugin"), str),
-        *(("--preset", request.options.preset) if request.options.preset else ()),
-        *_places(request),
+        *_options(session, ("set", "teacher", "plugin"), str),
+        *(("--preset", session.options.preset) if session.options.preset else ()),
+        *_places(session),
     ]
     return shlex.join(["python", "run_all.py", *words])
 
 
-def _finding(request: Request) -> str:
+def _finding(session: Session) -> str:
     """The command that finds a run on any machine, without what is asked of it: files go by their bare names."""
-    files = _options(request, ("plugin",), lambda path: path.name)
-    words = ("--profile", request.book.profile.name, *_options(request, ("set",), str), *files)
+    files = _options(session, ("plugin",), lambda path: path.name)
+    words = ("--profile", session.resolver.profile.name, *_options(session, ("set",), str), *files)
     return shlex.join(["python", "run_all.py", *words])
 
 
-def _what(table: Table, request: Request) -> tuple[str, ...]:
-    own = next((file for file in request.options.table if Path(file).stem == table.name), None)
+def _what(table: Table, session: Session) -> tuple[str, ...]:
+    own = next((file for file in session.options.table if Path(file).stem == table.name), None)
     number = own or table.number
     return (f"--{table.kind}", number) if number else (f"--{table.kind}",)
 
 
-def _options(request: Request, names: Iterable[str], text: Callable[[Any], str]) -> Iterator[str]:
+def _options(session: Session, names: Iterable[str], text: Callable[[Any], str]) -> Iterator[str]:
     """Options that may be given several times, as they were."""
     for name in names:
-        for value in getattr(request.options, name):
+        for value in getattr(session.options, name):
             yield from (f"--{name}", text(value))
 
 
-def _places(request: Request) -> Iterator[str]:
+def _places(session: Session) -> Iterator[str]:
     """The options that decide where it lies, where that is not the usual place."""
     for name in ("results", "checkpoints"):
-        value = getattr(request.options, name)
+        value = getattr(session.options, name)
         if value != parser().get_default(name):
             yield from (f"--{name}", str(value))
 

@@ -13,12 +13,12 @@ from benchmark.runs.objective import STUDENT
 from benchmark.tables import reader
 
 if TYPE_CHECKING:
-    from benchmark.cli.session import Request
+    from benchmark.cli.session import Session
 
 
-def run(request: Request, say: Say) -> int:
+def run(session: Session, say: Say) -> int:
     """Print one of the lists."""
-    for name, about in LISTS[request.options.list]():
+    for name, about in LISTS[session.options.list]():
         say(f"{name:22} {about}")
     return DONE
 

@@ -16,7 +16,7 @@ from benchmark import data
 from benchmark.cli import commands, messages
 from benchmark.cli.arguments import USAGE_ERROR, parser
 from benchmark.cli.commands import FAILURE, INTERRUPTED
-from benchmark.cli.session import Request
+from benchmark.cli.session import Session
 from benchmark.errors import UserError
 from benchmark.registry import plugins
 from benchmark.tables import reader
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _printer()
-            status = _run(Request(options))
+            status = _run(Session(options))
             _flush()
             return status
     except UserError as error:
@@ -75,25 +75,25 @@ def _refuse(*faults: str) -> int:
     return USAGE_ERROR
 
 
-def _run(request: Request) -> int:
+def _run(session: Session) -> int:
     try:
         Path.cwd()
     except OSError:
         raise UserError("the working folder is gone: change into another one") from None
     if not reader.TABLES.is_dir():
         raise UserError("the tables are not here: run from a clone of the project, installed with pip install -e .")
-    plugins.use(request.options.plugin, request.options.checkpoints)
-    data.use(request.options.data)
+    plugins.use(session.options.plugin, session.options.checkpoints)
+    data.use(session.options.data)
     console = messages.console()
 
     def say(text: str) -> None:
-        if request.options.json:
+        if session.options.json:
             print(visible_line(text), file=sys.stderr)  # noqa: T201
         else:
             console.print(visible_line(text), soft_wrap=True, markup=False)
 
     data.tell(say)
-    return commands.run(request, say)
+    return commands.run(session, say)
 
 
 def _printer() -> Callable[..., None]:

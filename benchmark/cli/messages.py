@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.cli.session import Request
+from benchmark.cli.session import Session
 from benchmark.planning.plan import Plan
 from benchmark.runs.store import FAILED
 
@@ -16,16 +16,16 @@ def console() -> Console:
     return Console(highlight=False, emoji=False)
 
 
-def profile_line(request: Request) -> str:
+def profile_line(session: Session) -> str:
     """The profile, why it is that one, and what is changed."""
-    book = request.book
-    changed = f"; changed: {', '.join(request.changes)}" if request.changes else ""
-    return f"profile {book.profile.name} ({book.title}), {request.profile[1]}{changed}"
+    resolver = session.resolver
+    changed = f"; changed: {', '.join(session.changes)}" if session.changes else ""
+    return f"profile {resolver.profile.name} ({resolver.title}), {session.profile[1]}{changed}"
 
 
-def disk_line(request: Request) -> str:
+def disk_line(session: Session) -> str:
     """What checkpoints, weights and logs take."""
-    store = request.store
+    store = session.store
     return f"{store.disk_use() / 2**20:.0f} MiB of checkpoints, weights and logs in {store.checkpoints}"
 
 

@@ -24,7 +24,7 @@ from benchmark.runs.objective import STUDENT
 from benchmark.tables.table import TEACHER
 
 if TYPE_CHECKING:
-    from benchmark.cli.session import Request
+    from benchmark.cli.session import Session
 
 LONGEST = 30
 """Letters of a name: it heads columns and becomes part of file names."""
@@ -87,9 +87,9 @@ def _typed(path: Path) -> str:
     return shlex.quote(short(path))
 
 
-def run(request: Request, say: Say) -> int:
+def run(session: Session, say: Say) -> int:
     """Write the method's file and its test, and say what to type next."""
-    draft = drafted(request.options.new_method)
+    draft = drafted(session.options.new_method)
     _write(draft)
     say(f"written: {', '.join(short(path) for path in draft.files)}")
     say("Both run as they are. Put your loss in; its test, the leaderboard with it, and what every method must do:")

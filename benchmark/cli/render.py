@@ -8,26 +8,26 @@ from pathlib import Path
 from benchmark import report
 from benchmark.cli import messages
 from benchmark.cli.commands import DONE, FAILURE, Say
-from benchmark.cli.session import Request
+from benchmark.cli.session import Session
 from benchmark.planning.plan import Plan
 from benchmark.report import Context, Document
 from benchmark.tables.table import Table
 
 
-def render(plan: Plan, request: Request, say: Say) -> None:
+def render(plan: Plan, session: Session, say: Say) -> None:
     """Print what was asked for, and write whole tables: their files never depend on what is shown."""
     for table in plan.tables:
-        _document(table, plan, request.options.seeds, request).print(messages.console())
-    for folder, document in _whole(request):
+        _document(table, plan, session.options.seeds, session).print(messages.console())
+    for folder, document in _whole(session):
         paths = document.write(folder)
         say(f"written: {', '.join(messages.short(path) for path in paths)}")
-        for view in _views(document, plan, request):
+        for view in _views(document, plan, session):
             say(f"what is shown here, on the page: {paths[0].resolve().as_uri()}#{view}")
 
 
-def check(request: Request, say: Say) -> int:
+def check(session: Session, say: Say) -> int:
     """Compare the files of whole tables that are there with what the records say."""
-    return compare(list(_whole(request)), say)
+    return compare(list(_whole(session)), say)
 
 
 def compare(documents: Sequence[tuple[Path, Document]], say: Say) -> int:
@@ -39,58 +39,58 @@ def compare(documents: Sequence[tuple[Path, Document]], say: Say) -> int:
     return FAILURE if stale else DONE
 
 
-def _whole(request: Request) -> Iterator[tuple[Path, Document]]:
+def _whole(session: Session) -> Iterator[tuple[Path, Document]]:
     """All documents of whole tables, each with the folder of its files."""
-    for table, plan, seeds in request.everything():
-        documents = [_document(table, plan, seeds, request)]
+    for table, plan, seeds in session.everything():
+        documents = [_document(table, plan, seeds, session)]
         if table.kind == "leaderboard":
-            documents.append(_page(table, request))
+            documents.append(_page(table, session))
         for document in documents:
-            yield document.place(request.store.results), document
+            yield document.place(session.store.results), document
 
 
-def _document(table: Table, plan: Plan, seeds: Sequence[int], request: Request) -> Document:
+def _document(table: Table, plan: Plan, seeds: Sequence[int], session: Session) -> Document:
     if table.kind != "leaderboard":
-        return report.build(table, plan.records_by_cell, context(plan, seeds, request), plan.records)
-    from benchmark.report.leaderboard.data import Board, Source  # they take half a second that no table needs
+        return report.build(table, plan.records_by_cell, context(plan, seeds, session), plan.records)
+    from benchmark.report.leaderboard.data import LeaderboardData, Source  # they take half a second that no table needs
     from benchmark.report.leaderboard.documents import Leaderboard
 
-    return Leaderboard(Board(Source(table, plan, context(plan, seeds, request))))
+    return Leaderboard(LeaderboardData(Source(table, plan, context(plan, seeds, session))))
 
 
-def _page(table: Table, request: Request) -> Document:
+def _page(table: Table, session: Session) -> Document:
     """The page of all profiles in which a method has a run, or of what the user changed in one."""
-    from benchmark.report.leaderboard.data import Board, Source
+    from benchmark.report.leaderboard.data import LeaderboardData, Source
     from benchmark.report.leaderboard.documents import Page
 
-    changed = request.changes or request.variants
-    found = ((each, *each.found(table)) for each in ([request] if changed else request.at_every_profile()))
+    changed = session.changes or session.variants
+    found = ((each, *each.found(table)) for each in ([session] if changed else session.at_every_profile()))
     sources = [Source(table, plan, context(plan, seeds, each)) for each, plan, seeds in found]
-    boards = [Board(source) for source in sources if source.has_methods or not table.prints]
+    boards = [LeaderboardData(source) for source in sources if source.has_methods or not table.prints]
     return Page(boards, table, sources[0].context if changed else None)
 
 
-def _views(document: Document, plan: Plan, request: Request) -> Iterator[str]:
+def _views(document: Document, plan: Plan, session: Session) -> Iterator[str]:
     """The hashes of a page's address that show what pairs were selected; it shows all by itself."""
-    if not request.options.pairs or not any(table.kind == "leaderboard" for table in plan.tables):
+    if not session.options.pairs or not any(table.kind == "leaderboard" for table in plan.tables):
         return
     from benchmark.report.leaderboard.documents import Page
 
     if isinstance(document, Page):
-        views = (document.view(table, context(plan, request.options.seeds, request)) for table in plan.tables)
+        views = (document.view(table, context(plan, session.options.seeds, session)) for table in plan.tables)
         yield from filter(None, views)
 
 
-def context(plan: Plan, seeds: Sequence[int], request: Request) -> Context:
+def context(plan: Plan, seeds: Sequence[int], session: Session) -> Context:
     """How the records of a plan came about."""
     return Context(
-        profile=request.book.profile.name,
-        note=request.book.note,
-        changes=request.changes,
+        profile=session.resolver.profile.name,
+        note=session.resolver.note,
+        changes=session.changes,
         seeds=tuple(seeds),
-        selection=request.options.selection,
-        stand_in=request.book.stand_in,
-        dataset=request.book.dataset,
-        variants=request.variants,
+        selection=session.options.selection,
+        stand_in=session.resolver.stand_in,
+        dataset=session.resolver.dataset,
+        variants=session.variants,
         choices=plan.choices,
     )

@@ -12,7 +12,7 @@ from benchmark import devices
 from benchmark.cli import messages, render
 from benchmark.cli.commands import DONE, FAILURE, INTERRUPTED, Say
 from benchmark.cli.plan import show_plan
-from benchmark.cli.session import Request
+from benchmark.cli.session import Session
 from benchmark.errors import UserError
 from benchmark.planning import plugin_check
 from benchmark.planning.plan import CACHED, Plan, counted
@@ -22,45 +22,45 @@ if TYPE_CHECKING:
     from benchmark.execution.local import Outcome
 
 
-def run(request: Request, say: Say) -> int:
+def run(session: Session, say: Say) -> int:
     """Regenerate the wanted tables, or say what that would take.
 
     Raises:
         UserError: nothing is asked for.
     """
-    begun, options = time.monotonic(), request.options
+    begun, options = time.monotonic(), session.options
     if not (options.table or options.figure or options.leaderboard):
         raise UserError("nothing to do: name a table, for instance --table 6, a figure, --leaderboard, or see --help")
-    say(messages.profile_line(request))
+    say(messages.profile_line(session))
     if options.check:
-        return render.check(request, say)
-    plan = request.plan(request.tables)
-    for remark in (*plan.remarks, *_advice(request, plan)):
+        return render.check(session, say)
+    plan = session.plan(session.tables)
+    for remark in (*plan.remarks, *_advice(session, plan)):
         say(remark)
     if options.plan:
-        return show_plan(plan, request, say)
+        return show_plan(plan, session, say)
     if plan.missing and not options.render:
-        return _Work(request, say, begun).run(plan)
-    say(_cached_line(request, plan))
-    render.render(plan, request, say)
+        return _Work(session, say, begun).run(plan)
+    say(_cached_line(session, plan))
+    render.render(plan, session, say)
     return FAILURE if FAILED in plan.states.values() and not options.render else DONE
 
 
-def _advice(request: Request, plan: Plan) -> list[str]:
-    return [*_on_precision(request, plan), *(_on_memory(request) if plan.missing and plan.estimates else [])]
+def _advice(session: Session, plan: Plan) -> list[str]:
+    return [*_on_precision(session, plan), *(_on_memory(session) if plan.missing and plan.estimates else [])]
 
 
-def _on_memory(request: Request) -> list[str]:
-    names, threads = request.workers
+def _on_memory(session: Session) -> list[str]:
+    names, threads = session.workers
     most = devices.cores() // threads
-    if request.options.jobs or names[0] != "cpu" or len(names) >= most:
+    if session.options.jobs or names[0] != "cpu" or len(names) >= most:
         return []
     return [f"the free memory holds {len(names)} of {most} processes: --jobs {most} starts them all the same"]
 
 
-def _on_precision(request: Request, plan: Plan) -> list[str]:
+def _on_precision(session: Session, plan: Plan) -> list[str]:
     precisions = {job.recipe.precision for cohort in plan.cohorts for job in cohort.runs}
-    slow = next(filter(devices.emulates_bf16, request.workers[0]), None) if "bf16" in precisions else None
+    slow = next(filter(devices.emulates_bf16, session.workers[0]), None) if "bf16" in precisions else None
     if slow is None:
         return []
     if slow == "cpu":
@@ -69,10 +69,10 @@ def _on_precision(request: Request, plan: Plan) -> list[str]:
     return [f"{devices.name(slow)} has to emulate bf16: {advice}"]
 
 
-def _cached_line(request: Request, plan: Plan) -> str:
+def _cached_line(session: Session, plan: Plan) -> str:
     states = list(plan.states.values())
     rest = f"{plan.missing} are missing; without --render they are done" if plan.missing else "nothing to do"
-    where = f"{states.count(CACHED)} of {len(states)} jobs are in {request.store.results}"
+    where = f"{states.count(CACHED)} of {len(states)} jobs are in {session.store.results}"
     return f"{where}: {rest}{messages.failures(plan)}"
 
 
@@ -80,33 +80,33 @@ def _cached_line(request: Request, plan: Plan) -> str:
 class _Work:
     """What is missing, done in one round or several."""
 
-    request: Request
+    session: Session
     say: Say
     begun: float
 
     def run(self, plan: Plan) -> int:
-        work, choice = self.request.arranged(plan, self._time_left if self.request.options.time_budget else None)
+        work, choice = self.session.arranged(plan, self._time_left if self.session.options.time_budget else None)
         self._check_patience(work)
-        self.request.store.check_writable()
-        plugin_check.check(work, self.request.options.checkpoints, self.say)
+        self.session.store.check_writable()
+        plugin_check.check(work, self.session.options.checkpoints, self.say)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         tried: set[str] = set()
         while True:
             for line in choice.lines if choice else ():
                 self.say(line)
-            self.request.store.check_places(job for cohort in work.cohorts for job in cohort.runs)
+            self.session.store.check_places(job for cohort in work.cohorts for job in cohort.runs)
             outcome, interrupted = self._execute(work)
             left = plan.missing - len(outcome.done) - len(outcome.failed)
             if interrupted:
                 self.say(f"stopped: {len(outcome.done)} jobs finished and kept, {left} left. The same command goes on.")
                 return INTERRUPTED
             tried |= {job.id for cohort in work.cohorts for job in cohort.runs}
-            plan = self.request.plan(self.request.tables)
+            plan = self.session.plan(self.session.tables)
             # What trials decided, or there is time for after all, comes next; what was tried is not tried again.
             fresh = [job for cohort in plan.cohorts for job in cohort.runs if job.id not in tried]
             if outcome.failed or outcome.out_of_time or not fresh:
                 return self._conclude(plan, outcome)
-            work, choice = self.request.arranged(plan, self._time_left if choice else None)
+            work, choice = self.session.arranged(plan, self._time_left if choice else None)
             chosen = {job.id for cohort in work.cohorts for job in cohort.runs}
             if choice and not (choice.fits and chosen - tried):
                 return self._conclude(plan, outcome)
@@ -117,47 +117,47 @@ class _Work:
 
     @property
     def _deadline(self) -> float:
-        return self.begun + (self.request.options.time_budget or math.inf)
+        return self.begun + (self.session.options.time_budget or math.inf)
 
     def _execute(self, plan: Plan) -> tuple[Outcome, bool]:
         from benchmark.execution.local import LocalExecutor
         from benchmark.execution.progress import Progress
-        from benchmark.execution.worker import Settings
+        from benchmark.execution.worker import WorkerConfig
 
-        options = self.request.options
-        names, threads = self.request.workers
+        options = self.session.options
+        names, threads = self.session.workers
         processes = f"{len(names)} process{'es' if len(names) > 1 else ''}"
         here = sum(state == CACHED for state in plan.states.values())
         self.say(
             f"{here} of {len(plan.jobs)} jobs are here; to do: {plan.count_missing()} in "
-            f"{counted(len(plan.cohorts), 'cohort')} on {processes} ({names[0]}), {self.request.time(plan)}"
+            f"{counted(len(plan.cohorts), 'cohort')} on {processes} ({names[0]}), {self.session.time(plan)}"
         )
-        settings = Settings(
-            store=self.request.store,
+        config = WorkerConfig(
+            store=self.session.store,
             data_dir=options.data,
             cache_dir=options.checkpoints,
             threads=threads,
             # A short time must not end before the first checkpoint; an epoch is the least that is kept.
             checkpoint_seconds=min(options.checkpoint_seconds, (options.time_budget or math.inf) / 10),
             retry=options.retry_failed,
-            recorded=not options.launch,
+            cuda_graphs=not options.launch,
             replaced=plan.replaced,
             processes=len(names),
         )
         with Progress(messages.console(), plan, len(names)) as progress:
-            executor = LocalExecutor(settings, names, progress)
+            executor = LocalExecutor(config, names, progress)
             try:
                 return executor.run(plan.cohorts, self._deadline), False
             except KeyboardInterrupt:
                 return executor.outcome, True
 
     def _conclude(self, plan: Plan, outcome: Outcome) -> int:
-        render.render(plan, self.request, self.say)
-        if self.request.options.time_budget and plan.missing:
+        render.render(plan, self.session, self.say)
+        if self.session.options.time_budget and plan.missing:
             over = "the time is over; what was begun goes on from its checkpoint" if outcome.out_of_time else "done"
             self.say(f"time budget: {over}. Left: {plan.count_missing()}. The same command goes on.")
         for job, reason in outcome.failed.items():
-            self.say(f"failed: {job}: {reason} (log: {self.request.store.log_path(job)})")
+            self.say(f"failed: {job}: {reason} (log: {self.session.store.log_path(job)})")
         if outcome.blocked:
             self.say(f"{counted(len(outcome.blocked), 'job')} could not be done, since what they need came to nothing")
         if any(plan.states.get(job.id) == FAILED for job in outcome.failed):
@@ -165,9 +165,9 @@ class _Work:
         return FAILURE if outcome.failed else DONE
 
     def _check_patience(self, plan: Plan) -> None:
-        profile, (names, _) = self.request.book.profile, self.request.workers
-        if profile.patient and names[0] == "cpu" and not self.request.options.force:
+        profile, (names, _) = self.session.resolver.profile, self.session.workers
+        if profile.slow_on_cpu and names[0] == "cpu" and not self.session.options.force:
             raise UserError(
-                f"profile {profile.name} on a CPU would take {self.request.time(plan)} for {plan.missing} jobs: add "
+                f"profile {profile.name} on a CPU would take {self.session.time(plan)} for {plan.missing} jobs: add "
                 "--force to do it all the same, or use --profile digits"
             )

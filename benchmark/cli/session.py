@@ -12,7 +12,7 @@ from functools import cached_property
 from benchmark import data, devices
 from benchmark.cli.arguments import DEFAULT_SEEDS, split
 from benchmark.config import overrides
-from benchmark.config.resolve import Book, Teacher, Weights
+from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.errors import UserError, unknown
 from benchmark.ids import short_id
 from benchmark.planning import estimates, teacher_files
@@ -21,7 +21,7 @@ from benchmark.planning.packing import pack, simulate
 from benchmark.planning.plan import Plan
 from benchmark.planning.planner import make_plan
 from benchmark.runs import provenance
-from benchmark.runs.job import Given
+from benchmark.runs.job import Pretrained
 from benchmark.runs.record import Conditions
 from benchmark.runs.store import Store
 from benchmark.tables import leaderboard, reader
@@ -35,7 +35,7 @@ UNCERTAIN = 0.1
 
 
 @dataclass(frozen=True)
-class Request:
+class Session:
     """The arguments, understood.
 
     Attributes:
@@ -45,13 +45,13 @@ class Request:
     options: argparse.Namespace
 
     @cached_property
-    def book(self) -> Book:
+    def resolver(self) -> ConfigResolver:
         """Recipes at the wanted scale."""
         changes = overrides.parse_changes(self.options.set)
         if "dataset" in changes:
             data.describe(changes["dataset"])  # an unknown one is an error before anything is looked up or written
         preset = overrides.load_preset(self.options.preset) if self.options.preset else None
-        return Book(overrides.load_profile(self.profile[0]), changes, preset, self.given)
+        return ConfigResolver(overrides.load_profile(self.profile[0]), changes, preset, self.given)
 
     @cached_property
     def profile(self) -> tuple[str, str]:
@@ -70,12 +70,12 @@ class Request:
     @cached_property
     def store(self) -> Store:
         """Where results of this profile and these changes lie."""
-        return Store(self.options.results / self.book.folder, self.options.checkpoints / self.book.folder)
+        return Store(self.options.results / self.resolver.folder, self.options.checkpoints / self.resolver.folder)
 
     @cached_property
     def workers(self) -> tuple[list[str], int]:
         """One device name a process, and the threads of each."""
-        profile = self.book.profile
+        profile = self.resolver.profile
         threads = self.options.threads or profile.threads
         return devices.workers(self.options.device or profile.device, self.options.jobs, threads)
 
@@ -88,7 +88,7 @@ class Request:
     @property
     def changes(self) -> tuple[str, ...]:
         """What the user changed, as text for captions."""
-        preset = [f"preset {self.options.preset} ({self.book.preset.title})"] if self.book.preset else []
+        preset = [f"preset {self.options.preset} ({self.resolver.preset.title})"] if self.resolver.preset else []
         teachers = [
             f"teacher {name} from a file (SHA-256 {short_id(file.sha256)}{file.part and f', its {file.part}'})"
             for name, file in self.given.items()
@@ -98,7 +98,7 @@ class Request:
     @property
     def set_values(self) -> tuple[str, ...]:
         """The recipe's values that the user changed."""
-        return tuple(f"{key}={json.dumps(value)}" for key, value in sorted(self.book.changes.items()))
+        return tuple(f"{key}={json.dumps(value)}" for key, value in sorted(self.resolver.changes.items()))
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ class Request:
         if len(named := {table.name: table for table in found}) < len(found):
             name = next(table.name for table in found if named[table.name] is not table)
             raise UserError(f"two tables are called '{name}', and their files would be, too: rename one")
-        return [table.on(self.book.dataset) for table in found] if self.book.dataset else found
+        return [table.on(self.resolver.dataset) for table in found] if self.resolver.dataset else found
 
     def plan(self, chosen: Sequence[Table], seeds: Sequence[int] | None = None) -> Plan:
         """What tables need and what of it is there.
@@ -167,15 +167,15 @@ class Request:
         if not (seeds or options.render or options.status):
             measured = estimates.load_estimates(options.results, names[0], threads)
         seeds = seeds or options.seeds
-        plan = make_plan(chosen, self.book, seeds, self.store, measured, retry=options.retry_failed, here=here)
+        plan = make_plan(chosen, self.resolver, seeds, self.store, measured, retry=options.retry_failed, here=here)
         return replace(plan, remarks=(*remarks, *plan.remarks))
 
     @cached_property
     def _teacher_remarks(self) -> tuple[str, ...]:
         """What is to be known of the files of ``--teacher``, which are checked here: those of the wanted tables."""
         cells = (cell for table in self.tables for cell in table.cells if cell.teacher in self.given)
-        teachers = dict.fromkeys(Teacher(cell.teacher_recipe, cell.teacher) for cell in cells)
-        jobs = [job for job in map(self.book.teacher, teachers) if isinstance(job, Given)]
+        teachers = dict.fromkeys(TeacherChoice(cell.teacher_recipe, cell.teacher) for cell in cells)
+        jobs = [job for job in map(self.resolver.teacher, teachers) if isinstance(job, Pretrained)]
         return teacher_files.check(jobs, self.options.checkpoints, self._say)
 
     def arranged(self, plan: Plan, budget: float | None) -> tuple[Plan, Choice | None]:
@@ -186,10 +186,10 @@ class Request:
             budget: seconds; None for all that is missing, without a choice.
         """
         assert plan.estimates is not None, "a plan that is carried out has estimates"
-        slots, price = len(self.workers[0]), plan.estimates.price
+        slots, estimated_seconds = len(self.workers[0]), plan.estimates.estimated_seconds
         if budget is None:
-            return replace(plan, cohorts=pack(plan.cohorts, slots, price).cohorts), None
-        choice = choose(plan, slots, price, budget, reserve=START_SECONDS + UNCERTAIN * budget)
+            return replace(plan, cohorts=pack(plan.cohorts, slots, estimated_seconds).cohorts), None
+        choice = choose(plan, slots, estimated_seconds, budget, reserve=START_SECONDS + UNCERTAIN * budget)
         return replace(plan, cohorts=choice.cohorts), choice
 
     def time(self, plan: Plan) -> str:
@@ -223,10 +223,10 @@ class Request:
         plans = {own: self.plan(same, own) for own, same in alike.items()}
         return [(table, plans[own], own) for table, own in seeds.items()]
 
-    def at_every_profile(self) -> list[Request]:
+    def at_every_profile(self) -> list[Session]:
         """The same at every scale: those first that train on the paper's own data."""
         options = [argparse.Namespace(**{**vars(self.options), "profile": name}) for name in overrides.names("profile")]
-        return sorted(map(Request, options), key=lambda request: request.book.profile.stand_in)
+        return sorted(map(Session, options), key=lambda session: session.resolver.profile.stand_in)
 
 
 def _found(table: Table, plan: Plan) -> set[int]:

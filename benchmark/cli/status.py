@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from benchmark.cli import messages
 from benchmark.cli.commands import DONE, Say
-from benchmark.cli.session import Request
+from benchmark.cli.session import Session
 from benchmark.planning.plan import CACHED
 from benchmark.runs.store import FAILED, NOT_APPLICABLE
 
 
-def run(request: Request, say: Say) -> int:
+def run(session: Session, say: Say) -> int:
     """Say of each table how many jobs are done, do not apply, failed and are to do."""
-    say(messages.profile_line(request))
-    for table in request.tables:
-        plan = request.plan([table])
+    say(messages.profile_line(session))
+    for table in session.tables:
+        plan = session.plan([table])
         states = list(plan.states.values())
-        done, vain, failed = map(states.count, (CACHED, NOT_APPLICABLE, FAILED))
-        rest = f"{vain} not applicable, {failed} failed, {plan.missing} to do"
+        done, not_applicable, failed = map(states.count, (CACHED, NOT_APPLICABLE, FAILED))
+        rest = f"{not_applicable} not applicable, {failed} failed, {plan.missing} to do"
         say(f"{table.spoken}: {done} of {len(states)} jobs done, {rest}")
-    say(messages.disk_line(request))
+    say(messages.disk_line(session))
     return DONE

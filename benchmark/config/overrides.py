@@ -28,13 +28,13 @@ HOLDOUT = "tuning.holdout"
 _MATCH_KEYS = ("student", "teacher", "method", "recipe")
 _SET, _SET_ON_BUILT_IN = "set", "set_on_built_in_data"
 _PROFILE_KEYS = (
-    *("title", "note", "stand_in", "patient", "device", "threads", "datasets"),
+    *("title", "note", "stand_in", "slow_on_cpu", "device", "threads", "datasets"),
     *(_SET, _SET_ON_BUILT_IN, "overrides"),
 )
 
 
 @dataclass(frozen=True)
-class Layer:
+class Override:
     """A set of changes, for all networks or for those that match.
 
     Attributes:
@@ -67,7 +67,7 @@ class Profile:
         title: one line for people.
         note: printed under its tables.
         stand_in: whether other data and smaller networks than the paper's are used, so that nobody's weights fit.
-        patient: whether it takes days on a CPU.
+        slow_on_cpu: whether it takes days on a CPU.
         device: where it trains unless told; None for the best there is.
         threads: of a process; None for one.
         datasets: data sets that replace the recipe's.
@@ -78,11 +78,11 @@ class Profile:
     title: str
     note: str
     stand_in: bool
-    patient: bool
+    slow_on_cpu: bool
     device: str | None
     threads: int | None
     datasets: Mapping[str, str]
-    layers: tuple[Layer, ...]
+    layers: tuple[Override, ...]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class RecipeFile:
             begins.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[Override, ...]
     teachers: Mapping[str, Mapping[str, str]]
 
 
@@ -109,7 +109,7 @@ class Preset:
     """
 
     title: str
-    layers: tuple[Layer, ...]
+    layers: tuple[Override, ...]
 
 
 def parse_changes(pairs: Sequence[str]) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def load_profile(name: str) -> Profile:
         title=raw["title"],
         note=raw.get("note", ""),
         stand_in=raw.get("stand_in", False),
-        patient=raw.get("patient", False),
+        slow_on_cpu=raw.get("slow_on_cpu", False),
         device=raw.get("device"),
         threads=raw.get("threads"),
         datasets=raw.get("datasets", {}),
@@ -185,7 +185,7 @@ def defaults() -> Iterator[tuple[str, Any]]:
         yield f"{prefix}.weight", info.objective["weight"]
         for option, value in info.options.items():
             yield f"{prefix}.options.{option}", value
-        if info.first_stage:
+        if info.pretrain:
             yield f"{prefix}.stage.epochs", 30
             yield f"{prefix}.stage.lr", None
     yield HOLDOUT, 5000
@@ -201,7 +201,7 @@ def _load(name: str, kind: str) -> Mapping[str, Any]:
     return raw
 
 
-def _layers(where: str, first: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> Iterator[Layer]:
+def _layers(where: str, first: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> Iterator[Override]:
     for entry in (first, *overrides):
         match = entry.get("match", {})
         for key in match:
@@ -210,7 +210,7 @@ def _layers(where: str, first: Mapping[str, Any], overrides: Sequence[Mapping[st
         for part in (_SET, _SET_ON_BUILT_IN):
             if part in entry:
                 flat = {key: _checked(key, value) for key, value in _flatten(entry[part])}
-                yield Layer(flat, match, on_built_in=part == _SET_ON_BUILT_IN)
+                yield Override(flat, match, on_built_in=part == _SET_ON_BUILT_IN)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,11 +11,11 @@ from typing import Any
 
 from benchmark import analysis, data
 from benchmark.config import own_data
-from benchmark.config.overrides import HOLDOUT, Layer, Preset, Profile, defaults, load_recipe
+from benchmark.config.overrides import HOLDOUT, Override, Preset, Profile, defaults, load_recipe
 from benchmark.errors import UserError
 from benchmark.ids import digest
 from benchmark.registry import catalog
-from benchmark.runs.job import Analysis, Given, Job, Probe, Run, Stage
+from benchmark.runs.job import Analysis, Job, Pretrained, Probe, Run, Stage
 from benchmark.runs.objective import STUDENT, MethodName, Objective, Term, applicable, parse_method, unusual
 from benchmark.runs.recipe import RECIPE_KEYS, Recipe
 
@@ -38,7 +38,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Teacher:
+class TeacherChoice:
     """Who teaches a run.
 
     Attributes:
@@ -51,7 +51,7 @@ class Teacher:
 
 
 @dataclass(frozen=True)
-class Book:
+class ConfigResolver:
     """Recipes at the scale of one profile, with the user's changes.
 
     Attributes:
@@ -128,11 +128,11 @@ class Book:
         return own_data.values(self.dataset) if self.dataset else {}
 
     @cached_property
-    def _layers(self) -> tuple[Layer, ...]:
+    def _layers(self) -> tuple[Override, ...]:
         """Those of the profile that apply to the data."""
         return tuple(layer for layer in self.profile.layers if not (layer.on_built_in and self._of_data))
 
-    def run(self, recipe: str, network: str, method: MethodName, teacher: Teacher | None, seed: int) -> Run:
+    def run(self, recipe: str, network: str, method: MethodName, teacher: TeacherChoice | None, seed: int) -> Run:
         """The run of a network, resolved; its teacher is a run of seed 0, or weights that somebody gave."""
         taught = teacher if method.terms else None
         key = ("run", recipe, network, method.name, taught, seed)
@@ -141,7 +141,7 @@ class Book:
         run: Run = self._resolved[key]
         return run
 
-    def _run(self, recipe: str, network: str, method: MethodName, taught: Teacher | None, seed: int) -> Run:
+    def _run(self, recipe: str, network: str, method: MethodName, taught: TeacherChoice | None, seed: int) -> Run:
         values = self._values(recipe, network, method, taught)
         terms = _terms(values, method)
         ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)
@@ -155,7 +155,7 @@ class Book:
             method=method.name,
         )
 
-    def teacher(self, teacher: Teacher) -> Job:
+    def teacher(self, teacher: TeacherChoice) -> Job:
         """What leaves a teacher's weights."""
         key = ("teacher", teacher)
         if key not in self._resolved:
@@ -165,7 +165,7 @@ class Book:
         job: Job = self._resolved[key]
         return job
 
-    def trials(self, recipe: str, network: str, method: MethodName, teacher: Teacher) -> list[Run]:
+    def trials(self, recipe: str, network: str, method: MethodName, teacher: TeacherChoice) -> list[Run]:
         """The runs of seed 0 that choose among a tuned method's candidates, tested on held-out training images."""
         return [self._trial(self.run(recipe, network, trial, teacher, 0)) for trial in method.trials]
 
@@ -176,7 +176,7 @@ class Book:
         made = {"in_size": base.recipe.in_size, "width": base.recipe.width}
         return Probe(recipe=_recipe(recipe, values | made), network=base.network, seed=base.seed, base=base)
 
-    def analysis(self, measure: str, subject: Job, teacher: Teacher | None) -> Analysis:
+    def analysis(self, measure: str, subject: Job, teacher: TeacherChoice | None) -> Analysis:
         """A measurement of what a job left."""
         info = analysis.measures()[measure]
         return Analysis(
@@ -194,7 +194,7 @@ class Book:
         """What was worked out before: tables ask for the same values again and again."""
         return {}
 
-    def _given(self, teacher: Teacher) -> Given | None:
+    def _given(self, teacher: TeacherChoice) -> Pretrained | None:
         published, weights = self._published(teacher), self.given.get(teacher.network)
         if weights is not None and published is not None and weights.sha256.startswith(published.sha256):
             weights = replace(weights, sha256=published.sha256)  # the same weights, already on disk
@@ -203,7 +203,7 @@ class Book:
             return None
         values = self._values(teacher.recipe, teacher.network, MethodName(()), None)
         recipe = _recipe(teacher.recipe, values)
-        return Given(
+        return Pretrained(
             recipe=recipe,
             network=teacher.network,
             weights=weights.sha256,
@@ -211,7 +211,7 @@ class Book:
             part=weights.part,
         )
 
-    def _published(self, teacher: Teacher) -> Weights | None:
+    def _published(self, teacher: TeacherChoice) -> Weights | None:
         known = load_recipe(teacher.recipe).teachers.get(teacher.network)
         # Narrowed networks and networks on other data have no use for them.
         return None if known is None or self.stand_in else Weights(known["sha256"], known["weights"])
@@ -222,14 +222,20 @@ class Book:
         return replace(run, recipe=replace(run.recipe, holdout=held), stages=stages)
 
     def _stages(
-        self, name: str, network: str, terms: Sequence[Term], values: Mapping[str, Any], teacher: Teacher, seed: int
+        self,
+        name: str,
+        network: str,
+        terms: Sequence[Term],
+        values: Mapping[str, Any],
+        teacher: TeacherChoice,
+        seed: int,
     ) -> list[Stage]:
         stages = []
         for term in terms:
             info = catalog.method(term.name)
-            if not info.first_stage or not applicable(term.name, network, teacher.network):
+            if not info.pretrain or not applicable(term.name, network, teacher.network):
                 continue
-            student = info.first_stage == "student"
+            student = info.pretrain == "student"
             trained = values if student else self._values(teacher.recipe, teacher.network, MethodName(()), None)
             prefix = f"objectives.{term.name}.stage"
             rate = values[f"{prefix}.lr"] or values["lr"]
@@ -249,14 +255,14 @@ class Book:
             raise UserError(f"{names} cannot be summed: each would train the student before it begins")
         return stages
 
-    def _values(self, recipe: str, student: str, method: MethodName, teacher: Teacher | None) -> dict[str, Any]:
+    def _values(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
         key = (recipe, student, method.name, teacher)
         if key not in self._resolved:
             self._resolved[key] = self._layered(recipe, student, method, teacher)
         values: dict[str, Any] = self._resolved[key]
         return values
 
-    def _layered(self, recipe: str, student: str, method: MethodName, teacher: Teacher | None) -> dict[str, Any]:
+    def _layered(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
         terms = [name for name, _ in method.terms]
         names = {
             "student": (student,),
@@ -268,7 +274,7 @@ class Book:
         preset = self.preset.layers if self.preset else ()
         values: dict[str, Any] = dict(defaults())
         planned = dict.fromkeys(filter(_is_schedule, values), layers[0].values["epochs"])
-        for layer in (*layers, *self._layers, *preset, Layer(self._of_data, {}), Layer(self.changes, {})):
+        for layer in (*layers, *self._layers, *preset, Override(self._of_data, {}), Override(self.changes, {})):
             if layer.fits(names):
                 values.update(layer.values)
                 planned |= dict.fromkeys(filter(_is_schedule, layer.values), values["epochs"])

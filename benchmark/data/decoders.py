@@ -18,7 +18,7 @@ from benchmark.data.images import Crops, decode, test_pixels, training_pixels
 from benchmark.errors import UserError
 
 
-class Task(NamedTuple):
+class DecodeTask(NamedTuple):
     """One batch to be made.
 
     Attributes:
@@ -57,7 +57,7 @@ class Decoders:
             generator=torch.Generator(),  # of its own, since the loader would draw from the global one
         )
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Tensor]:
+    def run(self, tasks: Iterable[DecodeTask]) -> Iterator[Tensor]:
         """The images of each task in turn: uint8 (B, S, S, 3) on the host. It ends what an earlier call has begun.
 
         Raises:
@@ -76,16 +76,16 @@ class Decoders:
 class _Queue:
     """What the loader samples: the tasks of the moment."""
 
-    tasks: Iterable[Task] = ()
+    tasks: Iterable[DecodeTask] = ()
 
-    def __iter__(self) -> Iterator[Task]:
+    def __iter__(self) -> Iterator[DecodeTask]:
         return iter(self.tasks)
 
 
 class _Decoder(Dataset[Tensor | str]):
     """From a task to its images, or to what is wrong with them: an exception would bring a traceback in its text."""
 
-    def __getitem__(self, task: Task) -> Tensor | str:
+    def __getitem__(self, task: DecodeTask) -> Tensor | str:
         size = task.crops.size
         batch = np.empty((len(task.places), size, size, 3), dtype=np.uint8)
         draws = None if task.draws is None else task.draws.tolist()

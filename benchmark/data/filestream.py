@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmark.data.augment import normalise
 from benchmark.data.dataset import EncodedSplit
-from benchmark.data.decoders import Decoders, Task
+from benchmark.data.decoders import Decoders, DecodeTask
 from benchmark.data.images import DRAWS, Crops
 from benchmark.data.stream import Sample, check_sizes, epoch_seed, send
 
@@ -84,7 +84,7 @@ class FileStream:
         draws, split, crops = self._draw(epoch), self._split, self._crops
         parts = zip(*(torch.split(values, self._batch_size) for values in draws), strict=True)
         # Tasks that knew this stream would close a ring with the decoders, whose processes would then end slowly.
-        tasks = (Task(split.places(rows.numpy()), crops, numbers.numpy()) for rows, numbers in parts)
+        tasks = (DecodeTask(split.places(rows.numpy()), crops, numbers.numpy()) for rows, numbers in parts)
         order = torch.split(send(draws.permutation, self._device), self._batch_size)
         for indices, images in zip(order, _ahead(self._decoders.run(tasks), self._device), strict=True):
             yield Sample(normalise(images, crops.mean, crops.std), self._labels[indices], indices)
@@ -106,7 +106,7 @@ def file_evaluation_batches(
         UserError: an image cannot be read or decoded.
     """
     rows = torch.split(torch.arange(len(split)), batch_size)
-    tasks = (Task(split.places(part.numpy()), crops, None) for part in rows)
+    tasks = (DecodeTask(split.places(part.numpy()), crops, None) for part in rows)
     labels = torch.split(torch.tensor(split.labels).to(device), batch_size)
     for targets, images in zip(labels, _ahead(decoders.run(tasks), device), strict=True):
         yield normalise(images, crops.mean, crops.std), targets

@@ -18,7 +18,15 @@ from typing import Any, Protocol
 
 from benchmark import devices
 from benchmark.errors import UserError
-from benchmark.execution.worker import DEVICE_LOST, ENDINGS, NOT_CAPTURED, OUT_OF_MEMORY, Settings, Task, serve
+from benchmark.execution.worker import (
+    DEVICE_LOST,
+    ENDINGS,
+    NOT_CAPTURED,
+    OUT_OF_MEMORY,
+    CohortTask,
+    WorkerConfig,
+    serve,
+)
 from benchmark.planning.plan import Cohort
 from benchmark.runs import provenance
 from benchmark.runs.job import Job
@@ -79,13 +87,13 @@ class LocalExecutor:
     """Runs cohorts on this machine.
 
     Args:
-        settings: shared by all workers.
+        config: shared by all workers.
         devices: one worker for each, as in ``["cpu", "cpu"]`` or ``["cuda:0", "cuda:1"]``.
         observer: told what happens.
     """
 
-    def __init__(self, settings: Settings, devices: Sequence[str], observer: Observer) -> None:
-        self._settings = settings
+    def __init__(self, config: WorkerConfig, devices: Sequence[str], observer: Observer) -> None:
+        self._config = config
         self._devices = tuple(devices)
         self._observer = observer
         self._context = multiprocessing.get_context("spawn")
@@ -139,7 +147,7 @@ class LocalExecutor:
             self._observer.started(slot, cohort)
             try:
                 captured = not any(job.id in self._uncaptured for job in cohort.runs)
-                worker.connection.send(Task(cohort.runs, cohort.seconds, self._needed, recorded=captured))
+                worker.connection.send(CohortTask(cohort.runs, cohort.seconds, self._needed, cuda_graphs=captured))
             except OSError:  # it died while it had nothing to do
                 self._bury(worker)
 
@@ -148,7 +156,7 @@ class LocalExecutor:
 
     def _start(self, slot: int) -> _Worker:
         ours, theirs = self._context.Pipe()
-        arguments = (theirs, self._settings, self._devices[slot])
+        arguments = (theirs, self._config, self._devices[slot])
         # No daemon: a daemon may not have the processes that decode ImageNet. It ends with its connection all the same.
         process = self._context.Process(target=serve, args=arguments)
         with _interrupts_held():
@@ -223,17 +231,17 @@ class LocalExecutor:
         for job in runs:
             self._count_death(job)
         if len(runs) == 1 and self._deaths[runs[0].id] >= MAX_DEATHS:
-            facts = provenance.describe(devices.name(self._devices[slot]), self._settings.threads)
-            if not self._settings.store.write(runs[0], FAILED, facts, failure={"reason": reason}):
+            facts = provenance.describe(devices.name(self._devices[slot]), self._config.threads)
+            if not self._config.store.write(runs[0], FAILED, facts, failure={"reason": reason}):
                 reason = f"{reason}; {KEPT}"
-            self._settings.store.log(runs[0], f"{FAILED}: {reason}")
+            self._config.store.log(runs[0], f"{FAILED}: {reason}")
             self._settle(runs[0], FAILED, reason)
         else:
             self._halve(runs)
 
     def _count_death(self, job: Job) -> None:
         """Deaths of a job's process count as long as nothing is gained between them: others may kill it, too."""
-        kept = self._settings.store.checkpoint_time(job)
+        kept = self._config.store.checkpoint_time(job)
         gained = kept != self._kept.get(job.id, 0)
         self._kept[job.id] = kept
         self._deaths[job.id] = 1 if gained else self._deaths.get(job.id, 0) + 1
@@ -266,13 +274,13 @@ class LocalExecutor:
 
     def _look_elsewhere(self) -> None:
         """Take note of what other processes finished, and take over what they left."""
-        store = self._settings.store
+        store = self._config.store
         for job in list(self._elsewhere.values()):
             # Whoever holds the claim still trains, whatever a record of an earlier attempt says.
             if (lock := store.claim(job)) is None:
                 continue
             lock.release()
-            if (status := self._settings.settled(job, needed=job.id in self._needed)) is not None:
+            if (status := self._config.settled(job, needed=job.id in self._needed)) is not None:
                 self._settle(job, status, "by another process")
             else:
                 del self._elsewhere[job.id]

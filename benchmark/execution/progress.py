@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.planning.estimates import spoken
+from benchmark.planning.estimates import format_duration
 from benchmark.planning.plan import CACHED, Cohort, Plan
 from benchmark.runs.job import Job
 from benchmark.runs.store import DONE, FAILED
@@ -30,7 +30,7 @@ class _Row:
     best: float | None = None
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         return self.epoch / self.epochs if self.epochs else 0.0
 
 
@@ -112,13 +112,13 @@ class Progress:
         )
 
     def _time_left(self) -> str:
-        running = sum(row.cohort.seconds * row.share for row in self._rows.values())
+        running = sum(row.cohort.seconds * row.fraction for row in self._rows.values())
         left = max(0.0, sum(self._left.values()) - running)
         trained = self._total - left
         elapsed = time.monotonic() - self._begun
         # Once a tenth is through, what it took tells more than the estimate.
         seconds = elapsed * left / trained if trained > 0.1 * self._total else left / self._slots
-        return f"about {spoken(seconds)} left"
+        return f"about {format_duration(seconds)} left"
 
     def _table(self) -> RenderableType:
         table = Table(box=None, pad_edge=False, header_style="dim")

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from benchmark.errors import UserError
 from benchmark.runs.job import Job
-from benchmark.runs.locks import Claim
+from benchmark.runs.locks import HeldLocks
 from benchmark.runs.record import Provenance
 from benchmark.runs.store import Store
 
@@ -29,7 +29,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorkerConfig:
     """What every worker of a command shares.
 
     Attributes:
@@ -39,7 +39,7 @@ class Settings:
         threads: of a process on a CPU.
         checkpoint_seconds: time between two checkpoints.
         retry: train failed runs again.
-        recorded: whether a GPU replays captured steps.
+        cuda_graphs: whether a GPU replays captured steps.
         replaced: by job id, where the records come from that are to be replaced.
         processes: how many workers there are on this machine.
     """
@@ -50,7 +50,7 @@ class Settings:
     threads: int
     checkpoint_seconds: float
     retry: bool
-    recorded: bool = True
+    cuda_graphs: bool = True
     replaced: Mapping[str, Provenance] = field(default_factory=dict)
     processes: int = 1
 
@@ -60,42 +60,42 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Task:
+class CohortTask:
     """A cohort as a worker gets it.
 
     Attributes:
         runs: to be claimed and trained.
         estimated_seconds: the plan's estimate of their time.
         needed: ids of jobs whose weights others need here.
-        recorded: whether a GPU replays captured steps, if all are meant to.
+        cuda_graphs: whether a GPU replays captured steps, if all are meant to.
     """
 
     runs: tuple[Job, ...]
     estimated_seconds: float
     needed: frozenset[str] = frozenset()
-    recorded: bool = True
+    cuda_graphs: bool = True
 
 
-def serve(connection: Connection, settings: Settings, device: str) -> None:
+def serve(connection: Connection, config: WorkerConfig, device: str) -> None:
     """Train tasks from the connection until it says None or its other end is gone; events go back over it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(settings.threads)))
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(config.threads)))
 
     def warn(message: Warning | str, *_: Any) -> None:
         with suppress(OSError):  # a parent that is gone is no fault of the run that warns
             connection.send({"event": "warning", "message": " ".join(str(message).split())})
 
     @cache
-    def trainer() -> Callable[[Task], None]:
-        return _trainer(connection, settings, device)
+    def trainer() -> Callable[[CohortTask], None]:
+        return _trainer(connection, config, device)
 
     with warnings.catch_warnings(), suppress(EOFError, OSError):  # without a parent there is nobody left to tell
         warnings.showwarning = warn  # type: ignore[assignment]
         while (task := connection.recv()) is not None:
-            connection.send(_attempt(trainer, task, settings.store))
+            connection.send(_attempt(trainer, task, config.store))
 
 
-def _attempt(trainer: Callable[[], Callable[[Task], None]], task: Task, store: Store) -> dict[str, str]:
+def _attempt(trainer: Callable[[], Callable[[CohortTask], None]], task: CohortTask, store: Store) -> dict[str, str]:
     """Train a task; returns the event that ends it."""
     try:
         trainer()(task)
@@ -108,17 +108,17 @@ def _attempt(trainer: Callable[[], Callable[[Task], None]], task: Task, store: S
     return {"event": "idle"}
 
 
-def _trainer(connection: Connection, settings: Settings, device: str) -> Callable[[Task], None]:
+def _trainer(connection: Connection, config: WorkerConfig, device: str) -> Callable[[CohortTask], None]:
     """Import torch, which takes seconds, once a process and only when there is work."""
     import torch
 
     from benchmark.training import work
-    from benchmark.training.context import Setting
-    from benchmark.training.data_source import Source
+    from benchmark.training.context import TrainContext
+    from benchmark.training.data_source import DataSource
     from benchmark.training.failures import StoppedError
     from benchmark.training.streams import use
 
-    use(device, settings.threads)
+    use(device, config.threads)
 
     def notify(event: Mapping[str, Any]) -> None:
         try:
@@ -130,25 +130,27 @@ def _trainer(connection: Connection, settings: Settings, device: str) -> Callabl
         notify({"event": "note", "message": text})
 
     place = torch.device(device)
-    source = Source(place, settings.data_dir, settings.cache_dir, announce, processes=settings.processes)
+    source = DataSource(place, config.data_dir, config.cache_dir, announce, processes=config.processes)
 
-    def run(task: Task) -> None:
+    def run(task: CohortTask) -> None:
         # A busy worker is sent nothing but the word to stop, and a parent that is gone counts as that word. No event
         # of multiprocessing: a process that is killed while it looks at one leaves it locked for all others.
         stopped = connection.poll
-        times = settings.checkpoint_seconds, task.estimated_seconds
-        recorded = settings.recorded and task.recorded
-        replaced = frozenset(settings.replaced)
-        setting = Setting(settings.store, source, *times, notify, stopped, recorded=recorded, replaced=replaced)
-        locks = _claim(task, settings, notify)
+        times = config.checkpoint_seconds, task.estimated_seconds
+        cuda_graphs = config.cuda_graphs and task.cuda_graphs
+        replaced = frozenset(config.replaced)
+        context = TrainContext(
+            config.store, source, *times, notify, stopped, cuda_graphs=cuda_graphs, replaced=replaced
+        )
+        locks = _claim(task, config, notify)
         try:
             if locks:
-                work(list(locks), setting)
+                work(list(locks), context)
         except StoppedError:
             pass
         except Exception as error:
             if (ending := _ending(error)) is not None:
-                _end(ending, error, locks, settings.store, notify)
+                _end(ending, error, locks, config.store, notify)
             raise
         finally:
             for lock in locks.values():
@@ -177,14 +179,14 @@ def _end(ending: str, error: Exception, jobs: Iterable[Job], store: Store, notif
     raise SystemExit(1) from error
 
 
-def _claim(task: Task, settings: Settings, notify: Notify) -> dict[Job, Claim]:
+def _claim(task: CohortTask, config: WorkerConfig, notify: Notify) -> dict[Job, HeldLocks]:
     """Claim what nobody else trains and nobody has finished since the plan was made."""
-    store, locks = settings.store, dict[Job, Claim]()
+    store, locks = config.store, dict[Job, HeldLocks]()
     for job in task.runs:
         lock = store.claim(job)
         if lock is None:
             notify({"event": "elsewhere", "id": job.id})
-        elif (status := settings.settled(job, needed=job.id in task.needed, retry=settings.retry)) is not None:
+        elif (status := config.settled(job, needed=job.id in task.needed, retry=config.retry)) is not None:
             lock.release()
             notify({"event": status, "id": job.id, "message": "by another process"})
         else:

@@ -12,7 +12,7 @@ import pandas as pd
 from benchmark.errors import UserError, unknown
 from benchmark.lineage.describe import own_code
 from benchmark.lineage.graph import objective_text
-from benchmark.lineage.records import Archive, Known
+from benchmark.lineage.records import Archive, StoredRecord
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.metrics import METRICS
 
@@ -77,7 +77,7 @@ def _folder(profile: str, results: Path) -> Path:
     raise unknown(f"profile with records in {results}", profile, there)
 
 
-def _order(known: Known) -> tuple[Any, ...]:
+def _order(known: StoredRecord) -> tuple[Any, ...]:
     record = known.record
     return (
         *(known.recipe, known.teacher or "", known.student, known.method),
@@ -85,14 +85,14 @@ def _order(known: Known) -> tuple[Any, ...]:
     )
 
 
-def _row(known: Known, folder: Path) -> Iterator[tuple[str, Any]]:
+def _row(known: StoredRecord, folder: Path) -> Iterator[tuple[str, Any]]:
     for name, (look, _) in _COLUMNS.items():
         yield name, look(known)
     yield from _measures(known)
     yield "path", known.path.relative_to(folder).as_posix()
 
 
-def _measures(known: Known) -> Iterator[tuple[str, float]]:
+def _measures(known: StoredRecord) -> Iterator[tuple[str, float]]:
     """What was measured, each kind of job in columns of its own: a probe's accuracy is none of a run's."""
     record = known.record
     for selection, prefix in _PREFIXES.get(record.kind, _analysis_prefixes(record.spec)).items():
@@ -122,15 +122,15 @@ _MEASURED = (
 """Columns that are there even where nothing has been measured yet."""
 
 
-def _objective(known: Known) -> str | None:
+def _objective(known: StoredRecord) -> str | None:
     objective = known.record.spec.get("objective")
     return objective_text(objective) if objective else None
 
 
-def _at(*path: str) -> Callable[[Known], Any]:
+def _at(*path: str) -> Callable[[StoredRecord], Any]:
     """Looks up a value in the record, by the parts on the way to it; None where one of them is left out."""
 
-    def look(known: Known) -> Any:
+    def look(known: StoredRecord) -> Any:
         value: Any = known.record
         for part in path:
             value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
@@ -152,7 +152,7 @@ _RECIPE = MappingProxyType(
         "holdout": _COUNT,
     }
 )
-_COLUMNS: Mapping[str, tuple[Callable[[Known], Any], str]] = MappingProxyType(
+_COLUMNS: Mapping[str, tuple[Callable[[StoredRecord], Any], str]] = MappingProxyType(
     {
         "id": (_at("id"), _TEXT),
         "kind": (_at("kind"), _TEXT),

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from benchmark.lineage.records import Archive, Known
+from benchmark.lineage.records import Archive, StoredRecord
 from benchmark.planning.plan import NOUNS, Plan
 from benchmark.runs.job import Job
 from benchmark.runs.record import Record
@@ -95,7 +95,7 @@ def planned(job: Job, plan: Plan, store: Store) -> Node:
     return Node(job.id, job.spec, store.record_path(job), plan.records.get(job.id))
 
 
-def recorded(known: Known) -> Node:
+def recorded(known: StoredRecord) -> Node:
     """A job that left a record."""
     return Node(known.id, known.record.spec, known.path, known.record)
 

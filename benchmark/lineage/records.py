@@ -18,7 +18,7 @@ _NO_TEACHER = "none"
 
 
 @dataclass(frozen=True)
-class Known:
+class StoredRecord:
     """A record and where it lies.
 
     Attributes:
@@ -85,7 +85,7 @@ class Archive:
 
     results: Path
 
-    def __iter__(self) -> Iterator[Known]:
+    def __iter__(self) -> Iterator[StoredRecord]:
         """All records by their paths.
 
         What cannot be trusted is left out, with an ``UnfitRecordWarning`` that names it.
@@ -95,7 +95,7 @@ class Archive:
         """
         return self._read(self._paths)
 
-    def beginning(self, text: str) -> list[Known]:
+    def beginning(self, text: str) -> list[StoredRecord]:
         """The records whose ids begin so."""
         near = [path for path in self._paths if path.stem.rpartition("-")[2].startswith(short_id(text))]
         return [known for known in self._read(near) if known.id.startswith(text)]
@@ -108,7 +108,7 @@ class Archive:
     def _root(self) -> Path:
         return self.results / "records"
 
-    def _read(self, paths: list[Path]) -> Iterator[Known]:
+    def _read(self, paths: list[Path]) -> Iterator[StoredRecord]:
         for path in paths:
             try:
                 record = read(path)
@@ -118,13 +118,13 @@ class Archive:
                 leave_out(path, error)
 
 
-def _known(path: Path, place: str, record: Record) -> Known:
+def _known(path: Path, place: str, record: Record) -> StoredRecord:
     """The record with what its path says.
 
     Raises:
         UnfitError: the path says something else.
     """
-    known, spec = Known(path, place, record), record.spec
+    known, spec = StoredRecord(path, place, record), record.spec
     if _PLACE.fullmatch(place) is None or not place.endswith(f"/seed{spec['seed']}-{short_id(record.id)}"):
         raise UnfitError(ELSEWHERE)
     if known.student != spec["network"] or not known.is_called_so:

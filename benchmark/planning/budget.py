@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import NamedTuple
 
-from benchmark.planning.estimates import spoken
+from benchmark.planning.estimates import format_duration
 from benchmark.planning.packing import pack
 from benchmark.planning.plan import CACHED, Cohort, Plan, Price
 from benchmark.runs.job import Job
@@ -42,7 +42,7 @@ class Choice:
     lines: tuple[str, ...] = ()
 
 
-def choose(plan: Plan, slots: int, price: Price, seconds: float, *, reserve: float = 0.0) -> Choice:
+def choose(plan: Plan, slots: int, estimated_seconds: Price, seconds: float, *, reserve: float = 0.0) -> Choice:
     """Choose from what a plan misses.
 
     Tables count in the order asked for. Of one table's columns, the next is that which needs the fewest further seconds
@@ -52,11 +52,11 @@ def choose(plan: Plan, slots: int, price: Price, seconds: float, *, reserve: flo
     Args:
         plan: its cohorts as planned, whole.
         slots: equal processes.
-        price: seconds of a cohort.
+        estimated_seconds: seconds of a cohort.
         seconds: the time there is.
         reserve: so much of it is left free, for processes to start and for what estimates miss.
     """
-    picker = _Picker(plan.cohorts, slots, price, seconds - reserve)
+    picker = _Picker(plan.cohorts, slots, estimated_seconds, seconds - reserve)
     columns = [[column for column in _columns(plan, table) if picker.lacking(column.jobs)] for table in plan.tables]
     ranked = [column for of_table in columns for column in picker.take_columns(of_table)]
     jobs = [job for column in ranked for job in column.jobs]
@@ -67,7 +67,7 @@ def choose(plan: Plan, slots: int, price: Price, seconds: float, *, reserve: flo
         taken = {*[job for job in wanted if not wanted.keys() & {*job.needs}][:slots]}
     there = taken | {job for job in plan.jobs if plan.states[job.id] in (CACHED, NOT_APPLICABLE)}
     left = tuple(job for cohort in plan.cohorts for job in cohort.runs if job not in taken)
-    now, later = (pack(_part(plan.cohorts, some), slots, price) for some in (taken, {*left}))
+    now, later = (pack(_part(plan.cohorts, some), slots, estimated_seconds) for some in (taken, {*left}))
     whole = tuple(column.name for column in ranked if column.decided and there.issuperset(column.jobs))
     choice = Choice(now.cohorts, whole, left, now.makespan, fits=bool(picker.taken) or not taken)
     return replace(choice, lines=tuple(_lines(choice, plan, seconds, later.makespan)))
@@ -101,10 +101,10 @@ def _columns(plan: Plan, table: Table) -> Iterator[_Column]:
 class _Picker:
     """Takes what fits into so many seconds of so many processes, beside what it has taken."""
 
-    def __init__(self, cohorts: Sequence[Cohort], slots: int, price: Price, limit: float) -> None:
+    def __init__(self, cohorts: Sequence[Cohort], slots: int, estimated_seconds: Price, limit: float) -> None:
         self._cohorts = cohorts
         self._slots = slots
-        self._price = price
+        self._price = estimated_seconds
         self._limit = limit
         self._home = {job: cohort for cohort in cohorts for job in cohort.runs}
         self._spent = 0.0
@@ -158,11 +158,11 @@ def _lines(choice: Choice, plan: Plan, seconds: float, later: float) -> Iterator
     """A choice for people, of so many seconds, and how many the rest will take."""
     chosen = replace(plan, cohorts=choice.cohorts).count_missing()
     if choice.fits:
-        yield f"time budget {spoken(seconds)}: {chosen or 'nothing to do'}, {plan.about(choice.seconds)}"
+        yield f"time budget {format_duration(seconds)}: {chosen or 'nothing to do'}, {plan.about(choice.seconds)}"
     else:
         yield (
-            f"time budget {spoken(seconds)}: too little for any job; {chosen} will be begun, stopped when the time is "
-            f"over, and resumed by the next command ({plan.about(choice.seconds)} in all)"
+            f"time budget {format_duration(seconds)}: too little for any job; {chosen} will be begun, stopped when "
+            f"the time is over, and resumed by the next command ({plan.about(choice.seconds)} in all)"
         )
     if choice.columns:
         named = ", ".join(choice.columns[:_NAMED])

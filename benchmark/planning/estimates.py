@@ -39,7 +39,7 @@ _TRAINED = ("train", "stage", "probe")
 _NEIGHBOURS, _REACH = 5, math.log(30)  # steps of no more than 30 times the operations
 
 
-class Step(NamedTuple):
+class StepCost(NamedTuple):
     """What a step's seconds depend on, besides machine and method: the network, and values of a recipe."""
 
     network: str
@@ -53,13 +53,13 @@ class Step(NamedTuple):
         """Multiply-accumulates of a forward and a backward pass."""
         return (1 + BACKWARD) * self.batch_size * macs(self.network, self.in_size, self.width)
 
-    def distance(self, other: Step) -> float:
+    def distance(self, other: StepCost) -> float:
         """How unlike another step is: by operations, for different precisions cannot be compared."""
         same = self.precision == other.precision
         return abs(math.log(self.operations / other.operations)) if same else math.inf
 
 
-Known = Mapping[Step, Mapping[str, Sequence[float]]]
+Known = Mapping[StepCost, Mapping[str, Sequence[float]]]
 """What records tell: seconds of a step by its method, a value a record, without the teacher's forward pass."""
 
 
@@ -103,13 +103,13 @@ class Estimates:
         self._rate = cache(rate)
         self._known = cache(known)
         self._load = cache(self._priced)
-        self._seconds: dict[tuple[Step, str], float] = {}
-        self._used: set[tuple[Step, str]] = set()
+        self._seconds: dict[tuple[StepCost, str], float] = {}
+        self._used: set[tuple[StepCost, str]] = set()
         self.rough = False
 
-    def price(self, jobs: Sequence[Job]) -> float:
+    def estimated_seconds(self, jobs: Sequence[Job]) -> float:
         """Seconds of a cohort of these jobs: what each takes, and once the teacher's passes that they share."""
-        own, shared = COHORT_SECONDS, dict[tuple[Step, bool], float]()
+        own, shared = COHORT_SECONDS, dict[tuple[StepCost, bool], float]()
         for job in jobs:
             more, passes = self._load(job)
             own += more
@@ -124,19 +124,19 @@ class Estimates:
         count = sum(len(self._known()[step][method]) for step, method in self._used)
         return f"from {count} record{'s' * (count != 1)} of this machine"
 
-    def seconds(self, step: Step, method: str = STUDENT) -> float:
+    def seconds(self, step: StepCost, method: str = STUDENT) -> float:
         """Seconds of a training step without the teacher's pass; several methods are sorted and joined by ``+``."""
         if (step, method) not in self._seconds:
             recorded = method in self._known().get(step, ())
             self._seconds[step, method] = self._recorded(step, method) if recorded else self._inferred(step, method)
         return self._seconds[step, method]
 
-    def _recorded(self, step: Step, method: str) -> float:
+    def _recorded(self, step: StepCost, method: str) -> float:
         """The median of records; of two the lower one, since other work only slows a machine."""
         self._used.add((step, method))
         return median_low(self._known()[step][method])
 
-    def _inferred(self, step: Step, method: str) -> float:
+    def _inferred(self, step: StepCost, method: str) -> float:
         known = self._known()
         if method != STUDENT:
             return self.seconds(step) * self._factor(method, step.precision)
@@ -155,18 +155,18 @@ class Estimates:
         both = [known for known in alike if {method, STUDENT} <= known.keys()]
         return median_low(median_low(known[method]) / median_low(known[STUDENT]) for known in both) if both else 1.0
 
-    def _priced(self, job: Job) -> tuple[float, Mapping[tuple[Step, bool], float]]:
+    def _priced(self, job: Job) -> tuple[float, Mapping[tuple[StepCost, bool], float]]:
         """Seconds of a job's own work, and of the teacher's passes that it needs, by step and mode."""
         if isinstance(job, Run) and not job.applies:
             return 0.0, {}
         step, (batches, tests) = _step(job, job), _batches(job)
-        look = self.seconds(step) / (1 + BACKWARD)
-        own = MEMBER_SECONDS + tests * look
+        forward = self.seconds(step) / (1 + BACKWARD)
+        own = MEMBER_SECONDS + tests * forward
         terms = job.objective.terms if isinstance(job, Run) else [job.term] if isinstance(job, Stage) else []
         if isinstance(job, Run):
             own += batches * self.seconds(step, "+".join(sorted(term.name for term in terms)) or STUDENT)
         else:  # of what is no student's training, next to nothing is passed backward
-            own += batches * (self.seconds(step) if isinstance(job, Stage) and job.student else look)
+            own += batches * (self.seconds(step) if isinstance(job, Stage) and job.student else forward)
         if job.kind == "analyse":
             own += _ANALYSIS_SECONDS * describe(job.recipe.dataset).num_test / 1000
         if job.teacher_job is None:
@@ -176,10 +176,10 @@ class Estimates:
         return own, {(taught, mode): batches * self.seconds(taught) / (1 + BACKWARD) for mode in modes}
 
 
-def _step(job: Job, network: Job) -> Step:
+def _step(job: Job, network: Job) -> StepCost:
     """A batch of a job through a network, which keeps the scale of its own recipe."""
     scale, recipe = network.recipe, job.recipe
-    return Step(network.network, scale.in_size, scale.width, recipe.batch_size, recipe.precision)
+    return StepCost(network.network, scale.in_size, scale.width, recipe.batch_size, recipe.precision)
 
 
 def _batches(job: Job) -> tuple[float, float]:
@@ -193,7 +193,7 @@ def _batches(job: Job) -> tuple[float, float]:
 
 def told(records: Iterable[Record], machine: Mapping[str, Any]) -> Known:
     """What records tell that a machine made, by their provenance; networks that are not known any more tell nothing."""
-    found: dict[Step, dict[str, list[float]]] = {}
+    found: dict[StepCost, dict[str, list[float]]] = {}
     for record in records:
         if (record.kind, record.status, record.provenance.machine) != (TRAIN, DONE, machine) or record.cost is None:
             continue
@@ -205,16 +205,16 @@ def told(records: Iterable[Record], machine: Mapping[str, Any]) -> Known:
     return found
 
 
-def _told(spec: Mapping[str, Any], cost: Cost) -> tuple[Step, float]:
+def _told(spec: Mapping[str, Any], cost: Cost) -> tuple[StepCost, float]:
     """Seconds of a run's step: its own where they were measured, else (on a GPU) its part of what its cohort took."""
-    step = Step(spec["network"], *(spec["recipe"][key] for key in Step._fields[1:]))
+    step = StepCost(spec["network"], *(spec["recipe"][key] for key in StepCost._fields[1:]))
     own, steps = step.operations, (cost.images or 0) / step.batch_size
     if cost.step_seconds is not None:
         return step, cost.step_seconds / steps
     members, teacher = cost.cohort_members, spec["teacher"]
     # At the student's scale, since a record does not state its teacher's.
-    look = step._replace(network=teacher["network"]).operations / (1 + BACKWARD) if teacher else 0.0
-    return step, cost.cohort_seconds / members / steps * own / (own + look / members)
+    forward = step._replace(network=teacher["network"]).operations / (1 + BACKWARD) if teacher else 0.0
+    return step, cost.cohort_seconds / members / steps * own / (own + forward / members)
 
 
 def _records(results: Path) -> Iterator[Record]:
@@ -226,7 +226,7 @@ def _records(results: Path) -> Iterator[Record]:
                 yield record
 
 
-def spoken(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration for people: ``40 s``, ``12 min``, ``3.5 h``, ``9 days``."""
     for limit, unit, name in ((90, 1, "s"), (90 * 60, 60, "min"), (48 * 3600, 3600, "h")):
         if seconds < limit:

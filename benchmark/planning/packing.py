@@ -72,43 +72,43 @@ def longest_chain_first(cohorts: Sequence[Cohort]) -> tuple[Cohort, ...]:
     return tuple(cohorts[index] for index in sorted(range(len(cohorts)), key=lambda index: -length(index)))
 
 
-def pack(cohorts: Sequence[Cohort], slots: int, price: Price, *, enough: float = 0.0) -> Schedule:
+def pack(cohorts: Sequence[Cohort], slots: int, estimated_seconds: Price, *, enough: float = 0.0) -> Schedule:
     """Order cohorts, and split some so that the last one ends earlier; the same input gives the same result.
 
     Args:
         cohorts: what is to be done.
         slots: equal processes.
-        price: seconds of a cohort.
+        estimated_seconds: seconds of a cohort.
         enough: seconds that need not be bettered.
     """
-    parts: Parts = [[replace(cohort, seconds=price(cohort.runs))] for cohort in cohorts]
+    parts: Parts = [[replace(cohort, seconds=estimated_seconds(cohort.runs))] for cohort in cohorts]
     best = _scheduled(parts, slots)
     found: Schedule | None = best
     while found and best.makespan > enough:
-        parts, found = next(_better(parts, found, slots, price), (parts, None))
+        parts, found = next(_better(parts, found, slots, estimated_seconds), (parts, None))
         if found and found.makespan < WORTH * best.makespan:
             best = found
     return best
 
 
-def _better(parts: Parts, schedule: Schedule, slots: int, price: Price) -> Iterator[tuple[Parts, Schedule]]:
+def _better(parts: Parts, schedule: Schedule, slots: int, estimated_seconds: Price) -> Iterator[tuple[Parts, Schedule]]:
     """More parts of one of the longest cohorts, where processes are free earlier with them."""
     home = {part.ids[0]: index for index, each in enumerate(parts) for part in each}
     longest = sorted((part for part in schedule.cohorts if len(part.runs) > 1), key=lambda part: -part.seconds)
     for index in [*dict.fromkeys(home[part.ids[0]] for part in longest)][:TRIES]:
         jobs = [job for part in parts[index] for job in part.runs]
         for count in range(len(parts[index]) + 1, min(len(parts[index]) + slots, len(jobs)) + 1):
-            changed = [*parts[:index], _dealt(jobs, count, price), *parts[index + 1 :]]
+            changed = [*parts[:index], _dealt(jobs, count, estimated_seconds), *parts[index + 1 :]]
             if (found := _scheduled(changed, slots)).free < schedule.free:
                 yield changed, found
 
 
-def _dealt(jobs: Sequence[Job], count: int, price: Price) -> list[Cohort]:
+def _dealt(jobs: Sequence[Job], count: int, estimated_seconds: Price) -> list[Cohort]:
     """A cohort in so many parts: the longest job first, each to the part that is shortest with it."""
     piles: list[list[Job]] = [[] for _ in range(count)]
-    for job in sorted(jobs, key=lambda job: -price([job])):
-        min(piles, key=lambda pile: price([*pile, job])).append(job)
-    return [Cohort(tuple(pile), price(pile)) for pile in piles if pile]
+    for job in sorted(jobs, key=lambda job: -estimated_seconds([job])):
+        min(piles, key=lambda pile: estimated_seconds([*pile, job])).append(job)
+    return [Cohort(tuple(pile), estimated_seconds(pile)) for pile in piles if pile]
 
 
 def _scheduled(parts: Parts, slots: int) -> Schedule:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.planning.estimates import Estimates, spoken
+from benchmark.planning.estimates import Estimates, format_duration
 from benchmark.runs.job import Job, Run
 from benchmark.runs.record import NOT_APPLICABLE, Provenance, Record
 from benchmark.tables.reader import Table
@@ -94,8 +94,8 @@ class Plan:
     def _record(self, job: Job) -> Record | None:
         """A job's record; where it needs what does not apply, such as a first stage, the record of that."""
         needed = (self._record(need) for need in job.needs)
-        vain = (record for record in needed if record is not None and record.status == NOT_APPLICABLE)
-        return self.records.get(job.id) or next(vain, None)
+        not_applicable = (record for record in needed if record is not None and record.status == NOT_APPLICABLE)
+        return self.records.get(job.id) or next(not_applicable, None)
 
     @property
     def replaced(self) -> dict[str, Provenance]:
@@ -111,7 +111,7 @@ class Plan:
     def about(self, seconds: float) -> str:
         """An estimated time for people, as in "about 3 min" or, from counted operations, "roughly 3 min"."""
         rough = self.estimates is not None and self.estimates.rough
-        return f"{'roughly' if rough else 'about'} {spoken(seconds)}"
+        return f"{'roughly' if rough else 'about'} {format_duration(seconds)}"
 
     def count_missing(self) -> str:
         """What has to be done, as in "12 runs, 1 analysis"."""
@@ -161,10 +161,10 @@ class Plan:
 def count_jobs(jobs: Iterable[Job]) -> list[str]:
     """Jobs by their kind; a run between networks that its method cannot pair is none."""
     found = list(jobs)
-    vain = [job for job in found if isinstance(job, Run) and not job.applies]
-    kinds = Counter(job.kind for job in found if job not in vain)
+    not_applicable = [job for job in found if isinstance(job, Run) and not job.applies]
+    kinds = Counter(job.kind for job in found if job not in not_applicable)
     counts = [counted(count, NOUNS[kind]) for kind, count in kinds.items()]
-    return [*counts, *([f"{len(vain)} not applicable"] if vain else [])]
+    return [*counts, *([f"{len(not_applicable)} not applicable"] if not_applicable else [])]
 
 
 def counted(count: int, noun: str) -> str:

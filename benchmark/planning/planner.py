@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.planning import retrain
 from benchmark.planning.estimates import Estimates
 from benchmark.planning.packing import longest_chain_first
@@ -21,7 +21,7 @@ from benchmark.tables.reader import TEACHER, Cell, Table
 
 def make_plan(
     tables: Sequence[Table],
-    book: Book,
+    resolver: ConfigResolver,
     seeds: Sequence[int],
     store: Store,
     estimates: Estimates | None = None,
@@ -33,28 +33,28 @@ def make_plan(
 
     Args:
         tables: as selected.
-        book: recipes at the scale of the profile.
+        resolver: recipes at the scale of the profile.
         seeds: of the students; a teacher is the one run of seed 0.
         store: where records lie.
         estimates: of the time that cohorts take; None where nobody asks for it.
         retry: train failed runs again.
         here: the conditions of this machine's processes, where what other machines left is to be trained again.
     """
-    expansion = _Expansion(book, store)
+    expansion = _Expansion(resolver, store)
     cells = {cell.name: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells}
     jobs = _closure([*(job for found in cells.values() for job in found), *expansion.trials])
     records = {job.id: record for job in jobs if (record := store.read(job)) is not None}
     states = {job.id: _state(records.get(job.id)) for job in jobs}
     again = _again(tables, cells, jobs, records, here, store) if here else Again()
     states |= {job.id: RETRAIN for job in again.why}
-    stuck = _stuck(jobs, states, store, retry=retry)
-    states |= _left_alone(stuck, states)
+    blocked = _stuck(jobs, states, store, retry=retry)
+    states |= _left_alone(blocked, states)
     todo = MISSING, RETRAIN, *([FAILED] if retry else [])
-    wanted = _with_lost([job for job in jobs if states[job.id] in todo and job not in stuck], states, store)
+    wanted = _with_lost([job for job in jobs if states[job.id] in todo and job not in blocked], states, store)
     lost = [job for job in jobs if job in wanted and states[job.id] == CACHED]
     states |= {job.id: MISSING for job in lost}
     cohorts = _cohorts([job for job in jobs if job in wanted], estimates)
-    broken = dict.fromkeys(job for job in stuck.values() if states[job.id] == FAILED)
+    broken = dict.fromkeys(job for job in blocked.values() if states[job.id] == FAILED)
     retrained = again.remarks([job for job in again.why if states[job.id] == RETRAIN], here) if here else ()
     remarks = (*retrained, *map(_stuck_remark, broken), *(_lost_remark(job, store) for job in lost))
     choices = tuple(dict.fromkeys(expansion.choices))
@@ -70,31 +70,31 @@ class _Expansion:
     """Cells into jobs.
 
     Args:
-        book: recipes at the scale of the profile.
+        resolver: recipes at the scale of the profile.
         store: where the records of trials lie.
     """
 
-    def __init__(self, book: Book, store: Store) -> None:
-        self._book = book
+    def __init__(self, resolver: ConfigResolver, store: Store) -> None:
+        self._book = resolver
         self._store = store
         self.trials: list[Job] = []
         self.choices: list[str] = []
 
     def jobs(self, cell: Cell, seeds: Sequence[int]) -> tuple[Job, ...]:
         """The jobs whose records hold a cell's number, one a seed; none while its objective is not chosen."""
-        book, teacher = self._book, Teacher(cell.teacher_recipe, cell.teacher)
+        resolver, teacher = self._book, TeacherChoice(cell.teacher_recipe, cell.teacher)
         found: list[Job]
         if cell.method == TEACHER:
-            found = [book.teacher(teacher)]
+            found = [resolver.teacher(teacher)]
         elif (method := self._decided(cell, teacher)) is None:
             return ()
         else:
-            runs = [book.run(cell.recipe, cell.student, method, teacher, seed) for seed in seeds]
-            found = [book.probe(cell.probe, run) for run in runs] if cell.probe else [*runs]
+            runs = [resolver.run(cell.recipe, cell.student, method, teacher, seed) for seed in seeds]
+            found = [resolver.probe(cell.probe, run) for run in runs] if cell.probe else [*runs]
         measure = metric(cell.metric).measure
-        return tuple(book.analysis(measure, job, teacher) for job in found) if measure else tuple(found)
+        return tuple(resolver.analysis(measure, job, teacher) for job in found) if measure else tuple(found)
 
-    def _decided(self, cell: Cell, teacher: Teacher) -> MethodName | None:
+    def _decided(self, cell: Cell, teacher: TeacherChoice) -> MethodName | None:
         """The objective of a cell; a tuned one is that of the best trial, once all of them are done."""
         method = parse_method(cell.method)
         if method.tuned is None:
@@ -159,20 +159,20 @@ def _again(
 def _stuck(jobs: Sequence[Job], states: Mapping[str, str], store: Store, *, retry: bool) -> dict[Job, Job]:
     """Jobs to be done that cannot be, each with the job that is in its way: failed, or not applicable."""
     ends = {NOT_APPLICABLE} if retry else {NOT_APPLICABLE, FAILED}
-    stuck: dict[Job, Job] = {}
+    blocked: dict[Job, Job] = {}
     for job in jobs:
         # One whose weights are lost may have to be done again, and then needs what it once had.
         if states[job.id] in (MISSING, RETRAIN) or (states[job.id] == CACHED and store.weights(job) is None):
             for need in job.needs:
-                if need in stuck or states[need.id] in ends:
-                    stuck[job] = stuck.get(need, need)
-    return {job: end for job, end in stuck.items() if states[job.id] in (MISSING, RETRAIN)}
+                if need in blocked or states[need.id] in ends:
+                    blocked[job] = blocked.get(need, need)
+    return {job: end for job, end in blocked.items() if states[job.id] in (MISSING, RETRAIN)}
 
 
-def _left_alone(stuck: Mapping[Job, Job], states: Mapping[str, str]) -> dict[str, str]:
+def _left_alone(blocked: Mapping[Job, Job], states: Mapping[str, str]) -> dict[str, str]:
     """The states of what cannot be done: what is there stays, and what needs something not applicable is neither."""
-    vain = {job.id: NOT_APPLICABLE for job, end in stuck.items() if states[end.id] == NOT_APPLICABLE}
-    return vain | {job.id: CACHED for job in stuck if states[job.id] == RETRAIN}
+    not_applicable = {job.id: NOT_APPLICABLE for job, end in blocked.items() if states[end.id] == NOT_APPLICABLE}
+    return not_applicable | {job.id: CACHED for job in blocked if states[job.id] == RETRAIN}
 
 
 def _with_lost(wanted: Sequence[Job], states: Mapping[str, str], store: Store) -> set[Job]:
@@ -199,6 +199,6 @@ def _cohorts(jobs: Sequence[Job], estimates: Estimates | None) -> tuple[Cohort, 
     """Group what can be done together; what most of the work waits for comes first."""
     groups: dict[tuple[Any, ...], list[Job]] = {}
     for job in jobs:
-        groups.setdefault(job.company, []).append(job)
-    price = estimates.price if estimates else lambda _: 0.0
-    return longest_chain_first([Cohort(tuple(members), price(members)) for members in groups.values()])
+        groups.setdefault(job.cohort_key, []).append(job)
+    estimated_seconds = estimates.estimated_seconds if estimates else lambda _: 0.0
+    return longest_chain_first([Cohort(tuple(members), estimated_seconds(members)) for members in groups.values()])

@@ -112,7 +112,7 @@ def _mark(subject: Subject, checkpoints: Path) -> Path:
     return checkpoints / "contract" / subject.key[:24]
 
 
-class Answer(NamedTuple):
+class PluginReport(NamedTuple):
     """What came out of a check.
 
     Attributes:
@@ -124,8 +124,8 @@ class Answer(NamedTuple):
     remark: str | None = None
 
 
-def ask(found: Sequence[Subject]) -> dict[str, Answer]:
+def ask(found: Sequence[Subject]) -> dict[str, PluginReport]:
     """What came out of the check of each subject, by its key."""
-    answers, silence = torch_process.ask("benchmark.training.plugin_check", tuple(found), Answer._fields)
-    broken = {subject.key: Answer(f"{subject.title} of {subject.path}: {silence}") for subject in found}
-    return broken | {key: Answer(**answer) for key, answer in answers.items()}
+    answers, silence = torch_process.ask("benchmark.training.plugin_check", tuple(found), PluginReport._fields)
+    broken = {subject.key: PluginReport(f"{subject.title} of {subject.path}: {silence}") for subject in found}
+    return broken | {key: PluginReport(**answer) for key, answer in answers.items()}

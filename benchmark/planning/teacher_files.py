@@ -20,7 +20,7 @@ from benchmark.files import expanded, write_atomically
 from benchmark.ids import digest
 from benchmark.planning import torch_process
 from benchmark.registry import catalog
-from benchmark.runs.job import Given
+from benchmark.runs.job import Pretrained
 
 PARTS = ("student", "teacher")
 """Networks that a file may hold side by side, as ``FILE:student`` chooses them; `models.published` has the same."""
@@ -29,7 +29,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Answer:
+class TeacherReport:
     """What a check found out.
 
     Attributes:
@@ -67,7 +67,7 @@ def parse(texts: Iterable[str]) -> dict[str, Weights]:
     return given
 
 
-def check(jobs: Sequence[Given], checkpoints: Path, say: Callable[[str], None]) -> tuple[str, ...]:
+def check(jobs: Sequence[Pretrained], checkpoints: Path, say: Callable[[str], None]) -> tuple[str, ...]:
     """See that files hold the networks that they stand in for, and return what is to be known of them.
 
     Args:
@@ -93,11 +93,11 @@ def check(jobs: Sequence[Given], checkpoints: Path, say: Callable[[str], None]) 
     return tuple(dict.fromkeys(told))
 
 
-def ask(jobs: Mapping[str, Given]) -> dict[str, Answer]:
+def ask(jobs: Mapping[str, Pretrained]) -> dict[str, TeacherReport]:
     """The answers of a process that may import torch, by the keys of the jobs."""
     answers, silence = torch_process.ask("benchmark.training.teacher_check", dict(jobs), ("fault", "remarks"))
-    broken = {key: Answer(f"teacher {job.network} from {job.source}: {silence}") for key, job in jobs.items()}
-    return broken | {key: Answer(answer["fault"], tuple(answer["remarks"])) for key, answer in answers.items()}
+    broken = {key: TeacherReport(f"teacher {job.network} from {job.source}: {silence}") for key, job in jobs.items()}
+    return broken | {key: TeacherReport(answer["fault"], tuple(answer["remarks"])) for key, answer in answers.items()}
 
 
 def _split(text: str) -> tuple[Path, str]:
@@ -128,7 +128,7 @@ def _no_file(path: Path) -> str:
     return f"there is no file {path}{hint}"
 
 
-def _key(job: Given) -> str:
+def _key(job: Pretrained) -> str:
     """What decides whether a file passes: its content, and the network down to its shapes."""
     recipe = job.recipe
     made = {"network": job.network, "dataset": recipe.dataset, "in_size": recipe.in_size, "width": recipe.width}
@@ -140,12 +140,12 @@ def _place(key: str, checkpoints: Path) -> Path:
     return checkpoints / "given" / f"{key[:24]}.json"
 
 
-def _kept(path: Path) -> Answer | None:
+def _kept(path: Path) -> TeacherReport | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return Answer(remarks=tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["remarks"])))
+        return TeacherReport(remarks=tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["remarks"])))
     return None
 
 
-def _keep(path: Path, answer: Answer) -> None:
+def _keep(path: Path, answer: TeacherReport) -> None:
     with suppress(UserError):  # plans are made where nothing can be written, too
         write_atomically(path, json.dumps({"remarks": answer.remarks}).encode())

@@ -64,8 +64,8 @@ def networks() -> dict[str, NetworkInfo]:
 
 
 def applies(method: MethodInfo, student: NetworkInfo, teacher: NetworkInfo) -> bool:
-    """Whether the method can be applied to two networks: taps paired from the stem on may need equal channels."""
+    """Whether the method can be applied to two networks: feats paired from the stem on may need equal channels."""
     if "equal_channels" not in method.requires:
         return True
-    pairs = zip(student.taps.split(), teacher.taps.split(), strict=False)
+    pairs = zip(student.feats.split(), teacher.feats.split(), strict=False)
     return all(mine.split("x")[0] == theirs.split("x")[0] for mine, theirs in pairs)

@@ -40,7 +40,7 @@ DECLARED = (
     "variants",
     "choices",
     "requires",
-    "first_stage",
+    "pretrain",
     "candidates",
 )
 """The class attributes of a method that planning knows."""
@@ -67,7 +67,7 @@ class MethodInfo:
         variants: short names for sets of options.
         choices: what an option may be, where that is a few words.
         requires: what the trainer must supply, or the networks must have.
-        first_stage: whose first stage comes before a run: "student", "teacher", or none if empty.
+        pretrain: whose first stage comes before a run: "student", "teacher", or none if empty.
         candidates: sets of options among which ``NAME[tuned]`` chooses.
         options: every option with its default.
     """
@@ -83,7 +83,7 @@ class MethodInfo:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
-    first_stage: str = ""
+    pretrain: str = ""
     candidates: tuple[Mapping[str, Any], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -190,8 +190,8 @@ def _check_literals(path: Path, known: Mapping[str, Any]) -> None:
     for requirement in known.get("requires", ()):
         if requirement not in REQUIREMENTS:
             raise unknown(f"requirement in {path}", requirement, REQUIREMENTS)
-    if known.get("first_stage", "") not in FIRST_STAGES:
-        raise unknown(f"first_stage in {path}", str(known["first_stage"]), FIRST_STAGES[1:])
+    if known.get("pretrain", "") not in FIRST_STAGES:
+        raise unknown(f"pretrain in {path}", str(known["pretrain"]), FIRST_STAGES[1:])
     weights = known.get("objective", {"ce": 1.0, "weight": 1.0})
     numbers = isinstance(weights, dict) and all(isinstance(value, int | float) for value in weights.values())
     if not numbers or set(weights) != {"ce", "weight"}:

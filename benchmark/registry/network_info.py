@@ -42,7 +42,7 @@ class NetworkInfo:
         macs: multiply-accumulates of one image's forward pass.
         in_size: input side in pixels at which the shapes hold.
         classes: number of classes at which the counts hold.
-        taps: shapes of the taps as ``CxHxW`` joined by spaces.
+        feats: shapes of the feats as ``CxHxW`` joined by spaces.
         map: shape of the penultimate map.
         code: SHA-256 of its file's code, and of what that imports of one's own, where that is part of ids: of a draft.
             Empty where the CSV names it.
@@ -56,7 +56,7 @@ class NetworkInfo:
     macs: int
     in_size: int
     classes: int
-    taps: str
+    feats: str
     map: str
     code: str = ""
     path: Path | None = None
@@ -123,7 +123,7 @@ def _read(text: str, file: OwnFile | None = None) -> list[NetworkInfo]:
             macs=int(row["macs"]),
             in_size=int(row["in_size"]),
             classes=int(row["classes"]),
-            taps=row["taps"],
+            feats=row["feats"],
             map=row["map"],
             revision=1 if file else int(row["revision"]),
             code=file.code if file else "",

@@ -67,7 +67,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
     values = [value for _, value in averaged]
     wanted = 1 if kind.of_network else len(records)
     failed = of_status(FAILED, records)
-    vain = [reason for record in records if (reason := inapplicable(record, kind, selection))]
+    not_applicable = [reason for record in records if (reason := inapplicable(record, kind, selection))]
     mean = statistics.fmean(values) if values else math.nan
     paper = math.nan if cell.paper is None else cell.paper
     return {
@@ -80,7 +80,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "n": len(values),
         "paper": paper,
         "difference": mean - paper,
-        "state": _state(len(values), wanted, failed, vain),
+        "state": _state(len(values), wanted, failed, not_applicable),
         "cell": cell.name,
         "row_index": cell.row,
         "column_index": cell.column,
@@ -93,7 +93,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "values": values,
         "runs": tuple(short_id(record.id) for record, _ in averaged),
         "failed": len(failed),
-        "reasons": distinct([*(record.reason for record in failed), *vain]),
+        "reasons": distinct([*(record.reason for record in failed), *not_applicable]),
     }
 
 
@@ -104,10 +104,10 @@ def _averaged(kind: Metric, records: Sequence[Record | None], selection: str) ->
     return found[:1] if kind.of_network else found
 
 
-def _state(n: int, wanted: int, failed: Sequence[Record], vain: Sequence[str]) -> str:
+def _state(n: int, wanted: int, failed: Sequence[Record], not_applicable: Sequence[str]) -> str:
     if n:
         return DONE if n == wanted else PARTIAL
-    return FAILED if failed else NOT_APPLICABLE if vain else MISSING
+    return FAILED if failed else NOT_APPLICABLE if not_applicable else MISSING
 
 
 def of_status(status: str, records: Sequence[Record | None]) -> list[Record]:

@@ -63,7 +63,7 @@ difference is checked.\
 
 
 @dataclass(frozen=True)
-class Entry:
+class JudgedClaim:
     """One claim with its verdicts.
 
     Attributes:
@@ -118,7 +118,7 @@ class Ledger(Document):
 
     stem: str
     context: Context
-    entries: tuple[Entry, ...]
+    entries: tuple[JudgedClaim, ...]
     remarks: tuple[str, ...] = ()
 
     def forms(self) -> Mapping[str, str]:
@@ -204,10 +204,10 @@ def build(claims: Claims, records: Records, context: Context, known: Known = NOT
     return Ledger(context.stem("claims"), context, tuple(entries), remarks)
 
 
-def _entry(claim: Claim, printed: Mapping[str, float], readings: Readings, *, sign_only: bool) -> Entry:
+def _entry(claim: Claim, printed: Mapping[str, float], readings: Readings, *, sign_only: bool) -> JudgedClaim:
     paper = _tally((one, one.total(printed)) for one in claim.comparisons)
     comparisons = [one.sign_only for one in claim.comparisons] if sign_only else claim.comparisons
-    return Entry(claim, paper, _exception(claim.comparisons, printed), judge(comparisons, readings))
+    return JudgedClaim(claim, paper, _exception(claim.comparisons, printed), judge(comparisons, readings))
 
 
 def _reading(cell: Cell, records: Sequence[Record | None], selection: str, seeds: int) -> list[float | None] | None:
@@ -241,7 +241,7 @@ def _exception(comparisons: Sequence[Comparison], printed: Mapping[str, float]) 
     return text if slack <= 0 else ""
 
 
-def _cells(entry: Entry) -> Iterator[str]:
+def _cells(entry: JudgedClaim) -> Iterator[str]:
     claim = entry.claim
     where = ". ".join(filter(None, (claim.where, claim.reading.rstrip("."))))
     yield f"**{escape(claim.says)}.** “{escape(claim.quote)}”<br><sub>{escape(where)}.</sub>"

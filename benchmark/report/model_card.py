@@ -15,7 +15,7 @@ import yaml
 from benchmark.ids import short_id
 from benchmark.lineage.describe import data_text, origin
 from benchmark.lineage.graph import objective_text, values_text
-from benchmark.lineage.records import Known
+from benchmark.lineage.records import StoredRecord
 from benchmark.registry import catalog, plugins
 from benchmark.report import markdown
 from benchmark.runs.objective import STUDENT
@@ -39,8 +39,8 @@ class Exported:
         command: that finds the run among others, without what is asked of it.
     """
 
-    known: Known
-    teacher: Known | None
+    known: StoredRecord
+    teacher: StoredRecord | None
     num_classes: int
     sha256: str
     profile: str

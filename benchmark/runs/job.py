@@ -69,7 +69,7 @@ class Job:
         raise NotImplementedError
 
     @property
-    def company(self) -> tuple[Any, ...]:
+    def cohort_key(self) -> tuple[Any, ...]:
         """Jobs that agree in this are worked on together."""
         return (self.kind, self.id)
 
@@ -135,7 +135,7 @@ def _named(job: Job | None) -> dict[str, str] | None:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Given(Job):
+class Pretrained(Job):
     """Weights that somebody else trained: read, measured, and used as a teacher.
 
     Attributes:
@@ -197,7 +197,7 @@ class Stage(Job):
         return f"{self.term.title}@stage"
 
     @property
-    def company(self) -> tuple[Any, ...]:
+    def cohort_key(self) -> tuple[Any, ...]:
         return (self.kind, self.recipe.stream, self.seed, self.teacher.id)
 
     @property
@@ -247,7 +247,7 @@ class Run(Job):
         return self.objective.folder
 
     @property
-    def company(self) -> tuple[Any, ...]:
+    def cohort_key(self) -> tuple[Any, ...]:
         # Without a teacher nothing but the stream is shared: a network at a time keeps processes evenly busy.
         return (self.kind, self.recipe.stream, self.seed, self.teacher.id if self.teacher else self.network)
 
@@ -294,7 +294,7 @@ class Probe(Job):
         return self.base.pair
 
     @property
-    def company(self) -> tuple[Any, ...]:
+    def cohort_key(self) -> tuple[Any, ...]:
         return (self.kind, self.recipe.stream, self.seed, self.network)
 
     @property
@@ -339,7 +339,7 @@ class Analysis(Job):
         return f"{self.subject.folder}@{self.measure}"
 
     @property
-    def company(self) -> tuple[Any, ...]:
+    def cohort_key(self) -> tuple[Any, ...]:
         return (self.kind, self.measure, self.seed, self.teacher.id if self.teacher else self.network)
 
     @property

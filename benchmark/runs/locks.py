@@ -19,7 +19,7 @@ file outlives a process that is killed."""
 
 
 @dataclass(frozen=True)
-class Claim:
+class HeldLocks:
     """Locks that one process holds.
 
     Attributes:
@@ -33,7 +33,7 @@ class Claim:
         self.locks.close()
 
 
-def claim(paths: Mapping[str, Path]) -> Claim | None:
+def claim(paths: Mapping[str, Path]) -> HeldLocks | None:
     """Lock some files, until they are released or the process ends.
 
     Args:
@@ -56,4 +56,4 @@ def claim(paths: Mapping[str, Path]) -> Claim | None:
                 except Timeout:
                     return None
             locks.callback(lock.release)
-        return Claim(locks.pop_all())
+        return HeldLocks(locks.pop_all())

@@ -34,7 +34,7 @@ from benchmark.runs.record import (
 from benchmark.text import visible
 
 if TYPE_CHECKING:
-    from benchmark.runs.locks import Claim
+    from benchmark.runs.locks import HeldLocks
 
 __all__ = [
     "DONE",
@@ -238,7 +238,7 @@ class Store:
         write_atomically(kept, (weights or self.weights_path(job)).read_bytes())
         return kept
 
-    def claim(self, job: Job) -> Claim | None:
+    def claim(self, job: Job) -> HeldLocks | None:
         """Become the only process that trains this job, until the claim is released or the process ends.
 
         Of two commands that share either folder one gets it: both folders are locked, always in the same order.

@@ -9,7 +9,7 @@ from benchmark.analysis.outputs import Outputs
 from benchmark.data import describe
 from benchmark.runs.job import Analysis, Job, Run
 from benchmark.runs.store import DONE
-from benchmark.training.context import Setting
+from benchmark.training.context import TrainContext
 from benchmark.training.evaluation import outputs
 from benchmark.training.loss import ObjectiveLoss
 from benchmark.training.precision import set_matmul_precision
@@ -18,7 +18,7 @@ from benchmark.training.weights import load_weights, new_network, read_weights
 from methods import NotApplicableError, Pair
 
 
-def analyse(jobs: Sequence[Analysis], setting: Setting) -> None:
+def analyse(jobs: Sequence[Analysis], context: TrainContext) -> None:
     """Measure; each job leaves a record.
 
     Raises:
@@ -28,11 +28,11 @@ def analyse(jobs: Sequence[Analysis], setting: Setting) -> None:
     set_matmul_precision("fp32")
     seen, weights = dict[Job, Outputs](), dict[str, str]()
     for job in jobs:
-        with setting.guarded(job, setting.fail):
-            setting.check_stopped()
+        with context.guarded(job, context.fail):
+            context.check_stopped()
             for network in job.needs:
                 if network not in seen:
-                    seen[network], weights[network.id] = _look(network, job, setting)
+                    seen[network], weights[network.id] = _look(network, job, context)
             teacher = seen[job.teacher] if job.teacher else None
             classes = describe(job.recipe.dataset).num_classes
             parts = analysis.load(job.measure)(seen[job.subject], teacher, classes)
@@ -41,32 +41,32 @@ def analyse(jobs: Sequence[Analysis], setting: Setting) -> None:
                 raise NotApplicableError(f"{job.measure} finds nothing to measure between {_networks(job)}")
             message = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
             rests_on = {network.id: weights[network.id] for network in job.needs}
-            setting.leave(job, DONE, message, rests_on=rests_on, metrics={"last": values}, **parts)
+            context.write_record(job, DONE, message, rests_on=rests_on, metrics={"last": values}, **parts)
 
 
 def _networks(job: Analysis) -> str:
     return " and ".join(each.network for each in job.needs)
 
 
-def _look(job: Job, analysed: Analysis, setting: Setting) -> tuple[Outputs, str]:
+def _look(job: Job, analysed: Analysis, context: TrainContext) -> tuple[Outputs, str]:
     """What the network of a job gives, and the SHA-256 of its weights."""
-    network = new_network(job, setting.source.device)
-    sha = load_weights(network, setting.weights(job), job)
-    loss = _connecting(job, setting)
+    network = new_network(job, context.source.device)
+    sha = load_weights(network, context.weights(job), job)
+    loss = _connecting(job, context)
     with seeded("analysis", job.seed):
-        return outputs(network, setting.source.test_batches(analysed.recipe), loss.connect if loss else None), sha
+        return outputs(network, context.source.test_batches(analysed.recipe), loss.project if loss else None), sha
 
 
-def _connecting(job: Job, setting: Setting) -> ObjectiveLoss | None:
+def _connecting(job: Job, context: TrainContext) -> ObjectiveLoss | None:
     """What the run trained beside the network, if it can connect the student's features with the teacher's."""
-    path = setting.store.trusted_terms(job)
+    path = context.store.trusted_terms(job)
     if not isinstance(job, Run) or job.teacher is None or path is None:
         return None
-    student, teacher = (new_network(each, setting.source.device) for each in (job, job.teacher))
-    stream = setting.source.stream(job.recipe, job.seed)
+    student, teacher = (new_network(each, context.source.device) for each in (job, job.teacher))
+    stream = context.source.stream(job.recipe, job.seed)
     shapes, classes = (student.shapes(), teacher.shapes()), teacher.num_classes
     pair = Pair(*shapes, teacher, stream.num_samples, classes, stream.labels)
-    loss = ObjectiveLoss(job.objective, pair, job.seed).to(setting.source.device).eval()
+    loss = ObjectiveLoss(job.objective, pair, job.seed).to(context.source.device).eval()
     state, _ = read_weights(path, job)
     loss.load_state_dict(state)
     return loss

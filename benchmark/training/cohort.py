@@ -23,8 +23,8 @@ from benchmark.runs.store import DONE
 from benchmark.training import job_kinds
 from benchmark.training.capture import CAPTURING
 from benchmark.training.checkpoints import StaleCheckpointError
-from benchmark.training.context import Setting
-from benchmark.training.evaluation import Tally
+from benchmark.training.context import TrainContext
+from benchmark.training.evaluation import MetricAccumulator
 from benchmark.training.failures import concerns_all
 from benchmark.training.isolation import SharedStateError
 from benchmark.training.parts import DATA, each
@@ -32,18 +32,18 @@ from benchmark.training.precision import set_matmul_precision
 from benchmark.training.randomness import global_state_kept, seed_globally
 from benchmark.training.shared import Shared
 from benchmark.training.steps import DeviceStep, EagerStep, Step
-from benchmark.training.streams import lanes
+from benchmark.training.streams import streams_of
 from benchmark.training.teacher import Teacher
-from benchmark.training.trainable import Member
+from benchmark.training.trainable import Trainable
 from benchmark.training.weights import load_weights, new_network, read_weights
 from methods import Batch, Pair
 
-_TEST_LANES = 4
+_TEST_STREAMS = 4
 """A test batch is large: so many keep a GPU busy, and more of them may not fit."""
 _SPOKEN = {"top1": "top-1", "loss": "loss"}
 
 
-def train(jobs: Sequence[Job], setting: Setting) -> None:
+def train(jobs: Sequence[Job], context: TrainContext) -> None:
     """Train jobs that share stream, seed and teacher; each leaves a record.
 
     Raises:
@@ -51,7 +51,7 @@ def train(jobs: Sequence[Job], setting: Setting) -> None:
         UserError: data or weights are missing.
     """
     with global_state_kept():
-        CohortTraining(jobs, setting).run()
+        CohortTraining(jobs, context).run()
     gc.collect()  # its parts know each other, and would stay beside the next cohort's
 
 
@@ -64,19 +64,19 @@ class CohortTraining:
         shared: what they have in common besides.
     """
 
-    def __init__(self, jobs: Sequence[Job], setting: Setting) -> None:
-        self._setting = setting
+    def __init__(self, jobs: Sequence[Job], context: TrainContext) -> None:
+        self._context = context
         self._recipe = jobs[0].recipe
         self._size = len(jobs)
-        self._device = setting.source.device
+        self._device = context.source.device
         set_matmul_precision(self._recipe.precision)
-        self.stream = setting.source.stream(self._recipe, jobs[0].seed)
-        self._lanes = lanes(self._device)
+        self.stream = context.source.stream(self._recipe, jobs[0].seed)
+        self._streams = streams_of(self._device)
         self._left: set[Job] = set()
         self._teacher_job = jobs[0].teacher_job
         self.shared = self._share()
         self._step = self._make_step()
-        self.members: list[Member] = []
+        self.members: list[Trainable] = []
         for job in jobs:
             with self._guarded(job):
                 self.members.append(self._member(job))
@@ -94,10 +94,10 @@ class CohortTraining:
             self._train_epoch(epoch + 1, [member for member in self.members if member.epoch == epoch])
             self._save()
 
-    def _train_epoch(self, epoch: int, active: list[Member]) -> None:
+    def _train_epoch(self, epoch: int, active: list[Trainable]) -> None:
         start = time.monotonic()
         for _ in self.steps(epoch, active):
-            self._setting.check_stopped()
+            self._context.check_stopped()
         active = self._still_here(active)
         for member in active:
             with self._guarded(member.job):
@@ -110,7 +110,7 @@ class CohortTraining:
             if member.finished:
                 self._finish(member)
 
-    def steps(self, epoch: int, active: Sequence[Member]) -> Iterator[None]:
+    def steps(self, epoch: int, active: Sequence[Trainable]) -> Iterator[None]:
         """Begin an epoch and train it, one batch a turn, each through all of the active members.
 
         A turn comes before its batch is trained, so that whoever takes them can stop there.
@@ -129,36 +129,38 @@ class CohortTraining:
             if active:
                 self._step(Batch(*sample, progress=share, generator=None), position, active)
 
-    def _test(self, members: list[Member]) -> None:
+    def _test(self, members: list[Trainable]) -> None:
         """Keep what finished, and test whom it is time for, all in one pass over the test images."""
         for member in members:
             if member.finished:
                 with self._guarded(member.job):
-                    member.keep(self._setting.store)
+                    member.save_weights(self._context.store)
         members = [member for member in self._still_here(members) if member.tested]
-        tallies = {member.job: member.tally() for member in members}
-        batches = self._setting.source.test_batches(self._recipe) if members else ()
+        accumulators = {member.job: member.accumulator() for member in members}
+        batches = self._context.source.test_batches(self._recipe) if members else ()
         for position, (images, targets) in enumerate(batches):
-            self._test_batch(images, targets, position, {member: tallies[member.job] for member in members})
+            self._test_batch(images, targets, position, {member: accumulators[member.job] for member in members})
             members = self._still_here(members)
         for member in members:
             with self._guarded(member.job):
-                member.note_test(tallies[member.job].metrics())
+                member.note_test(accumulators[member.job].metrics())
 
-    def _test_batch(self, images: Tensor, targets: Tensor, position: int, tallies: Mapping[Member, Tally]) -> None:
+    def _test_batch(
+        self, images: Tensor, targets: Tensor, position: int, accumulators: Mapping[Trainable, MetricAccumulator]
+    ) -> None:
         """Let members see a batch of test images, some side by side on a GPU, each a copy of it."""
-        with self._lanes.opened(min(len(tallies), _TEST_LANES)):
-            for index, (member, tally) in enumerate(tallies.items()):
+        with self._streams.fork_join(min(len(accumulators), _TEST_STREAMS)):
+            for index, (member, accumulator) in enumerate(accumulators.items()):
                 seed_globally("test", member.job.seed, member.epoch, position)
-                with self._lanes.lane(index), self._guarded(member.job):
-                    tally.add(images.clone(), targets)
+                with self._streams.stream(index), self._guarded(member.job):
+                    accumulator.add(images.clone(), targets)
 
-    def _still_here(self, active: Sequence[Member]) -> list[Member]:
+    def _still_here(self, active: Sequence[Trainable]) -> list[Trainable]:
         return [member for member in active if member in self.members]
 
-    def _member(self, job: Job) -> Member:
+    def _member(self, job: Job) -> Trainable:
         made = self._new_member(job)
-        path = self._setting.store.checkpoint_path(job)
+        path = self._context.store.checkpoint_path(job)
         try:
             resumed = made.resume(path)
         except StaleCheckpointError as error:
@@ -169,26 +171,26 @@ class CohortTraining:
             fault = f"it does not fit ({type(error).__name__})"
         else:
             if resumed:
-                self._setting.store.log(job, f"resumed after epoch {made.epoch} from {path}")
+                self._context.store.log(job, f"resumed after epoch {made.epoch} from {path}")
             return made
         warnings.warn(f"checkpoint {path} is not used, {fault}: the run starts anew", stacklevel=2)
         return self._new_member(job)
 
-    def _new_member(self, job: Job) -> Member:
-        made = job_kinds.member(job, self._device, self._setting.weights)
+    def _new_member(self, job: Job) -> Trainable:
+        made = job_kinds.trainable(job, self._device, self._context.weights)
         try:
-            made.equip(self._pair(made))
+            made.setup(self._pair(made))
         finally:
             fault = self.shared.fault(thoroughly=True)
         if fault is not None:
             raise SharedStateError(f"it changes {fault}, which other runs share")
-        made.machines = [self._setting.conditions]
-        made.only_here = job.id in self._setting.replaced
+        made.machines = [self._context.conditions]
+        made.only_here = job.id in self._context.replaced
         if self._teacher_job is not None and self._teacher_weights is not None:
             made.rests_on[self._teacher_job.id] = self._teacher_weights
         return made
 
-    def _pair(self, made: Member) -> Pair | None:
+    def _pair(self, made: Trainable) -> Pair | None:
         if self.shared.teacher is None:
             return None
         teacher = self.shared.teacher.network
@@ -203,68 +205,68 @@ class CohortTraining:
 
     def _share(self) -> Shared:
         """What all members have in common; the teacher is read from its file, which is kept among the results."""
-        job, setting = self._teacher_job, self._setting
+        job, context = self._teacher_job, self._context
         self._teacher_weights: str | None = None
         if job is None:
             return Shared(None, self.stream.labels, dict)
-        path = setting.weights(job)
-        if job.keeps_weights and path != setting.store.teacher_path(job):
-            path = setting.store.keep_teacher(job, path)
+        path = context.weights(job)
+        if job.keeps_weights and path != context.store.teacher_path(job):
+            path = context.store.keep_teacher(job, path)
         network = new_network(job, self._device)
         self._teacher_weights = load_weights(network, path, job)
-        teacher = Teacher(network, self._recipe.precision, self._lanes)
+        teacher = Teacher(network, self._recipe.precision, self._streams)
         return Shared(teacher, self.stream.labels, lambda: read_weights(path, job)[0])
 
     def _make_step(self) -> Step:
-        eager = EagerStep(self.shared, self._lanes, self._guarded)
+        eager = EagerStep(self.shared, self._streams, self._guarded)
         if self._device.type not in CAPTURING:
             return eager
         device = CAPTURING[self._device.type](self._device)
-        return DeviceStep(eager, device, self._setting.say, capture=self._setting.recorded)
+        return DeviceStep(eager, device, self._context.say, capture=self._context.cuda_graphs)
 
     def _guarded(self, job: Job) -> AbstractContextManager[None]:
-        return self._setting.guarded(job, self._fail)
+        return self._context.guarded(job, self._fail)
 
     def _fail(self, job: Job, status: str, reason: str) -> None:
-        self._leave(job, status, reason, failure={"reason": reason})
+        self._write_record(job, status, reason, failure={"reason": reason})
 
-    def _finish(self, member: Member) -> None:
-        setting, job = self._setting, member.job
+    def _finish(self, member: Trainable) -> None:
+        context, job = self._context, member.job
         with self._guarded(job):
             metrics = member.result()
-            if setting.store.teacher_path(job).is_file():
-                setting.store.keep_teacher(job)
+            if context.store.teacher_path(job).is_file():
+                context.store.keep_teacher(job)
             last = metrics["last"]
             message = ", ".join(f"{word} {last[name]:.2f}" for name, word in _SPOKEN.items() if name in last)
             parts = {"curves": member.curves.state, "cost": self._cost(member), "rests_on": member.rests_on}
-            self._leave(job, DONE, message, metrics=metrics, machines=member.machines, **parts)
+            self._write_record(job, DONE, message, metrics=metrics, machines=member.machines, **parts)
 
-    def _cost(self, member: Member) -> dict[str, Any]:
+    def _cost(self, member: Trainable) -> dict[str, Any]:
         measured = self._device.type == "cpu"
         return {
             "cohort_seconds": round(time.monotonic() - self._begun, 3),
-            "cohort_estimated_seconds": round(self._setting.estimated_seconds, 3),
+            "cohort_estimated_seconds": round(self._context.estimated_seconds, 3),
             "cohort_members": self._size,
             "step_seconds": round(member.seconds, 3) if measured else None,
             "images": member.epoch * self.stream.num_samples,
             "extra_parameters": member.extra_parameters,
         }
 
-    def _leave(self, job: Job, status: str, message: str, **parts: Any) -> None:
+    def _write_record(self, job: Job, status: str, message: str, **parts: Any) -> None:
         if job in self._left:  # what it leaves behind may show a second fault
             return
         self.members = [member for member in self.members if member.job is not job]
-        self._setting.leave(job, status, message, self._teacher_weights, **parts)
+        self._context.write_record(job, status, message, self._teacher_weights, **parts)
         self._left.add(job)  # only now: a record that cannot be written is a failure to be recorded
 
     def _save(self) -> None:
-        if time.monotonic() - self._saved < self._setting.checkpoint_seconds:
+        if time.monotonic() - self._saved < self._context.checkpoint_seconds:
             return
         for member in self.members:
-            member.save(self._setting.store.checkpoint_path(member.job))
+            member.save(self._context.store.checkpoint_path(member.job))
         self._saved = time.monotonic()
 
-    def _report(self, epoch: int, active: list[Member], seconds: float) -> None:
+    def _report(self, epoch: int, active: list[Trainable], seconds: float) -> None:
         if not active:
             return
         rate = len(active) * self.stream.num_samples / max(seconds, 1e-9)
@@ -272,8 +274,8 @@ class CohortTraining:
             best = member.curves.best_top1
             text = "" if best is None else f", best top-1 {best:.2f}"
             text = f"epoch {epoch}/{member.job.recipe.epochs}{text}, {rate:.0f} images/s in the cohort"
-            self._setting.store.log(member.job, text)
+            self._context.store.log(member.job, text)
         tops = [best for member in active if (best := member.curves.best_top1) is not None]
         epochs = max(member.job.recipe.epochs for member in active)
         event = {"event": "epoch", "epoch": epoch, "epochs": epochs, "images_per_second": rate}
-        self._setting.notify({**event, "best": max(tops, default=None), "members": len(self.members)})
+        self._context.notify({**event, "best": max(tops, default=None), "members": len(self.members)})

@@ -18,14 +18,14 @@ from benchmark.runs import provenance
 from benchmark.runs.job import Job
 from benchmark.runs.record import Conditions
 from benchmark.runs.store import FAILED, KEPT, NOT_APPLICABLE, Store
-from benchmark.training.data_source import Source
+from benchmark.training.data_source import DataSource
 from benchmark.training.failures import DivergedError, StoppedError, concerns_all
 from benchmark.training.isolation import ProcessState, SharedStateError
 from methods import NotApplicableError
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrainContext:
     """What a cohort needs to know beyond its jobs.
 
     Attributes:
@@ -35,20 +35,20 @@ class Setting:
         estimated_seconds: the plan's estimate, kept beside the measured time.
         notify: told of every epoch's end and every job's end.
         stopped: whether to stop.
-        recorded: whether a GPU replays recorded steps.
+        cuda_graphs: whether a GPU replays recorded steps.
         replaced: ids of jobs that are trained again since another machine left them.
     """
 
     store: Store
-    source: Source
+    source: DataSource
     checkpoint_seconds: float
     estimated_seconds: float
     notify: Callable[[Mapping[str, Any]], None]
     stopped: Callable[[], bool] = field(default=lambda: False)
-    recorded: bool = True
+    cuda_graphs: bool = True
     replaced: frozenset[str] = frozenset()
 
-    def leave(
+    def write_record(
         self,
         job: Job,
         status: str,
@@ -110,7 +110,7 @@ class Setting:
 
     def fail(self, job: Job, status: str, reason: str) -> None:
         """Leave the record of a job that came to nothing."""
-        self.leave(job, status, reason, failure={"reason": reason})
+        self.write_record(job, status, reason, failure={"reason": reason})
 
     def say(self, text: str) -> None:
         """Tell the user."""

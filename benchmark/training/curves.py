@@ -8,7 +8,7 @@ from typing import Any
 EVALUATED = ("top1", "topk", "loss")
 
 
-class Curves:
+class CurveRecorder:
     """Lists by epoch, as plain numbers that fit into a checkpoint and a record.
 
     Args:

@@ -29,7 +29,7 @@ FILE_EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 200, "cuda":
 _log = logging.getLogger(__name__)
 
 
-class Source:
+class DataSource:
     """Batches for recipes.
 
     Args:

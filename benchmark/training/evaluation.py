@@ -14,7 +14,7 @@ from benchmark.training.teacher import resize
 from models import Features, Network
 
 
-class Tally:
+class MetricAccumulator:
     """Accuracy and cross-entropy of a network, batch by batch; in evaluation mode until the metrics are taken.
 
     Args:
@@ -29,7 +29,7 @@ class Tally:
         self._precision = precision
         self._top_k = top_k
         self._count = 0
-        # Made here: what a lane makes must be freed on it, and a member's lane changes when another one leaves.
+        # Made here: what a stream makes must be freed on it, and a member's stream changes when another one leaves.
         device = next((parameter.device for parameter in network.parameters()), None)
         self._sums = torch.zeros(3, dtype=torch.float64, device=device)
 
@@ -51,31 +51,31 @@ class Tally:
 def evaluate(
     network: Network, batches: Iterable[tuple[Tensor, Tensor]], precision: str, top_k: int
 ) -> dict[str, float]:
-    """The metrics of a `Tally` of all batches."""
-    tally = Tally(network, precision, top_k)
+    """The metrics of a `MetricAccumulator` of all batches."""
+    accumulator = MetricAccumulator(network, precision, top_k)
     for images, targets in batches:
-        tally.add(images, targets)
-    return tally.metrics()
+        accumulator.add(images, targets)
+    return accumulator.metrics()
 
 
 def outputs(
     network: Network,
     batches: Iterable[tuple[Tensor, Tensor]],
-    connect: Callable[[Features], Tensor | None] | None = None,
+    project: Callable[[Features], Tensor | None] | None = None,
 ) -> Outputs:
     """What a network gives on held-out images, in evaluation mode and full precision.
 
     Args:
         network: on the batches' device; left in evaluation mode.
         batches: ``(images, targets)``, normalised.
-        connect: makes an embedding in the teacher's space of the features, where there is a connector.
+        project: makes an embedding in the teacher's space of the features, where there is a connector.
     """
     network.eval()
     found: list[tuple[Tensor, ...]] = []
     with torch.no_grad():
         for images, targets in batches:
             features = network(resize(images, network.in_size))
-            connected = connect(features) if connect else None
+            connected = project(features) if project else None
             parts = (features.logits, features.embedding, targets, *([] if connected is None else [connected]))
             found.append(tuple(part.cpu() for part in parts))
     logits, embedding, labels, *connection = map(torch.cat, zip(*found, strict=True))

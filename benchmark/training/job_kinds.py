@@ -17,16 +17,16 @@ from benchmark.runs.store import Store
 from benchmark.training.loss import ObjectiveLoss, build_method, needing_parts
 from benchmark.training.randomness import seeded
 from benchmark.training.teacher import View
-from benchmark.training.trainable import Member
+from benchmark.training.trainable import Trainable
 from benchmark.training.weights import load_weights, new_network, read_weights, save_state, save_weights
 from methods import Batch, NotApplicableError, Pair
 from models import Features, Network
 
-Find = Callable[[Job], Path]
+FindWeights = Callable[[Job], Path]
 """Where the weights lie that a job left."""
 
 
-def member(job: Job, device: torch.device, find: Find) -> Member:
+def trainable(job: Job, device: torch.device, find: FindWeights) -> Trainable:
     """The member that trains a job, without its loss.
 
     Args:
@@ -37,26 +37,26 @@ def member(job: Job, device: torch.device, find: Find) -> Member:
     return _KINDS[job.kind](job, device, find)
 
 
-class Student(Member):
+class StudentRun(Trainable):
     """A run: a whole network and what its objective trains beside it."""
 
     network: Network
     loss: ObjectiveLoss
 
-    def __init__(self, job: Run, device: torch.device, find: Find) -> None:
+    def __init__(self, job: Run, device: torch.device, find: FindWeights) -> None:
         super().__init__(job, device)
         self._run = job
         self._find = find
         self.network = new_network(job, device).train()
 
-    def equip(self, pair: Pair | None) -> None:
+    def setup(self, pair: Pair | None) -> None:
         job = self._run
         self.loss = ObjectiveLoss(job.objective, pair, job.seed, job.recipe.precision).to(self.device)
         if not self._run.applies:
             raise NotApplicableError(f"{self._run.method} cannot be used between the networks of {self.job.pair}")
         for stage in self._run.stages:
             state, self.rests_on[stage.id] = read_weights(self._find(stage), stage)
-            self.loss.take_prepared(stage.term.name, _under(state, "method."))
+            self.loss.load_pretrained(stage.term.name, _under(state, "method."))
             if stage.student:
                 self.network.load_state_dict(_under(state, "network."))
         self._train(self.network, self.loss)
@@ -70,11 +70,11 @@ class Student(Member):
         parts: dict[str, Tensor] = self.loss(student, view, batch)
         return parts
 
-    def keep(self, store: Store) -> None:
+    def save_weights(self, store: Store) -> None:
         path = store.weights_path(self.job)
         save_weights(self.network, path, self.job)
         load_weights(self.network, path, self.job)
-        if self.loss.connects:
+        if self.loss.projects:
             save_state(self.loss.state_dict(), store.terms_path(self.job), self.job)
 
     def result(self) -> dict[str, Any]:
@@ -82,28 +82,28 @@ class Student(Member):
         return {"params": parameters, "last": self.curves.metrics(-1), "best": self.curves.best}
 
 
-class FirstStage(Member):
+class PretrainStage(Trainable):
     """What a method trains before its runs: a student's trunk, its own prepared modules, or both."""
 
-    def __init__(self, job: Stage, device: torch.device, find: Find) -> None:
+    def __init__(self, job: Stage, device: torch.device, find: FindWeights) -> None:
         del find
         super().__init__(job, device)
         self._stage = job
         self.network = new_network(job, device) if job.student else None
 
-    def equip(self, pair: Pair | None) -> None:
+    def setup(self, pair: Pair | None) -> None:
         assert pair is not None
         job = self._stage
         self.loss = self._method = build_method(job.term, pair, job.seed, job.recipe.precision).to(self.device)
         self._method.requires_grad_(requires_grad=False)
-        prepared = self._method.prepared().requires_grad_()
+        pretrain_modules = self._method.pretrain_modules().requires_grad_()
         with needing_parts(self._method):
             trunk = nn.ModuleList(self.network.trunk()) if self.network else nn.ModuleList()
         if self.network:
             # What is not trained keeps its statistics too.
             self.network.eval().requires_grad_(requires_grad=False)
             trunk.train().requires_grad_()
-        self._train(trunk, prepared)
+        self._train(trunk, pretrain_modules)
 
     @property
     def teacher_modes(self) -> frozenset[bool]:
@@ -112,18 +112,18 @@ class FirstStage(Member):
     def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
         teacher = view.teacher(train_mode=self._train_mode)
         with needing_parts(self._method):
-            return self._method.prepare(student or teacher, teacher, batch)
+            return self._method.pretrain_loss(student or teacher, teacher, batch)
 
     @property
     def tested(self) -> bool:
         """Never: a trunk alone classifies nothing."""
         return False
 
-    def keep(self, store: Store) -> None:
+    def save_weights(self, store: Store) -> None:
         """Save all in full precision: the runs go on from here."""
         network = _prefixed(self.network.state_dict(), "network.") if self.network else {}
-        prepared = _prefixed(self._method.prepared().state_dict(), "method.")
-        save_state(network | prepared, store.weights_path(self.job), self.job)
+        pretrain_modules = _prefixed(self._method.pretrain_modules().state_dict(), "method.")
+        save_state(network | pretrain_modules, store.weights_path(self.job), self.job)
 
     def result(self) -> dict[str, Any]:
         losses = [values[-1] for values in self.curves.state["parts"].values()]
@@ -134,12 +134,12 @@ class FirstStage(Member):
         return "teacher_in_train_mode" in self._method.requires
 
 
-class LinearProbe(Member):
+class LinearProbe(Trainable):
     """A classifier on a network that stays as it is, its batch-norms too."""
 
     network: Network
 
-    def __init__(self, job: Probe, device: torch.device, find: Find) -> None:
+    def __init__(self, job: Probe, device: torch.device, find: FindWeights) -> None:
         super().__init__(job, device)
         self.network = new_network(job.base, device)
         self.rests_on[job.base.id] = load_weights(self.network, find(job.base), job.base)
@@ -148,7 +148,7 @@ class LinearProbe(Member):
         with seeded("probe", job.network, classes, job.seed):
             self.network.classifier = nn.Linear(self.network.classifier.in_features, classes).to(device)
 
-    def equip(self, pair: Pair | None) -> None:
+    def setup(self, pair: Pair | None) -> None:
         del pair
         self.loss = nn.Module()
         self._train(self.network)
@@ -162,8 +162,8 @@ class LinearProbe(Member):
         return {"last": self.curves.metrics(-1), "best": self.curves.best}
 
 
-_KINDS: Mapping[str, Callable[[Any, torch.device, Find], Member]] = MappingProxyType(
-    {"train": Student, "stage": FirstStage, "probe": LinearProbe}
+_KINDS: Mapping[str, Callable[[Any, torch.device, FindWeights], Trainable]] = MappingProxyType(
+    {"train": StudentRun, "stage": PretrainStage, "probe": LinearProbe}
 )
 
 

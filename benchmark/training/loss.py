@@ -39,7 +39,7 @@ class ObjectiveLoss(nn.Module):
         self._train_mode = {name: "teacher_in_train_mode" in module.requires for name, module in modules.items()}
         self.terms = nn.ModuleDict(modules)
         for module in modules.values():
-            module.prepared().eval().requires_grad_(requires_grad=False)  # done with when a run begins
+            module.pretrain_modules().eval().requires_grad_(requires_grad=False)  # done with when a run begins
 
     @property
     def teacher_modes(self) -> frozenset[bool]:
@@ -47,18 +47,18 @@ class ObjectiveLoss(nn.Module):
         return frozenset(self._train_mode.values())
 
     @property
-    def connects(self) -> bool:
+    def projects(self) -> bool:
         """Whether a term has a connector by which the student's embedding can be compared with the teacher's."""
-        return any(type(term).connect is not Method.connect for term in self._methods())
+        return any(type(term).project is not Method.project for term in self._methods())
 
-    def connect(self, student: Features) -> Tensor | None:
+    def project(self, student: Features) -> Tensor | None:
         """The student's embedding in the teacher's space ``(B, C_T)``, by the first term that has a connector."""
-        found = (term.connect(student) for term in self._methods())
+        found = (term.project(student) for term in self._methods())
         return next((embedding for embedding in found if embedding is not None), None)
 
-    def take_prepared(self, term: str, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, term: str, state: Mapping[str, Tensor]) -> None:
         """Fill what a term prepared in its first stage."""
-        cast("Method", self.terms[term]).prepared().load_state_dict(state)
+        cast("Method", self.terms[term]).pretrain_modules().load_state_dict(state)
 
     def forward(self, student: Features, view: View, batch: Batch) -> dict[str, Tensor]:
         """Weighted named parts, scalars that sum to the loss."""

@@ -154,14 +154,14 @@ class _Check:
         features = _look(student, job, view).full()
         seen = view.teacher(train_mode="teacher_in_train_mode" in method.requires)
         with needing_parts(method):
-            if method.first_stage == "student":
+            if method.pretrain == "student":
                 self._first_stage(method, features, seen, batch, nn.ModuleList(student.trunk()))
-            elif method.first_stage == "teacher":
+            elif method.pretrain == "teacher":
                 alone = self._built(replace(pair, student=pair.teacher))
-                self._first_stage(alone, seen, seen, batch, alone.prepared())
-            method.prepared().requires_grad_(requires_grad=False)
+                self._first_stage(alone, seen, seen, batch, alone.pretrain_modules())
+            method.pretrain_modules().requires_grad_(requires_grad=False)
             losses = [method(features, seen, replace(batch, progress=torch.tensor(share))) for share in PROGRESS]
-        if losses[0] or method.first_stage != "student":
+        if losses[0] or method.pretrain != "student":
             _check_parts(losses, student, "its loss")
         see_equal(kept, code_state(method))
         self._check_shared(batch, view, teacher)
@@ -193,7 +193,7 @@ class _Check:
     def _first_stage(
         self, method: Method, student: Features, teacher: Features, batch: Batch, trained: nn.Module
     ) -> None:
-        _check_parts([method.prepare(student, teacher, batch)], trained, "the loss of its first stage")
+        _check_parts([method.pretrain_loss(student, teacher, batch)], trained, "the loss of its first stage")
 
 
 def _check_teacher(teacher: Teacher, before: Mapping[str, Tensor]) -> None:
@@ -207,7 +207,7 @@ def _check_teacher(teacher: Teacher, before: Mapping[str, Tensor]) -> None:
 
 
 def _tensors(features: Features) -> list[Tensor]:
-    return [features.logits, features.embedding, features.map, *features.taps, *features.preacts]
+    return [features.logits, features.embedding, features.map, *features.feats, *features.preacts]
 
 
 def _look(network: Network, job: Job, view: View) -> Features:

@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.runs.job import Given
+from benchmark.runs.job import Pretrained
 from benchmark.runs.store import DONE
-from benchmark.training.context import Setting
+from benchmark.training.context import TrainContext
 from benchmark.training.evaluation import evaluate
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.weights import new_network, save_state
@@ -18,7 +18,7 @@ from models import Network
 from models.published import PublishedError, Taken, download, load_published, read_published, sha256
 
 
-def measure_given(jobs: Sequence[Given], setting: Setting) -> None:
+def measure_given(jobs: Sequence[Pretrained], context: TrainContext) -> None:
     """Take over given weights and measure them; each job leaves a record and the weights, as they are.
 
     Raises:
@@ -26,11 +26,11 @@ def measure_given(jobs: Sequence[Given], setting: Setting) -> None:
     """
     for job in jobs:
         set_matmul_precision(job.recipe.precision)
-        with setting.guarded(job, setting.fail):
-            _measure(job, setting)
+        with context.guarded(job, context.fail):
+            _measure(job, context)
 
 
-def fill_given(network: Network, job: Given, path: Path) -> Taken:
+def fill_given(network: Network, job: Pretrained, path: Path) -> Taken:
     """Fill a network with a file's weights.
 
     Raises:
@@ -46,7 +46,7 @@ def fill_given(network: Network, job: Given, path: Path) -> Taken:
         raise UserError(f"teacher {job.network} from {path}: {error}{_scale(job)}") from error
 
 
-def _state(job: Given, path: Path) -> dict[str, Tensor]:
+def _state(job: Pretrained, path: Path) -> dict[str, Tensor]:
     if not sha256(path).startswith(job.weights):
         raise PublishedError(
             f"{path} is not the file any more that it was: its SHA-256 does not begin with {job.weights}"
@@ -54,26 +54,26 @@ def _state(job: Given, path: Path) -> dict[str, Tensor]:
     return read_published(path)
 
 
-def _measure(job: Given, setting: Setting) -> None:
+def _measure(job: Pretrained, context: TrainContext) -> None:
     recipe = job.recipe
-    network = new_network(job, setting.source.device)
-    path = _file(job, setting.store.checkpoints.parent / "downloads")
+    network = new_network(job, context.source.device)
+    path = _file(job, context.store.checkpoints.parent / "downloads")
     taken = fill_given(network, job, path)
-    save_state(network.state_dict(), setting.store.weights_path(job), job)
-    last = evaluate(network, setting.source.test_batches(recipe), recipe.precision, recipe.top_k)
+    save_state(network.state_dict(), context.store.weights_path(job), job)
+    last = evaluate(network, context.source.test_batches(recipe), recipe.precision, recipe.top_k)
     metrics = {"params": sum(parameter.numel() for parameter in network.parameters()), "last": last}
     source = {"file": path.name} | ({"network": taken.part} if taken.part else {})
-    setting.leave(job, DONE, f"top-1 {last['top1']:.2f}", metrics=metrics, given=source)
+    context.write_record(job, DONE, f"top-1 {last['top1']:.2f}", metrics=metrics, given=source)
 
 
-def _file(job: Given, folder: Path) -> Path:
+def _file(job: Pretrained, folder: Path) -> Path:
     try:
         return job.source if isinstance(job.source, Path) else download(job.source, folder)
     except PublishedError as error:
         raise UserError(f"teacher {job.network}: {error}") from error
 
 
-def _scale(job: Given) -> str:
+def _scale(job: Pretrained) -> str:
     """What to consider where the network is narrower than the one that people publish weights of."""
     width = job.recipe.width
     return "" if width == 1 else f"; at this scale networks have {width:g} of their width: see --profile and --set"

@@ -19,9 +19,9 @@ from benchmark.training.replay import OperationLog
 from benchmark.training.samples import pair_of, random_batch
 from benchmark.training.shared import Shared
 from benchmark.training.steps import CaptureError, DeviceStep, EagerStep, Step
-from benchmark.training.streams import ONE_LANE
+from benchmark.training.streams import ONE_STREAM
 from benchmark.training.teacher import Teacher
-from benchmark.training.trainable import Member
+from benchmark.training.trainable import Trainable
 from methods import Batch
 
 SIZES = (8, 8, 5)
@@ -46,7 +46,7 @@ class _Attempt:
         said: what the step said.
     """
 
-    member: Member
+    member: Trainable
     step: Step
     after: Callable[[], None] = lambda: None
     said: list[str] = field(default_factory=list)
@@ -90,16 +90,16 @@ def check_steps(job: Job, teacher: Teacher | None) -> str | None:
         job = replace(job, stages=())  # nothing is trained before it
     epochs = _batches(job)
     with _captured_here():
-        launched = _attempt(job, teacher, capture=False)
-        states = _States(launched.member)
-        launched.after = states.compare
-        launched.train(epochs)
+        eager = _attempt(job, teacher, capture=False)
+        states = _States(eager.member)
+        eager.after = states.compare
+        eager.train(epochs)
         replayed = _attempt(job, teacher, capture=True)
         try:
             replayed.train(epochs)
         except CaptureError as error:
             return str(error)
-    other = next((name for name, tensor in launched.result().items() if _unlike(tensor, replayed.result()[name])), None)
+    other = next((name for name, tensor in eager.result().items() if _unlike(tensor, replayed.result()[name])), None)
     if other is not None:
         raise BrokenError(
             f"a replay of its step gives other numbers than the step itself (first seen in {other}): what changes from "
@@ -111,7 +111,7 @@ def check_steps(job: Job, teacher: Teacher | None) -> str | None:
 class _States:
     """What a member keeps in Python, compared after every step."""
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Trainable) -> None:
         self._modules = {"network": member.network, "method": member.loss}
         self._before = self._read()
 
@@ -150,11 +150,11 @@ def _captured_here() -> Iterator[None]:
 
 
 def _attempt(job: Job, teacher: Teacher | None, *, capture: bool) -> _Attempt:
-    member = job_kinds.member(job, _CPU, _no_weights)
+    member = job_kinds.trainable(job, _CPU, _no_weights)
     pair = pair_of(job, member.network.shapes() if member.network else None, teacher)
-    member.equip(pair)
+    member.setup(pair)
     shared = Shared(teacher, pair.labels if pair else torch.zeros(0), _unchanged)
-    eager, said = EagerStep(shared, ONE_LANE, _unguarded), list[str]()
+    eager, said = EagerStep(shared, ONE_STREAM, _unguarded), list[str]()
     return _Attempt(member, DeviceStep(eager, OperationLog(), said.append, capture=capture), said=said)
 
 

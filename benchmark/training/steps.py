@@ -19,9 +19,9 @@ from benchmark.training.isolation import SharedStateError
 from benchmark.training.parts import TEACHER, part
 from benchmark.training.randomness import seed_globally
 from benchmark.training.shared import Shared
-from benchmark.training.streams import Lanes
+from benchmark.training.streams import Streams
 from benchmark.training.teacher import View
-from benchmark.training.trainable import Member, Stopwatch
+from benchmark.training.trainable import Stopwatch, Trainable
 from methods import Batch
 
 WARMUP_STEPS = 3
@@ -31,14 +31,14 @@ THOROUGH_STEPS = 3
 _MEMORY_SHARE = 0.9
 """Of a device's free memory, what streams side by side may take: allocators leave gaps."""
 
-Around = Callable[[Member | None], AbstractContextManager[Any]]
+Around = Callable[[Trainable | None], AbstractContextManager[Any]]
 """The context of a member's own work, or of the teacher's for None."""
 
 
 class Step(Protocol):
     """One step of every member."""
 
-    def __call__(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
+    def __call__(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
         """Train one batch.
 
         Args:
@@ -49,29 +49,31 @@ class Step(Protocol):
 
 
 class EagerStep:
-    """What the members share first, then each of them on its lane.
+    """What the members share first, then each of them on its stream.
 
     Args:
         shared: what the members have in common.
-        lanes: where they are queued.
+        streams: where they are queued.
         guarded: the context of a job's own work, which ends that job alone where it fails.
     """
 
-    def __init__(self, shared: Shared, lanes: Lanes, guarded: Callable[[Job], AbstractContextManager[None]]) -> None:
-        self.lanes = lanes
+    def __init__(
+        self, shared: Shared, streams: Streams, guarded: Callable[[Job], AbstractContextManager[None]]
+    ) -> None:
+        self.streams = streams
         self._shared = shared
         self._guarded = guarded
 
-    def __call__(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
+    def __call__(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
         """One step of every member."""
         self.train(batch, position, members, self.guarded)
 
-    def guarded(self, member: Member | None) -> AbstractContextManager[None]:
+    def guarded(self, member: Trainable | None) -> AbstractContextManager[None]:
         """The context of a member's own work."""
         return self._guarded(member.job) if member else nullcontext()
 
     def train(
-        self, batch: Batch, position: int, members: Sequence[Member], around: Around, seen: View | None = None
+        self, batch: Batch, position: int, members: Sequence[Trainable], around: Around, seen: View | None = None
     ) -> None:
         """Train one batch; a member that changes what others share fails, and the others never see the change.
 
@@ -87,7 +89,7 @@ class EagerStep:
         with self._forked(view, members, around(None)):
             for index, member in enumerate(members):
                 seed_globally("step", member.job.seed, member.epoch, position)
-                with self.lanes.lane(index):
+                with self.streams.stream(index):
                     with around(member), Stopwatch(member):
                         member.step(held, view)
                     fault = self._shared.fault_of_batch(view, held, batch, thoroughly=thoroughly)
@@ -99,32 +101,32 @@ class EagerStep:
             raise SharedStateError(f"it changes {fault}, which other runs share")
         self.train(batch, position, members[index + 1 :], around)
 
-    def advance(self, batch: Batch, view: View, members: Sequence[Member]) -> None:
+    def advance(self, batch: Batch, view: View, members: Sequence[Trainable]) -> None:
         """One optimiser step of every member, and nothing else: what a graph captures."""
         with self._forked(view, members, nullcontext()):
             for index, member in enumerate(members):
-                with self.lanes.lane(index):
+                with self.streams.stream(index):
                     member.step(batch, view)
 
     def view(
-        self, batch: Batch, members: Sequence[Member], seen: View | None = None, *, thoroughly: bool = False
+        self, batch: Batch, members: Sequence[Trainable], seen: View | None = None, *, thoroughly: bool = False
     ) -> View:
         """The batch as members and teacher see it; the teacher's features are those of ``seen`` if it is given."""
         sizes = {member.network.in_size for member in members if member.network is not None}
         if self._shared.teacher is not None:
             sizes.add(self._shared.teacher.network.in_size)
-        view = View(batch.images, self._shared.teacher, self.lanes, sorted(sizes), seen, thoroughly=thoroughly)
+        view = View(batch.images, self._shared.teacher, self.streams, sorted(sizes), seen, thoroughly=thoroughly)
         view.untouched.add("the batch's labels", batch.targets)
         view.untouched.add("the batch's indices", batch.indices)
         return view
 
     @contextmanager
-    def _forked(self, view: View, members: Sequence[Member], around: AbstractContextManager[Any]) -> Iterator[None]:
-        """Open the lanes, with the teacher's forward pass queued beside them: students wait for it before their losses.
+    def _forked(self, view: View, members: Sequence[Trainable], around: AbstractContextManager[Any]) -> Iterator[None]:
+        """Fork the streams, the teacher's forward pass beside them; students wait for it before their losses.
 
         On a CPU it is done first, so that no member is charged for it.
         """
-        with self.lanes.opened(len(members)):
+        with self.streams.fork_join(len(members)):
             with part(TEACHER), around:
                 for train_mode in sorted({mode for member in members for mode in member.teacher_modes}):
                     view.teacher(train_mode=train_mode)
@@ -154,15 +156,15 @@ class DeviceStep:
         self._device = device
         self._say = say
         self._captures = capture
-        self._warm = WeakKeyDictionary[Member, Counter[torch.Size]]()
-        self._bytes = WeakKeyDictionary[Member, dict[torch.Size, int]]()
+        self._warm = WeakKeyDictionary[Trainable, Counter[torch.Size]]()
+        self._bytes = WeakKeyDictionary[Trainable, dict[torch.Size, int]]()
         self._teacher_bytes: dict[torch.Size, int] = {}
-        self._left_out = WeakSet[Member]()
-        self._members: tuple[Member, ...] = ()
+        self._left_out = WeakSet[Trainable]()
+        self._members: tuple[Trainable, ...] = ()
         self._graphs: dict[torch.Size, Callable[[Batch, int], None]] = {}
-        step.lanes.limit(1)
+        step.streams.limit(1)
 
-    def __call__(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
+    def __call__(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
         """One step of every member, of which there is at least one.
 
         Raises:
@@ -176,7 +178,7 @@ class DeviceStep:
         if self._members != tuple(members):
             self._forget_graphs()
             self._members = tuple(members)
-            self._step.lanes.limit(self._streams())
+            self._step.streams.limit(self._fitting_streams())
         if not self._captures or self._left_out.issuperset(members):
             self._step(batch, position, members)
             return
@@ -184,15 +186,15 @@ class DeviceStep:
             self._graphs[shape] = self._capture(batch)
         self._graphs[shape](batch, position)
 
-    def _is_warm(self, member: Member, shape: torch.Size) -> bool:
+    def _is_warm(self, member: Trainable, shape: torch.Size) -> bool:
         steps = self._warm.get(member, Counter())
         return steps.total() >= WARMUP_STEPS and shape in steps
 
-    def _warm_up(self, batch: Batch, position: int, members: Sequence[Member]) -> None:
+    def _warm_up(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
         self._forget_graphs()  # the limit is chosen anew, and their memory serves nothing else while they are kept
         for member in members:
             self._warm.setdefault(member, Counter())[batch.images.shape] += 1
-        self._step.lanes.limit(1)
+        self._step.streams.limit(1)
         self._step.train(batch, position, members, partial(self._watched, batch.images.shape))
 
     def _forget_graphs(self) -> None:
@@ -200,7 +202,7 @@ class DeviceStep:
         self._device.forget()
 
     @contextmanager
-    def _watched(self, shape: torch.Size, member: Member | None) -> Iterator[None]:
+    def _watched(self, shape: torch.Size, member: Trainable | None) -> Iterator[None]:
         """Note the memory of a step; the latest of each size counts, since cuDNN tries algorithms in the first."""
         if member is None:
             with self._device.peak() as taken:
@@ -218,7 +220,7 @@ class DeviceStep:
             if self._captures:
                 self._say(f"{member.job} is launched step by step, not captured: {obstacles[0]}")
 
-    def _streams(self) -> int:
+    def _fitting_streams(self) -> int:
         """How many streams fit side by side; members that are left out come after the others, one at a time.
 
         Memory is left for the teacher's features and for gradients of captured members, of which a graph keeps its own.

@@ -10,42 +10,42 @@ import torch
 from benchmark.devices import keep_freed_memory
 
 
-class Lanes:
-    """One queue for all."""
+class Streams:
+    """A single queue for all members: what a CPU has."""
 
     def limit(self, streams: int | None) -> None:
-        """Use at most so many streams at a time; None for as many as there are lanes.
+        """Use at most ``streams`` streams at a time; None for one a member.
 
-        Lanes that share a stream share the memory of what they compute, and wait for each other.
+        Members that share a stream share its memory and wait for each other.
         """
         del streams
 
     @contextmanager
-    def opened(self, count: int) -> Iterator[None]:
-        """Fork into so many lanes after all that is queued at home; at the end, home waits for all of them.
+    def fork_join(self, count: int) -> Iterator[None]:
+        """Fork into ``count`` streams after all work queued on the main stream; at the end, it waits for all of them.
 
-        Whatever is made at home and used on a lane has to be kept until then.
+        What is made on the main stream and used on another has to be kept alive until then.
         """
         del count
         yield
 
     @contextmanager
-    def lane(self, index: int) -> Iterator[None]:
-        """Queue what is done inside on a lane."""
+    def stream(self, index: int) -> Iterator[None]:
+        """Run the block on one of the streams."""
         del index
         yield
 
     @contextmanager
-    def home(self) -> Iterator[None]:
-        """Queue what is done inside at home, beside the lanes; the current lane waits for it, and for all before it."""
+    def main_stream(self) -> Iterator[None]:
+        """Run the block on the main stream and make the current stream wait for it."""
         yield
 
 
-ONE_LANE = Lanes()
+ONE_STREAM = Streams()
 
 
-class Streams(Lanes):
-    """A CUDA stream a lane, beside the one that is current where they are opened, or fewer streams that lanes share.
+class CudaStreams(Streams):
+    """CUDA streams beside the one that is current when they fork; members share them where they are limited.
 
     Args:
         device: a CUDA device.
@@ -55,41 +55,41 @@ class Streams(Lanes):
         self._device = device
         self._streams: list[torch.cuda.Stream] = []
         self._limit: int | None = None
-        self._opened = 0
-        self._home: torch.cuda.Stream | None = None
+        self._count = 0
+        self._main: torch.cuda.Stream | None = None
 
     def limit(self, streams: int | None) -> None:
         self._limit = streams
 
     @contextmanager
-    def opened(self, count: int) -> Iterator[None]:
-        home = self._home = torch.cuda.current_stream(self._device)
-        self._opened = min(count, self._limit or count)
-        lacking = self._opened - len(self._streams)
+    def fork_join(self, count: int) -> Iterator[None]:
+        main_stream = self._main = torch.cuda.current_stream(self._device)
+        self._count = min(count, self._limit or count)
+        lacking = self._count - len(self._streams)
         self._streams += [torch.cuda.Stream(self._device) for _ in range(lacking)]  # type: ignore[no-untyped-call]
-        for stream in self._streams[: self._opened]:
-            stream.wait_stream(home)
+        for stream in self._streams[: self._count]:
+            stream.wait_stream(main_stream)
         try:
             yield
         finally:
-            for stream in self._streams[: self._opened]:
-                home.wait_stream(stream)
-            self._home = None
+            for stream in self._streams[: self._count]:
+                main_stream.wait_stream(stream)
+            self._main = None
 
     @contextmanager
-    def lane(self, index: int) -> Iterator[None]:
-        with torch.cuda.stream(self._streams[index % self._opened]):
+    def stream(self, index: int) -> Iterator[None]:
+        with torch.cuda.stream(self._streams[index % self._count]):
             yield
 
     @contextmanager
-    def home(self) -> Iterator[None]:
-        if self._home is None:
+    def main_stream(self) -> Iterator[None]:
+        if self._main is None:
             yield
             return
-        lane = torch.cuda.current_stream(self._device)
-        with torch.cuda.stream(self._home):
+        stream = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(self._main):
             yield
-        lane.wait_stream(self._home)
+        stream.wait_stream(self._main)
 
 
 def use(device: torch.device | str, threads: int) -> None:
@@ -107,6 +107,6 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def lanes(device: torch.device) -> Lanes:
-    """What a device has of them."""
-    return Streams(device) if device.type == "cuda" else ONE_LANE
+def streams_of(device: torch.device) -> Streams:
+    """The streams of a device: CUDA streams, or a single queue on a CPU."""
+    return CudaStreams(device) if device.type == "cuda" else ONE_STREAM

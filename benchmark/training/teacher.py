@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from benchmark.training.isolation import Frozen, Untouched
 from benchmark.training.precision import autocast, cast_once
-from benchmark.training.streams import ONE_LANE, Lanes
+from benchmark.training.streams import ONE_STREAM, Streams
 from models import Features, FullFeatures, Network
 from models.features import full
 
@@ -22,24 +22,24 @@ class Teacher:
     Args:
         network: the trained teacher, on its device. Its ``resume`` computes in ``precision`` from now on.
         precision: of its forward pass.
-        lanes: which share its features.
+        streams: which share its features.
 
     Attributes:
         network: as given, for methods to use.
         frozen: tells whether a method has changed it.
     """
 
-    def __init__(self, network: Network, precision: str, lanes: Lanes = ONE_LANE) -> None:
+    def __init__(self, network: Network, precision: str, streams: Streams = ONE_STREAM) -> None:
         self.network = network.eval().requires_grad_(requires_grad=False)
         self.frozen = Frozen(self.network)
         self._precision = precision
-        self._lanes = lanes
+        self._streams = streams
         self._forward = cast_once(self.network, precision)
         self._train_mode: Network | None = None
         if self._forward is not self.network:
             self.network.resume = self._resume  # type: ignore[method-assign]
 
-    def look(self, images: Tensor, untouched: Untouched | None = None, *, train_mode: bool) -> SharedFeatures:
+    def forward(self, images: Tensor, untouched: Untouched | None = None, *, train_mode: bool) -> SharedFeatures:
         """The teacher's features of a batch, at least float32 and outside any graph.
 
         Args:
@@ -50,7 +50,7 @@ class Teacher:
         network = self._with_batch_statistics() if train_mode else self._forward
         with torch.no_grad(), autocast(self._precision, images.device):
             features: Features = network(images)
-        return SharedFeatures(features, self._lanes, untouched or Untouched())
+        return SharedFeatures(features, self._streams, untouched or Untouched())
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Undo what a method has done to the network.
@@ -76,37 +76,37 @@ class Teacher:
 
 
 class SharedFeatures(FullFeatures):
-    """A teacher's features: what methods derive from them is queued ahead of all lanes, once.
+    """A teacher's features: what methods derive from them is queued ahead of all streams, once.
 
     Args:
         features: as recorded.
-        lanes: which share them.
+        streams: which share them.
         untouched: told of the features and of what is derived.
     """
 
-    def __init__(self, features: Features, lanes: Lanes, untouched: Untouched) -> None:
+    def __init__(self, features: Features, streams: Streams, untouched: Untouched) -> None:
         super().__init__(features)
-        self._lanes = lanes
+        self._streams = streams
         self._untouched = untouched
         vectors = features.logits, features.embedding, features.map
-        tensors = (*vectors, *features.taps, *features.preacts)
+        tensors = (*vectors, *features.feats, *features.preacts)
         self._own = {id(tensor): tensor for tensor in tensors}
         untouched.add("the teacher's features", *tensors)
 
-    def once(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    def cached(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         """As of `Features`; what is no feature of this teacher's is worked on here and now."""
         if any(id(tensor) not in self._own for tensor in tensors):
-            return function(*tensors)  # made on a lane, for which home does not wait
-        with self._lanes.home():
-            result = super().once(function, *tensors)
+            return function(*tensors)  # made on a stream, for which home does not wait
+        with self._streams.main_stream():
+            result = super().cached(function, *tensors)
         if id(result) not in self._own:
             self._own[id(result)] = result
             self._untouched.add("what is derived from the teacher's features", result)
         return result
 
-    def anew(self, untouched: Untouched) -> SharedFeatures:
+    def with_empty_cache(self, untouched: Untouched) -> SharedFeatures:
         """The same recorded features with nothing derived from them."""
-        return SharedFeatures(self._recorded, self._lanes, untouched)
+        return SharedFeatures(self._recorded, self._streams, untouched)
 
 
 class View:
@@ -115,8 +115,8 @@ class View:
     Args:
         images: ``(B, 3, S, S)``, normalised.
         teacher: None where no member has one.
-        lanes: which share the view.
-        sizes: at which the images will be asked for, in pixels; made before the lanes fork, nobody waits for them.
+        streams: which share the view.
+        sizes: at which the images will be asked for, in pixels; made before the streams fork, nobody waits for them.
         thoroughly: whether ``untouched`` compares the contents of what is shared.
         seen: a view of the same images. The teacher's features are its own, with nothing derived from them yet, since
             its memory may have been overwritten.
@@ -130,7 +130,7 @@ class View:
         self,
         images: Tensor,
         teacher: Teacher | None = None,
-        lanes: Lanes = ONE_LANE,
+        streams: Streams = ONE_STREAM,
         sizes: Iterable[int] = (),
         seen: View | None = None,
         *,
@@ -140,10 +140,10 @@ class View:
         self._native = images
         self._images: dict[int, Tensor] = {}
         self._teacher = teacher
-        self._lanes = lanes
+        self._streams = streams
         self.features: dict[bool, SharedFeatures] = {}
         if seen is not None:
-            self.features = {mode: each.anew(self.untouched) for mode, each in seen.features.items()}
+            self.features = {mode: each.with_empty_cache(self.untouched) for mode, each in seen.features.items()}
         for size in (images.shape[-1], *sizes):
             self._make(size)
         self._ready = frozenset(self._images)
@@ -151,18 +151,18 @@ class View:
     def at(self, size: int) -> Tensor:
         """The images with sides of ``size`` pixels."""
         if size not in self._ready:
-            with self._lanes.home():
+            with self._streams.main_stream():
                 self._make(size)
         return self._images[size]
 
     def teacher(self, *, train_mode: bool = False) -> Features:
-        """The teacher's features of this batch; the current lane waits for them."""
+        """The teacher's features of this batch; the current stream waits for them."""
         if self._teacher is None:
             raise RuntimeError("this cohort has no teacher")
-        with self._lanes.home():
+        with self._streams.main_stream():
             if train_mode not in self.features:
                 images = self.at(self._teacher.network.in_size)
-                self.features[train_mode] = self._teacher.look(images, self.untouched, train_mode=train_mode)
+                self.features[train_mode] = self._teacher.forward(images, self.untouched, train_mode=train_mode)
         return self.features[train_mode]
 
     def _make(self, size: int) -> None:

@@ -15,30 +15,30 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import UserError
-from benchmark.planning.teacher_files import Answer
-from benchmark.runs.job import Given
+from benchmark.planning.teacher_files import TeacherReport
+from benchmark.runs.job import Pretrained
 from benchmark.training.pretrained import fill_given
 from benchmark.training.weights import new_network
 from models.published import Taken
 
 
-def answers(jobs: Mapping[str, Given]) -> Iterator[dict[str, object]]:
+def answers(jobs: Mapping[str, Pretrained]) -> Iterator[dict[str, object]]:
     """What is found out of each job's file, one after the other."""
     for key, job in jobs.items():
         yield {"key": key, **asdict(check(job))}
 
 
-def check(job: Given) -> Answer:
+def check(job: Pretrained) -> TeacherReport:
     """Load a file into the network that it stands in for, on the CPU, as a worker will."""
     assert isinstance(job.source, Path)  # torchvision's weights are downloaded when they are needed
     try:
         taken = fill_given(new_network(job, torch.device("cpu")), job, job.source)
     except UserError as error:
-        return Answer(str(error))
-    return Answer(remarks=tuple(_remarks(job, taken)))
+        return TeacherReport(str(error))
+    return TeacherReport(remarks=tuple(_remarks(job, taken)))
 
 
-def _remarks(job: Given, taken: Taken) -> Iterator[str]:
+def _remarks(job: Pretrained, taken: Taken) -> Iterator[str]:
     if taken.beside and not job.part:
         yield f"its file holds a student and a teacher: the {taken.part} is taken, as the {taken.beside} does not fit"
     if taken.rounded:

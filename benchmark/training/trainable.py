@@ -18,8 +18,8 @@ from benchmark.runs.record import Conditions
 from benchmark.runs.store import Store
 from benchmark.training import optimizers
 from benchmark.training.checkpoints import StaleCheckpointError, pack, unpack
-from benchmark.training.curves import Curves
-from benchmark.training.evaluation import Tally
+from benchmark.training.curves import CurveRecorder
+from benchmark.training.evaluation import MetricAccumulator
 from benchmark.training.failures import DivergedError
 from benchmark.training.parts import BACKWARD, FORWARD, LOSS, OPTIMIZER, part
 from benchmark.training.precision import autocast, grad_scaler
@@ -29,7 +29,7 @@ from methods import Batch, Pair
 from models import Features, Network
 
 
-class Member:
+class Trainable:
     """A job that trains beside others and is not touched by them. What is trained, and how, its kinds add.
 
     Args:
@@ -51,7 +51,7 @@ class Member:
         self.job = job
         self.device = device
         self.epoch = 0
-        self.curves = Curves()
+        self.curves = CurveRecorder()
         self.seconds = 0.0
         self.rests_on: dict[str, str] = {}
         self.machines: list[Conditions] = []
@@ -65,7 +65,7 @@ class Member:
 
     # What the kinds add.
 
-    def equip(self, pair: Pair | None) -> None:
+    def setup(self, pair: Pair | None) -> None:
         """Build ``loss`` and the optimiser over all that is trained."""
         raise NotImplementedError
 
@@ -78,7 +78,7 @@ class Member:
         """Named parts of the loss of one batch, scalars that sum to it."""
         raise NotImplementedError
 
-    def keep(self, store: Store) -> None:
+    def save_weights(self, store: Store) -> None:
         """Save what others need of the finished job; it is tested as it was saved."""
 
     def result(self) -> dict[str, Any]:
@@ -97,10 +97,10 @@ class Member:
         """Whether the network has to be tested after this epoch."""
         return self.network is not None and (self.finished or self.epoch % self.job.recipe.evaluate_every == 0)
 
-    def tally(self) -> Tally:
+    def accumulator(self) -> MetricAccumulator:
         """What a test of the network adds up in."""
         assert self.network is not None
-        return Tally(self.network, self.job.recipe.precision, self.job.recipe.top_k)
+        return MetricAccumulator(self.network, self.job.recipe.precision, self.job.recipe.top_k)
 
     def note_test(self, metrics: Mapping[str, float]) -> None:
         """Keep a test's metrics.
@@ -130,7 +130,7 @@ class Member:
         progress = (self._done + batch.progress) / self.job.recipe.epochs
         own = replace(batch, progress=progress, generator=self.generator)
         with part(FORWARD):
-            features = self._look(view)
+            features = self._forward(view)
         with part(LOSS):
             parts = self.losses(features, view, own)
             values = torch.stack(list(parts.values()))
@@ -208,7 +208,7 @@ class Member:
         optimizers.load(self._optimizer, state["optimizer"])
         self._scaler.load_state_dict(state.get("scaler", {}))
         self.generator.set_state(state["generator"].cpu())
-        self.curves = Curves(state["curves"])
+        self.curves = CurveRecorder(state["curves"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.machines = before if before[-1:] == here else [*before, *here]
         return True
@@ -218,7 +218,7 @@ class Member:
         parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
         self._optimizer = optimizers.build(self.job.recipe, parameters)
 
-    def _look(self, view: View) -> Features | None:
+    def _forward(self, view: View) -> Features | None:
         if self.network is None:
             return None
         with autocast(self.job.recipe.precision, self.device):
@@ -234,7 +234,7 @@ class Member:
 class Stopwatch:
     """Adds the seconds of a block to a member, on devices where the block's end is the work's end."""
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Trainable) -> None:
         self._member = member
 
     def __enter__(self) -> None:

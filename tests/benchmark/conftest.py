@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.config.overrides import load_preset, load_profile
-from benchmark.config.resolve import Book, Teacher, Weights
+from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.planning import estimates
 from benchmark.registry import plugins
 from benchmark.runs.objective import parse_method
@@ -50,35 +50,35 @@ def _stated_rate(monkeypatch):
 
 
 @pytest.fixture
-def book():
+def resolver():
     def make(profile="digits", preset=None, given=None, **changes):
-        return Book(load_profile(profile), changes, load_preset(preset) if preset else None, given or {})
+        return ConfigResolver(load_profile(profile), changes, load_preset(preset) if preset else None, given or {})
 
     return make
 
 
 @pytest.fixture
-def job(book):
+def job(resolver):
     """Factory of runs; ``teacher_recipe`` is the run's own unless it is told."""
 
     def make(method="kd", student="wrn-16-2", teacher="wrn-40-4", seed=0, recipe="C100", teacher_recipe=None, **scale):
-        taught = Teacher(teacher_recipe or recipe, teacher)
-        return book(**scale).run(recipe, student, parse_method(method), taught, seed)
+        taught = TeacherChoice(teacher_recipe or recipe, teacher)
+        return resolver(**scale).run(recipe, student, parse_method(method), taught, seed)
 
     return make
 
 
 @pytest.fixture
-def kinds(book):
+def kinds(resolver):
     """Factory of a job of every kind, by the kind's name: two that train before a run, and two that look at it."""
 
     def make(seed=0, method="fsp", **scale):
-        made, teacher = book(**scale), Teacher("CRD100", "wrn-40-2")
+        made, teacher = resolver(**scale), TeacherChoice("CRD100", "wrn-40-2")
         run = made.run("CRD100", "wrn-16-2", parse_method(method), teacher, seed)
         return {
             "train": run,
             "stage": run.stages[0],
-            "evaluate": book(given={"wrn-40-2": Weights("ab" * 32, "somewhere")}, **scale).teacher(teacher),
+            "evaluate": resolver(given={"wrn-40-2": Weights("ab" * 32, "somewhere")}, **scale).teacher(teacher),
             "probe": made.probe("PROBE-STL10", run),
             "analyse": made.analysis("similarity", run, teacher),
         }

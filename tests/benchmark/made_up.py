@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.ids import digest
 from benchmark.runs.job import Job
 from benchmark.runs.objective import parse_method
@@ -78,5 +78,5 @@ def raw_record(job: Job | None = None, status: str = DONE, **given: Any) -> dict
 
 @cache
 def _spec() -> dict[str, Any]:
-    book = Book(load_profile("digits"), {})
-    return book.run("C100", "wrn-16-2", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0).spec
+    resolver = ConfigResolver(load_profile("digits"), {})
+    return resolver.run("C100", "wrn-16-2", parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0).spec

@@ -73,7 +73,7 @@ def test_first_stage_compares_connected_preactivations(make_bench):
                 method.connectors, seen.student.preacts[1:4], seen.teacher.preacts[1:4], strict=True
             )
         ]
-        loss = method.prepare(seen.student, seen.teacher, seen.data)["ab"]
+        loss = method.pretrain_loss(seen.student, seen.teacher, seen.data)["ab"]
     assert all(mine.shape == theirs.shape for mine, theirs in layers)
     expected = sum(naive(*(m.numpy() for m in pair), 1.0) * 2.0**place for place, pair in enumerate(layers))
     assert loss.item() == pytest.approx(3 / 1000 * expected / 4 / 4, rel=1e-5)
@@ -97,15 +97,15 @@ PAIRS = (
 
 def shapes(name):
     """A network's shapes with a quarter of the channels: the sizes are what connectors could fail on."""
-    taps = [tuple(map(int, tap.split("x"))) for tap in catalog.networks()[name].taps.split()]
-    return Shapes(name, "", tuple((channels // 4, *size) for channels, *size in taps), (1, 1, 1), 5)
+    feats = [tuple(map(int, tap.split("x"))) for tap in catalog.networks()[name].feats.split()]
+    return Shapes(name, "", tuple((channels // 4, *size) for channels, *size in feats), (1, 1, 1), 5)
 
 
 @pytest.mark.parametrize("names", PAIRS.split())
 def test_connectors_reach_the_teachers_shapes(names):
     teacher, student = map(shapes, names.split(":"))
     connectors = load("ab")(Pair(student, teacher, nn.Identity(), 0, 5, torch.zeros(0))).connectors
-    for connector, mine, theirs in zip(connectors, student.taps[1:], teacher.taps[1:], strict=True):
+    for connector, mine, theirs in zip(connectors, student.feats[1:], teacher.feats[1:], strict=True):
         assert connector(torch.zeros(2, *mine)).shape == (2, *theirs)
 
 

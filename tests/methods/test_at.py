@@ -71,7 +71,7 @@ def test_activations_of_any_size_have_the_value_of_the_formula_and_a_finite_slop
 def test_last_counts_after_pairing(make_bench):
     bench = make_bench("wrn-10-1", "resnet10-narrow")
     seen = bench.batch()
-    both = [(mine, theirs) for mine, theirs in zip(seen.student.taps, seen.teacher.taps, strict=False)]
+    both = [(mine, theirs) for mine, theirs in zip(seen.student.feats, seen.teacher.feats, strict=False)]
     for last, pairs in ((0, both[1:]), (2, both[2:4]), (1, both[3:4]), (9, both[1:])):
         loss = load("at")(bench.pair, last=last)(seen.student, seen.teacher, seen.data)["at"]
         assert loss.item() == pytest.approx(at_loss(pairs).item())

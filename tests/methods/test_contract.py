@@ -19,9 +19,9 @@ PAIRS = {
     "wider": ("wrn-16-2", "wrn-40-4", (16, 16)),
     "bottleneck": ("resnet10-narrow", "resnet50-narrow", (16, 16)),
     "stages-differ": ("wrn-16-2", "resnet34-wide", (16, 24)),
-    "linear-taps": ("mobilenetv2-cifar", "wrn-16-2", (16, 16)),
+    "linear-feats": ("mobilenetv2-cifar", "wrn-16-2", (16, 16)),
     "alike": ("wrn-16-2", "wrn-40-2", (32, 32)),
-    "same-taps": ("resnet20", "resnet56", (32, 32)),
+    "same-feats": ("resnet20", "resnet56", (32, 32)),
     "vgg-to-mobilenet": ("mobilenetv2-half", "vgg13", (32, 32)),
     "resnet-to-shufflenetv1": ("shufflenetv1", "resnet32x4", (32, 32)),
     "resnet-to-shufflenetv2": ("shufflenetv2", "resnet32x4", (32, 32)),
@@ -43,7 +43,7 @@ def benches(make_bench):
 
 
 def channels_differ(pair):
-    return any(mine[0] != theirs[0] for mine, theirs in zip(pair.student.taps, pair.teacher.taps, strict=False))
+    return any(mine[0] != theirs[0] for mine, theirs in zip(pair.student.feats, pair.teacher.feats, strict=False))
 
 
 def built(name, pair, **options):
@@ -64,7 +64,7 @@ def unlike(name, benches):
 
 def parts_of(method, seen):
     """The losses that train the student: the first stage's, where that is what the method is for."""
-    step = method.prepare if method.first_stage == "student" else method
+    step = method.pretrain_loss if method.pretrain == "student" else method
     return step(seen.student, seen.teacher, seen.data)
 
 
@@ -113,9 +113,9 @@ def test_gradient_reaches_student_and_method_but_not_the_teacher(name, options, 
     assert all(torch.isfinite(gradient).all() for gradient in student.values())
     assert student
     assert size == 2 or sum(gradient.abs().sum() for gradient in student.values()) > 0
-    prepared = {id(parameter) for parameter in method.prepared().parameters()}
-    in_first_stage = method.first_stage == "student"
-    expected = {place for place, each in enumerate(parameters) if (id(each) in prepared) == in_first_stage}
+    pretrain_modules = {id(parameter) for parameter in method.pretrain_modules().parameters()}
+    in_first_stage = method.pretrain == "student"
+    expected = {place for place, each in enumerate(parameters) if (id(each) in pretrain_modules) == in_first_stage}
     assert set(gradients(loss, parameters)) == expected
     assert not any(parameter.requires_grad for parameter in bench.teacher.parameters())
 
@@ -147,12 +147,12 @@ def test_features_of_a_dead_student_are_finite_with_finite_gradient(name, size, 
     def zeros(*shape):
         return torch.zeros(size, *shape, requires_grad=True)
 
-    taps = tuple(zeros(*tap) for tap in shapes.taps)
-    dead = Features(zeros(shapes.num_classes), zeros(shapes.embedding), zeros(*shapes.map), taps, taps)
+    feats = tuple(zeros(*tap) for tap in shapes.feats)
+    dead = Features(zeros(shapes.num_classes), zeros(shapes.embedding), zeros(*shapes.map), feats, feats)
     seen.student = dead
     loss = total(methods.load(name)(bench.pair), seen)
     loss.backward()
-    leaves = [dead.logits, dead.embedding, dead.map, *taps]
+    leaves = [dead.logits, dead.embedding, dead.map, *feats]
     assert torch.isfinite(loss)
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves if leaf.grad is not None)
 
@@ -161,7 +161,7 @@ def test_features_of_a_dead_student_are_finite_with_finite_gradient(name, size, 
 @pytest.mark.parametrize("both", [False, True], ids=["teacher", "both"])
 def test_masked_classes_leave_loss_and_gradient_finite(name, options, both, benches):
     """A teacher may mask classes by logits of minus infinity, and its student may mask the same ones."""
-    bench = benches["same-taps"]
+    bench = benches["same-feats"]
     seen = bench.batch()
     masks = {"teacher", "student"} if both else {"teacher"}
     for side in masks:
@@ -246,16 +246,16 @@ def test_planning_knows_where_a_method_can_be_applied(name, pair, benches):
 def test_prepared_modules_are_the_method_s_own_and_only_of_first_stages(name, benches):
     bench = unlike(name, benches)
     method, seen = methods.load(name)(bench.pair), bench.batch()
-    assert set(method.prepared().parameters()) <= set(method.parameters())
-    if not method.first_stage:
-        assert not list(method.prepared().parameters())
+    assert set(method.pretrain_modules().parameters()) <= set(method.parameters())
+    if not method.pretrain:
+        assert not list(method.pretrain_modules().parameters())
         with pytest.raises(NotImplementedError):
-            method.prepare(seen.student, seen.teacher, seen.data)
-    if method.first_stage == "student":
+            method.pretrain_loss(seen.student, seen.teacher, seen.data)
+    if method.pretrain == "student":
         assert method(seen.student, seen.teacher, seen.data) == {}
 
 
-OF_TEACHER = [name for name in methods.names() if methods.load(name).first_stage == "teacher"]
+OF_TEACHER = [name for name in methods.names() if methods.load(name).pretrain == "teacher"]
 
 
 def own_student(pair):
@@ -268,12 +268,12 @@ def test_first_stage_of_a_teacher_trains_what_it_prepares_and_nothing_else(name,
     bench, seen = benches[pair], see(pair, 2)
     method = methods.load(name)(own_student(bench.pair))
     before = torch.get_rng_state()
-    loss = sum(method.prepare(seen.teacher, seen.teacher, seen.data).values())
+    loss = sum(method.pretrain_loss(seen.teacher, seen.teacher, seen.data).values())
     assert torch.equal(before, torch.get_rng_state())
     assert torch.isfinite(loss)
-    parameters, prepared = list(method.parameters()), set(method.prepared().parameters())
+    parameters, pretrain_modules = list(method.parameters()), set(method.pretrain_modules().parameters())
     reached = gradients(loss, parameters)
-    assert {parameters[place] for place in reached} == prepared
+    assert {parameters[place] for place in reached} == pretrain_modules
     assert all(gradient.abs().sum() > 0 for gradient in reached.values())
     assert not any(parameter.requires_grad for parameter in bench.teacher.parameters())
 
@@ -282,7 +282,7 @@ def test_first_stage_of_a_teacher_trains_what_it_prepares_and_nothing_else(name,
 @pytest.mark.parametrize("name", OF_TEACHER)
 def test_first_stage_of_a_teacher_serves_every_student(name, pair, benches):
     alone, run = (methods.load(name)(each) for each in (own_student(benches[pair].pair), benches[pair].pair))
-    run.prepared().load_state_dict(alone.prepared().state_dict())
+    run.pretrain_modules().load_state_dict(alone.pretrain_modules().state_dict())
 
 
 @every_method
@@ -290,7 +290,7 @@ def test_connected_embedding_has_the_teachers_width_and_needs_no_waiting(name, b
     bench = unlike(name, benches)
     method, seen = methods.load(name)(bench.pair), bench.batch()
     with waiting() as waits:
-        connected = method.connect(seen.student)
+        connected = method.project(seen.student)
     assert waits == []
     assert connected is None or connected.shape == seen.teacher.embedding.shape
 
@@ -298,7 +298,7 @@ def test_connected_embedding_has_the_teachers_width_and_needs_no_waiting(name, b
 @every_method
 def test_what_changes_from_batch_to_batch_is_in_buffers_that_stay_where_they_are(name, benches):
     """A recorded step repeats what was done to the memory it saw, and nothing that Python did."""
-    bench = benches["same-taps"]
+    bench = benches["same-feats"]
     method = built(name, bench.pair)
     states, places = [], []
     for seed in (0, 1):

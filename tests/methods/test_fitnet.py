@@ -20,9 +20,9 @@ def test_method_compares_one_stage_after_the_rectified_regressor(options, stage,
     # Four stages of the teacher against three of the student.
     bench = make_bench("wrn-10-1", "resnet10-narrow", sizes=(16, 24))
     method, seen = load("fitnet")(bench.pair, **options), bench.batch()
-    regressed = method.regressor(seen.student.taps[stage]).detach().numpy()
+    regressed = method.regressor(seen.student.feats[stage]).detach().numpy()
     assert regressed.min() == 0
-    expected = np.mean((regressed - seen.teacher.taps[stage].numpy()) ** 2)
+    expected = np.mean((regressed - seen.teacher.feats[stage].numpy()) ** 2)
     assert method(seen.student, seen.teacher, seen.data)["hint"].item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -63,9 +63,9 @@ def test_gradient_agrees_with_differences(wave):
 def test_first_stage_compares_taps_from_the_stem_on(make_bench):
     bench = make_bench("wrn-10-1", "wrn-16-1")
     seen = bench.batch()
-    loss = load("fsp")(bench.pair).prepare(seen.student, seen.teacher, seen.data)["fsp"]
+    loss = load("fsp")(bench.pair).pretrain_loss(seen.student, seen.teacher, seen.data)["fsp"]
     (s0, s1, s2, s3), (t0, t1, t2, t3) = (
-        [maps.detach().double().numpy() for maps in features.taps] for features in (seen.student, seen.teacher)
+        [maps.detach().double().numpy() for maps in features.feats] for features in (seen.student, seen.teacher)
     )
     expected = np.mean((naive_flow(s0, s1) - naive_flow(t0, t1)) ** 2)
     expected += np.mean((naive_flow(halved(s1), s2) - naive_flow(halved(t1), t2)) ** 2)

@@ -78,17 +78,17 @@ def test_run_compares_factors_of_the_last_taps(make_bench):
     bench = make_bench("wrn-10-1", "resnet10-narrow", sizes=(16, 24))
     method, seen = load("ft")(bench.pair), bench.batch()
     with torch.no_grad():
-        mine, theirs = method.translator(seen.student.taps[3]), method.paraphraser.encoder(seen.teacher.taps[4])
+        mine, theirs = method.translator(seen.student.feats[3]), method.paraphraser.encoder(seen.teacher.feats[4])
         loss = method(seen.student, seen.teacher, seen.data)["ft"]
-    assert theirs.shape == (4, bench.pair.teacher.taps[-1][0] // 2, 3, 3)
+    assert theirs.shape == (4, bench.pair.teacher.feats[-1][0] // 2, 3, 3)
     assert loss.item() == pytest.approx(ft_loss(mine, theirs).item(), rel=1e-5)
 
 
 def test_first_stage_reconstructs_the_teachers_last_tap(make_bench):
     bench = make_bench("wrn-10-1", "wrn-10-2")
     method, seen = load("ft")(bench.pair), bench.batch()
-    loss = method.prepare(seen.teacher, seen.teacher, seen.data)["reconstruction"]
-    target = seen.teacher.taps[-1]
+    loss = method.pretrain_loss(seen.teacher, seen.teacher, seen.data)["reconstruction"]
+    target = seen.teacher.feats[-1]
     found = method.paraphraser.decoder(method.paraphraser.encoder(target)).detach().numpy()
     assert loss.item() == pytest.approx(np.mean((found - target.numpy()) ** 2), rel=1e-5)
 
@@ -98,7 +98,7 @@ def test_paraphraser_starts_the_same_for_every_student(make_bench):
     for student in ("wrn-10-1", "resnet10-narrow"):
         pair = make_bench(student, "wrn-10-2").pair
         torch.manual_seed(0)
-        states.append(load("ft")(pair).prepared().state_dict())
+        states.append(load("ft")(pair).pretrain_modules().state_dict())
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 

@@ -111,5 +111,5 @@ def test_method_compares_paired_stages(make_bench):
     bench = make_bench("wrn-10-1", "resnet10-narrow")
     seen = bench.batch()
     loss = load("nst")(bench.pair)(seen.student, seen.teacher, seen.data)["nst"]
-    pairs = list(zip(seen.student.taps[1:4], seen.teacher.taps[1:4], strict=True))
+    pairs = list(zip(seen.student.feats[1:4], seen.teacher.feats[1:4], strict=True))
     assert loss.item() == pytest.approx(nst_loss(pairs).item())

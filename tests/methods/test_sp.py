@@ -39,4 +39,4 @@ def test_method_compares_the_last_stage_of_either_network(make_bench):
     bench = make_bench("wrn-10-1", "resnet10-narrow")
     seen = bench.batch()
     loss = load("sp")(bench.pair)(seen.student, seen.teacher, seen.data)["sp"]
-    assert loss.item() == pytest.approx(sp_loss(seen.student.taps[3], seen.teacher.taps[4]).item())
+    assert loss.item() == pytest.approx(sp_loss(seen.student.feats[3], seen.teacher.feats[4]).item())

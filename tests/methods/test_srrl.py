@@ -133,7 +133,7 @@ def test_inner_layer_feeds_the_moved_map_through_the_rest_of_the_teacher(make_be
 def test_inner_layer_takes_what_the_next_layer_consumes(make_bench, name):
     bench = make_bench(name, "wrn-10-1", sizes=(32, 32))
     features = bench.batch().student
-    for stage in range(1, len(features.taps)):
+    for stage in range(1, len(features.feats)):
         logits = bench.student.resume(stage, consumed(features, bench.pair.student, stage))
         torch.testing.assert_close(logits, features.logits)
 
@@ -143,7 +143,7 @@ def test_connected_embedding_is_the_one_that_the_classifier_sees(make_bench):
     seen = bench.batch()
     for layers in ("last", "conv4", "conv2+conv4"):
         method, parts = evaluated(bench, seen, fm=0.0, layers=layers)
-        connected = method.connect(seen.student)
+        connected = method.project(seen.student)
         regressed = functional.mse_loss(bench.teacher.classifier(connected), seen.teacher.logits)
         if "+" not in layers:
             assert parts["sr"].item() == pytest.approx(regressed.item(), rel=1e-5)
@@ -153,9 +153,9 @@ def test_connected_embedding_is_the_one_that_the_classifier_sees(make_bench):
 
 def test_without_a_connector_between_the_last_maps_nothing_is_connected(make_bench):
     alike, unlike = make_bench("wrn-10-1", "wrn-10-2"), make_bench("wrn-10-1", "resnet10-narrow")
-    assert SRRL(alike.pair, layers="conv2+conv3").connect(alike.batch().student) is None
+    assert SRRL(alike.pair, layers="conv2+conv3").project(alike.batch().student) is None
     # The student's last stage stands beside an inner one of the teacher.
-    assert SRRL(unlike.pair, layers="conv4").connect(unlike.batch().student) is None
+    assert SRRL(unlike.pair, layers="conv4").project(unlike.batch().student) is None
 
 
 def test_layers_add_up(make_bench):

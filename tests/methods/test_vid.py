@@ -62,7 +62,7 @@ def test_method_sums_over_paired_stages_of_any_size(make_bench):
     method, seen = load("vid")(bench.pair), bench.batch()
     expected = 0.0
     for stage, gaussian in enumerate(method.gaussians, start=1):
-        mine, theirs = pool_to_smaller(seen.student.taps[stage], seen.teacher.taps[stage])
+        mine, theirs = pool_to_smaller(seen.student.feats[stage], seen.teacher.feats[stage])
         mean, variance = (tensor.detach().numpy() for tensor in gaussian(mine))
         expected += naive(mean, theirs.numpy(), variance)
     assert len(method.gaussians) == 3

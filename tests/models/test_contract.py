@@ -10,7 +10,7 @@ import models
 
 every = pytest.mark.parametrize("name", models.names())
 
-# Half of each of its taps comes out of no batch-norm.
+# Half of each of its feats comes out of no batch-norm.
 WITHOUT_NORMS = {"shufflenetv2"}
 
 # Their blocks consume raw maps, of which they make no rectified ones.
@@ -22,9 +22,9 @@ SIGNS = set(models.names("*-binary*"))
 
 def consumed(features, stage, name):
     """The map after a stage: a rectified, linear or raw tap itself, else what its pre-activation becomes."""
-    if stage == len(features.taps) - 1:
+    if stage == len(features.feats) - 1:
         return features.map
-    tap, preact = features.taps[stage], features.preacts[stage]
+    tap, preact = features.feats[stage], features.preacts[stage]
     return tap if name in RAW or tap is preact or bool((tap >= 0).all()) else preact.relu()
 
 
@@ -36,14 +36,14 @@ def test_features_have_the_promised_form(build, images, name, times):
     shapes = network.shapes()
     assert features.logits.shape == (2, 5)
     assert features.embedding.shape == (2, shapes.embedding)
-    assert tuple(tuple(tap.shape[1:]) for tap in features.taps) == shapes.taps
-    assert [preact.shape for preact in features.preacts] == [tap.shape for tap in features.taps]
-    for tensor in (features.logits, features.map, *features.taps, *features.preacts):
+    assert tuple(tuple(tap.shape[1:]) for tap in features.feats) == shapes.feats
+    assert [preact.shape for preact in features.preacts] == [tap.shape for tap in features.feats]
+    for tensor in (features.logits, features.map, *features.feats, *features.preacts):
         assert tensor.isfinite().all()
     assert features.map.min() >= 0
     torch.testing.assert_close(features.embedding, features.map.mean((2, 3)))
     torch.testing.assert_close(features.logits, network.classifier(features.embedding))
-    assert features.preacts[0] is features.taps[0]
+    assert features.preacts[0] is features.feats[0]
 
 
 @every
@@ -71,7 +71,7 @@ def test_resuming_gives_the_logits_of_the_whole_pass(trained, images, name):
     network = trained(name).double()
     with torch.no_grad():
         features = network(images(network.in_size).double())
-        for stage in range(1, len(features.taps)):
+        for stage in range(1, len(features.feats)):
             logits = network.resume(stage, consumed(features, stage, name))
             torch.testing.assert_close(logits, features.logits)
 
@@ -80,7 +80,7 @@ def test_resuming_gives_the_logits_of_the_whole_pass(trained, images, name):
 def test_only_stages_can_be_resumed_after(build, images, name):
     network = build(name)
     features = network(images(network.in_size))
-    for stage in (-1, 0, len(features.taps)):
+    for stage in (-1, 0, len(features.feats)):
         with pytest.raises(ValueError, match="stage"):
             network.resume(stage, features.map)
 
@@ -89,14 +89,14 @@ def test_only_stages_can_be_resumed_after(build, images, name):
 def test_the_norms_before_the_taps_are_those_of_the_trunk_s_maps(build, name):
     network = build(name)
     norms = network.preact_norms()
-    assert [norm.num_features for norm in norms] == [channels for channels, _, _ in network.shapes().taps[1:]]
+    assert [norm.num_features for norm in norms] == [channels for channels, _, _ in network.shapes().feats[1:]]
     assert len({id(norm) for norm in norms}) == len(norms)
 
 
 @every
 def test_the_trunk_is_what_the_last_tap_depends_on(build, images, name):
     network = build(name)
-    network(images(network.in_size)).taps[-1].sum().backward()
+    network(images(network.in_size)).feats[-1].sum().backward()
     needed = {key for key, parameter in network.named_parameters() if parameter.grad is not None}
     trunk = {id(parameter) for module in network.trunk() for parameter in module.parameters()}
     assert {key for key, parameter in network.named_parameters() if id(parameter) in trunk} == needed
@@ -132,7 +132,7 @@ def test_runs_under_autocast(trained, images, name):
             features = network(batch)
     assert features.logits.dtype == torch.bfloat16
     assert features.map.isfinite().all()
-    actual, wanted = (f.taps[0] if name in SIGNS else f.map for f in (features.full(), expected))
+    actual, wanted = (f.feats[0] if name in SIGNS else f.map for f in (features.full(), expected))
     assert (actual - wanted).norm() < 0.1 * wanted.norm()
 
 

@@ -107,7 +107,7 @@ def test_the_committed_file_is_what_the_networks_measure():
 def test_real_tensors_have_the_shapes_of_the_file(row):
     network = models.create(row["name"], int(row["classes"]), int(row["in_size"]))
     shapes = network.shapes()
-    assert " ".join("x".join(map(str, shape)) for shape in shapes.taps) == row["taps"]
+    assert " ".join("x".join(map(str, shape)) for shape in shapes.feats) == row["feats"]
     assert "x".join(map(str, shapes.map)) == row["map"]
     assert shapes.family == row["family"]
 

@@ -13,7 +13,7 @@ def features(dtype):
 
 
 def tensors(recorded):
-    return (recorded.logits, recorded.embedding, recorded.map, *recorded.taps, *recorded.preacts)
+    return (recorded.logits, recorded.embedding, recorded.map, *recorded.feats, *recorded.preacts)
 
 
 def test_full_raises_half_precision_and_keeps_double():
@@ -29,11 +29,11 @@ def test_full_keeps_the_graph():
 def test_full_raises_what_is_asked_for_and_nothing_else():
     given = features(torch.bfloat16)
     asked = given.full()
-    assert asked.taps[0] is asked.taps[0:][0] is asked.taps[-1]
-    assert len(asked.taps) == 1
+    assert asked.feats[0] is asked.feats[0:][0] is asked.feats[-1]
+    assert len(asked.feats) == 1
     raised = [tensor for tensor, _ in asked._known.values()]
     assert len(raised) == 1
-    assert raised[0] is asked.taps[0]
+    assert raised[0] is asked.feats[0]
 
 
 def test_what_follows_from_features_is_computed_once():
@@ -43,8 +43,8 @@ def test_what_follows_from_features_is_computed_once():
         calls.append(tensor)
         return 2 * tensor
 
-    assert asked.once(double, asked.map) is asked.once(double, asked.map)
-    assert asked.once(double, asked.taps[0]) is not asked.once(double, asked.map)
+    assert asked.cached(double, asked.map) is asked.cached(double, asked.map)
+    assert asked.cached(double, asked.feats[0]) is not asked.cached(double, asked.map)
     assert len(calls) == 2
 
 

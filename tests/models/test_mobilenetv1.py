@@ -27,11 +27,11 @@ def test_maps_are_those_of_the_definition(trained, images):
     with torch.no_grad():
         features = network(images(64))
         expected = by_hand(network.state_dict(), images(64))
-    torch.testing.assert_close(features.taps[0], expected[0].relu(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(features.feats[0], expected[0].relu(), rtol=1e-4, atol=1e-5)
     for place, unit in enumerate(TAPPED, start=1):
         torch.testing.assert_close(features.preacts[place], expected[unit], rtol=1e-4, atol=1e-5)
-        assert torch.equal(features.taps[place], features.preacts[place].relu())
-    assert features.map is features.taps[-1]
+        assert torch.equal(features.feats[place], features.preacts[place].relu())
+    assert features.map is features.feats[-1]
 
 
 def test_the_margin_norms_end_the_tapped_units(build):

@@ -53,7 +53,7 @@ def test_maps_are_those_of_the_definition(network, images, name):
         features = network(images(32).double())
         expected = by_hand(name, network.state_dict(), images(32).double())
     assert features.map.max() >= 6
-    for actual, wanted in zip((*features.taps, features.map), expected, strict=True):
+    for actual, wanted in zip((*features.feats, features.map), expected, strict=True):
         torch.testing.assert_close(actual, wanted)
 
 
@@ -61,9 +61,9 @@ def test_maps_are_those_of_the_definition(network, images, name):
 def test_stage_taps_are_linear(network, images):
     with torch.no_grad():
         features = network(images(32).double())
-    assert all(tap is preact for tap, preact in zip(features.taps, features.preacts, strict=True))
-    assert all(tap.min() < 0 for tap in features.taps[1:])
-    assert features.taps[0].min() == 0
+    assert all(tap is preact for tap, preact in zip(features.feats, features.preacts, strict=True))
+    assert all(tap.min() < 0 for tap in features.feats[1:])
+    assert features.feats[0].min() == 0
 
 
 @pytest.mark.parametrize(

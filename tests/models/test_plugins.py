@@ -76,7 +76,7 @@ def test_the_csv_names_the_networks_of_the_project_and_those_of_a_file_are_asked
     path = use("two")
     assert "small-two" not in describe()
     rows = list(csv.DictReader(describe(path).splitlines()))
-    assert [(row["name"], row["family"], row["params"], row["taps"]) for row in rows] == [
+    assert [(row["name"], row["family"], row["params"], row["feats"]) for row in rows] == [
         ("small-two", "small", str(8 * 28 + 900), "3x32x32 8x32x32")
     ]
 

@@ -42,7 +42,7 @@ def test_outputs_and_parameter_names_are_torchvision_s(trained, images, name):
     with torch.no_grad():
         features, logits = network(images(network.in_size)), twin(images(network.in_size))
     torch.testing.assert_close(features.logits, logits, rtol=1e-4, atol=1e-5)
-    for actual, expected in zip(features.taps, stages, strict=True):
+    for actual, expected in zip(features.feats, stages, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -51,10 +51,10 @@ def test_taps_are_the_rectified_pre_activations(trained, images, name):
     network = trained(name)
     with torch.no_grad():
         features = network(images(network.in_size))
-    for tap, preact in zip(features.taps[1:], features.preacts[1:], strict=True):
+    for tap, preact in zip(features.feats[1:], features.preacts[1:], strict=True):
         assert preact.min() < 0
         assert torch.equal(preact.relu(), tap)
-    assert features.taps[-1] is features.map
+    assert features.feats[-1] is features.map
 
 
 @pytest.mark.parametrize(("name", "norm"), [("resnet34-narrow", "bn2"), ("resnet50-crd", "bn3")])

@@ -48,8 +48,8 @@ def test_version_1_is_its_definition(trained, images, width):
         features, expected = network(images()), version1(network.state_dict(), images())
     for actual, wanted in zip(features.preacts, expected, strict=True):
         torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-4)
-    assert all(torch.equal(tap, preact.relu()) for tap, preact in zip(features.taps, features.preacts, strict=True))
-    assert features.map is features.taps[-1]
+    assert all(torch.equal(tap, preact.relu()) for tap, preact in zip(features.feats, features.preacts, strict=True))
+    assert features.map is features.feats[-1]
 
 
 def version2(network):
@@ -67,8 +67,8 @@ def test_version_2_is_made_of_torchvision_s_units(trained, images):
     network = trained("shufflenetv2", width=1.0)
     with torch.no_grad():
         features = network(images())
-        x = features.taps[0]
-        for stage, tap in zip(version2(network), features.taps[1:], strict=True):
+        x = features.feats[0]
+        for stage, tap in zip(version2(network), features.feats[1:], strict=True):
             x = stage(x)
             torch.testing.assert_close(tap, x, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(features.map, network.head(x), rtol=1e-4, atol=1e-4)
@@ -77,7 +77,7 @@ def test_version_2_is_made_of_torchvision_s_units(trained, images):
 def test_pre_activations_of_version_2_are_not_shuffled(trained, images):
     with torch.no_grad():
         features = trained("shufflenetv2")(images())
-    for tap, preact in zip(features.taps[1:], features.preacts[1:], strict=True):
+    for tap, preact in zip(features.feats[1:], features.preacts[1:], strict=True):
         around, through = preact.chunk(2, 1)
         assert around.min() == 0
         assert through.min() < 0
@@ -86,5 +86,5 @@ def test_pre_activations_of_version_2_are_not_shuffled(trained, images):
 
 
 def test_version_2_has_no_margins(build):
-    with pytest.raises(NotImplementedError, match=r"shufflenetv2 has no preact_norms\(\): its taps"):
+    with pytest.raises(NotImplementedError, match=r"shufflenetv2 has no preact_norms\(\): its feats"):
         build("shufflenetv2").preact_norms()

@@ -1,11 +1,11 @@
-"""Shapes of the taps and of the penultimate map at the usual input size, against the definitions."""
+"""Shapes of the feats and of the penultimate map at the usual input size, against the definitions."""
 
 import pytest
 import torch
 
 import models
 
-# Channels and sides of the taps, the stem's first, then of the penultimate map if that is not the last tap.
+# Channels and sides of the feats, the stem's first, then of the penultimate map if that is not the last tap.
 SHAPES = {
     "resnet??-narrow": "32@32 32@32 32@16 64@8 128@4",
     "resnet??-wide": "64@32 64@32 128@16 256@8 512@4",
@@ -40,7 +40,7 @@ CASES = [(name, shapes) for pattern, shapes in SHAPES.items() for name in models
 def test_taps_have_the_shapes_of_the_definition(name, expected):
     with torch.device("meta"):
         shapes = models.create(name, 10, models.made_for(name).in_size).shapes()
-    actual = [*shapes.taps, shapes.map] if name in WITH_HEAD else shapes.taps
+    actual = [*shapes.feats, shapes.map] if name in WITH_HEAD else shapes.feats
     assert " ".join(f"{channels}@{side}" for channels, side, _ in actual) == expected
     assert shapes.map == actual[-1]
     assert all(height == width for _, height, width in actual)

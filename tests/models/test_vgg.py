@@ -29,9 +29,9 @@ def test_maps_are_torchvision_s(trained, images, name):
             x = module(x)
             rectified += [x] if isinstance(module, nn.ReLU) else []
     for place, index in enumerate(TAPPED[name]):
-        torch.testing.assert_close(features.taps[place], rectified[index])
+        torch.testing.assert_close(features.feats[place], rectified[index])
         torch.testing.assert_close(features.preacts[place], (normed if place else rectified)[index])
-    assert features.map is features.taps[-1]
+    assert features.map is features.feats[-1]
 
 
 @both

@@ -81,8 +81,8 @@ def test_taps_are_raw_and_their_norms_are_the_consumers(trained, images):
     network = trained("wrn-16-2")
     with torch.no_grad():
         features = network(images())
-        normed = [norm(tap) for norm, tap in zip(network.preact_norms(), features.taps[1:], strict=True)]
-    assert all(tap.min() < 0 for tap in features.taps)
+        normed = [norm(tap) for norm, tap in zip(network.preact_norms(), features.feats[1:], strict=True)]
+    assert all(tap.min() < 0 for tap in features.feats)
     for actual, expected in zip(features.preacts[1:], normed, strict=True):
         torch.testing.assert_close(actual, expected)
     assert torch.equal(features.preacts[-1].relu(), features.map)

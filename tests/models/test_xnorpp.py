@@ -37,12 +37,12 @@ def convolve(state, key, x, **options):
 
 
 def by_hand(name, state, x):
-    """The definition in plain functions, on a network's weights: the taps, and the logits."""
+    """The definition in plain functions, on a network's weights: the feats, and the logits."""
     large = name in IMAGENET_PLANS
     x = F.conv2d(x, state["stem.0.weight"], stride=2 if large else 1, padding=3 if large else 1)
     x = norm(state, "stem.1", x).relu()
     x = F.max_pool2d(x, 3, 2, 1) if large else x
-    taps = [x]
+    feats = [x]
     for stage, blocks in enumerate(SIZES[name.split("-")[0]]):
         for block in range(blocks):
             key = f"stages.{stage}." + (f"rest.{block - 1}" if block else "first")
@@ -54,9 +54,9 @@ def by_hand(name, state, x):
             if stride == 2:
                 x = norm(state, f"{key}.shortcut.2", convolve(state, f"{key}.shortcut.1", F.avg_pool2d(x, 2)))
             x = x + out
-        taps.append(x)
+        feats.append(x)
     rectified = norm(state, "norm", x).relu()
-    return taps, F.linear(rectified.mean((2, 3)), state["classifier.weight"], state["classifier.bias"])
+    return feats, F.linear(rectified.mean((2, 3)), state["classifier.weight"], state["classifier.bias"])
 
 
 @every
@@ -68,11 +68,11 @@ def test_outputs_are_those_of_the_definition(trained, images, name):
             parameter.data.mul_(torch.rand(parameter.shape, generator=generator, dtype=torch.double) + 0.5)
     with torch.no_grad():
         features = network(images(network.in_size).double())
-        taps, logits = by_hand(name, network.state_dict(), images(network.in_size).double())
+        feats, logits = by_hand(name, network.state_dict(), images(network.in_size).double())
     torch.testing.assert_close(features.logits, logits)
-    for actual, expected in zip(features.taps, taps, strict=True):
+    for actual, expected in zip(features.feats, feats, strict=True):
         torch.testing.assert_close(actual, expected)
-    for tap, preact, batch_norm in zip(features.taps[1:], features.preacts[1:], network.preact_norms(), strict=True):
+    for tap, preact, batch_norm in zip(features.feats[1:], features.preacts[1:], network.preact_norms(), strict=True):
         torch.testing.assert_close(preact, batch_norm(tap))
 
 

@@ -17,7 +17,7 @@ from benchmark.report.caption import Context
 from benchmark.report.layout import WORDS
 from benchmark.report.leaderboard.statistics.bootstrap import FEWEST_PAIRS
 from benchmark.report.leaderboard.statistics.scores import BASELINES
-from benchmark.report.leaderboard.statistics.summary import NOTHING_YET, Standing
+from benchmark.report.leaderboard.statistics.summary import NOTHING_YET, LeaderboardStatistics
 from benchmark.report.mixtures import Elsewhere, comparisons, elsewhere, mixtures
 from benchmark.runs.job import Job
 from benchmark.runs.metrics import metric
@@ -85,7 +85,7 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Board:
+class LeaderboardData:
     """The numbers of one scale.
 
     Attributes:
@@ -99,19 +99,19 @@ class Board:
         """Those of students."""
         return tuple(cell for cell in self.source.table.cells if cell.method != TEACHER)
 
-    def standing(self, key: str, selection: str) -> Standing:
+    def standing(self, key: str, selection: str) -> LeaderboardStatistics:
         """Who stands where by a metric at an epoch."""
         if (key, selection) not in self._standings:
             kind, scores, teachers = metric(key), self._scores(key, selection), self._teachers(key, selection)
             titles = {row.run: row.label for row in self.table.rows if row.run}
             lacking = {method: self.lack(method)[1] for method in titles if method != TEACHER}
-            self._standings[key, selection] = Standing(
+            self._standings[key, selection] = LeaderboardStatistics(
                 scores, bool(kind.higher), teachers, kind.decimals, titles, lacking=lacking
             )
         return self._standings[key, selection]
 
     @cached_property
-    def _standings(self) -> dict[tuple[str, str], Standing]:
+    def _standings(self) -> dict[tuple[str, str], LeaderboardStatistics]:
         return {}
 
     @property
@@ -122,7 +122,7 @@ class Board:
     @cached_property
     def table(self) -> Table:
         """Methods as rows, pairs as columns, every row's label its own."""
-        return told_apart(self.source.table)
+        return disambiguate(self.source.table)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -232,7 +232,7 @@ def _own_seconds(record: Record) -> tuple[str | None, float]:
     return (record.cost.own_seconds if record.cost else None) or (None, 0.0)
 
 
-def told_apart(table: Table) -> Table:
+def disambiguate(table: Table) -> Table:
     """The table with a method's name behind its label wherever several methods are called the same."""
     times = Counter(row.label for row in table.rows)
     shared = {row for row in table.rows if row.run and times[row.label] > 1}

@@ -19,10 +19,10 @@ from benchmark.report.caption import Context, caption, notes
 from benchmark.report.document import Document
 from benchmark.report.layout import WORDS, Entry, Grid, layout, signed
 from benchmark.report.leaderboard import page
-from benchmark.report.leaderboard.data import METRICS, Board
+from benchmark.report.leaderboard.data import METRICS, LeaderboardData
 from benchmark.report.leaderboard.page_data import measured, name_of, printed
 from benchmark.report.leaderboard.statistics.scores import BASELINES, KD
-from benchmark.report.leaderboard.statistics.summary import Standing
+from benchmark.report.leaderboard.statistics.summary import LeaderboardStatistics
 from benchmark.report.terminal import shown
 from benchmark.runs.metrics import LAST, SELECTIONS
 from benchmark.tables.table import TEACHER, Table
@@ -42,7 +42,7 @@ class Leaderboard(Document):
 
     folder: ClassVar[str] = "leaderboard"
 
-    board: Board
+    board: LeaderboardData
 
     def forms(self) -> Mapping[str, str]:
         """Markdown, and CSV of the ranking and of all pairs."""
@@ -84,7 +84,7 @@ class Leaderboard(Document):
         return f"{self._table.title} (profile {self._context.profile}{changes})"
 
     @property
-    def _standing(self) -> Standing:
+    def _standing(self) -> LeaderboardStatistics:
         return self.board.standing(self._table.defaults.metric or "", self._context.selection)
 
     @property
@@ -122,13 +122,13 @@ class Leaderboard(Document):
         marked = (replace(row, entries=tuple(map(_marked, row.entries, own))) for row, own in rows)
         return replace(grid, number="Pairs", rows=tuple(marked))
 
-    def _pairs(self, standing: Standing) -> pd.DataFrame:
+    def _pairs(self, standing: LeaderboardStatistics) -> pd.DataFrame:
         """The statistics of all pairs, and how many runs were made elsewhere than those they are compared with."""
         cells = zip(standing.pairs["method"], standing.pairs["pair"], strict=True)
         found = map(self.board.elsewhere.get, cells)
         return standing.pairs.assign(elsewhere=[one.seeds if one else 0 for one in found])
 
-    def _csv(self, part: Callable[[Standing], pd.DataFrame]) -> str:
+    def _csv(self, part: Callable[[LeaderboardStatistics], pd.DataFrame]) -> str:
         parts = [
             part(self.board.standing(key, selection)).assign(metric=key, epoch=selection)
             for selection in SELECTIONS
@@ -151,7 +151,7 @@ class Page(Document):
 
     folder: ClassVar[str] = Leaderboard.folder
 
-    boards: Sequence[Board]
+    boards: Sequence[LeaderboardData]
     table: Table
     changed: Context | None = None
 
@@ -159,19 +159,19 @@ class Page(Document):
         """The page of all profiles lies beside their results."""
         return super().place(results) if self.changed else results.parent
 
-    def payload(self) -> dict[str, Any]:
+    def page_data(self) -> dict[str, Any]:
         """All that the page says."""
         boards = [*map(measured, self.boards), *([printed(self.table)] if self.table.prints else [])]
-        payload: dict[str, Any] = visible_in(
+        page_data: dict[str, Any] = visible_in(
             {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards}
         )
-        return payload
+        return page_data
 
     def forms(self) -> Mapping[str, str]:
         """The page."""
         # It holds every selection, so no selection has a page of its own.
         stem = replace(self.changed, selection=LAST).stem(self.table.stem) if self.changed else self.table.stem
-        return {f"{stem}.html": page.render(self.payload())}
+        return {f"{stem}.html": page.render(self.page_data())}
 
     def view(self, selected: Table, context: Context) -> str | None:
         """What shows a part of a board alone, as the hash of the page's address.

@@ -41,11 +41,11 @@ SCRIPTS = (
 _UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
-def render(payload: Mapping[str, Any]) -> str:
+def render(page_data: Mapping[str, Any]) -> str:
     """The page of a leaderboard.
 
     Args:
-        payload: title, boards and all their numbers, as `benchmark.report.leaderboard` makes it; numbers may be None.
+        page_data: title, boards and all their numbers, as `benchmark.report.leaderboard` makes it; numbers may be None.
 
     Returns:
         HTML that loads nothing from anywhere.
@@ -59,24 +59,24 @@ def render(payload: Mapping[str, Any]) -> str:
     )
     styles, script = _joined(STYLES), _joined(SCRIPTS)
     page = environment.get_template(TEMPLATE).render(
-        title=payload["title"],
+        title=page_data["title"],
         styles=styles,
         script=script,
         styles_hash=_hash(styles),
         script_hash=_hash(script),
-        payload=embedded(payload),
+        page_data=embedded(page_data),
     )
     return f"{page}\n"
 
 
-def embedded(payload: Mapping[str, Any]) -> str:
+def embedded(page_data: Mapping[str, Any]) -> str:
     """JSON that can stand between script tags: no text in it can end them or begin a comment.
 
     Raises:
         ValueError: a number is not finite.
     """
     # Only texts can hold these characters, and in a text the escape means the same.
-    return json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
+    return json.dumps(page_data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
 
 
 def _joined(names: tuple[str, ...]) -> str:

@@ -14,8 +14,8 @@ from benchmark.ids import digest, short_id
 from benchmark.registry import catalog
 from benchmark.report.aggregate import DONE, MISSING, NOT_APPLICABLE
 from benchmark.report.caption import Context
-from benchmark.report.leaderboard.data import METRICS, UNFIT, Board, pair_of, told_apart, value_of
-from benchmark.report.leaderboard.statistics.summary import Standing
+from benchmark.report.leaderboard.data import METRICS, UNFIT, LeaderboardData, disambiguate, pair_of, value_of
+from benchmark.report.leaderboard.statistics.summary import LeaderboardStatistics
 from benchmark.runs.job import Job
 from benchmark.runs.metrics import SELECTIONS, metric
 from benchmark.runs.objective import parse_method
@@ -23,7 +23,7 @@ from benchmark.runs.record import Evaluations, Record
 from benchmark.tables.table import TEACHER, Cell, Table
 
 
-def measured(board: Board) -> dict[str, Any]:
+def measured(board: LeaderboardData) -> dict[str, Any]:
     """A board of our own runs."""
     context, table = board.source.context, board.table
     return {
@@ -46,8 +46,8 @@ def measured(board: Board) -> dict[str, Any]:
     }
 
 
-def _statistics(board: Board, key: str, selection: str) -> dict[str, Any]:
-    found = board.standing(key, selection).payload()
+def _statistics(board: LeaderboardData, key: str, selection: str) -> dict[str, Any]:
+    found = board.standing(key, selection).page_data()
     return {**found, "sentences": [*found["sentences"], *board.mixtures]}
 
 
@@ -58,7 +58,7 @@ def name_of(context: Context) -> str:
 
 def printed(table: Table) -> dict[str, Any]:
     """The paper's numbers, of use before anything is trained: one value a cell, of which nothing else is known."""
-    table = told_apart(table)
+    table = disambiguate(table)
     cells = [cell for cell in table.cells if cell.method != TEACHER]
     rows = [(cell.method, pair_of(cell), 0, cell.paper) for cell in cells if cell.paper is not None]
     key = table.defaults.metric or ""
@@ -66,7 +66,9 @@ def printed(table: Table) -> dict[str, Any]:
     teachers = {pair["id"]: pair["paper"] for pair in pairs if pair["paper"] is not None}
     scores = pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
     titles = {method["id"]: method["title"] for method in _methods(table)}
-    standing = Standing(scores, bool(metric(key).higher), teachers, metric(key).decimals, titles, printed=True)
+    standing = LeaderboardStatistics(
+        scores, bool(metric(key).higher), teachers, metric(key).decimals, titles, printed=True
+    )
     return {
         "name": "printed",
         "title": "as printed in the paper",
@@ -83,7 +85,7 @@ def printed(table: Table) -> dict[str, Any]:
         "cells": _nested((cell, _printed_cell(cell)) for cell in cells),
         "runs": {},
         "recipes": {},
-        "statistics": {"last": {key: standing.payload()}},
+        "statistics": {"last": {key: standing.page_data()}},
     }
 
 
@@ -130,7 +132,7 @@ def _nested(cells: Iterable[tuple[Cell, dict[str, Any]]]) -> dict[str, dict[str,
     return found
 
 
-def _measured_cell(board: Board, cell: Cell) -> dict[str, Any]:
+def _measured_cell(board: LeaderboardData, cell: Cell) -> dict[str, Any]:
     runs = board.source.runs(cell)
     state, reason = board.states[cell.name]
     other = board.elsewhere.get((cell.method, pair_of(cell)))
@@ -166,14 +168,14 @@ def _numbers(record: Record | None) -> dict[str, dict[str, float | None]]:
     return {selection: {key: value_of(record, key, selection) for key in METRICS} for selection in SELECTIONS}
 
 
-def _runs(board: Board) -> Iterator[tuple[str, dict[str, Any]]]:
+def _runs(board: LeaderboardData) -> Iterator[tuple[str, dict[str, Any]]]:
     for cell in board.cells:
         for job, record in board.source.runs(cell):
             if record is not None:
                 yield short_id(job.id), _run(job, record)
 
 
-def _recipes(board: Board) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _recipes(board: LeaderboardData) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for cell in board.cells:
         for record in board.source.of(cell):
             if record is not None:

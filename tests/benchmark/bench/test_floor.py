@@ -6,12 +6,12 @@ import torch
 from benchmark.bench import floor
 from benchmark.bench.columns import column
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book
+from benchmark.config.resolve import ConfigResolver
 from benchmark.registry.catalog import networks
 
 
 def _runs(**changes):
-    run = column("11/wrn-40-2:wrn-16-2", ["kd"], Book(load_profile("paper"), changes), 0).runs[0]
+    run = column("11/wrn-40-2:wrn-16-2", ["kd"], ConfigResolver(load_profile("paper"), changes), 0).runs[0]
     return run, run.teacher
 
 

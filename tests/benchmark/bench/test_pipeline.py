@@ -9,14 +9,14 @@ import torch
 from benchmark.bench import pipeline
 from benchmark.bench.columns import column
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book
+from benchmark.config.resolve import ConfigResolver
 from benchmark.data.dataset import Split
 
 
 @pytest.fixture
 def recipe():
-    book = Book(load_profile("paper"), {"batch_size": 8})
-    return column("11/wrn-40-2:wrn-16-2", ["kd"], book, 0).runs[0].recipe
+    resolver = ConfigResolver(load_profile("paper"), {"batch_size": 8})
+    return column("11/wrn-40-2:wrn-16-2", ["kd"], resolver, 0).runs[0].recipe
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from benchmark.bench import columns, lab, rounds
 from benchmark.bench.columns import COHORT, SEPARATE, SIDE_BY_SIDE
 from benchmark.bench.measurements import BARE_RATE, FLOOR, FLOOR_RATE, MATRIX_RATE, RATE, baseline, rows
-from benchmark.bench.rounds import ColumnRounds, Plan
+from benchmark.bench.rounds import ColumnRounds, Lineup
 from benchmark.config.overrides import load_profile
 from benchmark.runs.objective import STUDENT
 
@@ -48,7 +48,7 @@ def measure(monkeypatch, tmp_path):
 
         monkeypatch.setattr(rounds, "Process", Process)
         monkeypatch.setattr(lab, "leave_needs", lambda *_: None)
-        plan = Plan(load_profile("paper"), {}, ["kd", "at"], "cpu", cores, columns.variants("cpu", cores), 2, 0.5)
+        plan = Lineup(load_profile("paper"), {}, ["kd", "at"], "cpu", cores, columns.variants("cpu", cores), 2, 0.5)
         measured = list(ColumnRounds(NAME, plan, tmp_path, lambda _: None).measure())
         values = {(row.variant, row.quantity): row.value for row in rows(measured) if row.column == NAME}
         return values, asked, baseline(measured, NAME)

@@ -13,8 +13,8 @@ import pytest
 
 import benchmark
 from benchmark.cli import main
-from benchmark.config.resolve import Teacher
-from benchmark.planning.estimates import Step, load_estimates
+from benchmark.config.resolve import TeacherChoice
+from benchmark.planning.estimates import StepCost, load_estimates
 from benchmark.report.leaderboard.data import TIMING
 from benchmark.runs.objective import parse_method
 from benchmark.runs.record import KINDS, UnfitRecordWarning
@@ -42,9 +42,9 @@ POINTS = {"x": [0.5, 1.0], "y": [1.0, 0.5], "label": [3, 4]}
 @pytest.fixture
 def jobs(request_of, kinds):
     """Jobs of two pairs of the leaderboard over three seeds, of analyses and probes, and one given teacher."""
-    request = request_of("--leaderboard")
+    session = request_of("--leaderboard")
     chosen = [leaderboard.load().select(METHODS, PAIRS), reader.load("2"), reader.load("4"), reader.load("2", "figure")]
-    plans = [request.plan([table], (0, 1, 2) if table.kind == "leaderboard" else (0,)) for table in chosen]
+    plans = [session.plan([table], (0, 1, 2) if table.kind == "leaderboard" else (0,)) for table in chosen]
     found = {job.id: job for plan in plans for job in plan.jobs} | {kinds()["evaluate"].id: kinds()["evaluate"]}
     return list(found.values())
 
@@ -81,9 +81,9 @@ def command(tmp_path, capsys, monkeypatch):
 
 
 @pytest.fixture
-def kd(book):
+def kd(resolver):
     teacher, student = PAIRS[0].split(":")
-    return book().run("CRD100", student, parse_method("kd"), Teacher("CRD100", teacher), 0)
+    return resolver().run("CRD100", student, parse_method("kd"), TeacherChoice("CRD100", teacher), 0)
 
 
 COMMANDS = {
@@ -120,7 +120,7 @@ class TestOnAGpu:
         assert shown.err == ""
         assert command(*words, "--check").status == 0
         text = (tmp_path / "results" / "leaderboard.html").read_text()
-        page = json.loads(re.search(r'id="payload">(.*?)</script>', text, re.DOTALL)[1])
+        page = json.loads(re.search(r'id="page-data">(.*?)</script>', text, re.DOTALL)[1])
         board = next(board for board in page["boards"] if board["name"] == "digits")
         assert board["cells"]["kd"][PAIRS[0]]["cost"] == {"relative": None, "extra_parameters": 7}
         assert TIMING[None] in board["notes"]
@@ -145,7 +145,7 @@ class TestOnAGpu:
         monkeypatch.setattr("benchmark.devices.processor", lambda: "Some processor")
         monkeypatch.setattr("benchmark.devices.name", lambda _: "NVIDIA H200")
         made = load_estimates(tmp_path / "results", "cuda:0", 1)
-        assert made.seconds(Step("resnet20", 16, 0.5, 32, "fp32"), "kd") > 0
+        assert made.seconds(StepCost("resnet20", 16, 0.5, 32, "fp32"), "kd") > 0
         assert not made.rough
 
 

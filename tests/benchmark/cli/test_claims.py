@@ -7,7 +7,7 @@ import pytest
 from benchmark import claims as claims_file
 from benchmark.cli import claims
 from benchmark.cli.arguments import parser
-from benchmark.cli.session import Request
+from benchmark.cli.session import Session
 from benchmark.execution.local import LocalExecutor
 from benchmark.runs.metrics import metric
 from tests.benchmark.made_up import parts
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 def request_for(tmp_path):
     def make(*words):
         where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
-        return Request(parser().parse_args([*words, "--profile", "digits", *where]))
+        return Session(parser().parse_args([*words, "--profile", "digits", *where]))
 
     return make
 
@@ -35,13 +35,13 @@ def said(request_for):
     return run
 
 
-def finish(request, number, seeds, elsewhere=()):
+def finish(session, number, seeds, elsewhere=()):
     """Records as if Table 9 had been trained, every number as printed, a little more with every seed.
 
     Those of some methods are from another machine.
     """
     [table] = [table for table in claims_file.load().tables if table.number == number]
-    plan = request.plan([table], seeds)
+    plan = session.plan([table], seeds)
     metrics = {}
     for cell in table.cells:
         for job in plan.cells[cell.name]:
@@ -49,7 +49,7 @@ def finish(request, number, seeds, elsewhere=()):
             last[metric(cell.metric).key] = cell.paper + job.seed / 1000 + len(cell.method) / 10_000 * job.seed
     for job, found in metrics.items():
         facts = {"device": "cpu", "processor": "Q" if job.title in elsewhere else "P"}
-        request.store.write(job, "done", facts, **parts(job.kind, metrics=found))
+        session.store.write(job, "done", facts, **parts(job.kind, metrics=found))
 
 
 def test_prints_and_writes_a_page_and_trains_nothing(said, request_for, tmp_path, capsys, monkeypatch):
@@ -101,9 +101,9 @@ def test_check_tells_a_page_that_does_not_follow(said, request_for, capsys):
 
 def test_torch_stays_out(tmp_path):
     code = (
-        "import sys; from benchmark.cli.arguments import parser; from benchmark.cli.session import Request;"
+        "import sys; from benchmark.cli.arguments import parser; from benchmark.cli.session import Session;"
         "from benchmark.cli import claims;"
-        f"claims.run(Request(parser().parse_args(['--profile', 'digits', '--results', {str(tmp_path)!r}])), print);"
+        f"claims.run(Session(parser().parse_args(['--profile', 'digits', '--results', {str(tmp_path)!r}])), print);"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

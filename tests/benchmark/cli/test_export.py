@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from benchmark.cli import export
 from benchmark.config.overrides import parse_changes
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.ids import canonical_json
 from benchmark.lineage.records import Archive
@@ -30,9 +30,11 @@ EPOCH = {"epoch": 6, "top1": 97.5, "topk": 99.0, "loss": 0.25}
 
 
 @pytest.fixture
-def runs(book):
+def runs(resolver):
     teacher, student = PAIR.split(":")
-    return [book().run("C100", student, parse_method("kd"), Teacher("C100", teacher), seed) for seed in (0, 1, 2)]
+    return [
+        resolver().run("C100", student, parse_method("kd"), TeacherChoice("C100", teacher), seed) for seed in (0, 1, 2)
+    ]
 
 
 @pytest.fixture
@@ -116,8 +118,8 @@ def test_a_teacher_out_of_the_kept_ones(exports, leave, runs, request_of):
     assert exports(f"table06/{PAIR}/teacher")[1]["run"] == teacher.id
 
 
-def test_a_number_about_a_network_means_the_network(exports, leave, book):
-    made, teacher = book(), Teacher("C100", "wrn-40-4")
+def test_a_number_about_a_network_means_the_network(exports, leave, resolver):
+    made, teacher = resolver(), TeacherChoice("C100", "wrn-40-4")
     run = made.run("C100", "wrn-16-4", parse_method("kd"), teacher, 0)
     leave(run)
     assert exports("table02/wrn-40-4:wrn-16-4/kd/kl_div_with_teacher")[1]["run"] == run.id
@@ -158,10 +160,10 @@ def test_a_card_names_plug_ins_without_their_folders(exports, leave, runs, tmp_p
 
 @pytest.mark.parametrize(("given", "file"), [(True, "mine.py, which"), (False, "the file that")])
 def test_a_network_of_ones_own_says_what_loading_it_takes(
-    given, file, leave, book, request_of, own_network, monkeypatch, tmp_path
+    given, file, leave, resolver, request_of, own_network, monkeypatch, tmp_path
 ):
     own_network()
-    run = book().run("C100", "of-mine", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0)
+    run = resolver().run("C100", "of-mine", parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0)
     leave(run)
     if not given:
         monkeypatch.delenv(plugins.VARIABLE)
@@ -187,10 +189,10 @@ def test_weights_that_are_gone_name_the_command_that_trains_them(exports, leave,
 
 
 @pytest.fixture
-def stranger(book):
+def stranger(resolver):
     """A run that stands in no table."""
     teacher, student = PAIR.split(":")
-    return book().run("C100", student, parse_method("kd+sp"), Teacher("C100", teacher), 0)
+    return resolver().run("C100", student, parse_method("kd+sp"), TeacherChoice("C100", teacher), 0)
 
 
 def test_where_no_table_names_the_command_there_is_none_in_the_advice(exports, leave, stranger, request_of, tmp_path):
@@ -277,12 +279,12 @@ def _accuracy_by_the_card(place, tmp_path):
 
 @pytest.mark.parametrize("method", ["kd", "teacher"])
 def test_trained_exported_loaded_and_as_accurate_as_its_record_says(
-    method, trained, exports, book, tmp_path, monkeypatch
+    method, trained, exports, resolver, tmp_path, monkeypatch
 ):
     place, config = exports(f"table06/wrn-16-10:wrn-10-10/{method}", *trained)
     monkeypatch.chdir(place.parent)  # the card names the folder that it lies in
     place = Path(place.name)
-    results = Path(trained[1]) / book(**parse_changes(CHANGES)).folder
+    results = Path(trained[1]) / resolver(**parse_changes(CHANGES)).folder
     (known,) = Archive(results).beginning(config["run"])
     assert known.method == ("kd" if method == "kd" else "student")
     accuracy, images = _accuracy_by_the_card(place, tmp_path)

@@ -70,15 +70,15 @@ def records(own, request_of):
     """Records of the table and of a pair of the leaderboard: students done, KD failed, one's own not applicable."""
     facts = {"device": NASTY, "processor": NASTY, "threads": 1, "data": {"name": NASTY}, "revision": NASTY}
     status = {"kd": "failed", "mine": "not_applicable"}
-    request = request_of()
+    session = request_of()
     methods = ["kd", "mine"]
     chosen = [reader.load(own).extended(methods), leaderboard.load().select(methods, [PAIR])]
-    plan = request.plan(chosen, (0, 1, 2))
+    plan = session.plan(chosen, (0, 1, 2))
     for job in plan.jobs:
         state = status.get(job.title, "done")
         broken = {} if state == "done" else {"failure": {"reason": NASTY}}
         made = raw_record(job, state, provenance=facts | {"device": f"{NASTY} {job.seed}"}, **broken)
-        path = request.store.record_path(job)
+        path = session.store.record_path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(made))
 

@@ -16,9 +16,9 @@ import models
 from benchmark import devices
 from benchmark.cli import main
 from benchmark.cli import run as run_command
-from benchmark.cli.session import START_SECONDS, UNCERTAIN, Request
+from benchmark.cli.session import START_SECONDS, UNCERTAIN, Session
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book
+from benchmark.config.resolve import ConfigResolver
 from benchmark.execution.local import LocalExecutor, Outcome
 from benchmark.planning import teacher_files
 from benchmark.planning.planner import make_plan
@@ -75,8 +75,8 @@ def plan(tmp_path):
     """The plan of one pair, and the store that the command would use."""
     store = Store(tmp_path / "results" / "digits", tmp_path / "checkpoints" / "digits")
     table = reader.load("6").select(["kd", "srrl"], ["wrn-40-4:wrn-16-2"])
-    book = Book(load_profile("digits"), {})
-    made = make_plan([table], book, [0], store)
+    resolver = ConfigResolver(load_profile("digits"), {})
+    made = make_plan([table], resolver, [0], store)
     return SimpleNamespace(jobs=made.jobs, store=store)
 
 
@@ -221,7 +221,7 @@ def test_what_is_to_be_replaced_is_trained_and_stays_where_it_fails(command, els
     kd, srrl = elsewhere()
 
     def run(self, cohorts, _deadline):
-        store, replaced = self._settings.store, self._settings.replaced
+        store, replaced = self._config.store, self._config.replaced
         assert [job for cohort in cohorts for job in cohort.runs] == [kd, srrl]
         assert replaced == {job.id: store.read(job).provenance for job in (kd, srrl)}
         assert not store.write(kd, "failed", {}, failure={"reason": "diverged"})
@@ -384,8 +384,8 @@ def test_rendering_and_planning_know_no_torch(word, process, fill):
 
 def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, plan, fill, monkeypatch):
     fill(2)
-    table, book = reader.load("11"), Book(load_profile("digits"), {})
-    others = make_plan([table], book, [0, 7], plan.store).jobs
+    table, resolver = reader.load("11"), ConfigResolver(load_profile("digits"), {})
+    others = make_plan([table], resolver, [0, 7], plan.store).jobs
     for job in others:
         plan.store.write(job, "failed", {"device": "cpu"}, failure={"reason": "of another table"})
     touched = set()
@@ -395,7 +395,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         monkeypatch.setattr(Path, name, noted)
     assert command("--table", "6", "--render").status == 0
     records = {path for path in touched if path.is_relative_to(plan.store.results / "records")}
-    own = {plan.store.record_path(job) for job in make_plan([reader.load("6")], book, range(3), plan.store).jobs}
+    own = {plan.store.record_path(job) for job in make_plan([reader.load("6")], resolver, range(3), plan.store).jobs}
     assert {plan.store.record_path(job) for job in plan.jobs[:2]} <= records <= own
 
 
@@ -618,7 +618,7 @@ def worked(monkeypatch):
     rounds = []
 
     def run(self, cohorts, _deadline):
-        store, outcome = self._settings.store, Outcome()
+        store, outcome = self._config.store, Outcome()
         rounds.append([str(job) for cohort in cohorts for job in cohort.runs])
         for job in (job for cohort in cohorts for job in cohort.runs):
             last = {"epoch": 6, "top1": SCORES.get(job.title, 90.0), "topk": 99.0, "loss": 0.3}
@@ -672,7 +672,7 @@ def test_an_interrupt_while_planning_is_quiet(command, monkeypatch):
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(Request, "plan", interrupt)
+    monkeypatch.setattr(Session, "plan", interrupt)
     shown = command("--table", "6", "--plan")
     signal.signal(signal.SIGINT, before)
     assert (shown.status, shown.err) == (130, "")
@@ -741,7 +741,7 @@ def test_what_the_system_refuses_is_one_line(command, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "/somewhere/records")
 
-    monkeypatch.setattr(Request, "plan", refuse)
+    monkeypatch.setattr(Session, "plan", refuse)
     shown = command("--table", "6", "--status")
     assert shown.status == 2
     assert shown.err == "error: /somewhere/records: Permission denied; --debug shows where this happened\n"
@@ -761,7 +761,7 @@ def test_interrupt_keeps_what_is_finished(command, monkeypatch):
 def test_failures_and_what_they_block_are_told(command, plan, monkeypatch):
     def run(self, _cohorts, _deadline):
         teacher, kd, srrl = plan.jobs
-        self._settings.store.write(teacher, "failed", {"device": "cpu"}, failure={"reason": "diverged"})
+        self._config.store.write(teacher, "failed", {"device": "cpu"}, failure={"reason": "diverged"})
         return Outcome(failed={teacher: "diverged"}, blocked=[kd, srrl])
 
     monkeypatch.setattr(LocalExecutor, "run", run)

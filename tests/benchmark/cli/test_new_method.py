@@ -18,14 +18,14 @@ from benchmark.registry.method_info import read_method
 
 NAME = "idea_one"
 OWN = "idea_two"
-CONTRACT = "literals or small_last_batch or loss_depends or same-taps or planning"
+CONTRACT = "literals or small_last_batch or loss_depends or same-feats or planning"
 
 
 def create(asked):
     """Runs the command, and gives the lines that it says."""
     said = []
-    request = SimpleNamespace(options=SimpleNamespace(new_method=str(asked)))
-    assert new_method.run(request, said.append) == DONE
+    session = SimpleNamespace(options=SimpleNamespace(new_method=str(asked)))
+    assert new_method.run(session, said.append) == DONE
     return said
 
 
@@ -83,7 +83,7 @@ def test_method_and_test_run_as_they_are_and_the_contract_tests_find_methods_ins
         for size in (1, 3):
             assert f"::test_small_last_batch[{size}-{name}] PASSED" in printed
         assert f"::test_literals_read_from_the_file_are_those_of_the_class[{name}] PASSED" in printed
-        assert f"::test_gradient_reaches_student_and_method_but_not_the_teacher[{name}-same-taps-4] PASSED" in printed
+        assert f"::test_gradient_reaches_student_and_method_but_not_the_teacher[{name}-same-feats-4] PASSED" in printed
 
 
 def test_test_of_a_file_outside_runs_from_where_commands_are_typed(project):

@@ -33,24 +33,26 @@ def finish(tmp_path):
 
     def run(profile, *methods, processors=()):
         from benchmark.cli.arguments import parser
-        from benchmark.cli.session import Request
+        from benchmark.cli.session import Session
 
         words = ["--leaderboard", "--profile", profile, "--results", str(tmp_path / "results")]
-        request = Request(parser().parse_args([*words, "--checkpoints", str(tmp_path / "checkpoints")]))
-        plan = request.plan([leaderboard.load().select(methods, PAIRS)], (0, 1, 2))
+        session = Session(parser().parse_args([*words, "--checkpoints", str(tmp_path / "checkpoints")]))
+        plan = session.plan([leaderboard.load().select(methods, PAIRS)], (0, 1, 2))
         for place, job in enumerate(plan.jobs):
             last = {"epoch": 6, "top1": 70.0 + place / 10, "topk": 90.0, "loss": 1.0}
             given = {"metrics": {"params": 1, "last": last, "best": last}, "cost": {"step_seconds": 1.0}}
             processor = dict(processors).get(job.title, "P")
             facts = {"processor": processor, "device": "cpu", "threads": 1, "data": {"official": True}}
-            request.store.write(job, "done", facts, **parts(job.kind, **given))
+            session.store.write(job, "done", facts, **parts(job.kind, **given))
 
     return run
 
 
 def boards(path):
-    payload = re.search(r'<script type="application/json" id="payload">(.*?)</script>', path.read_text(), re.DOTALL)[1]
-    return {board["name"]: board for board in json.loads(payload)["boards"]}
+    page_data = re.search(
+        r'<script type="application/json" id="page-data">(.*?)</script>', path.read_text(), re.DOTALL
+    )[1]
+    return {board["name"]: board for board in json.loads(page_data)["boards"]}
 
 
 def test_the_leaderboard_is_written_before_anything_is_trained(command, tmp_path):

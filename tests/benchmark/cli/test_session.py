@@ -4,12 +4,12 @@ import pytest
 
 from benchmark import devices
 from benchmark.cli.arguments import parser
-from benchmark.cli.session import Request
-from benchmark.config.resolve import Teacher
+from benchmark.cli.session import Session
+from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.planning import estimates, teacher_files
-from benchmark.planning.teacher_files import Answer
-from benchmark.runs.job import Given
+from benchmark.planning.teacher_files import TeacherReport
+from benchmark.runs.job import Pretrained
 from benchmark.tables import reader
 from tests.benchmark.made_up import parts
 
@@ -20,7 +20,7 @@ def request_for(tmp_path):
 
     def make(*words, profile="digits"):
         where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
-        return Request(parser().parse_args([*words, *where, *(["--profile", profile] if profile else [])]))
+        return Session(parser().parse_args([*words, *where, *(["--profile", profile] if profile else [])]))
 
     return make
 
@@ -32,8 +32,8 @@ def weights(tmp_path):
     return path
 
 
-def shown(request):
-    return [table.stem for table in request.tables]
+def shown(session):
+    return [table.stem for table in session.tables]
 
 
 ALL_TABLES = [f"table{number:02d}" for number in range(1, 13)]
@@ -93,7 +93,7 @@ def test_the_profile_and_why(profile, gpus, expected, request_for, monkeypatch):
     monkeypatch.setattr(devices, "cuda_devices", lambda: gpus)
     chosen = request_for("--table", "6", profile=profile)
     assert chosen.profile == expected
-    assert chosen.book.profile.name == expected[0]
+    assert chosen.resolver.profile.name == expected[0]
 
 
 def test_where_results_lie(request_for, tmp_path):
@@ -102,7 +102,7 @@ def test_where_results_lie(request_for, tmp_path):
         tmp_path / "results" / "digits",
         tmp_path / "checkpoints" / "digits",
     )
-    assert changed.store.results.name == changed.store.checkpoints.name == changed.book.folder != "digits"
+    assert changed.store.results.name == changed.store.checkpoints.name == changed.resolver.folder != "digits"
     # What a preset or a teacher changes has ids of its own, so it needs no folder.
     assert request_for("--table", "6", "--preset", "authors").store == plain.store
 
@@ -127,7 +127,7 @@ def test_a_preset_is_told_and_stands_in_names(request_for):
     assert chosen.changes[2].startswith("preset authors (weights that")
     assert chosen.variants == ("authors",)
     with pytest.raises(UserError, match="unknown preset 'author': did you mean 'authors'"):
-        assert request_for("--table", "12", "--preset", "author").book
+        assert request_for("--table", "12", "--preset", "author").resolver
 
 
 class TestTeacher:
@@ -140,7 +140,7 @@ class TestTeacher:
 
         def ask(jobs):
             times.append(sorted(str(job.source) for job in jobs.values()))
-            return dict.fromkeys(jobs, Answer(remarks=("it passed",)))
+            return dict.fromkeys(jobs, TeacherReport(remarks=("it passed",)))
 
         monkeypatch.setattr(teacher_files, "ask", ask)
         return times
@@ -160,7 +160,7 @@ class TestTeacher:
         assert asked == []
 
     def test_that_does_not_pass_is_no_plan(self, request_for, weights, monkeypatch):
-        monkeypatch.setattr(teacher_files, "ask", lambda jobs: dict.fromkeys(jobs, Answer("it is an archive")))
+        monkeypatch.setattr(teacher_files, "ask", lambda jobs: dict.fromkeys(jobs, TeacherReport("it is an archive")))
         chosen = request_for(*self.TABLE, "--teacher", f"resnet32x4={weights}")
         with pytest.raises(UserError, match=r"^it is an archive$"):
             chosen.plan(chosen.tables)
@@ -180,7 +180,7 @@ class TestTeacher:
         sha = hashlib.sha256(weights.read_bytes()).hexdigest()
         chosen = request_for(*self.TABLE, "--teacher", f"resnet32x4={weights}")
         [given, run] = chosen.plan(chosen.tables).jobs
-        assert isinstance(given, Given)
+        assert isinstance(given, Pretrained)
         assert (given.network, given.weights, given.source) == ("resnet32x4", sha, weights.resolve())
         assert run.teacher == given
         [_, trained] = request_for(*self.TABLE).plan(chosen.tables).jobs
@@ -213,7 +213,7 @@ class TestTeacher:
         chosen = request_for("--table", "12", *words)
         assert set(chosen.given) == {"vgg13", "resnet50-crd"}
         assert chosen.given["resnet50-crd"].source == weights.resolve()
-        given = {job.network for job in chosen.plan(chosen.tables).jobs if isinstance(job, Given)}
+        given = {job.network for job in chosen.plan(chosen.tables).jobs if isinstance(job, Pretrained)}
         assert given == {"vgg13", "resnet50-crd"}
 
     @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ class TestEstimates:
         chosen = request_for(*self.TABLE, "--threads", "3")
         plan = chosen.plan(chosen.tables)
         assert asked == [3]
-        assert plan.cohorts[0].seconds == plan.estimates.price(plan.cohorts[0].runs) > 0
+        assert plan.cohorts[0].seconds == plan.estimates.estimated_seconds(plan.cohorts[0].runs) > 0
         assert chosen.time(plan).startswith("roughly ")
         assert list(tmp_path.iterdir()) == []
 
@@ -267,11 +267,11 @@ class TestEstimates:
 class TestEverything:
     TABLE = ("--table", "9", "--methods", "srrl", "--seeds")
 
-    def finish(self, request, *seeds):
+    def finish(self, session, *seeds):
         for seed in seeds:
             [cell] = [cell for cell in reader.load("9").cells if (cell.method, cell.metric) == ("srrl", "top1")]
-            [job] = request.plan([reader.load("9")], [seed]).cells[cell.name]
-            request.store.write(job, "done", {"device": "cpu"}, **parts(job.kind))
+            [job] = session.plan([reader.load("9")], [seed]).cells[cell.name]
+            session.store.write(job, "done", {"device": "cpu"}, **parts(job.kind))
 
     @pytest.mark.parametrize(
         ("asked", "there", "expected"),
@@ -295,7 +295,7 @@ class TestEverything:
 
     def test_a_teachers_record_is_no_students(self, request_for):
         chosen = request_for(*self.TABLE, "3,")
-        teacher = chosen.book.teacher(Teacher("C100", "wrn-40-4"))
+        teacher = chosen.resolver.teacher(TeacherChoice("C100", "wrn-40-4"))
         chosen.store.write(teacher, "done", {"device": "cpu"}, **parts(teacher.kind))
         [(_, _, seeds)] = chosen.everything()
         assert list(seeds) == [3]

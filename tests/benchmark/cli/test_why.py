@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from benchmark.cli import why
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.registry import plugins
 from benchmark.registry.catalog import ROOT
@@ -58,10 +58,11 @@ def leave(request_of):
 
 
 @pytest.fixture
-def runs(book):
+def runs(resolver):
     teacher, student = PAIR.split(":")
     return lambda method="kd", **scale: [
-        book(**scale).run("C100", student, parse_method(method), Teacher("C100", teacher), seed) for seed in (0, 1, 2)
+        resolver(**scale).run("C100", student, parse_method(method), TeacherChoice("C100", teacher), seed)
+        for seed in (0, 1, 2)
     ]
 
 
@@ -161,9 +162,9 @@ def test_a_run_that_stands_in_no_table(tell, leave, runs):
     assert "objective 0.1 * cross-entropy + 0.9 * kd (revision=1) + " in words
 
 
-def test_a_run_of_a_network_of_ones_own_without_its_file(tell, leave, book, own_network, monkeypatch):
+def test_a_run_of_a_network_of_ones_own_without_its_file(tell, leave, resolver, own_network, monkeypatch):
     own_network()
-    run = book().run("C100", "of-mine", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0)
+    run = resolver().run("C100", "of-mine", parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0)
     code = run.spec["code"]["network"]
     leave(run)
     monkeypatch.delenv(plugins.VARIABLE)
@@ -184,8 +185,8 @@ def test_a_planned_run_of_an_added_method_where_the_arguments_select_it(tell, ru
         tell(run.id[:12])
 
 
-def test_an_analysis_with_the_chain_of_jobs(tell, leave, book):
-    made, teacher = book(), Teacher("C100", "wrn-40-4")
+def test_an_analysis_with_the_chain_of_jobs(tell, leave, resolver):
+    made, teacher = resolver(), TeacherChoice("C100", "wrn-40-4")
     run = made.run("C100", "wrn-16-4", parse_method("kd"), teacher, 0)
     analysis = made.analysis("similarity", run, teacher)
     for job in (run.teacher, run):
@@ -200,8 +201,8 @@ def test_an_analysis_with_the_chain_of_jobs(tell, leave, book):
     assert words.count(f"seed 0 {run.id[:12]}") == 1
 
 
-def test_a_number_that_does_not_apply_says_why(tell, leave, book):
-    made, teacher = book(), Teacher("C100", "wrn-40-4")
+def test_a_number_that_does_not_apply_says_why(tell, leave, resolver):
+    made, teacher = resolver(), TeacherChoice("C100", "wrn-40-4")
     run = made.run("C100", "wrn-16-4", parse_method("student"), teacher, 0)
     leave(made.analysis("distance", run, teacher), metrics={"last": {"l2": 1.5, "l2_normalised": 0.5}})
     words = tell("table03/wrn-40-4:wrn-16-4/student/l2_connected", "--seeds", "1")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from benchmark.config import overrides
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.runs.job import Job
 from benchmark.runs.objective import parse_method
 from benchmark.tables import reader
@@ -19,13 +19,13 @@ class Question:
     recipe: str
     student: str
     method: str
-    teacher: Teacher
+    teacher: TeacherChoice
 
-    def answer(self, book: Book) -> Job:
+    def answer(self, resolver: ConfigResolver) -> Job:
         """The run that has the cell's number, or what leaves the teacher's weights."""
         if self.method == TEACHER:
-            return book.teacher(self.teacher)
-        return book.run(self.recipe, self.student, parse_method(self.method), self.teacher, 0)
+            return resolver.teacher(self.teacher)
+        return resolver.run(self.recipe, self.student, parse_method(self.method), self.teacher, 0)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def printed():
 @pytest.fixture(scope="session")
 def questions(printed):
     return {
-        Question(cell.recipe, cell.student, cell.method, Teacher(cell.teacher_recipe, cell.teacher)): None
+        Question(cell.recipe, cell.student, cell.method, TeacherChoice(cell.teacher_recipe, cell.teacher)): None
         for cell in printed
     }.keys()
 
@@ -46,5 +46,5 @@ def questions(printed):
 @pytest.fixture(scope="session")
 def resolved(questions):
     """By profile the answer to each question."""
-    books = {name: Book(overrides.load_profile(name), {}) for name in overrides.names("profile")}
-    return {name: {question: question.answer(book) for question in questions} for name, book in books.items()}
+    books = {name: ConfigResolver(overrides.load_profile(name), {}) for name in overrides.names("profile")}
+    return {name: {question: question.answer(resolver) for question in questions} for name, resolver in books.items()}

@@ -1,7 +1,7 @@
 import pytest
 
 from benchmark.config import overrides
-from benchmark.config.overrides import Layer, load_preset, load_profile, load_recipe, parse_changes
+from benchmark.config.overrides import Override, load_preset, load_profile, load_recipe, parse_changes
 from benchmark.errors import UserError
 
 RECIPES = ["C10-RES", "C10-WRN", "C100", "C100-BIN", "CRD100", "IN", "IN-BIN", "PROBE-CIFAR100", "PROBE-STL10"]
@@ -54,7 +54,7 @@ def test_a_recipe_is_values_then_overrides(name):
 
 def test_profiles_are_told_apart():
     profiles = {name: load_profile(name) for name in overrides.names("profile")}
-    assert {name for name, profile in profiles.items() if profile.patient} == {"paper", "quick", "short"}
+    assert {name for name, profile in profiles.items() if profile.slow_on_cpu} == {"paper", "quick", "short"}
     assert {name for name, profile in profiles.items() if profile.stand_in} == {"digits"}
     assert profiles["paper"].layers == ()
     assert (profiles["digits"].device, profiles["digits"].threads) == ("cpu", 1)
@@ -100,13 +100,13 @@ NAMES = {"student": ("wrn-16-2",), "teacher": ("resnet34-wide",), "method": ("at
     ],
 )
 def test_layers_match_all_their_patterns(match, fits):
-    assert Layer({"lr": 0.3}, match).fits(NAMES) == fits
+    assert Override({"lr": 0.3}, match).fits(NAMES) == fits
 
 
 def test_without_teacher_or_method_only_a_pattern_for_none_fits():
     alone = NAMES | {"teacher": ("",), "method": ()}
-    assert not Layer({}, {"method": "*"}).fits(alone)
-    assert not Layer({}, {"teacher": "?*"}).fits(alone)
+    assert not Override({}, {"method": "*"}).fits(alone)
+    assert not Override({}, {"teacher": "?*"}).fits(alone)
 
 
 def test_changes_are_read():

@@ -12,7 +12,7 @@ from PIL import Image
 from benchmark import data
 from benchmark.cli import main
 from benchmark.config import own_data
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.data import registry
 from benchmark.errors import UserError
 from benchmark.registry import plugins
@@ -57,12 +57,12 @@ def leaves(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def recipe(book):
+def recipe(resolver):
     """The recipe of a student on the leaves."""
 
     def make(student="wrn-16-2", teacher="wrn-40-4", name="C100", profile="digits", **changes):
-        made = book(profile, dataset="leaves", **changes)
-        return made.run(name, student, parse_method("kd"), Teacher(name, teacher), 0).recipe
+        made = resolver(profile, dataset="leaves", **changes)
+        return made.run(name, student, parse_method("kd"), TeacherChoice(name, teacher), 0).recipe
 
     return make
 
@@ -104,15 +104,15 @@ def test_a_recipe_takes_sizes_crops_and_top_5_from_the_data(leaves, recipe, prof
     )
 
 
-def test_what_a_profile_sets_for_the_digits_images_does_not_apply_and_its_scale_does(leaves, recipe, book, job):
+def test_what_a_profile_sets_for_the_digits_images_does_not_apply_and_its_scale_does(leaves, recipe, resolver, job):
     leaves()
     digits, paper, found = job().recipe, job(profile="paper").recipe, recipe()
     assert (digits.flip, digits.pad_mode) != (paper.flip, paper.pad_mode) == (found.flip, found.pad_mode)
     for key in ("epochs", "batch_size", "lr", "milestones", "precision", "evaluate_every", "width"):
         assert getattr(found, key) == getattr(digits, key) != getattr(paper, key)
     weights = {}
-    for name, made in {"digits": book(), "paper": book("paper"), "leaves": book(dataset="leaves")}.items():
-        run = made.run("CRD100", "wrn-16-2", parse_method("at+sp"), Teacher("CRD100", "wrn-40-2"), 0)
+    for name, made in {"digits": resolver(), "paper": resolver("paper"), "leaves": resolver(dataset="leaves")}.items():
+        run = made.run("CRD100", "wrn-16-2", parse_method("at+sp"), TeacherChoice("CRD100", "wrn-40-2"), 0)
         weights[name] = [term.weight for term in run.objective.terms]
     # AT's weight follows from the size of maps, SP's from that of batches.
     assert weights["leaves"] == [weights["paper"][0], weights["digits"][1]]
@@ -140,11 +140,11 @@ def test_top_5_is_at_most_half_of_the_classes(leaves, classes, guesses):
     assert own_data.values("leaves")["top_k"] == guesses
 
 
-def test_tuned_variants_are_chosen_on_a_tenth_of_the_training_images(leaves, book):
+def test_tuned_variants_are_chosen_on_a_tenth_of_the_training_images(leaves, resolver):
     leaves()
     for profile in ("digits", "paper"):
-        trials = book(profile, dataset="leaves").trials(
-            "C100", "wrn-16-2", parse_method("srrl[tuned]"), Teacher("C100", "wrn-40-4")
+        trials = resolver(profile, dataset="leaves").trials(
+            "C100", "wrn-16-2", parse_method("srrl[tuned]"), TeacherChoice("C100", "wrn-40-4")
         )
         assert {trial.recipe.holdout for trial in trials} == {2}
 
@@ -176,12 +176,12 @@ def test_images_are_decoded_once_for_all_plans(leaves, recipe):
     assert recipe().mean != first.mean
 
 
-def test_another_decoding_makes_other_runs_of_a_users_images_alone(leaves, book, job, monkeypatch):
+def test_another_decoding_makes_other_runs_of_a_users_images_alone(leaves, resolver, job, monkeypatch):
     leaves()
-    teacher = Teacher("C100", "wrn-40-4")
-    before = book(dataset="leaves").teacher(teacher).id, job().id
+    teacher = TeacherChoice("C100", "wrn-40-4")
+    before = resolver(dataset="leaves").teacher(teacher).id, job().id
     monkeypatch.setattr(data, "DECODING", data.DECODING + 1)
-    after = book(dataset="leaves").teacher(teacher).id, job().id
+    after = resolver(dataset="leaves").teacher(teacher).id, job().id
     assert (before[0] != after[0], before[1] == after[1]) == (True, True)
 
 
@@ -215,21 +215,21 @@ def test_planning_does_not_import_torch(leaves, tmp_path):
         ({"dataset": "leaves", "epochs": 2}, "digits+leaves+e2826b04"),
     ],
 )
-def test_the_results_folder_has_the_data_sets_name(book, changes, folder):
-    assert book(**changes).folder == folder
+def test_the_results_folder_has_the_data_sets_name(resolver, changes, folder):
+    assert resolver(**changes).folder == folder
 
 
-def test_the_note_says_what_is_the_datas_and_what_the_profiles(leaves, book):
+def test_the_note_says_what_is_the_datas_and_what_the_profiles(leaves, resolver):
     leaves()
-    note = book(dataset="leaves", lr=0.1).note
+    note = resolver(dataset="leaves", lr=0.1).note
     images = "24 training and 24 test images of 32 x 32 pixels, 6 classes"
     assert note.startswith(f"Data: leaves, {images}. From the data follow in_size=32, top_k=3, crop=")
     assert "Top-5 counts the first 3 guesses. From profile digits: epochs=6, milestones=[5], batch_size=32, " in note
     assert "width=0.25" in note
     assert "lr=" not in note
     assert "scikit-learn" not in note
-    assert "in_size=8" in book(dataset="cifar10").note
-    assert book("paper", dataset="leaves").note.endswith("From profile paper: the recipes' own values")
+    assert "in_size=8" in resolver(dataset="cifar10").note
+    assert resolver("paper", dataset="leaves").note.endswith("From profile paper: the recipes' own values")
 
 
 FORBIDDEN = ("CIFAR", "STL", "ImageNet", "printed", "prints", "The paper says")

@@ -155,8 +155,8 @@ def test_values_are_the_expected_ones_for_every_network_and_method(recipe, paper
 
 
 @pytest.mark.parametrize("recipe", ["PROBE-STL10", "PROBE-CIFAR100"])
-def test_probes_are_the_specifications(recipe, book, job):
-    probe = book("paper").probe(recipe, job(profile="paper", student="mobilenetv2-cifar"))
+def test_probes_are_the_specifications(recipe, resolver, job):
+    probe = resolver("paper").probe(recipe, job(profile="paper", student="mobilenetv2-cifar"))
     assert asdict(probe.recipe) == {"name": recipe, **CIFAR, **RECIPES[recipe]}
 
 
@@ -273,8 +273,8 @@ def test_preset_authors_has_the_weights_of_crds_authors_for_their_sum_alone(job)
     assert weights("crd+kd", "C100", preset="authors") == weights("crd+kd", "C100")
 
 
-def test_preset_authors_touches_nothing_else(book, resolved, questions):
-    authors = book("paper", preset="authors")
+def test_preset_authors_touches_nothing_else(resolver, resolved, questions):
+    authors = resolver("paper", preset="authors")
     changed = {question for question in questions if question.answer(authors) != resolved["paper"][question]}
     assert {(question.student, question.method) for question in changed} == {("shufflenetv1", "srrl")}
     assert {question.teacher.network for question in changed} == {"resnet32x4", "wrn-40-2"}

@@ -1,9 +1,9 @@
 from dataclasses import asdict, replace
 
 from benchmark.config import overrides
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.registry import catalog
-from benchmark.runs.job import Given
+from benchmark.runs.job import Pretrained
 from benchmark.runs.objective import parse_method
 
 
@@ -57,7 +57,7 @@ def test_digits_stand_in_for_all_data(resolved):
         assert recipe.dataset == stand_ins[resolved["paper"][question].recipe.dataset]
         assert (recipe.precision, recipe.crop, recipe.crop_size, recipe.top_k) == ("fp32", "pad", None, 2)
         assert recipe.width < 1
-        assert not isinstance(job, Given)
+        assert not isinstance(job, Pretrained)
 
 
 def test_digits_maps_are_larger_than_a_pixel(resolved):
@@ -72,6 +72,6 @@ def test_a_data_set_of_ones_own_is_not_replaced(job):
     assert job(dataset="cifar100").recipe.dataset == "cifar100"
 
 
-def test_profiles_name_is_no_part_of_the_id(book, job):
-    renamed = replace(book(), profile=replace(book().profile, name="other"))
-    assert renamed.run("C100", "wrn-16-2", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0).id == job().id
+def test_profiles_name_is_no_part_of_the_id(resolver, job):
+    renamed = replace(resolver(), profile=replace(resolver().profile, name="other"))
+    assert renamed.run("C100", "wrn-16-2", parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0).id == job().id

@@ -7,10 +7,10 @@ from typing import ClassVar
 import pytest
 
 from benchmark.config import overrides
-from benchmark.config.overrides import Layer
-from benchmark.config.resolve import Teacher, Weights
+from benchmark.config.overrides import Override
+from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.errors import UserError
-from benchmark.runs.job import Given, Run
+from benchmark.runs.job import Pretrained, Run
 from benchmark.runs.objective import parse_method
 from benchmark.runs.recipe import RECIPE_KEYS
 
@@ -19,39 +19,45 @@ MEASURES = {"similarity": True, "distance": True, "clusters": False, "tsne": Fal
 
 
 class TestLayers:
-    def test_apply_in_order(self, book):
-        wide = Layer({"lr": 0.3, "width": 2.0}, {"student": "wrn-16-*"})
-        preset = overrides.Preset("mine", (Layer({"flip": 0.2, "width": 4.0}, {"student": "wrn-16-4"}),))
-        layered = replace(book("paper", lr=0.4), preset=preset)
-        profile = replace(layered.profile, layers=(Layer({"lr": 0.2, "width": 3.0, "flip": 0.1}, {}), wide))
+    def test_apply_in_order(self, resolver):
+        wide = Override({"lr": 0.3, "width": 2.0}, {"student": "wrn-16-*"})
+        preset = overrides.Preset("mine", (Override({"flip": 0.2, "width": 4.0}, {"student": "wrn-16-4"}),))
+        layered = replace(resolver("paper", lr=0.4), preset=preset)
+        profile = replace(layered.profile, layers=(Override({"lr": 0.2, "width": 3.0, "flip": 0.1}, {}), wide))
         layered = replace(layered, profile=profile)
 
         def values(network):
-            recipe = layered.run("C100", network, parse_method("kd"), Teacher("C100", "wrn-40-4"), 0).recipe
+            recipe = layered.run("C100", network, parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0).recipe
             return recipe.lr, recipe.width, recipe.flip
 
         assert values("resnet10-wide") == (0.4, 3.0, 0.1)
         assert values("wrn-16-2") == (0.4, 2.0, 0.1)
         assert values("wrn-16-4") == (0.4, 4.0, 0.2)
 
-    def test_a_student_alone_is_not_touched_by_what_a_teacher_brings(self, book):
-        layered = replace(book(), profile=replace(book().profile, layers=(Layer({"lr": 0.3}, {"teacher": "wrn-*"}),)))
-        teacher = Teacher("C100", "wrn-40-4")
+    def test_a_student_alone_is_not_touched_by_what_a_teacher_brings(self, resolver):
+        layered = replace(
+            resolver(), profile=replace(resolver().profile, layers=(Override({"lr": 0.3}, {"teacher": "wrn-*"}),))
+        )
+        teacher = TeacherChoice("C100", "wrn-40-4")
         rates = {name: layered.run("C100", "wrn-16-2", parse_method(name), teacher, 0).recipe.lr for name in METHODS}
         assert rates == dict.fromkeys(METHODS, 0.3) | {"student": 0.1}
 
-    def test_a_method_brings_its_own_wherever_it_stands_in_the_sum(self, book):
-        layered = replace(book(), profile=replace(book().profile, layers=(Layer({"lr": 0.3}, {"method": "kd"}),)))
+    def test_a_method_brings_its_own_wherever_it_stands_in_the_sum(self, resolver):
+        layered = replace(
+            resolver(), profile=replace(resolver().profile, layers=(Override({"lr": 0.3}, {"method": "kd"}),))
+        )
         rates = {
-            name: layered.run("C100", "wrn-16-2", parse_method(name), Teacher("C100", "wrn-40-4"), 0).recipe.lr
+            name: layered.run("C100", "wrn-16-2", parse_method(name), TeacherChoice("C100", "wrn-40-4"), 0).recipe.lr
             for name in ("student", "srrl", "kd", "kd+srrl", "kd[temperature=2]")
         }
         assert rates == {"student": 0.1, "srrl": 0.1, "kd": 0.3, "kd+srrl": 0.3, "kd[temperature=2]": 0.3}
 
-    def test_a_pattern_of_a_sum_means_that_sum_alone(self, book):
-        layered = replace(book(), profile=replace(book().profile, layers=(Layer({"lr": 0.3}, {"method": "kd+srrl"}),)))
+    def test_a_pattern_of_a_sum_means_that_sum_alone(self, resolver):
+        layered = replace(
+            resolver(), profile=replace(resolver().profile, layers=(Override({"lr": 0.3}, {"method": "kd+srrl"}),))
+        )
         rates = {
-            name: layered.run("C100", "wrn-16-2", parse_method(name), Teacher("C100", "wrn-40-4"), 0).recipe.lr
+            name: layered.run("C100", "wrn-16-2", parse_method(name), TeacherChoice("C100", "wrn-40-4"), 0).recipe.lr
             for name in ("student", "kd", "srrl", "at+kd+srrl", "srrl+kd", "kd[temperature=2]+srrl[sr]")
         }
         plain = dict.fromkeys(("student", "kd", "srrl", "at+kd+srrl"), 0.1)
@@ -96,17 +102,17 @@ class TestLayers:
             {"sr": 2.0},
         )
 
-    def test_changed_results_live_apart(self, book):
-        assert book("digits").folder == "digits"
-        one = book("digits", epochs=30, lr=1).folder
+    def test_changed_results_live_apart(self, resolver):
+        assert resolver("digits").folder == "digits"
+        one = resolver("digits", epochs=30, lr=1).folder
         assert one.startswith("digits+")
-        assert one == book("digits", lr=1.0, epochs=30).folder != book("digits", epochs=31, lr=1).folder
+        assert one == resolver("digits", lr=1.0, epochs=30).folder != resolver("digits", epochs=31, lr=1).folder
 
-    def test_an_incomplete_recipe_names_what_it_lacks(self, tmp_path, monkeypatch, book):
+    def test_an_incomplete_recipe_names_what_it_lacks(self, tmp_path, monkeypatch, resolver):
         (tmp_path / "short.yaml").write_text("dataset: cifar100\nepochs: 3\n")
         monkeypatch.setitem(overrides.KINDS, "recipe", tmp_path)
         with pytest.raises(UserError, match="recipe short states no 'batch_size'"):
-            book("paper").run("short", "wrn-16-2", parse_method("student"), None, 0)
+            resolver("paper").run("short", "wrn-16-2", parse_method("student"), None, 0)
 
 
 class TestObjectives:
@@ -148,7 +154,7 @@ class TestTeachers:
 
     def test_torchvisions_weights_are_evaluated_not_trained(self, job):
         teacher = job(student="resnet18-imagenet", teacher="resnet34-imagenet", recipe="IN", profile="paper").teacher
-        assert isinstance(teacher, Given)
+        assert isinstance(teacher, Pretrained)
         assert (teacher.weights, teacher.source) == ("b627a593", "ResNet34_Weights.IMAGENET1K_V1")
         assert (teacher.recipe.name, teacher.recipe.resize, teacher.recipe.in_size) == ("IN", 256, 224)
 
@@ -164,18 +170,18 @@ class TestTeachers:
         assert other.teacher.id != named.teacher.id
         assert other.id != named.id
 
-    def test_given_weights_teach_in_every_recipe_and_train_nobody(self, job, book):
+    def test_given_weights_teach_in_every_recipe_and_train_nobody(self, job, resolver):
         given = {"wrn-40-2": Weights("ab" * 32, Path("a.pt"))}
         for recipe in ("CRD100", "C10-WRN"):
             run = job(teacher="wrn-40-2", recipe=recipe, given=given)
-            assert isinstance(run.teacher, Given)
+            assert isinstance(run.teacher, Pretrained)
             assert (run.teacher.recipe.name, run.teacher.weights) == (recipe, "ab" * 32)
             assert run.needs == (run.teacher,)
             assert run.id != job(teacher="wrn-40-2", recipe=recipe).id
         assert job(given=given) == job()  # another teacher
         alone = job("student", "wrn-40-2", given=given)
         assert alone == job("student", "wrn-40-2")
-        assert isinstance(book(given=given).teacher(Teacher("CRD100", "wrn-40-4")), Run)
+        assert isinstance(resolver(given=given).teacher(TeacherChoice("CRD100", "wrn-40-4")), Run)
 
     def test_digits_have_no_use_for_torchvisions_weights(self, job):
         teacher = job(student="resnet18-imagenet", teacher="resnet34-imagenet", recipe="IN").teacher
@@ -226,51 +232,51 @@ class TestStages:
 
 
 class TestTrials:
-    def test_are_tested_on_held_out_training_images(self, book, job):
+    def test_are_tested_on_held_out_training_images(self, resolver, job):
         method = parse_method("srrl[tuned]")
-        teacher = Teacher("C100", "wrn-40-4")
+        teacher = TeacherChoice("C100", "wrn-40-4")
         for profile, held in (("paper", 5000), ("quick", 5000), ("short", 5000), ("digits", 120)):
-            trials = book(profile).trials("C100", "wrn-16-2", method, teacher)
+            trials = resolver(profile).trials("C100", "wrn-16-2", method, teacher)
             runs = [job(name, profile=profile) for name in ("srrl", "srrl[sr=5]", "srrl[fm=10]")]
             assert [trial.recipe.holdout for trial in trials] == [held] * 3
             assert trials == [replace(run, recipe=replace(run.recipe, holdout=held)) for run in runs]
             assert {trial.teacher for trial in trials} == {runs[0].teacher}
             assert not {*trials} & {*runs}
-        [told, *_] = book("paper", **{"tuning.holdout": 77}).trials("C100", "wrn-16-2", method, teacher)
+        [told, *_] = resolver("paper", **{"tuning.holdout": 77}).trials("C100", "wrn-16-2", method, teacher)
         assert told.recipe.holdout == 77
 
-    def test_are_the_declared_ones_whatever_the_recipe_says(self, book):
-        method, teacher = parse_method("srrl[tuned]"), Teacher("CRD100", "resnet32x4")
-        plain = book("paper").trials("CRD100", "shufflenetv1", method, teacher)
-        assert book("paper", preset="authors").trials("CRD100", "shufflenetv1", method, teacher) == plain
+    def test_are_the_declared_ones_whatever_the_recipe_says(self, resolver):
+        method, teacher = parse_method("srrl[tuned]"), TeacherChoice("CRD100", "resnet32x4")
+        plain = resolver("paper").trials("CRD100", "shufflenetv1", method, teacher)
+        assert resolver("paper", preset="authors").trials("CRD100", "shufflenetv1", method, teacher) == plain
 
-    def test_first_stages_hold_the_same_images_out(self, book):
+    def test_first_stages_hold_the_same_images_out(self, resolver):
         method = parse_method("ab+srrl[tuned]")
-        trials = book("paper").trials("CRD100", "wrn-16-2", method, Teacher("CRD100", "wrn-40-2"))
+        trials = resolver("paper").trials("CRD100", "wrn-16-2", method, TeacherChoice("CRD100", "wrn-40-2"))
         assert [[stage.recipe.holdout for stage in trial.stages] for trial in trials] == [[5000]] * 3
         assert len({trial.stages for trial in trials}) == 1
 
 
 class TestProbesAndAnalyses:
-    def test_a_probe_looks_at_the_network_as_the_run_made_it(self, book, job):
+    def test_a_probe_looks_at_the_network_as_the_run_made_it(self, resolver, job):
         for profile in overrides.names("profile"):
             for student in ("wrn-16-4", "mobilenetv2-cifar"):
                 run = job("srrl", student, seed=2, profile=profile)
                 for recipe in ("PROBE-STL10", "PROBE-CIFAR100"):
-                    probe = book(profile).probe(recipe, run)
+                    probe = resolver(profile).probe(recipe, run)
                     assert (probe.base, probe.network, probe.seed, probe.recipe.name) == (run, student, 2, recipe)
                     assert (probe.recipe.in_size, probe.recipe.width) == (run.recipe.in_size, run.recipe.width)
 
-    def test_a_measure_that_compares_has_a_teacher(self, book, job):
-        teacher = Teacher("C100", "wrn-40-4")
-        made = {name: book("paper").analysis(name, job(profile="paper", seed=1), teacher) for name in MEASURES}
+    def test_a_measure_that_compares_has_a_teacher(self, resolver, job):
+        teacher = TeacherChoice("C100", "wrn-40-4")
+        made = {name: resolver("paper").analysis(name, job(profile="paper", seed=1), teacher) for name in MEASURES}
         assert {name: analysis.teacher is not None for name, analysis in made.items()} == MEASURES
         for analysis in made.values():
             assert (analysis.network, analysis.seed) == ("wrn-16-2", 1)
             assert analysis.recipe == replace(job(profile="paper").recipe, precision="fp32")
 
-    def test_a_student_alone_is_compared_with_the_teacher_of_its_pair(self, book, job):
-        analysis = book().analysis("similarity", job("student"), Teacher("C100", "wrn-40-4"))
+    def test_a_student_alone_is_compared_with_the_teacher_of_its_pair(self, resolver, job):
+        analysis = resolver().analysis("similarity", job("student"), TeacherChoice("C100", "wrn-40-4"))
         assert analysis.subject.teacher is None
         assert analysis.teacher == job("student", "wrn-40-4")
         assert analysis.pair == "wrn-40-4--wrn-16-2"

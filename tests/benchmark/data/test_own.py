@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.data import code_of, content_of, describe, image_folder, load, names, parquet_files, registry
 from benchmark.data.dataset import canonical
 from benchmark.errors import UserError
@@ -61,8 +61,10 @@ def ids(folder, monkeypatch, tmp_path):
 
     def found(dataset="leaves"):
         forget()
-        taught = Teacher("C100", "wrn-40-4")
-        run = Book(load_profile("digits"), {"dataset": dataset}).run("C100", "wrn-16-2", parse_method("kd"), taught, 0)
+        taught = TeacherChoice("C100", "wrn-40-4")
+        run = ConfigResolver(load_profile("digits"), {"dataset": dataset}).run(
+            "C100", "wrn-16-2", parse_method("kd"), taught, 0
+        )
         return {run.id, run.teacher.id}
 
     return found

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.execution.local import LocalExecutor
-from benchmark.execution.worker import Settings
+from benchmark.execution.worker import WorkerConfig
 from benchmark.planning.plan import Cohort
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.objective import parse_method
 from benchmark.runs.store import Store
-from benchmark.training import Setting, work
-from benchmark.training.data_source import Source
+from benchmark.training import TrainContext, work
+from benchmark.training.data_source import DataSource
 
 SMALL = {"epochs": 6, "train_limit": 64, "batch_size": 32, "evaluate_every": 10, "in_size": 8, "width": 0.25}
 
@@ -26,7 +26,7 @@ SMALL = {"epochs": 6, "train_limit": 64, "batch_size": 32, "evaluate_every": 10,
 @pytest.fixture
 def small():
     """Recipes of the smallest scale."""
-    return Book(load_profile("digits"), SMALL)
+    return ConfigResolver(load_profile("digits"), SMALL)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def make_job(small):
     """Factory of runs of a small network, told apart by their learning rates."""
 
     def make(lr: float = 0.05, method: str = "student", teacher: str | None = None, network: str = "wrn-10-2"):
-        taught = Teacher("C100", teacher) if teacher else None
+        taught = TeacherChoice("C100", teacher) if teacher else None
         job = small.run("C100", network, parse_method(method), taught, 0)
         return replace(job, recipe=replace(job.recipe, lr=lr))
 
@@ -92,14 +92,14 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def settings(store, tmp_path):
-    return Settings(store, None, tmp_path, threads=1, checkpoint_seconds=0.0, retry=False)
+def config(store, tmp_path):
+    return WorkerConfig(store, None, tmp_path, threads=1, checkpoint_seconds=0.0, retry=False)
 
 
 @pytest.fixture
-def make_executor(settings, recorder):
+def make_executor(config, recorder):
     def make(workers: int = 1, **changes: Any) -> LocalExecutor:
-        return LocalExecutor(replace(settings, **changes), ["cpu"] * workers, recorder)
+        return LocalExecutor(replace(config, **changes), ["cpu"] * workers, recorder)
 
     return make
 
@@ -107,12 +107,12 @@ def make_executor(settings, recorder):
 @pytest.fixture
 def train_here(tmp_path):
     """Trains runs in this process into a store."""
-    source = Source(torch.device("cpu"), None, tmp_path)
+    source = DataSource(torch.device("cpu"), None, tmp_path)
 
     def run(store: Store, *jobs: Any) -> None:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
-        work(jobs, Setting(store, source, 1e9, 1.0, lambda _: None))
+        work(jobs, TrainContext(store, source, 1e9, 1.0, lambda _: None))
         torch.set_num_threads(before)
 
     return run

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.execution import local
 from benchmark.execution.local import _Worker
 from benchmark.execution.worker import NOT_CAPTURED, OUT_OF_MEMORY
@@ -89,7 +89,7 @@ def chain(small, make_job):
     stage = replace(ab.stages[0], recipe=replace(ab.stages[0].recipe, lr=1e30))
     runs = replace(ab, stages=(stage,)), kd
     probes = [small.probe("PROBE-CIFAR100", run) for run in runs]
-    analyses = [small.analysis("similarity", run, Teacher("C100", "wrn-16-2")) for run in runs]
+    analyses = [small.analysis("similarity", run, TeacherChoice("C100", "wrn-16-2")) for run in runs]
     cohorts = [Cohort(jobs) for jobs in ((ab.teacher,), (stage,), runs, tuple(probes), tuple(analyses))]
     lost, kept = ([run, probe, analysis] for run, probe, analysis in zip(runs, probes, analyses, strict=True))
     return SimpleNamespace(teacher=ab.teacher, stage=stage, lost=lost, kept=kept, cohorts=cohorts)

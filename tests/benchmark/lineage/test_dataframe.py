@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.lineage.dataframe import read
 from benchmark.runs.objective import parse_method
@@ -137,11 +137,11 @@ def test_order_is_by_what_was_trained(store, job, tmp_path):
     assert frame["teacher"].isna().to_list() == [True, False, False, False, False]
 
 
-def test_drafts_are_told_apart_by_their_code(store, book, own_network, tmp_path):
+def test_drafts_are_told_apart_by_their_code(store, resolver, own_network, tmp_path):
     codes = set()
     for folder, more in (("one", ""), ("two", "MORE = 1")):
         own_network(folder, more)
-        run = book().run("C100", "of-mine", parse_method("kd"), Teacher("C100", "wrn-40-4"), 0)
+        run = resolver().run("C100", "of-mine", parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0)
         store.write(run, "done", {}, **parts("train"))
         codes.add(run.spec["code"]["network"])
     assert len(codes) == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.lineage.describe import data_text, origin, own_code
 from benchmark.registry import plugins
 from benchmark.runs.objective import parse_method
@@ -43,17 +43,17 @@ from methods import Method
 class Mine(Method):
     title = "Mine"
     citation = "unpublished"
-    first_stage = "student"
+    pretrain = "student"
 """
 
 
 @pytest.fixture
-def own_jobs(book, own_network, tmp_path, monkeypatch):
+def own_jobs(resolver, own_network, tmp_path, monkeypatch):
     """A run of a network of one's own by a method of one's own, and its first stage."""
     own_network()
     (tmp_path / "drafted.py").write_text(METHOD)
     monkeypatch.setenv(plugins.VARIABLE, f"{plugins.listed()}:{tmp_path / 'drafted.py'}")
-    run = book().run("C100", "of-mine", parse_method("kd+drafted"), Teacher("C100", "wrn-40-4"), 0)
+    run = resolver().run("C100", "of-mine", parse_method("kd+drafted"), TeacherChoice("C100", "wrn-40-4"), 0)
     return run, run.stages[0]
 
 

@@ -12,7 +12,7 @@ from benchmark.planning.estimates import (
     COHORT_SECONDS,
     MEMBER_SECONDS,
     Estimates,
-    Step,
+    StepCost,
     load_estimates,
     measured_rate,
     told,
@@ -25,7 +25,7 @@ from tests.benchmark import made_up
 HERE = {"processor": "this one", "device": "cpu", "threads": 1}
 BEGIN = COHORT_SECONDS + MEMBER_SECONDS
 RATE = 1e11
-PLAIN = Step("wrn-16-2", 8, 0.25, 32, "fp32")
+PLAIN = StepCost("wrn-16-2", 8, 0.25, 32, "fp32")
 OTHER = PLAIN._replace(network="wrn-40-4")
 
 
@@ -66,8 +66,8 @@ def step_of(job):
 class TestOperations:
     def test_of_a_step_are_three_forward_passes_of_a_batch(self):
         info = catalog.networks()["wrn-16-2"]
-        assert Step("wrn-16-2", info.in_size, 1.0, 64, "bf16").operations == 3 * 64 * info.macs
-        assert Step("wrn-16-2", info.in_size // 2, 0.5, 64, "bf16").operations == 3 * 64 * info.macs / 16
+        assert StepCost("wrn-16-2", info.in_size, 1.0, 64, "bf16").operations == 3 * 64 * info.macs
+        assert StepCost("wrn-16-2", info.in_size // 2, 0.5, 64, "bf16").operations == 3 * 64 * info.macs / 16
 
     @pytest.mark.parametrize(
         ("changes", "batches"),
@@ -85,7 +85,7 @@ class TestOperations:
 
     def test_an_unknown_data_set_is_named(self, job):
         with pytest.raises(UserError, match="unknown data set 'cifar-100': did you mean 'cifar100'"):
-            Estimates(rate).price([job(dataset="cifar-100")])
+            Estimates(rate).estimated_seconds([job(dataset="cifar-100")])
 
 
 class TestWithoutRecords:
@@ -98,7 +98,7 @@ class TestWithoutRecords:
         made = Estimates(rate)
         student, teacher = self.training("wrn-16-2", 128), self.training("wrn-40-4", 128)
         steps, tests = 200 * 50_000 / 128, 200 * 10_000 / 128
-        assert made.price([job(profile="paper")]) == pytest.approx(
+        assert made.estimated_seconds([job(profile="paper")]) == pytest.approx(
             BEGIN + steps * (student + teacher / 3) + tests * student / 3
         )
         assert (made.rough, made.basis) == (True, "rough: from counted operations")
@@ -107,51 +107,51 @@ class TestWithoutRecords:
         asked = []
         made = Estimates(lambda precision: asked.append(precision) or RATE)
         assert not made.rough
-        made.price([job("kd"), job("kd", "wrn-16-4"), job("kd", precision="bf16")])
+        made.estimated_seconds([job("kd"), job("kd", "wrn-16-4"), job("kd", precision="bf16")])
         assert asked == ["fp32", "bf16"]
 
     def test_cost_grows_with_what_is_computed(self, job):
-        def price(**changes):
-            return Estimates(rate).price([job(profile="paper", **changes)])
+        def estimated_seconds(**changes):
+            return Estimates(rate).estimated_seconds([job(profile="paper", **changes)])
 
-        assert price(epochs=400) == pytest.approx(2 * price(), rel=1e-3)
-        assert price(width=2.0) > price()
-        assert price(in_size=64) > price()
-        assert price(evaluate_every=50) < price()
+        assert estimated_seconds(epochs=400) == pytest.approx(2 * estimated_seconds(), rel=1e-3)
+        assert estimated_seconds(width=2.0) > estimated_seconds()
+        assert estimated_seconds(in_size=64) > estimated_seconds()
+        assert estimated_seconds(evaluate_every=50) < estimated_seconds()
 
     def test_members_are_paid_one_by_one_and_the_teacher_once(self, job):
         runs = [job("kd"), job("at"), job("srrl")]
         made = Estimates(rate)
-        alone = made.price(runs[:1])
+        alone = made.estimated_seconds(runs[:1])
         look = estimates._batches(runs[0])[0] * made.seconds(estimates._step(runs[0], runs[0].teacher)) / 3
-        assert made.price(runs) == pytest.approx(3 * alone - 2 * (COHORT_SECONDS + look))
+        assert made.estimated_seconds(runs) == pytest.approx(3 * alone - 2 * (COHORT_SECONDS + look))
         # OFD looks at the teacher in train mode, which is a pass of its own.
-        assert made.price([job("kd"), job("ofd")]) == pytest.approx(2 * alone - COHORT_SECONDS)
+        assert made.estimated_seconds([job("kd"), job("ofd")]) == pytest.approx(2 * alone - COHORT_SECONDS)
 
     def test_the_longest_member_keeps_the_teacher(self, job):
         made, short, long = Estimates(rate), job("kd"), job("at", epochs=9)
         look = estimates._batches(short)[0] * made.seconds(estimates._step(short, short.teacher)) / 3
-        assert made.price([short, long]) == pytest.approx(
-            made.price([short]) + made.price([long]) - COHORT_SECONDS - look
+        assert made.estimated_seconds([short, long]) == pytest.approx(
+            made.estimated_seconds([short]) + made.estimated_seconds([long]) - COHORT_SECONDS - look
         )
 
     def test_a_teacher_sees_batches_of_its_students_at_its_own_scale(self, job):
         run = job("kd", "vgg8", "vgg13", recipe="CRD100", batch_size=48)
-        assert estimates._step(run, run.teacher) == Step("vgg13", run.teacher.recipe.in_size, 0.25, 48, "fp32")
+        assert estimates._step(run, run.teacher) == StepCost("vgg13", run.teacher.recipe.in_size, 0.25, 48, "fp32")
 
     @pytest.mark.parametrize("method", ["fsp", "ft"])
     def test_every_kind_of_job_has_a_price(self, method, kinds):
         made, found = Estimates(rate), kinds(method=method)
-        price = {kind: made.price([job]) for kind, job in found.items()}
-        assert all(math.isfinite(seconds) and seconds > BEGIN for seconds in price.values())
-        assert price["train"] > price["stage"] > price["evaluate"]
+        estimated_seconds = {kind: made.estimated_seconds([job]) for kind, job in found.items()}
+        assert all(math.isfinite(seconds) and seconds > BEGIN for seconds in estimated_seconds.values())
+        assert estimated_seconds["train"] > estimated_seconds["stage"] > estimated_seconds["evaluate"]
         # To one pass over the test images comes the analysis itself.
-        assert price["analyse"] > BEGIN + 1
+        assert estimated_seconds["analyse"] > BEGIN + 1
 
     def test_what_is_not_applicable_takes_nothing(self, job):
         run = job("fsp", "wrn-40-1", "wrn-40-2", recipe="CRD100")
         assert not run.applies
-        assert Estimates(never).price([run]) == COHORT_SECONDS
+        assert Estimates(never).estimated_seconds([run]) == COHORT_SECONDS
 
 
 class TestWithRecords:
@@ -207,7 +207,12 @@ class TestTold:
         assert made.basis == "from 0 records of this machine"
         # Three alike make the teacher's forward passes once; testing is part of what their cohort took.
         tests = 3 * estimates._batches(run)[1] * made.seconds(PLAIN) / 3
-        steps = made.price([job(name) for name in ("kd", "at", "sp")]) - COHORT_SECONDS - 3 * MEMBER_SECONDS - tests
+        steps = (
+            made.estimated_seconds([job(name) for name in ("kd", "at", "sp")])
+            - COHORT_SECONDS
+            - 3 * MEMBER_SECONDS
+            - tests
+        )
         assert steps == pytest.approx(60.0, rel=0.05)
         alone = record(run=job("student"), step=None, cohort=7.0, here=gpu)
         [[seconds]] = told([alone], gpu)[PLAIN].values()
@@ -310,5 +315,5 @@ def test_the_rate_is_that_of_the_best_product_of_matrices(precision, emulated, f
     ("seconds", "text"),
     [(0, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (3.5 * 3600, "3.5 h"), (9.2 * 86400, "9 days")],
 )
-def test_spoken(seconds, text):
-    assert estimates.spoken(seconds) == text
+def test_format_duration(seconds, text):
+    assert estimates.format_duration(seconds) == text

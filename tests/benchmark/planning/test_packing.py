@@ -14,7 +14,7 @@ def task(name, own, shared=0, after=()):
     return Task(recipe=None, network=name, own=own, shared=shared, after=tuple(after))
 
 
-def price(jobs):
+def estimated_seconds(jobs):
     return sum(job.own for job in jobs) + max(job.shared for job in jobs)
 
 
@@ -22,12 +22,12 @@ def longest_chain(cohorts):
     """Of jobs that each take their turn alone."""
     ends = {}
     for job in (job for each in cohorts for job in each.runs):
-        ends[job] = max((ends[need] for need in job.needs), default=0) + price([job])
+        ends[job] = max((ends[need] for need in job.needs), default=0) + estimated_seconds([job])
     return max(ends.values())
 
 
 def cohort(*jobs):
-    return Cohort(jobs, price(jobs))
+    return Cohort(jobs, estimated_seconds(jobs))
 
 
 def alike(name, count, own, shared=0, after=()):
@@ -52,7 +52,7 @@ def executed(cohorts, slots):
         running = [(end, each) for end, each in running if end > now]
         while len(running) < slots and (ready := [each for each in waiting if not todo & each.needs]):
             waiting.remove(ready[0])
-            running.append((now + price(ready[0].runs), ready[0]))
+            running.append((now + estimated_seconds(ready[0].runs), ready[0]))
         assert running or not waiting, "nobody can start"
         now = min((end for end, _ in running), default=now)
     return now
@@ -125,50 +125,54 @@ class TestWhole:
     def test_on_one_process(self):
         root = task("root", 1)
         cohorts = [alike("big", 3, 2), cohort(root), alike("leaf", 2, 4, 0, [root])]
-        assert names(pack(cohorts, 1, price).cohorts) == [["root"], ["leaf0", "leaf1"], ["big0", "big1", "big2"]]
+        assert names(pack(cohorts, 1, estimated_seconds).cohorts) == [
+            ["root"],
+            ["leaf0", "leaf1"],
+            ["big0", "big1", "big2"],
+        ]
 
     @pytest.mark.parametrize("slots", [2, 3, 4])
     def test_where_no_process_would_be_idle(self, slots):
         cohorts = [alike(name, 6, 10, 5) for name in "abcdefghijkl"]
-        assert pack(cohorts, slots, price).cohorts == tuple(cohorts)
+        assert pack(cohorts, slots, estimated_seconds).cohorts == tuple(cohorts)
 
     def test_where_the_repeated_teacher_takes_longer_than_the_idle_process_saves(self):
         dear, cheap = ([alike("a", 4, 10, shared), alike("b", 2, 10, shared)] for shared in (20, 1))
-        assert names(pack(dear, 2, price).cohorts) == names(dear)
-        assert len(pack(cheap, 2, price).cohorts) > 2
+        assert names(pack(dear, 2, estimated_seconds).cohorts) == names(dear)
+        assert len(pack(cheap, 2, estimated_seconds).cohorts) > 2
 
     def test_where_something_longer_ends_last_anyway(self):
-        assert sizes(pack([cohort(task("long", 50)), alike("a", 4, 5, 2)], 3, price).cohorts) == [1, 4]
+        assert sizes(pack([cohort(task("long", 50)), alike("a", 4, 5, 2)], 3, estimated_seconds).cohorts) == [1, 4]
 
 
 class TestSplits:
     @pytest.mark.parametrize("count", [4, 8])
     def test_two_processes_end_together(self, count):
-        found = pack([alike("a", count, 10, 2)], 2, price)
+        found = pack([alike("a", count, 10, 2)], 2, estimated_seconds)
         assert sizes(found.cohorts) == [count // 2, count // 2]
         assert found.free == (count // 2 * 10 + 2,) * 2
 
     def test_several_cohorts_end_together(self):
         # Thirteen jobs on four processes: one does four of them.
-        assert pack([alike("a", 8, 10, 2), alike("b", 5, 10, 2)], 4, price).makespan == 42
+        assert pack([alike("a", 8, 10, 2), alike("b", 5, 10, 2)], 4, estimated_seconds).makespan == 42
 
     def test_no_more_parts_than_processes(self):
-        assert sizes(pack([alike("a", 6, 10, 5)], 3, price).cohorts) == [2, 2, 2]
-        assert sizes(pack([alike("a", 3, 10, 5)], 9, price).cohorts) == [1, 1, 1]
+        assert sizes(pack([alike("a", 6, 10, 5)], 3, estimated_seconds).cohorts) == [2, 2, 2]
+        assert sizes(pack([alike("a", 3, 10, 5)], 9, estimated_seconds).cohorts) == [1, 1, 1]
 
     def test_long_and_short_members_are_shared_out_evenly(self):
         jobs = [task(f"a{own}", own, 2) for own in (30, 20, 10, 10, 5, 5)]
-        assert pack([cohort(*jobs)], 2, price).free == (42, 42)
+        assert pack([cohort(*jobs)], 2, estimated_seconds).free == (42, 42)
 
     def test_a_remainder_is_shared_out(self):
         """Nine cohorts on eight processes."""
         cohorts = [alike(name, 8, 10, 1) for name in "abcdefghi"]
         # 9 * 8 * 10 on 8 processes, and the teacher's share of each cohort and of some parts.
-        assert pack(cohorts, 8, price).makespan <= 95 < simulate(cohorts, 8).makespan == 162
+        assert pack(cohorts, 8, estimated_seconds).makespan <= 95 < simulate(cohorts, 8).makespan == 162
 
     def test_what_waits_for_a_part_waits_for_no_more(self):
         members = [task(f"a{index}", 10, 1) for index in range(6)]
-        found = pack([cohort(*members), cohort(task("look", 60, after=members[:1]))], 2, price)
+        found = pack([cohort(*members), cohort(task("look", 60, after=members[:1]))], 2, estimated_seconds)
         assert found.makespan < 61 + 60
 
     def test_who_shares_something_else_is_split_off(self):
@@ -180,7 +184,7 @@ class TestSplits:
 
     def test_members_that_take_no_time_make_no_parts(self):
         jobs = [task("a", 10), task("b", 10), *(task(f"vain{index}", 0) for index in range(4))]
-        found = pack([cohort(*jobs)], 8, price)
+        found = pack([cohort(*jobs)], 8, estimated_seconds)
         assert found.makespan == 10
         assert all(each.runs for each in found.cohorts)
 
@@ -201,8 +205,8 @@ def price_of_modes(jobs):
 def test_every_job_is_done_once_with_its_cohort_and_never_later_than_whole(seed, slots):
     random = Random(100 + seed)
     cohorts = random_cohorts(random, [random.choice([1, 1, 2, 5, 9]) for _ in range(25)])
-    found = pack(cohorts, slots, price)
-    work = sum(price(each.runs) for each in cohorts) / slots
+    found = pack(cohorts, slots, estimated_seconds)
+    work = sum(estimated_seconds(each.runs) for each in cohorts) / slots
     whole = simulate(longest_chain_first(cohorts), slots).makespan
     assert max(work, longest_chain(cohorts)) <= found.makespan <= whole
     assert executed(found.cohorts, slots) == found.makespan
@@ -214,21 +218,21 @@ def test_every_job_is_done_once_with_its_cohort_and_never_later_than_whole(seed,
 
 
 def test_the_same_again():
-    first, second = (pack(random_cohorts(Random(7), [4] * 15), 5, price).cohorts for _ in range(2))
+    first, second = (pack(random_cohorts(Random(7), [4] * 15), 5, estimated_seconds).cohorts for _ in range(2))
     assert names(first) == names(second)
 
 
 def test_enough_is_enough():
     cohorts = [alike(name, 8, 10, 1) for name in "abcdefghi"]
-    best, good = (pack(cohorts, 8, price, enough=enough).makespan for enough in (0, 120))
+    best, good = (pack(cohorts, 8, estimated_seconds, enough=enough).makespan for enough in (0, 120))
     assert best < good <= 120
 
 
 def test_seconds_are_priced_anew():
     jobs = tuple(task(f"a{index}", 10, 4) for index in range(4))
-    assert [each.seconds for each in pack([Cohort(jobs, 88.0)], 2, price).cohorts] == [24, 24]
-    assert [each.seconds for each in pack([Cohort(jobs)], 1, price).cohorts] == [44]
+    assert [each.seconds for each in pack([Cohort(jobs, 88.0)], 2, estimated_seconds).cohorts] == [24, 24]
+    assert [each.seconds for each in pack([Cohort(jobs)], 1, estimated_seconds).cohorts] == [44]
 
 
 def test_of_nothing():
-    assert pack([], 2, price).cohorts == ()
+    assert pack([], 2, estimated_seconds).cohorts == ()

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.planning.plan import Cohort, Plan
 from benchmark.tables import reader
 from tests.benchmark import made_up
@@ -84,15 +84,17 @@ class TestPlan:
 
     def test_a_run_between_networks_that_its_method_cannot_pair_is_none(self, job, plan):
         where = {"recipe": "CRD100", "teacher": "wrn-40-2"}
-        vain = [job("fsp", "wrn-40-1", seed=seed, **where) for seed in range(3)]
-        made = plan(Cohort((job("kd", "wrn-40-1", **where), *vain)))
+        not_applicable = [job("fsp", "wrn-40-1", seed=seed, **where) for seed in range(3)]
+        made = plan(Cohort((job("kd", "wrn-40-1", **where), *not_applicable)))
         assert made.count_missing() == "1 run, 3 not applicable"
         assert made.missing == 4
 
-    def test_is_summed_up_by_recipe(self, book, job, plan):
+    def test_is_summed_up_by_recipe(self, resolver, job, plan):
         run = job("kd", "wrn-16-4")
-        probe = book().probe("PROBE-STL10", run)
-        looks = tuple(book().analysis(measure, run, Teacher("C100", "wrn-40-4")) for measure in ("clusters", "tsne"))
+        probe = resolver().probe("PROBE-STL10", run)
+        looks = tuple(
+            resolver().analysis(measure, run, TeacherChoice("C100", "wrn-40-4")) for measure in ("clusters", "tsne")
+        )
         made = plan(
             Cohort((run.teacher,)),
             Cohort((run,)),

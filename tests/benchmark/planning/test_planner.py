@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from benchmark.config import overrides
-from benchmark.config.overrides import Layer
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.overrides import Override
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.planning import estimates
 from benchmark.planning.planner import make_plan
 from benchmark.registry.catalog import ROOT
-from benchmark.runs.job import Given, Run
+from benchmark.runs.job import Pretrained, Run
 from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
 from benchmark.tables import reader
 
@@ -27,7 +27,7 @@ C100 = ["1", "2", "3", "4", "6", "9", "10"]
 def everything(profile):
     chosen = [*map(load, reader.numbers()), load("2", "figure")]
     nowhere = Store(Path(os.devnull), Path(os.devnull))
-    return make_plan(chosen, Book(overrides.load_profile(profile), {}), (0, 1, 2), nowhere, ESTIMATES)
+    return make_plan(chosen, ConfigResolver(overrides.load_profile(profile), {}), (0, 1, 2), nowhere, ESTIMATES)
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,10 @@ def whole():
 
 
 @pytest.fixture
-def plan(book, store):
+def plan(resolver, store):
     def make(methods=None, pairs=None, seeds=(0, 1, 2), *, table="6", kind="table", retry=False, **scale):
         chosen = [load(table, kind).select(methods, pairs)]
-        return make_plan(chosen, book(**scale), seeds, store, ESTIMATES, retry=retry)
+        return make_plan(chosen, resolver(**scale), seeds, store, ESTIMATES, retry=retry)
 
     return make
 
@@ -140,10 +140,12 @@ class TestWholePaper:
 
     def test_all_of_it(self, whole):
         kinds = Counter(job.kind for job in whole.jobs)
-        vain = {job for job in whole.jobs if isinstance(job, Run) and not job.applies}
-        assert {(job.method, job.teacher.network, job.network) for job in vain} == {("fsp", "wrn-40-2", "wrn-40-1")}
-        assert len(vain) == 3
-        assert kinds["train"] - len(vain) == 105 + 3 + 264 + 5 + 42 + 42 + 2 + 291 + 234 + 27 + 6
+        not_applicable = {job for job in whole.jobs if isinstance(job, Run) and not job.applies}
+        assert {(job.method, job.teacher.network, job.network) for job in not_applicable} == {
+            ("fsp", "wrn-40-2", "wrn-40-1")
+        }
+        assert len(not_applicable) == 3
+        assert kinds["train"] - len(not_applicable) == 105 + 3 + 264 + 5 + 42 + 42 + 2 + 291 + 234 + 27 + 6
         assert (kinds["probe"], kinds["evaluate"], kinds["stage"]) == (60, 2, 65)
         assert len(whole.jobs) == len({job.id for job in whole.jobs}) == whole.missing == kinds.total()
         assert whole.summary()[0].startswith("588 cells, 1199 jobs (1021 runs, ")
@@ -169,7 +171,7 @@ class TestWholePaper:
         assert measures == {"similarity": 18, "distance": 12, "clusters": 12 + 1, "tsne": 5}
 
     def test_torchvisions_networks_are_evaluated(self, whole):
-        given = {job for job in whole.jobs if isinstance(job, Given)}
+        given = {job for job in whole.jobs if isinstance(job, Pretrained)}
         assert {(job.network, job.weights) for job in given} == {
             ("resnet34-imagenet", "b627a593"),
             ("resnet50-imagenet", "0676ba61"),
@@ -229,11 +231,11 @@ class TestWholePaper:
 
 
 @pytest.mark.parametrize(("changes", "together"), [({"batch_size": 17}, False), ({"epochs": 3, "lr": 0.2}, True)])
-def test_who_needs_another_stream_trains_apart(changes, together, book, store):
-    layered = book()
+def test_who_needs_another_stream_trains_apart(changes, together, resolver, store):
+    layered = resolver()
     layered = replace(
         layered,
-        profile=replace(layered.profile, layers=(*layered.profile.layers, Layer(changes, {"student": "wrn-16-4"}))),
+        profile=replace(layered.profile, layers=(*layered.profile.layers, Override(changes, {"student": "wrn-16-4"}))),
     )
     made = make_plan([load("6").select(["kd"], ["wrn-40-4:wrn*"])], layered, (0,), store)
     found = [{job.network for job in cohort.runs} for cohort in made.cohorts if cohort.teacher]
@@ -301,11 +303,13 @@ class TestRecords:
     def test_cohorts_carry_their_estimated_time(self, plan):
         made = plan(["kd", "at"], ONE, seeds=(0,))
         assert made.estimates is ESTIMATES
-        assert [cohort.seconds for cohort in made.cohorts] == [ESTIMATES.price(cohort.runs) for cohort in made.cohorts]
+        assert [cohort.seconds for cohort in made.cohorts] == [
+            ESTIMATES.estimated_seconds(cohort.runs) for cohort in made.cohorts
+        ]
         assert made.about(200.0) == "roughly 3 min"
 
-    def test_without_estimates_all_cohorts_are_there_and_take_no_time(self, plan, book, store):
-        made = make_plan([load("6").select(["kd", "at"], ONE)], book(), (0,), store)
+    def test_without_estimates_all_cohorts_are_there_and_take_no_time(self, plan, resolver, store):
+        made = make_plan([load("6").select(["kd", "at"], ONE)], resolver(), (0,), store)
         assert {cohort.runs for cohort in made.cohorts} == {c.runs for c in plan(["kd", "at"], ONE, seeds=(0,)).cohorts}
         assert {cohort.seconds for cohort in made.cohorts} == {0.0}
         assert made.about(200.0) == "about 3 min"
@@ -549,9 +553,9 @@ class TestTuned:
         assert chosen == {"wrn-16-2": "srrl", "wrn-16-4": "srrl[fm=10]"}
         assert len(made.choices) == 2
 
-    def test_a_preset_changes_no_candidate(self, book, store):
+    def test_a_preset_changes_no_candidate(self, resolver, store):
         [table] = [load("12").select(["srrl[tuned]"], ["resnet32x4:shufflenetv1"])]
-        made = make_plan([table], book("paper", preset="authors"), (0,), store)
+        made = make_plan([table], resolver("paper", preset="authors"), (0,), store)
         assert len([job for job in made.jobs if job.recipe.holdout]) == 3
 
 
@@ -561,9 +565,9 @@ def test_a_figure_shows_one_run_of_each_panel(plan):
     assert {(job.seed, job.network) for job in made.jobs} == {(4, "wrn-16-4"), (0, "wrn-40-4")}
 
 
-def test_a_teacher_is_measured_once_whatever_the_seeds(book, store):
-    made = make_plan([load("2", "figure")], book(), (0, 1), store)
-    teacher = book().teacher(Teacher("C100", "wrn-40-4"))
+def test_a_teacher_is_measured_once_whatever_the_seeds(resolver, store):
+    made = make_plan([load("2", "figure")], resolver(), (0, 1), store)
+    teacher = resolver().teacher(TeacherChoice("C100", "wrn-40-4"))
     assert [job.measure for job in made.jobs if job.kind == "analyse" and job.subject == teacher] == [
         "tsne",
         "clusters",

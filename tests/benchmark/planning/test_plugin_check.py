@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.planning import estimates, plugin_check, torch_process
 from benchmark.planning.plan import CACHED, MISSING, Cohort, Plan
@@ -23,7 +23,7 @@ class Mine(Method):
 
 
 @pytest.fixture
-def runs(monkeypatch, tmp_path, book):
+def runs(monkeypatch, tmp_path, resolver):
     """``runs("plugged", "kd", power=3)`` are runs with those methods on two pairs."""
 
     def make(*names, power=2.0):
@@ -33,7 +33,7 @@ def runs(monkeypatch, tmp_path, book):
         plugins._found.cache_clear()
         plugin_check.catalog._methods.cache_clear()
         return [
-            book().run("C100", "wrn-16-2", parse_method(name), Teacher("C100", teacher), 0)
+            resolver().run("C100", "wrn-16-2", parse_method(name), TeacherChoice("C100", teacher), 0)
             for name in names
             for teacher in ("wrn-40-4", "wrn-16-10")
         ]

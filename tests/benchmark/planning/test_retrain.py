@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.planning.planner import make_plan
 from benchmark.runs.objective import parse_method
 from benchmark.runs.store import FAILED, NOT_APPLICABLE
@@ -36,10 +36,10 @@ def leave(store):
 
 
 @pytest.fixture
-def plan(book, store):
+def plan(resolver, store):
     def make(number, methods, pair=PAIR, here=(HERE,), **options):
         [table] = [load(number).select(methods, [pair])]
-        return make_plan([table], book(), (0,), store, here=here, **options)
+        return make_plan([table], resolver(), (0,), store, here=here, **options)
 
     return make
 
@@ -54,9 +54,9 @@ def again(plan):
 
 
 @pytest.fixture
-def runs(book):
+def runs(resolver):
     """Teacher, plain student and KD on one pair."""
-    made, taught = book(), Teacher("C100", "wrn-40-4")
+    made, taught = resolver(), TeacherChoice("C100", "wrn-40-4")
     student, kd = (made.run("C100", "wrn-16-4", parse_method(name), taught, 0) for name in ("student", "kd"))
     return kd.teacher, student, kd
 
@@ -136,12 +136,12 @@ def test_missing_runs_are_trained_beside(plan, leave, runs):
 
 
 class TestTeachers:
-    def test_one_that_is_a_student_too_stays(self, book, store, leave):
+    def test_one_that_is_a_student_too_stays(self, resolver, store, leave):
         """The plain student of one pair of Table 5 teaches the other one."""
-        made = book()
+        made = resolver()
         pairs = ("wrn-40-2:wrn-16-2", "wrn-16-2:wrn-16-1")
-        taught = made.run("C10-WRN", "wrn-16-1", parse_method("kd"), Teacher("C10-WRN", "wrn-16-2"), 0)
-        teacher = made.run("C10-WRN", "wrn-16-2", parse_method("student"), Teacher("C10-WRN", "wrn-40-2"), 0)
+        taught = made.run("C10-WRN", "wrn-16-1", parse_method("kd"), TeacherChoice("C10-WRN", "wrn-16-2"), 0)
+        teacher = made.run("C10-WRN", "wrn-16-2", parse_method("student"), TeacherChoice("C10-WRN", "wrn-40-2"), 0)
         for job in (teacher, taught):
             leave(job, **INTEL)
         assert taught.teacher == teacher
@@ -181,8 +181,8 @@ class TestTeachers:
 
 class TestChains:
     @pytest.fixture
-    def staged(self, book):
-        run = book().run("CRD100", "wrn-16-2", parse_method("fsp"), Teacher("CRD100", "wrn-40-2"), 0)
+    def staged(self, resolver):
+        run = resolver().run("CRD100", "wrn-16-2", parse_method("fsp"), TeacherChoice("CRD100", "wrn-40-2"), 0)
         return run.teacher, run.stages[0], run
 
     @pytest.fixture
@@ -218,16 +218,18 @@ class TestChains:
         assert [made.states[job.id] for job in (stage, run)] == ["missing", "retrain"]
 
     @pytest.fixture
-    def looks(self, book, runs):
+    def looks(self, resolver, runs):
         """A probe and an analysis of KD."""
         *_, kd = runs
-        return book().probe("PROBE-STL10", kd), book().analysis("similarity", kd, Teacher("C100", "wrn-40-4"))
+        return resolver().probe("PROBE-STL10", kd), resolver().analysis(
+            "similarity", kd, TeacherChoice("C100", "wrn-40-4")
+        )
 
     @pytest.mark.parametrize(("number", "place"), [("4", 0), ("2", 1)])
-    def test_what_looks_at_a_run_is_done_again_after_it(self, number, place, plan, leave, runs, looks, book):
+    def test_what_looks_at_a_run_is_done_again_after_it(self, number, place, plan, leave, runs, looks, resolver):
         teacher, _, kd = runs
         look = looks[place]
-        others = [book().probe("PROBE-CIFAR100", kd)] if number == "4" else []
+        others = [resolver().probe("PROBE-CIFAR100", kd)] if number == "4" else []
         leave(teacher)
         for job in (kd, look, *others):
             leave(job)

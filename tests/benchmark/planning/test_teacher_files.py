@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config.resolve import Teacher, Weights
+from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.errors import UserError
 from benchmark.planning import teacher_files
-from benchmark.planning.teacher_files import Answer, check, parse
+from benchmark.planning.teacher_files import TeacherReport, check, parse
 
 SHA = hashlib.sha256(b"weights").hexdigest()
 
@@ -103,12 +103,12 @@ def test_a_file_without_permission_is_named(call, monkeypatch):
 
 
 @pytest.fixture
-def wanted(book, folder):
+def wanted(resolver, folder):
     """What is asked of a file: the job of a recipe."""
 
     def make(recipe="C100", network="wrn-40-4", part="", profile="digits", **changes):
         weights = Weights(SHA, folder / "latest", part)
-        return book(profile, given={network: weights}, **changes).teacher(Teacher(recipe, network))
+        return resolver(profile, given={network: weights}, **changes).teacher(TeacherChoice(recipe, network))
 
     return make
 
@@ -121,14 +121,14 @@ class TestCheck:
 
         def ask(jobs):
             times.append([str(job) for job in jobs.values()])
-            return dict.fromkeys(jobs, answers.pop(0) if answers else Answer())
+            return dict.fromkeys(jobs, answers.pop(0) if answers else TeacherReport())
 
         monkeypatch.setattr(teacher_files, "ask", ask)
         return times, answers
 
     def test_what_passed_is_not_checked_again(self, asked, wanted, folder):
         said, (times, answers) = [], asked
-        answers.append(Answer(remarks=("its file is large",)))
+        answers.append(TeacherReport(remarks=("its file is large",)))
         for _ in range(2):
             assert check([wanted()], folder / "kept", said.append) == ("teacher wrn-40-4: its file is large",)
         assert len(times) == 1
@@ -154,7 +154,7 @@ class TestCheck:
         assert [len(jobs) for jobs in asked[0]] == [2]
 
     def test_a_fault_is_an_error_and_not_kept(self, asked, wanted, folder):
-        asked[1].append(Answer("teacher wrn-40-4: it is no file of weights"))
+        asked[1].append(TeacherReport("teacher wrn-40-4: it is no file of weights"))
         with pytest.raises(UserError, match=r"^teacher wrn-40-4: it is no file of weights$"):
             check([wanted(), wanted("C10-WRN")], folder / "kept", print)
         assert not (folder / "kept").exists()
@@ -200,13 +200,13 @@ class TestAsk:
     def test_that_breaks_off_is_named_with_its_file(self, code, last, program, wanted, folder):
         program(code)
         fault = f"teacher wrn-40-4 from {folder}/latest: the check broke off ({last})"
-        assert teacher_files.ask({"key": wanted()}) == {"key": Answer(fault)}
+        assert teacher_files.ask({"key": wanted()}) == {"key": TeacherReport(fault)}
 
     def test_whatever_else_is_printed_is_passed_over(self, program, wanted):
         noise = ("{}", "3", '{"key": 3}', "[" * 5000)
         answer = '{"key": "key", "fault": "", "remarks": ["a"]}'
         program("\n".join(f"print({line!r})" for line in (*noise, answer, "x")))
-        assert teacher_files.ask({"key": wanted()}) == {"key": Answer(remarks=("a",))}
+        assert teacher_files.ask({"key": wanted()}) == {"key": TeacherReport(remarks=("a",))}
 
     def test_that_does_not_answer_is_not_waited_for(self, monkeypatch, wanted, folder):
         def run(words, timeout, **_):
@@ -214,4 +214,4 @@ class TestAsk:
 
         monkeypatch.setattr(subprocess, "run", run)
         fault = f"teacher wrn-40-4 from {folder}/latest: no answer within 300 s"
-        assert teacher_files.ask({"key": wanted()}) == {"key": Answer(fault)}
+        assert teacher_files.ask({"key": wanted()}) == {"key": TeacherReport(fault)}

@@ -61,8 +61,8 @@ def test_equal_channels_are_needed_only_by_who_asks_for_them(teacher, student, e
 
 def test_taps_are_paired_from_the_stem_on():
     fsp, three = catalog.method("fsp"), catalog.networks()["resnet20"]
-    four = dataclasses.replace(three, taps="16x8x8 16x8x8 32x4x4 64x2x2 128x1x1")
-    other_stem = dataclasses.replace(three, taps=three.taps.replace("16x", "24x", 1))
+    four = dataclasses.replace(three, feats="16x8x8 16x8x8 32x4x4 64x2x2 128x1x1")
+    other_stem = dataclasses.replace(three, feats=three.feats.replace("16x", "24x", 1))
     assert catalog.applies(fsp, three, four)
     assert catalog.applies(fsp, four, three)
     assert not catalog.applies(fsp, other_stem, three)

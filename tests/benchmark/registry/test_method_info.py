@@ -43,13 +43,13 @@ def test_method_is_read_from_its_literals(write):
     info = read_method(
         write(
             'revision = 2; requires = ["teacher_in_train_mode"]; name = "no option of the catalog"; '
-            'first_stage = "student"; candidates = [{"size": 2}, {"size": 3, "form": "l1"}]'
+            'pretrain = "student"; candidates = [{"size": 2}, {"size": 3, "form": "l1"}]'
         )
     )
     assert (info.name, info.title, info.citation, info.revision) == ("example", "Example", "Nobody", 2)
     assert info.objective == {"ce": 1.0, "weight": 1.0}
     assert info.requires == ("teacher_in_train_mode",)
-    assert info.first_stage == "student"
+    assert info.pretrain == "student"
     assert info.candidates == ({"size": 2}, {"size": 3, "form": "l1"})
     assert info.options == {"size": 3, "form": "l2"}
 
@@ -70,8 +70,8 @@ def test_method_is_found_however_its_base_is_written(write):
         ('"Nobody"', '"Nobody"; requires = ("teacher_in_trainmode",)', "did you mean 'teacher_in_train_mode'"),
         ('"Nobody"', '"Nobody"; objective = {"weight": 2.0}', "objective must be two numbers"),
         ('"Nobody"', '"Nobody"; requires = ("equal_channel",)', "did you mean 'equal_channels'"),
-        ('"Nobody"', '"Nobody"; first_stage = "students"', "did you mean 'student'"),
-        ('"Nobody"', '"Nobody"; first_stage = None', "unknown first_stage"),
+        ('"Nobody"', '"Nobody"; pretrain = "students"', "did you mean 'student'"),
+        ('"Nobody"', '"Nobody"; pretrain = None', "unknown pretrain"),
         ('"Nobody"', '"Nobody"; candidates = ({"sice": 1},)', "candidates in .*'sice': did you mean 'size'"),
         ('"Nobody"', '"Nobody"; candidates = {"size": 1}', "candidates must be sets of options"),
         ('"Nobody"', '"Nobody"; candidates = ("size",)', "candidates must be sets of options"),

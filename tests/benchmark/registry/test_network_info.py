@@ -2,12 +2,12 @@ import subprocess
 
 import pytest
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.registry import catalog, network_info, plugins
 from benchmark.runs.objective import parse_method
 
-ROWS = """name,family,params,macs,in_size,classes,taps,map
+ROWS = """name,family,params,macs,in_size,classes,feats,map
 plain,plain,5000,123456,32,100,16x32x32 32x16x16,32x16x16
 other,plain,1,1,1,1,1x1x1,1x1x1
 """
@@ -57,7 +57,7 @@ def use(monkeypatch, tmp_path):
 def test_a_network_is_measured_once_and_kept_by_its_code(use, asked, tmp_path):
     path = use(factor=2)
     info = catalog.networks()["plain"]
-    assert (info.params, info.macs, info.taps, info.path) == (5000, 123456, "16x32x32 32x16x16", path)
+    assert (info.params, info.macs, info.feats, info.path) == (5000, 123456, "16x32x32 32x16x16", path)
     assert asked == [(str(path), str(path))]
     assert [file.name for file in (tmp_path / "cache" / "networks").iterdir()] == [f"net-{info.code[:12]}.csv"]
     use(factor="2  # words")
@@ -122,12 +122,12 @@ def test_a_new_network_in_the_project_is_a_draft_until_the_csv_names_it(monkeypa
 
 
 @pytest.mark.usefixtures("asked")
-def test_the_code_of_a_network_is_part_of_all_ids_that_rest_on_it(use, book):
+def test_the_code_of_a_network_is_part_of_all_ids_that_rest_on_it(use, resolver):
     def ids():
-        made, method = book(), parse_method("kd")
-        student = made.run("C100", "plain", method, Teacher("C100", "wrn-16-2"), 0)
-        teacher = made.run("C100", "wrn-16-2", method, Teacher("C100", "plain"), 0)
-        other = made.run("C100", "wrn-16-2", method, Teacher("C100", "wrn-40-2"), 0)
+        made, method = resolver(), parse_method("kd")
+        student = made.run("C100", "plain", method, TeacherChoice("C100", "wrn-16-2"), 0)
+        teacher = made.run("C100", "wrn-16-2", method, TeacherChoice("C100", "plain"), 0)
+        other = made.run("C100", "wrn-16-2", method, TeacherChoice("C100", "wrn-40-2"), 0)
         jobs = student, teacher, teacher.teacher, made.probe("PROBE-STL10", student)
         return [job.id for job in jobs], [student.teacher.id, other.id]
 

@@ -37,11 +37,13 @@ def exported(tmp_path, run):
 @pytest.fixture
 def run():
     from benchmark.config.overrides import load_profile
-    from benchmark.config.resolve import Book, Teacher
+    from benchmark.config.resolve import ConfigResolver, Teacher
     from benchmark.runs.objective import parse_method
 
-    book = Book(load_profile("digits"), {})
-    return lambda method, student: book.run("CRD100", student, parse_method(method), Teacher("CRD100", "wrn-40-2"), 1)
+    resolver = ConfigResolver(load_profile("digits"), {})
+    return lambda method, student: resolver.run(
+        "CRD100", student, parse_method(method), Teacher("CRD100", "wrn-40-2"), 1
+    )
 
 
 def front(text):

@@ -50,9 +50,10 @@ def test_rendering_does_not_import_torch():
     code = """
 import io, sys
 from rich.console import Console
-from benchmark import report, tables
+from benchmark import report
+from benchmark.tables import reader
 context = report.Context(profile="digits", note="", changes=(), seeds=(0,))
-report.build(tables.load("6"), {}, context).print(Console(file=io.StringIO()))
+report.build(reader.load("6"), {}, context).print(Console(file=io.StringIO()))
 sys.exit("torch" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.ids import canonical_json, digest
 from benchmark.registry import catalog
 from benchmark.registry.catalog import ROOT
@@ -311,10 +311,10 @@ def test_paths_and_names_of_every_kind(kinds):
     }
 
 
-def test_records_of_one_network_under_two_teachers_lie_apart(book, job):
+def test_records_of_one_network_under_two_teachers_lie_apart(resolver, job):
     """A plain student has one run, but an analysis of it for every teacher."""
     paths = {
-        book().analysis("similarity", job("student"), Teacher("C100", name)).path.rpartition("/")[0]
+        resolver().analysis("similarity", job("student"), TeacherChoice("C100", name)).path.rpartition("/")[0]
         for name in ("wrn-40-4", "resnet34-wide")
     }
     assert len(paths) == 2
@@ -322,48 +322,48 @@ def test_records_of_one_network_under_two_teachers_lie_apart(book, job):
 
 class TestCompany:
     def test_is_of_one_kind(self, kinds):
-        assert len({job.company[0] for job in kinds().values()}) == 5
-        assert all(job.company[0] == job.kind for job in kinds().values())
+        assert len({job.cohort_key[0] for job in kinds().values()}) == 5
+        assert all(job.cohort_key[0] == job.kind for job in kinds().values())
 
     @pytest.mark.parametrize("kind", ["train", "stage", "probe", "analyse"])
     def test_is_of_one_seed(self, kind, kinds):
-        assert kinds(seed=0)[kind].company != kinds(seed=1)[kind].company
+        assert kinds(seed=0)[kind].cohort_key != kinds(seed=1)[kind].cohort_key
 
     @pytest.mark.parametrize("kind", ["train", "stage", "probe"])
     def test_sees_the_same_batches(self, kind, kinds, other):
         job = kinds()[kind]
         for key, together in (("batch_size", False), ("flip", False), ("lr", True), ("epochs", True)):
             changed = replace(job, recipe=other(job.recipe, key))
-            assert (changed.company == job.company) == together
+            assert (changed.cohort_key == job.cohort_key) == together
 
     def test_of_runs_shares_a_teacher_or_has_one_network(self, job):
-        assert job("kd").company == job("srrl", "wrn-16-4").company == job("at", "mobilenetv2-cifar").company
-        assert job("kd").company != job("kd", teacher="resnet34-wide").company
-        assert job("student").company != job("student", "wrn-16-4").company
-        assert job("student").company != job("kd").company
+        assert job("kd").cohort_key == job("srrl", "wrn-16-4").cohort_key == job("at", "mobilenetv2-cifar").cohort_key
+        assert job("kd").cohort_key != job("kd", teacher="resnet34-wide").cohort_key
+        assert job("student").cohort_key != job("student", "wrn-16-4").cohort_key
+        assert job("student").cohort_key != job("kd").cohort_key
 
     def test_of_first_stages_is_the_teachers(self, job):
         where = {"recipe": "CRD100", "teacher": "resnet32x4"}
         stages = [job(method, "resnet8x4", **where).stages[0] for method in ("ab", "ft", "fsp")]
-        assert len({stage.company for stage in stages}) == 1
-        assert stages[0].company != job("ab", "resnet8x4", "vgg13", recipe="CRD100").stages[0].company
+        assert len({stage.cohort_key for stage in stages}) == 1
+        assert stages[0].cohort_key != job("ab", "resnet8x4", "vgg13", recipe="CRD100").stages[0].cohort_key
 
-    def test_of_looks_is_the_networks_or_the_teachers(self, book, job):
-        made = book()
+    def test_of_looks_is_the_networks_or_the_teachers(self, resolver, job):
+        made = resolver()
         runs = [job(method) for method in ("student", "kd", "srrl")]
         probes = [made.probe("PROBE-STL10", run) for run in runs]
-        assert len({probe.company for probe in probes}) == 1
-        assert made.probe("PROBE-CIFAR100", runs[0]).company != probes[0].company
-        assert made.probe("PROBE-STL10", job("kd", "wrn-16-4")).company != probes[0].company
-        teacher = Teacher("C100", "wrn-40-4")
+        assert len({probe.cohort_key for probe in probes}) == 1
+        assert made.probe("PROBE-CIFAR100", runs[0]).cohort_key != probes[0].cohort_key
+        assert made.probe("PROBE-STL10", job("kd", "wrn-16-4")).cohort_key != probes[0].cohort_key
+        teacher = TeacherChoice("C100", "wrn-40-4")
         for measure in ("similarity", "clusters"):
-            assert len({made.analysis(measure, run, teacher).company for run in runs}) == 1
-        measures = {made.analysis(measure, runs[1], teacher).company for measure in ("similarity", "distance")}
+            assert len({made.analysis(measure, run, teacher).cohort_key for run in runs}) == 1
+        measures = {made.analysis(measure, runs[1], teacher).cohort_key for measure in ("similarity", "distance")}
         assert len(measures) == 2
 
     def test_of_given_weights_is_nobodys(self, kinds):
         given = kinds()["evaluate"]
-        assert replace(given, weights="cd" * 32).company != given.company
+        assert replace(given, weights="cd" * 32).cohort_key != given.cohort_key
 
 
 def test_a_sum_applies_where_all_its_terms_do(job):

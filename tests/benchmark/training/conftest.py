@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.runs.job import Job
 from benchmark.runs.objective import parse_method
 from benchmark.runs.store import Store
-from benchmark.training import Setting, work
-from benchmark.training.data_source import Source
+from benchmark.training import TrainContext, work
+from benchmark.training.data_source import DataSource
 from benchmark.training.weights import load_weights, new_network, save_weights
 from models import Network
 
@@ -62,14 +62,14 @@ class Lab:
     """Folders with a trained teacher, and what it takes to train in them."""
 
     store: Store
-    source: Source
+    source: DataSource
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def setting(self, stopped: Callable[[], bool] = lambda: False, checkpoint_seconds: float = 1e9) -> Setting:
-        return Setting(self.store, self.source, checkpoint_seconds, 1.0, self.events.append, stopped)
+    def context(self, stopped: Callable[[], bool] = lambda: False, checkpoint_seconds: float = 1e9) -> TrainContext:
+        return TrainContext(self.store, self.source, checkpoint_seconds, 1.0, self.events.append, stopped)
 
     def train(self, *jobs: Job, **options: Any) -> None:
-        work(jobs, self.setting(**options))
+        work(jobs, self.context(**options))
 
     def record(self, job: Job) -> dict[str, Any]:
         return json.loads(self.store.record_path(job).read_text(encoding="utf-8"))
@@ -99,17 +99,17 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def book():
+def resolver():
     """Recipes of the small scale."""
-    return Book(load_profile("digits"), SMALL)
+    return ConfigResolver(load_profile("digits"), SMALL)
 
 
 @pytest.fixture(scope="session")
-def make_job(book):
+def make_job(resolver):
     """Factory of runs: ``make_job("kd", "wrn-10-2", seed=0, epochs=2)``; the teacher is always the same run."""
 
     def make(method: str, network: str = "wrn-10-2", seed: int = 0, **changes: Any) -> Job:
-        job = book.run("C100", network, parse_method(method), Teacher("C100", TEACHER), seed)
+        job = resolver.run("C100", network, parse_method(method), TeacherChoice("C100", TEACHER), seed)
         return replace(job, recipe=replace(job.recipe, **changes))
 
     return make
@@ -134,7 +134,7 @@ def stages(company):
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory):
-    return Source(torch.device("cpu"), None, tmp_path_factory.mktemp("data"))
+    return DataSource(torch.device("cpu"), None, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")
@@ -181,7 +181,7 @@ def trained(tmp_path, undisturbed, source):
     return _lab(tmp_path / "trained", source)
 
 
-def _lab(root: Path, source: Source) -> Lab:
+def _lab(root: Path, source: DataSource) -> Lab:
     return Lab(Store(root / "results", root / "checkpoints"), source)
 
 

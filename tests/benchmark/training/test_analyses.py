@@ -11,20 +11,20 @@ from sklearn.metrics import normalized_mutual_info_score
 from threadpoolctl import threadpool_limits
 from torch.nn import functional
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.training import analyses
 from benchmark.training.failures import StoppedError
 from benchmark.training.weights import new_network
 
-TEACHER = Teacher("C100", "wrn-16-2")
+TEACHER = TeacherChoice("C100", "wrn-16-2")
 
 
 @pytest.fixture
 def seen(source):
     """What a network gives on the test images, from the file of its weights: logits, embedding, map and labels."""
 
-    def look(lab, job):
+    def forward(lab, job):
         network = new_network(job, source.device).eval()
         network.load_state_dict(load_file(lab.store.weights(job)))
         found = []
@@ -35,7 +35,7 @@ def seen(source):
             found.append((features.logits.double(), features.embedding.double(), features.map.double(), labels))
         return [torch.cat(parts).numpy() for parts in zip(*found, strict=True)]
 
-    return look
+    return forward
 
 
 def _embedded(lab, job, maps):
@@ -52,8 +52,8 @@ def _embedded(lab, job, maps):
     return np.maximum(normed, 0).mean(axis=(2, 3))
 
 
-def test_similarity(trained, book, company, teacher_job, seen):
-    jobs = [book.analysis("similarity", company[name], TEACHER) for name in ("kd", "srrl", "kd+srrl")]
+def test_similarity(trained, resolver, company, teacher_job, seen):
+    jobs = [resolver.analysis("similarity", company[name], TEACHER) for name in ("kd", "srrl", "kd+srrl")]
     trained.train(*jobs)
     for job in jobs:
         (mine, _, _, labels), (theirs, *_) = seen(trained, job.subject), seen(trained, teacher_job)
@@ -72,15 +72,15 @@ def test_similarity(trained, book, company, teacher_job, seen):
     assert [event["event"] for event in trained.events] == ["done"] * 3
 
 
-def test_cross_entropy_is_the_runs_own_loss(trained, book, company):
-    job = book.analysis("similarity", company["kd"], TEACHER)
+def test_cross_entropy_is_the_runs_own_loss(trained, resolver, company):
+    job = resolver.analysis("similarity", company["kd"], TEACHER)
     trained.train(job)
     loss = trained.record(company["kd"])["metrics"]["last"]["loss"]
     assert trained.record(job)["metrics"]["last"]["cross_entropy"] == pytest.approx(loss, rel=1e-5)
 
 
-def test_distance_with_and_without_a_connector(trained, book, company, teacher_job, seen):
-    jobs = {name: book.analysis("distance", company[name], TEACHER) for name in ("kd", "srrl", "kd+srrl", "at")}
+def test_distance_with_and_without_a_connector(trained, resolver, company, teacher_job, seen):
+    jobs = {name: resolver.analysis("distance", company[name], TEACHER) for name in ("kd", "srrl", "kd+srrl", "at")}
     trained.train(*jobs.values())
     target = seen(trained, teacher_job)[1]
     for name, job in jobs.items():
@@ -96,8 +96,8 @@ def test_distance_with_and_without_a_connector(trained, book, company, teacher_j
         assert trained.record(job)["metrics"]["last"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_clusters(trained, book, company, seen):
-    job = book.analysis("clusters", company["srrl"], None)
+def test_clusters(trained, resolver, company, seen):
+    job = resolver.analysis("clusters", company["srrl"], None)
     trained.train(job)
     logits, embedding, _, labels = seen(trained, job.subject)
     with threadpool_limits(1):
@@ -108,10 +108,10 @@ def test_clusters(trained, book, company, seen):
     assert metrics["nmi_predicted"] == pytest.approx(predicted, abs=1e-6)
 
 
-def test_picture(lab, book, make_job, leave_network, seen):
+def test_picture(lab, resolver, make_job, leave_network, seen):
     subject = make_job("student", holdout=90)  # of as many images, for the time that it takes
     leave_network(subject)
-    job = book.analysis("tsne", subject, None)
+    job = resolver.analysis("tsne", subject, None)
     lab.train(job)
     _, embedding, _, labels = seen(lab, subject)
     picture = TSNE(perplexity=(90 - 1) / 3, init="pca", random_state=0)
@@ -124,15 +124,15 @@ def test_picture(lab, book, make_job, leave_network, seen):
     np.testing.assert_allclose(record["points"]["y"], points[:, 1], atol=0.02)
 
 
-def test_teacher_can_be_the_subject(trained, book, teacher_job, seen):
-    job = book.analysis("clusters", teacher_job, TEACHER)
+def test_teacher_can_be_the_subject(trained, resolver, teacher_job, seen):
+    job = resolver.analysis("clusters", teacher_job, TEACHER)
     trained.train(job)
     logits, _, _, labels = seen(trained, teacher_job)
     expected = 100 * normalized_mutual_info_score(labels, logits.argmax(axis=1))
     assert trained.record(job)["metrics"]["last"]["nmi_predicted"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_every_network_is_looked_at_once(trained, book, company, monkeypatch):
+def test_every_network_is_looked_at_once(trained, resolver, company, monkeypatch):
     looks, outputs = [], analyses.outputs
 
     def count(network, *rest):
@@ -140,57 +140,57 @@ def test_every_network_is_looked_at_once(trained, book, company, monkeypatch):
         return outputs(network, *rest)
 
     monkeypatch.setattr(analyses, "outputs", count)
-    jobs = [book.analysis("similarity", company[name], TEACHER) for name in ("kd", "srrl", "crd")]
-    trained.train(*jobs, book.analysis("distance", company["srrl"], TEACHER))
+    jobs = [resolver.analysis("similarity", company[name], TEACHER) for name in ("kd", "srrl", "crd")]
+    trained.train(*jobs, resolver.analysis("distance", company["srrl"], TEACHER))
     assert sorted(looks) == ["wrn-10-2", "wrn-10-2", "wrn-10-2", "wrn-16-2"]
 
 
-def test_analysis_leaves_networks_as_they_were(trained, book, company, teacher_job):
+def test_analysis_leaves_networks_as_they_were(trained, resolver, company, teacher_job):
     files = [trained.store.weights(job) for job in (teacher_job, company["srrl"])]
     files += [trained.store.terms_path(company["srrl"]), trained.store.record_path(company["srrl"])]
     before = [path.read_bytes() for path in files]
-    trained.train(book.analysis("distance", company["srrl"], TEACHER))
+    trained.train(resolver.analysis("distance", company["srrl"], TEACHER))
     assert [path.read_bytes() for path in files] == before
 
 
-def test_failing_measure_ends_alone(trained, book, company, monkeypatch):
+def test_failing_measure_ends_alone(trained, resolver, company, monkeypatch):
     outputs = analyses.outputs
 
-    def break_one(network, batches, connect):
-        if connect is None and network.name == "wrn-10-2":
+    def break_one(network, batches, project):
+        if project is None and network.name == "wrn-10-2":
             raise LookupError("no such map")
-        return outputs(network, batches, connect)
+        return outputs(network, batches, project)
 
     monkeypatch.setattr(analyses, "outputs", break_one)
-    bad, good = (book.analysis("distance", company[name], TEACHER) for name in ("kd", "srrl"))
+    bad, good = (resolver.analysis("distance", company[name], TEACHER) for name in ("kd", "srrl"))
     trained.train(bad, good)
     assert trained.record(bad)["failure"] == {"reason": "LookupError: no such map"}
     assert trained.record(good)["status"] == "done"
 
 
-def test_a_measure_that_finds_nothing_does_not_apply(trained, book, company, monkeypatch):
+def test_a_measure_that_finds_nothing_does_not_apply(trained, resolver, company, monkeypatch):
     monkeypatch.setattr("benchmark.analysis.distance.measure", lambda *_: {"metrics": {}})
-    job = book.analysis("distance", company["kd"], TEACHER)
+    job = resolver.analysis("distance", company["kd"], TEACHER)
     trained.train(job)
     assert trained.store.settled(job) == "not_applicable"
     assert trained.store.read(job).reason == "distance finds nothing to measure between wrn-10-2 and wrn-16-2"
 
 
-def test_a_measure_that_is_not_finite_fails(trained, book, company, monkeypatch):
+def test_a_measure_that_is_not_finite_fails(trained, resolver, company, monkeypatch):
     monkeypatch.setattr("benchmark.analysis.distance.measure", lambda *_: {"metrics": {"l2": float("nan")}})
-    job = book.analysis("distance", company["kd"], TEACHER)
+    job = resolver.analysis("distance", company["kd"], TEACHER)
     trained.train(job)
     assert trained.store.settled(job) == "failed"
     assert "NaN is no number" in trained.store.read(job).reason
 
 
-def test_missing_weights_are_the_users_error(lab, book, company):
+def test_missing_weights_are_the_users_error(lab, resolver, company):
     with pytest.raises(UserError, match=r"the weights of wrn-16-2:wrn-10-2 kd seed 0 \(.*\) are gone"):
-        lab.train(book.analysis("similarity", company["kd"], TEACHER))
+        lab.train(resolver.analysis("similarity", company["kd"], TEACHER))
 
 
-def test_analysis_stops_when_told(trained, book, company, stop_after):
-    jobs = [book.analysis("similarity", company[name], TEACHER) for name in ("kd", "srrl")]
+def test_analysis_stops_when_told(trained, resolver, company, stop_after):
+    jobs = [resolver.analysis("similarity", company[name], TEACHER) for name in ("kd", "srrl")]
     with pytest.raises(StoppedError):
         trained.train(*jobs, stopped=stop_after(1))
     assert [trained.store.record_path(job).exists() for job in jobs] == [True, False]

@@ -19,8 +19,8 @@ from benchmark.training import cohort, work
 from benchmark.training.checkpoints import pack, unpack
 from benchmark.training.cohort import CohortTraining
 from benchmark.training.failures import DivergedError, StoppedError
-from benchmark.training.streams import Lanes
-from benchmark.training.trainable import Member
+from benchmark.training.streams import Streams
+from benchmark.training.trainable import Trainable
 from benchmark.training.weights import load_weights, new_network
 from methods import NotApplicableError
 from models import Network
@@ -195,27 +195,27 @@ def test_a_checkpoint_that_finds_no_memory_is_kept(lab, company, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Member, "resume", run_out)
+        patch.setattr(Trainable, "resume", run_out)
         with pytest.raises(torch.OutOfMemoryError):
             lab.train(company["kd"])
     assert path.read_bytes() == before
 
 
-class CountedLanes(Lanes):
-    """Notes how many lanes are opened at a time."""
+class CountedLanes(Streams):
+    """Notes how many streams are opened at a time."""
 
     def __init__(self):
         self.counts = []
 
     @contextmanager
-    def opened(self, count):
+    def fork_join(self, count):
         self.counts.append(count)
         yield
 
 
 def test_few_members_are_tested_at_a_time(lab, company, monkeypatch):
     counted = CountedLanes()
-    monkeypatch.setattr(cohort, "lanes", lambda _: counted)
+    monkeypatch.setattr(cohort, "streams_of", lambda _: counted)
     lab.train(*company.values())
     # One leaves after its second epoch; nobody else is tested in that.
     assert {*counted.counts} == {len(company), len(company) - 1, 4}
@@ -286,7 +286,7 @@ def test_missing_teacher_is_the_users_error(lab, company, teacher_job):
 
 
 def test_teacher_is_used_as_saved(lab, company, teacher_job):
-    cohort = CohortTraining([company["kd"]], lab.setting())
+    cohort = CohortTraining([company["kd"]], lab.context())
     path = lab.store.teacher_path(teacher_job)
     saved = load_file(path)
     network = cohort.shared.teacher.network
@@ -307,7 +307,7 @@ def test_kept_teacher_serves_without_the_checkpoints(lab, company, undisturbed, 
 
 
 def test_training_leaves_the_teacher_as_it_was(lab, company):
-    cohort = CohortTraining([company["ofd"], company["srrl"]], lab.setting())
+    cohort = CohortTraining([company["ofd"], company["srrl"]], lab.context())
     teacher = cohort.shared.teacher.network
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     cohort.run()
@@ -353,9 +353,9 @@ class TestReplacing:
 
         def run(job, batches=None, *, replaced=True, processor="here"):
             monkeypatch.setattr(devices, "processor", lambda: processor)
-            setting = lab.setting(stop_after(batches) if batches else lambda: False, checkpoint_seconds=0.0)
+            context = lab.context(stop_after(batches) if batches else lambda: False, checkpoint_seconds=0.0)
             with pytest.raises(StoppedError) if batches else nullcontext():
-                work([job], replace(setting, replaced=frozenset([job.id] if replaced else [])))
+                work([job], replace(context, replaced=frozenset([job.id] if replaced else [])))
             return lab.store.read(job)
 
         return run
@@ -396,7 +396,7 @@ class TestReplacing:
         def fail(*_):
             raise DivergedError("diverged")
 
-        return lambda part: monkeypatch.setattr(Member, part, fail)
+        return lambda part: monkeypatch.setattr(Trainable, part, fail)
 
     def test_the_record_stays_where_the_run_comes_to_nothing(self, lab, company, train, diverge):
         job = company["kd"]

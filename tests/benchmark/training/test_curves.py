@@ -1,17 +1,17 @@
 import json
 
-from benchmark.training.curves import Curves
+from benchmark.training.curves import CurveRecorder
 
 
 def _tested(*top1):
-    curves = Curves()
+    curves = CurveRecorder()
     for epoch, value in enumerate(top1, 1):
         curves.add_test(epoch, {"top1": value, "topk": 99.0, "loss": 1.0})
     return curves
 
 
 def test_empty():
-    assert Curves().best_top1 is None
+    assert CurveRecorder().best_top1 is None
 
 
 def test_last_and_best():
@@ -22,7 +22,7 @@ def test_last_and_best():
 
 
 def test_training_is_noted_by_epoch():
-    curves = Curves()
+    curves = CurveRecorder()
     curves.add_training(1, 0.1, {"ce": 2.0000001, "kd.kd": 1e-9})
     curves.add_training(2, 0.01, {"ce": 1.5, "kd.kd": 0.0})
     assert curves.state["lr"] == [0.1, 0.01]
@@ -31,6 +31,6 @@ def test_training_is_noted_by_epoch():
 
 def test_goes_on_from_its_state_as_json():
     whole, first = _tested(10.0, 30.0, 40.0), _tested(10.0, 30.0)
-    second = Curves(json.loads(json.dumps(first.state)))
+    second = CurveRecorder(json.loads(json.dumps(first.state)))
     second.add_test(3, {"top1": 40.0, "topk": 99.0, "loss": 1.0})
     assert second.state == whole.state

@@ -39,7 +39,7 @@ def photos(tmp_path, monkeypatch):
 
     dataset = FileDataset("photos", split(7, "train"), split(3, "test"), 2, "abc", official=None)
     monkeypatch.setattr(data_source, "load", lambda *_: dataset)
-    return data_source.Source(torch.device("cpu"), None, tmp_path, decoders=0)
+    return data_source.DataSource(torch.device("cpu"), None, tmp_path, decoders=0)
 
 
 def shown(batches):
@@ -52,7 +52,7 @@ def test_decoders_share_the_processors_with_all_that_train(processes, decoders, 
     counts, in_process = [], photos._decoders
     monkeypatch.setattr(data_source, "cpus", lambda: 16)
     monkeypatch.setattr(data_source, "Decoders", lambda count, **_: (counts.append(count), in_process)[1])
-    source = data_source.Source(torch.device("cpu"), None, tmp_path, processes=processes)
+    source = data_source.DataSource(torch.device("cpu"), None, tmp_path, processes=processes)
     source.stream(recipe(dataset="photos", **RESIZED), 0)
     assert counts == [decoders]
 
@@ -60,7 +60,7 @@ def test_decoders_share_the_processors_with_all_that_train(processes, decoders, 
 def test_each_data_set_is_loaded_once(tmp_path, make_job, monkeypatch):
     calls = []
     monkeypatch.setattr(data_source, "load", lambda name, *rest: (calls.append(name), load(name, *rest))[1])
-    source = data_source.Source(torch.device("cpu"), None, tmp_path)
+    source = data_source.DataSource(torch.device("cpu"), None, tmp_path)
     recipe = make_job("student").recipe
     source.stream(recipe, 0)
     source.stream(recipe, 1)

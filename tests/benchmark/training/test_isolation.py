@@ -66,9 +66,9 @@ def set_eps(network):
 OFFENCES = {
     "images": (in_network, "it changes the batch's images, which other runs share"),
     "logits": (in_step(lambda _, teacher, __: teacher.logits.div_(4)), "it changes the teacher's features"),
-    "a view of a map": (in_step(lambda _, teacher, __: teacher.taps[1][0].zero_()), "the teacher's features"),
+    "a view of a map": (in_step(lambda _, teacher, __: teacher.feats[1][0].zero_()), "the teacher's features"),
     "a derived tensor": (
-        in_step(lambda _, teacher, __: teacher.once(torch.neg, teacher.map).zero_()),
+        in_step(lambda _, teacher, __: teacher.cached(torch.neg, teacher.map).zero_()),
         "it changes what is derived from the teacher's features",
     ),
     "targets": (in_step(lambda _, __, batch: batch.targets.zero_()), "has been modified by an inplace operation"),

@@ -61,7 +61,7 @@ def fresh(lab):
     """The member of a job, alone in its cohort and not yet trained; and the cohort."""
 
     def make(job):
-        cohort = CohortTraining([job], lab.setting())
+        cohort = CohortTraining([job], lab.context())
         return cohort.members[0], cohort
 
     return make
@@ -114,8 +114,8 @@ def test_stage_of_a_student_has_the_optimiser_for_trunk_and_prepared_modules(nam
     member, _ = fresh(stages[name])
     network = member.network
     trunk = _ids(network.conv1, network.group1, network.group2, network.group3)
-    assert _trained_by(member) == trunk | _ids(member.loss.prepared())
-    assert bool(_ids(member.loss.prepared())) == (name == "ab")
+    assert _trained_by(member) == trunk | _ids(member.loss.pretrain_modules())
+    assert bool(_ids(member.loss.pretrain_modules())) == (name == "ab")
 
 
 def test_stage_of_a_teacher_trains_the_prepared_modules_alone(lab, stages, fresh, teacher_job):
@@ -136,7 +136,7 @@ def test_stage_of_a_teacher_trains_the_prepared_modules_alone(lab, stages, fresh
 
 def test_prepared_modules_of_a_students_stage_are_trained_and_saved(lab, stages, fresh):
     member, _ = fresh(stages["ab"])
-    before, after = _state(member.loss.prepared()), _saved(lab, stages["ab"], "method.")
+    before, after = _state(member.loss.pretrain_modules()), _saved(lab, stages["ab"], "method.")
     assert before.keys() == after.keys()
     assert not any(torch.equal(before[key], tensor) for key, tensor in after.items())
 
@@ -196,12 +196,14 @@ def test_sums_begin_from_the_stage_too(lab, make_job, stages, fresh):
 
 
 def test_stage_that_does_not_apply_ends_alone(lab, make_job, stages, forget):
-    vain = make_job("fsp", "wrn-10-4").stages[0]
+    not_applicable = make_job("fsp", "wrn-10-4").stages[0]
     expected = lab.outcome(stages["fsp"])
     forget(stages["fsp"])
-    lab.train(vain, stages["fsp"])
-    assert lab.record(vain)["status"] == "not_applicable"
-    assert lab.record(vain)["failure"]["reason"].startswith("FSP needs maps of equal channels, but wrn-10-4 has 4, 16,")
+    lab.train(not_applicable, stages["fsp"])
+    assert lab.record(not_applicable)["status"] == "not_applicable"
+    assert lab.record(not_applicable)["failure"]["reason"].startswith(
+        "FSP needs maps of equal channels, but wrn-10-4 has 4, 16,"
+    )
     assert lab.outcome(stages["fsp"]) == expected
 
 
@@ -216,8 +218,8 @@ def base(make_job, leave_network):
 
 
 @pytest.fixture
-def probe(book, base):
-    return book.probe("PROBE-CIFAR100", base[0])
+def probe(resolver, base):
+    return resolver.probe("PROBE-CIFAR100", base[0])
 
 
 def _told(lab, job):
@@ -272,11 +274,11 @@ def test_record_of_a_probe(lab, probe):
     assert lab.store.settled(probe) == "done"
 
 
-def test_probe_alone_equals_probe_in_company(lab, book, make_job, leave_network):
+def test_probe_alone_equals_probe_in_company(lab, resolver, make_job, leave_network):
     jobs = [make_job(method) for method in ("kd", "srrl", "at")]
     for job in jobs:
         save_weights(leave_network(job), lab.store.weights_path(job), job)
-    probes = [book.probe("PROBE-STL10", job) for job in jobs]
+    probes = [resolver.probe("PROBE-STL10", job) for job in jobs]
     lab.train(*probes)
     together = _told(lab, probes[1])
     lab.store.record_path(probes[1]).unlink()

@@ -8,7 +8,7 @@ import torch
 import methods
 import models
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.planning import plugin_check
 from benchmark.registry import catalog, network_info, plugins
 from benchmark.runs.objective import parse_method
@@ -41,16 +41,16 @@ KEEPS = """
         return {"distance": distance, "head": functional.mse_loss(logits, teacher.logits)}
 """
 STAGED = """
-    first_stage = "{whose}"
+    pretrain = "{whose}"
 
     def __init__(self, pair):
         super().__init__(pair)
         self.map = nn.Conv2d(pair.student.map[0], pair.teacher.map[0], 1)
 
-    def prepared(self):
+    def pretrain_modules(self):
         return self.map
 
-    def prepare(self, student, teacher, batch):
+    def pretrain_loss(self, student, teacher, batch):
         return {prepare}
 
     def forward(self, student, teacher, batch):
@@ -91,7 +91,7 @@ def subject(monkeypatch, tmp_path):
         path.write_text(HEAD + body, encoding="utf-8")
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         method = parse_method(name)
-        run = Book(load_profile("digits"), {}).run(recipe, student, method, Teacher(recipe, teacher), 0)
+        run = ConfigResolver(load_profile("digits"), {}).run(recipe, student, method, TeacherChoice(recipe, teacher), 0)
         (found,) = plugin_check.subjects([run])
         return found
 
@@ -161,7 +161,7 @@ def test_what_applies_to_no_pair_has_shown_nothing(subject):
 
 NEEDY = {
     "preact_norms": built("pair.teacher_network.preact_norms()"),
-    "resume": forward('{"a": self.pair.teacher_network.resume(1, student.taps[1]).mean()}'),
+    "resume": forward('{"a": self.pair.teacher_network.resume(1, student.feats[1]).mean()}'),
     "trunk": STAGED.format(**ON_STUDENT),
 }
 
@@ -196,7 +196,7 @@ FAULTS = {
     "detached": (forward('{"a": student.logits.detach().mean()}'), "its loss gives no gradient to what it trains"),
     "of the teacher": (forward('{"a": teacher.logits.mean()}'), "its loss gives no gradient to what it trains"),
     "zero": (forward('{"a": 0 * student.logits.mean()}'), "its loss gives no gradient to what it trains"),
-    "broken gradient": (forward('{"a": (student.taps[0] * 0).sqrt().mean()}'), "a gradient is not finite"),
+    "broken gradient": (forward('{"a": (student.feats[0] * 0).sqrt().mean()}'), "a gradient is not finite"),
     "a module": (built("self.head = pair.teacher_network.classifier"), "'head' is the teacher's own"),
     "a parameter": (built("self.w = pair.teacher_network.classifier.weight"), "'w' is the teacher's own"),
     "thawed": (
@@ -285,8 +285,8 @@ def test_it_is_checked_on_the_first_pair_to_which_it_applies(monkeypatch, subjec
 
 
 def test_global_state_of_the_settled_methods_needs_no_check():
-    run = Book(load_profile("digits"), {}).run(
-        "C10-WRN", "wrn-16-1", parse_method("kd+srrl"), Teacher("C10-WRN", "wrn-40-2"), 0
+    run = ConfigResolver(load_profile("digits"), {}).run(
+        "C10-WRN", "wrn-16-1", parse_method("kd+srrl"), TeacherChoice("C10-WRN", "wrn-40-2"), 0
     )
     assert plugin_check.subjects([run, run.teacher]) == []
 
@@ -338,7 +338,9 @@ def network(monkeypatch, tmp_path):
         )
         monkeypatch.setattr(network_info, "_all", lambda _: {"small-checked": info})
         monkeypatch.setenv(plugins.VARIABLE, str(path))
-        run = Book(load_profile("digits"), {}).run("C10-WRN", "small-checked", parse_method("student"), None, 0)
+        run = ConfigResolver(load_profile("digits"), {}).run(
+            "C10-WRN", "small-checked", parse_method("student"), None, 0
+        )
         (found,) = plugin_check.subjects([run])
         return found
 

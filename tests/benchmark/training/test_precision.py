@@ -73,15 +73,15 @@ def test_a_failing_module_leaves_no_autocast_behind():
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
 def test_weights_that_are_cast_once_give_what_autocast_gives(name, precision, dtype):
     network = models.create(name, 10, 32, 0.25).eval().requires_grad_(requires_grad=False)
-    once = cast_once(network, precision)
+    cached = cast_once(network, precision)
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), autocast(precision, images.device):
-        expected, found = network(images), once(images)
+        expected, found = network(images), cached(images)
     assert torch.equal(expected.logits, found.logits)
-    assert all(map(torch.equal, expected.taps, found.taps))
-    assert once.classifier.weight.dtype == dtype
+    assert all(map(torch.equal, expected.feats, found.feats))
+    assert cached.classifier.weight.dtype == dtype
     assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
-    assert {module.weight.dtype for module in once.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {
+    assert {module.weight.dtype for module in cached.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {
         torch.float32
     }
 

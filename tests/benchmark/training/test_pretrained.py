@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmark.config.resolve import Teacher, Weights
+from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.errors import UserError
 from benchmark.runs.objective import parse_method
 from benchmark.training.cohort import CohortTraining
 
-TEACHER = Teacher("C100", "wrn-16-2")
+TEACHER = TeacherChoice("C100", "wrn-16-2")
 NAMES = (
     (r"^group", "block"),
     (r"\.first\.", ".layer.0."),
@@ -47,14 +47,14 @@ def state(network):
 
 
 @pytest.fixture
-def give(tmp_path, book):
+def give(tmp_path, resolver):
     """Writes a checkpoint and gives the book in which it is the teacher's, and its path."""
 
     def make(content, name="ckpt_epoch_240.pth", part=""):
         path = tmp_path / name
         torch.save(content, path)
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        return replace(book, given={TEACHER.network: Weights(sha, path, part)}), path
+        return replace(resolver, given={TEACHER.network: Weights(sha, path, part)}), path
 
     return make
 
@@ -146,7 +146,7 @@ def test_given_teacher_is_used_in_full_precision(lab, give, state):
     given, _ = give({"model": state})
     job = given.run("C100", "wrn-10-2", parse_method("kd"), TEACHER, 0)
     lab.train(job.teacher)
-    used = CohortTraining([job], lab.setting()).shared.teacher.network.state_dict()
+    used = CohortTraining([job], lab.context()).shared.teacher.network.state_dict()
     assert all(torch.equal(used[name], tensor) for name, tensor in state.items())
     assert used["classifier.bias"][0] != torch.tensor(1 / 3).half().float()
 

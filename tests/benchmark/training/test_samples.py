@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book
+from benchmark.config.resolve import ConfigResolver
 from benchmark.training.samples import pair_of, random_batch
 from benchmark.training.teacher import Teacher
 from benchmark.training.weights import new_network
@@ -11,11 +11,11 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def book():
+def resolver():
     """Recipes of profile digits, as planning has them."""
 
     def make(**changes):
-        return Book(load_profile("digits"), changes)
+        return ConfigResolver(load_profile("digits"), changes)
 
     return make
 

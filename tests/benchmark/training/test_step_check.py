@@ -9,7 +9,7 @@ import methods.kd
 from benchmark.training import optimizers
 from benchmark.training.step_check import BrokenError, check_steps
 from benchmark.training.teacher import Teacher
-from benchmark.training.trainable import Member
+from benchmark.training.trainable import Trainable
 from benchmark.training.weights import new_network
 from methods import NotApplicableError
 
@@ -48,7 +48,7 @@ def planted(monkeypatch):
     return plant
 
 
-def setting(name, value):
+def context(name, value):
     return lambda self: setattr(self, name, value())
 
 
@@ -115,13 +115,13 @@ IN_PYTHON = {
         lambda _: setattr(methods.kd.KD, "calls", 0),
         r"'KD.calls' changes from 0",
     ),
-    "a rate": (lower_rate, setting("rate", lambda: 1.0), r"'method.terms.kd.rate' changes from 1.0 to 0.5"),
-    "a private counter": (count, setting("_count", int), r"'method.terms.kd._count' changes from 0 to 1"),
-    "a list that grows": (grow, setting("seen", list), r"'method.terms.kd.seen.0' appears"),
+    "a rate": (lower_rate, context("rate", lambda: 1.0), r"'method.terms.kd.rate' changes from 1.0 to 0.5"),
+    "a private counter": (count, context("_count", int), r"'method.terms.kd._count' changes from 0 to 1"),
+    "a list that grows": (grow, context("seen", list), r"'method.terms.kd.seen.0' appears"),
     "an allocation in a late step": (allocate_late, lambda _: None, r"'method.terms.kd.bank' appears"),
     "a tensor that is swapped": (
         swap,
-        setting("bank", lambda: torch.zeros(())),
+        context("bank", lambda: torch.zeros(())),
         r"'method.terms.kd.bank' is written in",
     ),
     "a buffer that is swapped": (
@@ -131,18 +131,18 @@ IN_PYTHON = {
     ),
     "a tensor that no checkpoint has": (
         write_beside,
-        setting("bank", lambda: torch.zeros(())),
+        context("bank", lambda: torch.zeros(())),
         r"'method.terms.kd.bank' is written into, though it is neither a parameter nor a buffer",
     ),
-    "a stale map of the teacher": (keep_map, setting("map", lambda: None), r"'method.terms.kd.map'"),
+    "a stale map of the teacher": (keep_map, context("map", lambda: None), r"'method.terms.kd.map'"),
     "an attribute two modules down": (
         lambda self, student, *_: 0 * self.outer(student.logits).sum(),
-        setting("outer", lambda: torch.nn.Sequential(torch.nn.Sequential(Core()))),
+        context("outer", lambda: torch.nn.Sequential(torch.nn.Sequential(Core()))),
         r"'method.terms.kd.outer.0.0._calls.all' changes from 0 to 1",
     ),
     "a generator of its own": (
         lambda self, *_: 0 * torch.rand((), generator=self.generator),
-        setting("generator", torch.Generator),
+        context("generator", torch.Generator),
         r"'method.terms.kd.generator' is drawn from",
     ),
 }
@@ -194,7 +194,7 @@ def test_a_rate_in_python_is_found_in_the_numbers(check, monkeypatch):
 
 
 def test_a_new_state_of_the_optimiser_is_found_in_the_numbers(check, monkeypatch):
-    step, calls = Member.step, []
+    step, calls = Trainable.step, []
 
     def later(self, batch, view):
         calls.append(1)
@@ -204,7 +204,7 @@ def test_a_new_state_of_the_optimiser_is_found_in_the_numbers(check, monkeypatch
                 group["weight_decay"] = 0.5
         step(self, batch, view)
 
-    monkeypatch.setattr(Member, "step", later)
+    monkeypatch.setattr(Trainable, "step", later)
     with pytest.raises(BrokenError, match="a replay of its step gives other numbers"):
         check()
 

@@ -9,17 +9,17 @@ import torch
 
 import methods.kd
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book, Teacher
+from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.runs.objective import parse_method
 from benchmark.training import work
 from benchmark.training.capture import CAPTURING
 from benchmark.training.cohort import CohortTraining
-from benchmark.training.context import Setting
-from benchmark.training.data_source import Source
+from benchmark.training.context import TrainContext
+from benchmark.training.data_source import DataSource
 from benchmark.training.replay import OperationLog
 from benchmark.training.shared import Shared
 from benchmark.training.steps import WARMUP_STEPS, CaptureError, DeviceStep, EagerStep, parallel_streams
-from benchmark.training.streams import Lanes
+from benchmark.training.streams import Streams
 from benchmark.training.teacher import SharedFeatures
 from methods import Batch
 
@@ -39,12 +39,12 @@ def both(lab, monkeypatch):
 
     def train(*jobs, device=OperationLog, rate_on_device=False):
         outcomes = []
-        for recorded in (False, True):
+        for cuda_graphs in (False, True):
             with monkeypatch.context() as patch:
-                if recorded or rate_on_device:
+                if cuda_graphs or rate_on_device:
                     patch.setitem(CAPTURING, "cpu", device)
                 lab.events.clear()
-                work(jobs, replace(lab.setting(), recorded=recorded))
+                work(jobs, replace(lab.context(), cuda_graphs=cuda_graphs))
             outcomes.append([lab.outcome(job) for job in jobs])
             for job in jobs:
                 lab.store.record_path(job).unlink()
@@ -71,8 +71,8 @@ def test_replayed_steps_train_what_launched_ones_train(both, lab, uneven):
         made.append(OperationLog(place))
         return made[-1]
 
-    launched, replayed = both(*uneven, device=device)
-    assert replayed == launched
+    eager, replayed = both(*uneven, device=device)
+    assert replayed == eager
     assert not notes(lab)
     [log] = made
     # Three epochs of three steps. All warm up in the first; of the second on both sizes are captured, again once a
@@ -102,25 +102,25 @@ def test_every_method_optimiser_and_precision_is_replayed(optimizer, precision, 
     jobs = [make_job(name, **changes) for name in methods.names()]
     jobs += [make_job("srrl[layers=conv2+last]", **changes), make_job("kd", epochs=2, **changes)]
     jobs = [replace(job, stages=()) for job in jobs if job.applies]
-    launched, replayed = both(*jobs, rate_on_device=True)
-    for job, one, other in zip(jobs, launched, replayed, strict=True):
+    eager, replayed = both(*jobs, rate_on_device=True)
+    for job, one, other in zip(jobs, eager, replayed, strict=True):
         assert one == other, job
-    assert {outcome[0] for outcome in launched} == {"done"}
+    assert {outcome[0] for outcome in eager} == {"done"}
     assert not notes(lab)
 
 
 def test_a_whole_run_on_digits_ends_with_the_numbers_of_the_launched_one(both, book_of_digits, lab):
     jobs = [book_of_digits("kd"), book_of_digits("crd")]
     lab.train(jobs[0].teacher)
-    launched, replayed = both(*jobs)
-    assert launched == replayed
+    eager, replayed = both(*jobs)
+    assert eager == replayed
 
 
 @pytest.fixture
 def book_of_digits():
     """Runs of the profile as it is, on its smallest pair."""
-    book = Book(load_profile("digits"), {})
-    return lambda name: book.run("C10-WRN", "wrn-16-1", parse_method(name), Teacher("C10-WRN", "wrn-16-2"), 0)
+    resolver = ConfigResolver(load_profile("digits"), {})
+    return lambda name: resolver.run("C10-WRN", "wrn-16-1", parse_method(name), TeacherChoice("C10-WRN", "wrn-16-2"), 0)
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ def waiting(monkeypatch):
 
 def test_members_that_wait_for_the_device_are_launched_and_named(both, lab, uneven, make_job, waiting):
     waiting()
-    launched, replayed = both(*uneven, make_job("kd", train_limit=UNEVEN))
-    assert launched == replayed
+    eager, replayed = both(*uneven, make_job("kd", train_limit=UNEVEN))
+    assert eager == replayed
     [said] = notes(lab)
     assert "wrn-10-2 kd seed 0 is launched step by step, not captured: it waits for the device: _local" in said
 
@@ -154,21 +154,23 @@ def test_where_every_member_waits_for_the_device_nothing_is_captured(both, make_
         return made[-1]
 
     waiting()
-    launched, replayed = both(make_job("kd", train_limit=UNEVEN), device=device)
-    assert launched == replayed
+    eager, replayed = both(make_job("kd", train_limit=UNEVEN), device=device)
+    assert eager == replayed
     assert [log.captured for log in made] == [0]
 
 
 def test_a_left_out_member_sees_the_teacher_of_every_batch(both, uneven, make_job, waiting, monkeypatch):
     """A planted fault: what was derived from the teacher's features of an earlier batch is used again."""
-    waiting(lambda student, teacher: {"map": (student.map.mean() - teacher.once(torch.neg, teacher.map).mean()).abs()})
+    waiting(
+        lambda student, teacher: {"map": (student.map.mean() - teacher.cached(torch.neg, teacher.map).mean()).abs()}
+    )
     jobs = [uneven[0], make_job("kd", train_limit=UNEVEN)]
-    launched, replayed = both(*jobs)
-    assert launched == replayed
-    monkeypatch.setattr(SharedFeatures, "anew", lambda self, _: self)
-    launched, replayed = both(*jobs)
-    assert launched[0] == replayed[0]
-    assert launched[1] != replayed[1]
+    eager, replayed = both(*jobs)
+    assert eager == replayed
+    monkeypatch.setattr(SharedFeatures, "with_empty_cache", lambda self, _: self)
+    eager, replayed = both(*jobs)
+    assert eager[0] == replayed[0]
+    assert eager[1] != replayed[1]
 
 
 def test_what_cannot_be_captured_is_said_and_no_jobs_failure(lab, uneven, monkeypatch):
@@ -196,7 +198,7 @@ def test_want_of_memory_while_a_step_is_captured_is_told_as_such(lab, uneven, mo
     assert not any(lab.store.record_path(job).exists() for job in uneven)
 
 
-class LoggedLanes(Lanes):
+class LoggedLanes(Streams):
     """Notes what is queued where."""
 
     def __init__(self):
@@ -206,19 +208,19 @@ class LoggedLanes(Lanes):
         self.log.append(f"limit {streams}")
 
     @contextmanager
-    def opened(self, count):
+    def fork_join(self, count):
         self.log.append(f"fork {count}")
         yield
         self.log.append("join")
 
     @contextmanager
-    def lane(self, index):
-        self.log.append(f"lane {index}")
+    def stream(self, index):
+        self.log.append(f"stream {index}")
         yield
         self.log.append(f"end {index}")
 
     @contextmanager
-    def home(self):
+    def main_stream(self):
         self.log.append("home")
         yield
 
@@ -229,7 +231,7 @@ class LoggedTeacher:
         self.network = SimpleNamespace(in_size=8)
         self.frozen = SimpleNamespace(changed=lambda **_: None)
 
-    def look(self, _images, _untouched, *, train_mode):
+    def forward(self, _images, _untouched, *, train_mode):
         self.log.append(f"teacher {'train' if train_mode else 'eval'}")
         return object()
 
@@ -267,20 +269,20 @@ def random_batch():
     return Batch(torch.zeros(2, 3, 8, 8), torch.zeros(2), torch.zeros(2), torch.zeros(()), None)
 
 
-def logged_step(lanes):
-    shared = Shared(LoggedTeacher(lanes.log), torch.zeros(2), dict)
-    return EagerStep(shared, lanes, lambda _job: nullcontext())
+def logged_step(streams):
+    shared = Shared(LoggedTeacher(streams.log), torch.zeros(2), dict)
+    return EagerStep(shared, streams, lambda _job: nullcontext())
 
 
 def test_lanes_fork_before_the_teacher_looks_and_students_wait_for_it_before_their_losses():
-    lanes = LoggedLanes()
-    members = [logged_member(lanes.log, "first", [False]), logged_member(lanes.log, "second", [True, False])]
-    logged_step(lanes)(random_batch(), 0, members)
+    streams = LoggedLanes()
+    members = [logged_member(streams.log, "first", [False]), logged_member(streams.log, "second", [True, False])]
+    logged_step(streams)(random_batch(), 0, members)
     # Every wait is a visit at home: none before a forward pass, though the images are asked for at another size.
-    assert lanes.log == [
+    assert streams.log == [
         *("fork 2", "home", "teacher eval", "home", "teacher train"),
-        *("lane 0", "first forward", "home", "first loss", "end 0"),
-        *("lane 1", "second forward", "home", "home", "second loss", "end 1", "join"),
+        *("stream 0", "first forward", "home", "first loss", "end 0"),
+        *("stream 1", "second forward", "home", "home", "second loss", "end 1", "join"),
     ]
 
 
@@ -328,30 +330,30 @@ TEACHER_BYTES = 7
     [(True, 80, 3), (True, 79, 2), (True, 69, 2), (True, 68, 1), (False, 74, 3), (False, 73, 2), (False, 10, 1)],
 )
 def test_members_warm_up_on_one_stream_and_share_as_many_as_fit(free, limit, capture):
-    lanes = LoggedLanes()
-    members = [logged_member(lanes.log, name, [False]) for name in ("a", "b", "c")]
+    streams = LoggedLanes()
+    members = [logged_member(streams.log, name, [False]) for name in ("a", "b", "c")]
     for member in members:
         member.generator = torch.Generator()
     # In its first steps a member may take more than ever again: what it takes in the last of them counts.
     device = Measured(free, *(99, 99, 99, 99), *(9, 5, 99, 5), *(TEACHER_BYTES, 10, 20, 30))
-    step = DeviceStep(logged_step(lanes), device, pytest.fail, capture=capture)
+    step = DeviceStep(logged_step(streams), device, pytest.fail, capture=capture)
     for position in range(WARMUP_STEPS + 2):
         step(random_batch(), position, members)
-    assert [entry for entry in lanes.log if entry.startswith("limit")] == [*["limit 1"] * 4, f"limit {limit}"]
+    assert [entry for entry in streams.log if entry.startswith("limit")] == [*["limit 1"] * 4, f"limit {limit}"]
 
 
 def test_a_size_of_batch_is_captured_only_after_a_step_of_that_size():
-    lanes = LoggedLanes()
-    [member] = [logged_member(lanes.log, "a", [False])]
+    streams = LoggedLanes()
+    [member] = [logged_member(streams.log, "a", [False])]
     member.generator = torch.Generator()
     device = Measured(1000, *[1] * 12)
-    step = DeviceStep(logged_step(lanes), device, pytest.fail)
+    step = DeviceStep(logged_step(streams), device, pytest.fail)
     small = Batch(torch.zeros(1, 3, 8, 8), torch.zeros(1), torch.zeros(1), torch.zeros(()), None)
     stepped = []
     for position, batch in enumerate([random_batch()] * 4 + [small] * 2):
-        before = lanes.log.count("a loss")
+        before = streams.log.count("a loss")
         step(batch, position, [member])
-        stepped.append(lanes.log.count("a loss") - before)
+        stepped.append(streams.log.count("a loss") - before)
     # Launched until warm, then replayed without a step of Python's; the smaller size is launched once by itself.
     assert stepped == [1, 1, 1, 0, 1, 0]
     # Before it is, the graph of the other size gives its memory back.
@@ -364,23 +366,23 @@ def test_a_size_of_batch_is_captured_only_after_a_step_of_that_size():
 def test_graphs_train_what_launches_train_on_a_gpu(precision, lab, company, monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)  # as workers have it
-    source, said = Source(torch.device("cuda"), None, lab.source._cache_dir), []
+    source, said = DataSource(torch.device("cuda"), None, lab.source._cache_dir), []
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     changes = {"precision": precision, "train_limit": UNEVEN}
     jobs = [replace(job, recipe=replace(job.recipe, **changes)) for job in company.values()]
     try:
         outcomes = []
-        for recorded in (False, True):
-            setting = Setting(lab.store, source, 1e9, 1.0, said.append, recorded=recorded)
-            CohortTraining(jobs, setting).run()
+        for cuda_graphs in (False, True):
+            context = TrainContext(lab.store, source, 1e9, 1.0, said.append, cuda_graphs=cuda_graphs)
+            CohortTraining(jobs, context).run()
             outcomes.append([lab.outcome(job) for job in jobs])
             for job in jobs:
                 lab.store.record_path(job).unlink()
     finally:
         torch.use_deterministic_algorithms(mode=False)
     assert not [event for event in said if event["event"] == "note"]
-    for job, launched, replayed in zip(jobs, *outcomes, strict=True):
-        assert replayed[2]["parts"].keys() == launched[2]["parts"].keys(), job
-        for part, values in launched[2]["parts"].items():
+    for job, eager, replayed in zip(jobs, *outcomes, strict=True):
+        assert replayed[2]["parts"].keys() == eager[2]["parts"].keys(), job
+        for part, values in eager[2]["parts"].items():
             assert replayed[2]["parts"][part] == pytest.approx(values, rel=1e-4), (job, part)
-        assert replayed[1]["last"]["loss"] == pytest.approx(launched[1]["last"]["loss"], rel=1e-3), job
+        assert replayed[1]["last"]["loss"] == pytest.approx(eager[1]["last"]["loss"], rel=1e-3), job

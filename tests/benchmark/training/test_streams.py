@@ -1,26 +1,26 @@
 import pytest
 import torch
 
-from benchmark.training.streams import ONE_LANE, Streams, lanes
+from benchmark.training.streams import ONE_STREAM, CudaStreams, streams_of
 
 
 def test_a_cpu_has_one_lane():
-    assert lanes(torch.device("cpu")) is ONE_LANE
+    assert streams_of(torch.device("cpu")) is ONE_STREAM
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_lanes_see_what_was_queued_before_them_and_home_sees_what_they_did():
     device = torch.device("cuda")
-    streams = Streams(device)
+    streams = CudaStreams(device)
     large = torch.ones(4096, 4096, device=device)
     start = large @ large
     results = []
-    with streams.opened(3):
+    with streams.fork_join(3):
         for index in range(3):
-            with streams.lane(index):
+            with streams.stream(index):
                 assert torch.cuda.current_stream() != torch.cuda.default_stream()
-                with streams.home():
+                with streams.main_stream():
                     shared = start + index
                 results.append(shared.sum())
     expected = [(4096.0 + index) * 4096**2 for index in range(3)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmark.training.streams import Lanes
+from benchmark.training.streams import Streams
 from benchmark.training.teacher import Teacher, View, resize
 from benchmark.training.weights import new_network
 
@@ -48,54 +48,54 @@ def test_teacher_looks_once_in_each_mode(images, teacher):
     assert not torch.equal(view.teacher().logits, view.teacher(train_mode=True).logits)
 
 
-class Home(Lanes):
-    """Counts how often something is queued ahead of all lanes."""
+class Home(Streams):
+    """Counts how often something is queued ahead of all streams."""
 
     def __init__(self):
         self.entered = 0
 
     @contextmanager
-    def home(self):
+    def main_stream(self):
         self.entered += 1
         yield
 
 
 def test_what_losses_derive_from_the_teacher_is_computed_once_and_ahead_of_all_lanes(images, teacher):
-    lanes, calls = Home(), []
+    streams, calls = Home(), []
 
     def derive(maps):
-        assert lanes.entered
+        assert streams.entered
         calls.append(maps)
         return 2 * maps
 
-    view = View(images, Teacher(teacher.network, "bf16", lanes), lanes)
-    first = view.teacher().once(derive, view.teacher().taps[-1])
-    before = lanes.entered
-    assert view.teacher().once(derive, view.teacher().taps[-1]) is first
-    assert lanes.entered > before  # who comes later has to wait for it, too
+    view = View(images, Teacher(teacher.network, "bf16", streams), streams)
+    first = view.teacher().cached(derive, view.teacher().feats[-1])
+    before = streams.entered
+    assert view.teacher().cached(derive, view.teacher().feats[-1]) is first
+    assert streams.entered > before  # who comes later has to wait for it, too
     assert len(calls) == 1
-    assert not torch.equal(first, view.teacher(train_mode=True).once(derive, view.teacher(train_mode=True).taps[-1]))
+    assert not torch.equal(first, view.teacher(train_mode=True).cached(derive, view.teacher(train_mode=True).feats[-1]))
 
 
 def test_what_is_not_the_teachers_own_is_worked_on_where_it_was_made(images, teacher):
-    lanes = Home()
-    seen = Teacher(teacher.network, "fp32", lanes).look(images, train_mode=False)
-    pooled = functional.adaptive_avg_pool2d(seen.taps[-1], 1)
-    before = lanes.entered
-    assert torch.equal(seen.once(torch.neg, pooled), -pooled)
-    assert seen.once(torch.neg, pooled) is not seen.once(torch.neg, pooled)
-    assert lanes.entered == before
-    derived = seen.once(torch.neg, seen.taps[-1])
-    assert seen.once(torch.abs, derived) is seen.once(torch.abs, derived)
+    streams = Home()
+    seen = Teacher(teacher.network, "fp32", streams).forward(images, train_mode=False)
+    pooled = functional.adaptive_avg_pool2d(seen.feats[-1], 1)
+    before = streams.entered
+    assert torch.equal(seen.cached(torch.neg, pooled), -pooled)
+    assert seen.cached(torch.neg, pooled) is not seen.cached(torch.neg, pooled)
+    assert streams.entered == before
+    derived = seen.cached(torch.neg, seen.feats[-1])
+    assert seen.cached(torch.abs, derived) is seen.cached(torch.abs, derived)
 
 
 def test_features_that_serve_again_are_derived_anew(images, teacher):
     view = View(images, teacher)
-    stale = view.teacher().once(torch.neg, view.teacher().taps[-1])
+    stale = view.teacher().cached(torch.neg, view.teacher().feats[-1])
     with torch.no_grad():
-        view.teacher().taps[-1].mul_(2)
+        view.teacher().feats[-1].mul_(2)
     again = View(images, teacher, seen=view)
-    assert torch.equal(again.teacher().once(torch.neg, again.teacher().taps[-1]), 2 * stale)
+    assert torch.equal(again.teacher().cached(torch.neg, again.teacher().feats[-1]), 2 * stale)
     assert torch.equal(again.teacher().logits, view.teacher().logits)
     assert again.untouched.changed() is None
 
@@ -118,24 +118,24 @@ def test_inner_layers_of_the_teacher_compute_in_the_precision_of_the_networks(te
 
 def test_train_mode_normalises_with_the_batch_and_touches_nothing(images, teacher):
     before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
-    seen = teacher.look(images, train_mode=True)
+    seen = teacher.forward(images, train_mode=True)
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.network.state_dict().items())
-    assert torch.equal(seen.logits, teacher.look(images, train_mode=True).logits)
+    assert torch.equal(seen.logits, teacher.forward(images, train_mode=True).logits)
     expected = teacher.network.train()(images)
     torch.testing.assert_close(seen.preacts[-1], expected.preacts[-1].detach())
 
 
 def test_no_graph_reaches_the_teacher(images, teacher):
     for train_mode in (False, True):
-        seen = teacher.look(images.requires_grad_(), train_mode=train_mode)
+        seen = teacher.forward(images.requires_grad_(), train_mode=train_mode)
         assert not seen.logits.requires_grad
-        assert not any(tap.requires_grad for tap in (*seen.taps, *seen.preacts, seen.map, seen.embedding))
+        assert not any(tap.requires_grad for tap in (*seen.feats, *seen.preacts, seen.map, seen.embedding))
     assert not any(parameter.requires_grad for parameter in teacher.network.parameters())
 
 
 def test_features_are_full_precision(images, teacher):
-    seen = Teacher(teacher.network, "bf16").look(images, train_mode=False)
-    assert {tap.dtype for tap in (seen.logits, *seen.taps)} == {torch.float32}
+    seen = Teacher(teacher.network, "bf16").forward(images, train_mode=False)
+    assert {tap.dtype for tap in (seen.logits, *seen.feats)} == {torch.float32}
 
 
 def test_without_a_teacher_there_is_nothing_to_see(images):

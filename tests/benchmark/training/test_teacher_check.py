@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark.config.resolve import Teacher, Weights
+from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.planning import teacher_files
-from benchmark.planning.teacher_files import Answer
+from benchmark.planning.teacher_files import TeacherReport
 from benchmark.training.teacher_check import answers, check
 from models import published
 
-TEACHER = Teacher("C100", "wrn-16-2")
+TEACHER = TeacherChoice("C100", "wrn-16-2")
 
 
 @pytest.fixture
@@ -21,14 +21,14 @@ def state(teacher_job, leave_network):
 
 
 @pytest.fixture
-def wanted(tmp_path, book):
+def wanted(tmp_path, resolver):
     """Saves a file and gives the job that wants it."""
 
     def make(content, part=""):
         path = tmp_path / "latest"
         torch.save(content, path)
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        return replace(book, given={TEACHER.network: Weights(sha, path, part)}).teacher(TEACHER)
+        return replace(resolver, given={TEACHER.network: Weights(sha, path, part)}).teacher(TEACHER)
 
     return make
 
@@ -42,14 +42,14 @@ def test_both_sides_know_the_same_networks():
 
 
 def test_a_file_that_fits_passes_in_silence(wanted, state):
-    assert check(wanted({"model": named("module.student", state)})) == Answer()
+    assert check(wanted({"model": named("module.student", state)})) == TeacherReport()
 
 
 def test_what_was_chosen_for_the_user_is_told(wanted, state):
     two = {**named("student", {"weight": torch.zeros(1)}), **named("teacher", state)}
     told = "its file holds a student and a teacher: the teacher is taken, as the student does not fit"
-    assert check(wanted({"model": two})) == Answer(remarks=(told,))
-    assert check(wanted({"model": two}, "teacher")) == Answer()
+    assert check(wanted({"model": two})) == TeacherReport(remarks=(told,))
+    assert check(wanted({"model": two}, "teacher")) == TeacherReport()
 
 
 def test_that_weights_are_rounded_is_told(wanted, state):

@@ -18,8 +18,8 @@ def make_member(source, lab):
     """Factory of a run's member, ready to train without a teacher."""
 
     def make(job):
-        made = job_kinds.member(job, source.device, lab.setting().weights)
-        made.equip(None)
+        made = job_kinds.trainable(job, source.device, lab.context().weights)
+        made.setup(None)
         return made
 
     return make

@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from benchmark.config.resolve import Teacher
+from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.runs.store import Store
 from tests.benchmark.training.conftest import TEACHER
@@ -24,13 +24,13 @@ def alter(path):
 
 
 @pytest.fixture
-def readers(book, company, teacher_job):
+def readers(resolver, company, teacher_job):
     """By what was altered: the job that left it, and those that read it."""
-    kd, fsp, teacher = company["kd"], company["fsp"], Teacher("C100", TEACHER)
+    kd, fsp, teacher = company["kd"], company["fsp"], TeacherChoice("C100", TEACHER)
     return {
-        "teacher": (teacher_job, (kd, book.analysis("similarity", kd, teacher))),
+        "teacher": (teacher_job, (kd, resolver.analysis("similarity", kd, teacher))),
         "first stage": (fsp.stages[0], (fsp,)),
-        "run": (kd, (book.probe("PROBE-STL10", kd), book.analysis("similarity", kd, teacher))),
+        "run": (kd, (resolver.probe("PROBE-STL10", kd), resolver.analysis("similarity", kd, teacher))),
     }
 
 
@@ -52,11 +52,11 @@ def test_altered_weights_are_refused(what, trained, readers):
     assert trained.record(jobs[0])["status"] == "done"
 
 
-def test_what_was_trained_beside_a_network_likewise(trained, book, company):
+def test_what_was_trained_beside_a_network_likewise(trained, resolver, company):
     run = company["srrl"]
     alter(trained.store.terms_path(run))
     with pytest.raises(UserError, match="are not those that were measured"):
-        trained.train(book.analysis("distance", run, Teacher("C100", TEACHER)))
+        trained.train(resolver.analysis("distance", run, TeacherChoice("C100", TEACHER)))
 
 
 def test_an_altered_teacher_is_not_put_among_the_kept_ones(lab, company, teacher_job):

@@ -26,7 +26,7 @@ _SIDES: Mapping[str, int] = MappingProxyType({"better": 1, "worse": -1})
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class LeaderboardStatistics:
     """The statistics of finished runs.
 
     Attributes:
@@ -73,7 +73,7 @@ class Standing:
         """On what the ranking rests, what it can tell and what not."""
         return (*self._basis(), *self._tested(), *self._against_kd(), *self._resolved())
 
-    def payload(self) -> dict[str, Any]:
+    def page_data(self) -> dict[str, Any]:
         """The statistics as the page reads them."""
         test = self._test
         return {

@@ -10,7 +10,7 @@ const DOWNLOADS = [
     title: "All data, JSON",
     name: "data.json",
     type: "application/json",
-    content: () => at("payload").textContent,
+    content: () => at("page-data").textContent,
   },
 ];
 

@@ -3,7 +3,7 @@
 const SECTIONS = ["ranking", "differences", "pairs", "costs", "downloads", "reading"];
 
 function start() {
-  const payload = JSON.parse(at("payload").textContent);
+  const payload = JSON.parse(at("page-data").textContent);
   let state = readState(payload, location.hash);
   const change = (parts) => {
     // What another board lacks falls back to its own defaults, as it would from the address.

@@ -4,7 +4,7 @@ import pytest
 
 from benchmark.cli.arguments import DEFAULT_SEEDS
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import Book
+from benchmark.config.resolve import ConfigResolver
 from benchmark.planning.planner import make_plan
 from benchmark.report import Context
 from benchmark.report.leaderboard.data import Source
@@ -27,8 +27,8 @@ def table():
 def plan_for(tmp_path_factory):
     """``plan_for(table)`` over three seeds, of which nothing is there."""
     store = Store(tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("checkpoints"))
-    book = Book(load_profile("digits"), {})
-    return lambda table: make_plan([table], book, DEFAULT_SEEDS, store)
+    resolver = ConfigResolver(load_profile("digits"), {})
+    return lambda table: make_plan([table], resolver, DEFAULT_SEEDS, store)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.report.leaderboard.data import TIMING, Board
+from benchmark.report.leaderboard.data import TIMING, LeaderboardData
 from benchmark.report.leaderboard.page_data import measured, printed
 from benchmark.runs.record import COHORT_OF_ONE
 from benchmark.tables import leaderboard, reader
@@ -17,23 +17,23 @@ PAIRS = ["resnet56:resnet20", "vgg13:vgg8", "wrn-40-2:wrn-40-1"]
 
 @pytest.fixture
 def board(source):
-    return Board(source())
+    return LeaderboardData(source())
 
 
 def test_numbers_are_those_of_the_records_by_seed(board):
-    payload = measured(board)
-    cell = payload["cells"]["kd"]["vgg13:vgg8"]
+    page_data = measured(board)
+    cell = page_data["cells"]["kd"]["vgg13:vgg8"]
     assert cell["state"] == "done"
     assert cell["values"]["last"]["top1"] == pytest.approx([72.0, 72.1, 72.2])
     assert cell["values"]["best"]["top1"] == pytest.approx([73.0, 73.1, 73.2])
     assert cell["values"]["last"]["top5"] == [90.0] * 3
     assert cell["paper"] == 72.98
-    assert payload["seeds"] == [0, 1, 2]
-    assert payload["metric"] == "top1"
-    pair = next(pair for pair in payload["pairs"] if pair["id"] == "vgg13:vgg8")
+    assert page_data["seeds"] == [0, 1, 2]
+    assert page_data["metric"] == "top1"
+    pair = next(pair for pair in page_data["pairs"] if pair["id"] == "vgg13:vgg8")
     assert (pair["label"], pair["group"], pair["paper"]) == ("vgg13 → vgg8", "same architectures", 74.64)
     assert pair["teacher"]["last"]["top1"] == 75.0
-    json.dumps(payload, allow_nan=False)
+    json.dumps(page_data, allow_nan=False)
 
 
 def test_cells_without_a_number_say_why(board):
@@ -48,7 +48,7 @@ def test_cells_without_a_number_say_why(board):
 def test_what_cannot_be_applied_says_so_before_it_is_tried(source):
     made = source()
     made.plan.records.clear()
-    cells = measured(Board(made))["cells"]
+    cells = measured(LeaderboardData(made))["cells"]
     assert {pair: cell["state"] for pair, cell in cells["fsp"].items()} == {
         "resnet56:resnet20": "missing",
         "vgg13:vgg8": "missing",
@@ -62,20 +62,20 @@ def test_failed_runs_are_no_numbers(source):
     def failed(cell, job, record):
         return broken(job, "failed", "diverged") if cell.method == "kd" and job.seed == 1 else record
 
-    cell = measured(Board(source(failed)))["cells"]["kd"]["vgg13:vgg8"]
+    cell = measured(LeaderboardData(source(failed)))["cells"]["kd"]["vgg13:vgg8"]
     assert (cell["state"], cell["reason"]) == ("partial", "diverged")
     assert cell["values"]["last"]["top1"] == [72.0, None, pytest.approx(72.2)]
     assert None not in cell["runs"]  # the failed run's record can be looked at
 
 
 def test_every_number_leads_to_its_run_and_recipe(board):
-    payload = measured(board)
-    run = payload["runs"][payload["cells"]["kd"]["vgg13:vgg8"]["runs"][2]]
+    page_data = measured(board)
+    run = page_data["runs"][page_data["cells"]["kd"]["vgg13:vgg8"]["runs"][2]]
     assert run["seed"] == 2
     assert run["record"].startswith("records/CRD100/vgg13--vgg8/kd/seed2-")
     assert run["curve"] == {"epoch": [3, 6], "top1": [50.0, 72.2], "top5": [80.0, 90.0], "loss": [2.5, 1.3]}
     assert run["objective"]["terms"]["kd"]["weight"] == 0.9
-    assert payload["recipes"][run["recipe"]]["name"] == "CRD100"
+    assert page_data["recipes"][run["recipe"]]["name"] == "CRD100"
 
 
 def test_cost_is_by_the_plain_student_of_the_least_disturbed_seed(board):
@@ -92,7 +92,9 @@ def timed(source_for):
             seconds, machine = (3.0, processor) if cell.method == "kd" else (2.0, "P")
             return done(job, 70.0, seconds=seconds, provenance=PROVENANCE | {"processor": machine})
 
-        return Board(source_for(leaderboard.load().select(["kd", "at"], leaderboard.load().pairs[:pairs]), record))
+        return LeaderboardData(
+            source_for(leaderboard.load().select(["kd", "at"], leaderboard.load().pairs[:pairs]), record)
+        )
 
     return build
 
@@ -118,7 +120,7 @@ class TestOnAGpu:
                 told = student if cell.method == "student" else on_a_gpu(members, 30.0 + job.seed)
                 return done(job, 70.0, cost=told)
 
-            return Board(source_for(leaderboard.load().select(["kd"], leaderboard.load().pairs[:5]), record))
+            return LeaderboardData(source_for(leaderboard.load().select(["kd"], leaderboard.load().pairs[:5]), record))
 
         return build
 
@@ -139,20 +141,24 @@ class TestOnAGpu:
         assert board(1, {"step_seconds": 20.0}).cost("kd")["relative"] is None
 
     def test_times_of_steps_need_no_word(self, source):
-        assert Board(source()).timing == ()
+        assert LeaderboardData(source()).timing == ()
 
 
 def test_cost_includes_first_stages(source, plan):
     made = source()
     [job, *_] = plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]
     [stage] = job.stages
-    before = measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"]
+    before = measured(LeaderboardData(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"]
     made.plan.records[stage.id] = record(stage, cost={"step_seconds": 1.0})
     # Seeds have stages of their own; the others' are not recorded here, so theirs is the least.
-    assert measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before, 0.1)
+    assert measured(LeaderboardData(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(
+        before, 0.1
+    )
     for other in plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]:
         made.plan.records[other.stages[0].id] = record(other.stages[0], cost={"step_seconds": 1.0})
-    assert measured(Board(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before + 0.5)
+    assert measured(LeaderboardData(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(
+        before + 0.5
+    )
 
 
 def test_times_of_different_machines_are_not_compared(timed):
@@ -171,7 +177,7 @@ def mixed(source):
             odd = (cell.method, f"{cell.teacher}:{cell.student}") == (method, PAIRS[0]) and job.seed in seeds
             return done(job, 70.0, provenance=PROVENANCE | {"processor": "Q"}) if odd else record
 
-        return Board(source(change))
+        return LeaderboardData(source(change))
 
     return build
 
@@ -184,14 +190,14 @@ def test_runs_of_other_machines_are_told(mixed, board):
         "On 1 of 3 pairs, runs that are compared were made on different machines (processor: P, Q)"
     )
     assert [*one.elsewhere] == [("srrl", PAIRS[0])]
-    payload = measured(one)
-    cell = payload["cells"]["srrl"][PAIRS[0]]["elsewhere"]
+    page_data = measured(one)
+    cell = page_data["cells"]["srrl"][PAIRS[0]]["elsewhere"]
     reason = "made on another machine than Student, KD, AT, 1 more (processor: Q, there P)"
     assert cell == {"seeds": 2, "reason": f"seed 0, 2: {reason}"}
-    assert payload["cells"]["kd"][PAIRS[0]]["elsewhere"] is None
-    assert payload["statistics"]["best"]["loss"]["sentences"][-1] == sentence
+    assert page_data["cells"]["kd"][PAIRS[0]]["elsewhere"] is None
+    assert page_data["statistics"]["best"]["loss"]["sentences"][-1] == sentence
     # The numbers are compared all the same.
-    assert payload["statistics"]["last"]["top1"]["methods"]["srrl"]["gain_kd"] is not None
+    assert page_data["statistics"]["last"]["top1"]["methods"]["srrl"]["gain_kd"] is not None
 
 
 @pytest.mark.parametrize("method", ["student", "kd"])
@@ -217,18 +223,18 @@ def test_what_has_no_number_says_why(source):
             return None
         return broken(job, "failed", f"diverged in epoch {1 + job.seed % 2}") if cell.method == "at" else record
 
-    board = Board(source(change))
+    board = LeaderboardData(source(change))
     assert board.lack("at") == ("failed", "Its runs failed: diverged in epoch 1; diverged in epoch 2.")
     assert board.lack("kd") == ("no numbers yet", "It has no numbers yet.")
     lines = board.standing("top1", "last").methods.set_index("method")
     assert list(lines.loc[["at", "kd"], "reason"]) == [board.lack("at")[1], board.lack("kd")[1]]
-    one = Board(replace(source(), table=leaderboard.load().select(["fsp"], PAIRS[2:])))
+    one = LeaderboardData(replace(source(), table=leaderboard.load().select(["fsp"], PAIRS[2:])))
     assert one.lack("fsp") == ("n/a", "It applies to none of these pairs.")
 
 
 def test_methods_of_one_title_are_told_apart(source, table):
     rows = tuple(replace(row, label="KD") if row.run == "at" else row for row in table.rows)
-    board = measured(Board(replace(source(), table=replace(table, rows=rows))))
+    board = measured(LeaderboardData(replace(source(), table=replace(table, rows=rows))))
     titles = {method["id"]: method["title"] for method in board["methods"]}
     assert (titles["kd"], titles["at"], titles["srrl"]) == ("KD (kd)", "KD (at)", "Ours")
     apart = printed(replace(table, rows=rows))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from benchmark.report.leaderboard.data import Board
+from benchmark.report.leaderboard.data import LeaderboardData
 from benchmark.report.leaderboard.documents import ELSEWHERE, NEAR, Leaderboard, Page
 from benchmark.tables import leaderboard as leaderboard_table
 from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
@@ -18,7 +18,7 @@ from tests.benchmark.report.leaderboard.made_up import PROVENANCE, broken, done
 
 @pytest.fixture
 def leaderboard(source):
-    return Leaderboard(Board(source()))
+    return Leaderboard(LeaderboardData(source()))
 
 
 def rows(text):
@@ -45,7 +45,7 @@ def test_writes_a_ranking_and_all_pairs(leaderboard, tmp_path):
 
 def test_numbers_of_the_best_epoch_have_files_of_their_own(source):
     made = source()
-    best = Leaderboard(Board(replace(made, context=replace(made.context, selection="best"))))
+    best = Leaderboard(LeaderboardData(replace(made, context=replace(made.context, selection="best"))))
     assert list(best.forms()) == ["leaderboard-best.md", "leaderboard-best.csv", "leaderboard-best-pairs.csv"]
 
 
@@ -66,7 +66,7 @@ def test_equal_average_ranks_share_a_place(source):
         record.metrics.last["top1"] -= 0.5 * (cell.method == "kd")  # as good as AT then
         return record
 
-    lines = Leaderboard(Board(source(tied))).forms()["leaderboard.md"].splitlines()
+    lines = Leaderboard(LeaderboardData(source(tied))).forms()["leaderboard.md"].splitlines()
     ranked = [line.split(" | ")[:2] for line in lines if re.match(r"\| [–\d]", line)]
     assert [place for place, _ in ranked] == ["| 1", "| 2", "| 2", "| 4", "| –"]
 
@@ -78,7 +78,9 @@ def test_what_cannot_be_told_from_the_best_is_marked(source):
         record.metrics.last["top1"] += noise[job.seed]
         return record
 
-    clear, unclear = (Leaderboard(Board(source(*change))).forms()["leaderboard.md"] for change in ((), (noisy,)))
+    clear, unclear = (
+        Leaderboard(LeaderboardData(source(*change))).forms()["leaderboard.md"] for change in ((), (noisy,))
+    )
     assert f"{NEAR} ±" not in clear
     assert unclear.count(f"{NEAR} ±") > 5
 
@@ -88,7 +90,7 @@ def test_runs_of_other_machines_are_marked(source):
         odd = cell.method == "srrl" and job.seed < 2
         return done(job, 90.0 + job.seed, provenance=PROVENANCE | {"processor": "Q"}) if odd else record
 
-    alike, mixed = (Leaderboard(Board(source(*change))) for change in ((), (moved,)))
+    alike, mixed = (Leaderboard(LeaderboardData(source(*change))) for change in ((), (moved,)))
     for leaderboard, count in ((alike, 0), (mixed, 3)):
         text = leaderboard.forms()["leaderboard.md"]
         assert len(re.findall(rf"\d\*\*{NEAR}?{ELSEWHERE}|{ELSEWHERE}\*\* ±", text)) == count
@@ -114,7 +116,7 @@ def test_is_shown_in_eighty_columns(leaderboard):
 
 def test_the_terminal_keeps_options_in_titles(source_for):
     table = leaderboard_table.load().select(["kd", "kd[temperature=8]"], ["vgg13:vgg8"])
-    leaderboard = Leaderboard(Board(source_for(table, lambda _cell, job: done(job, 70.0))))
+    leaderboard = Leaderboard(LeaderboardData(source_for(table, lambda _cell, job: done(job, 70.0))))
     for width, shown in ((120, "KD[temperature=8]"), (80, "ature=8]")):
         console = Console(file=io.StringIO(), width=width)
         leaderboard.print(console)
@@ -127,7 +129,7 @@ def test_what_has_no_number_keeps_its_row(source):
             return None
         return broken(job, "failed", "diverged") if cell.method == "at" else record
 
-    leaderboard = Leaderboard(Board(source(change)))
+    leaderboard = Leaderboard(LeaderboardData(source(change)))
     text = leaderboard.forms()["leaderboard.md"]
     assert re.search(r"^\| – \| AT \| failed \| – \|", text, re.MULTILINE)
     assert re.search(r"^\| – \| KD \| no numbers yet \| – \|", text, re.MULTILINE)
@@ -139,7 +141,7 @@ def test_what_has_no_number_keeps_its_row(source):
 
 
 def test_the_page_holds_all_boards_and_the_printed_numbers(source, table, tmp_path):
-    page = Page([Board(source())], table)
+    page = Page([LeaderboardData(source())], table)
     [path] = page.write(tmp_path)
     text = path.read_text(encoding="utf-8")
     assert path.name == "leaderboard.html"
@@ -165,7 +167,7 @@ def nasty(source):
     made = source(change)
     rows = tuple(replace(row, label=f"{text} {row.run}") for row in made.table.rows)
     table = replace(made.table, title=text, rows=rows, notes=(text,))
-    return Board(replace(made, table=table, context=replace(made.context, note=text, choices=(text,))))
+    return LeaderboardData(replace(made, table=table, context=replace(made.context, note=text, choices=(text,))))
 
 
 def test_nothing_acts_in_any_form(nasty):

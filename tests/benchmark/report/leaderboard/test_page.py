@@ -7,7 +7,7 @@ import re
 import pytest
 
 from benchmark.report.leaderboard import page
-from benchmark.report.leaderboard.data import Board
+from benchmark.report.leaderboard.data import LeaderboardData
 from benchmark.report.leaderboard.documents import Page
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- <script> & \u2028 ]]>"
@@ -15,7 +15,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)><!-- <script> & \u2028 ]]>"
 
 @pytest.fixture
 def small(source, table):
-    return Page([Board(source())], table).payload()
+    return Page([LeaderboardData(source())], table).page_data()
 
 
 def _scripts(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmark.report.leaderboard import page
-from benchmark.report.leaderboard.data import Board
+from benchmark.report.leaderboard.data import LeaderboardData
 from benchmark.report.leaderboard.documents import Page as Document
 from benchmark.tables import leaderboard
 from benchmark.tables.table import TEACHER
@@ -85,7 +85,7 @@ def _record(cell: Cell, job: Job, **given: Any) -> Record | None:
 @pytest.fixture(scope="session")
 def _whole(source_for: Callable[..., Source]) -> dict[str, Any]:
     table = leaderboard.load().select([method for method in GAINS if method != TEACHER], PAIRS)
-    return Document([Board(source_for(table, _record))], table).payload()
+    return Document([LeaderboardData(source_for(table, _record))], table).page_data()
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +98,7 @@ def gpu_data(source_for: Callable[..., Source]) -> dict[str, Any]:
         return _record(cell, job, cost=cost, provenance=empty)
 
     table = leaderboard.load().select([method for method in GAINS if method != TEACHER], PAIRS)
-    return Document([Board(source_for(table, record))], table).payload()
+    return Document([LeaderboardData(source_for(table, record))], table).page_data()
 
 
 @pytest.fixture

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-Board = dict[str, Any]
+LeaderboardData = dict[str, Any]
 SAME = ("wrn-40-2:wrn-40-1", "resnet56:resnet20", "vgg13:vgg8")
 GAINS = ("gain_student", "gain_kd")
 
 
-def values(board: Board, method: str, pair: str, selection: str = "last", metric: str = "top1") -> dict[int, float]:
+def values(
+    board: LeaderboardData, method: str, pair: str, selection: str = "last", metric: str = "top1"
+) -> dict[int, float]:
     """The numbers of a cell by seed; a printed one counts as one seed."""
     cell = board["cells"].get(method, {}).get(pair, {})
     if board["printed"]:
@@ -29,7 +31,7 @@ def gain(left: dict[int, float], right: dict[int, float], sign: int) -> float | 
 
 
 def ranking(
-    board: Board, methods: Sequence[str], pairs: Sequence[str], selection: str = "last", metric: str = "top1"
+    board: LeaderboardData, methods: Sequence[str], pairs: Sequence[str], selection: str = "last", metric: str = "top1"
 ) -> dict[str, Any]:
     """Shared pairs, and what the page shows of each method."""
     kind = next(known for known in board["metrics"] if known["id"] == metric)
@@ -107,7 +109,7 @@ def number(text: str) -> float | None:
     return None if shown == "–" else float(shown)
 
 
-def check_rows(page: Any, board: Board, found: dict[str, Any], metric: str = "top1") -> None:
+def check_rows(page: Any, board: LeaderboardData, found: dict[str, Any], metric: str = "top1") -> None:
     """All rows of the ranking against the oracle's or the payload's, but for a method's comparison with itself."""
     decimals = next(one["decimals"] for one in board["metrics"] if one["id"] == metric)
     rows = page.rows()

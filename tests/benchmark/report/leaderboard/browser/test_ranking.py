@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from benchmark.report.leaderboard.statistics.summary import Standing
+from benchmark.report.leaderboard.statistics.summary import LeaderboardStatistics
 from tests.benchmark.report.leaderboard.browser.oracle import SAME, check_rows, number, ranking, values
 
 
@@ -107,10 +107,10 @@ def test_only_the_seeds_that_all_ranked_methods_have_count(show, data, metric):
     scores = pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
     teachers = {pair["id"]: pair["teacher"]["last"][metric] for pair in board["pairs"]}
     kind = next(one for one in board["metrics"] if one["id"] == metric)
-    standing = Standing(scores, kind["higher"], teachers, kind["decimals"], {})
+    standing = LeaderboardStatistics(scores, kind["higher"], teachers, kind["decimals"], {})
     board["statistics"] = {}  # so that the page has to find them itself
     page = show(data, f"metric={metric}")
-    check_rows(page, board, standing.payload(), metric)
+    check_rows(page, board, standing.page_data(), metric)
     check_rows(page, board, ranking(board, everyone, pairs, metric=metric), metric)
     assert ", on the seeds that they share (1 of 3)." in page.text("#ranking-note")
     assert ", on the seeds that they share (1 of 3)" in standing.sentences[0]

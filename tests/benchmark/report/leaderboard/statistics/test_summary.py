@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pandas as pd
 import pytest
 
-from benchmark.report.leaderboard.statistics.summary import NOTHING_YET, Standing
+from benchmark.report.leaderboard.statistics.summary import NOTHING_YET, LeaderboardStatistics
 
 TITLES = {"student": "Student", "kd": "KD", "at": "AT"}
 
@@ -25,7 +25,7 @@ def standing():
         ]
         scores = pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
         parts = {"higher": True, "teachers": {"pair0": 75.0}, "decimals": 2, "titles": TITLES}
-        return Standing(scores, **(parts | changes))
+        return LeaderboardStatistics(scores, **(parts | changes))
 
     return make
 
@@ -68,9 +68,9 @@ def test_what_has_no_number_is_told_with_the_reason(standing):
     assert judged.sentences[1] == "Ours is not ranked. Its runs failed: diverged."
     assert judged.sentences[2] == "There are no numbers yet of CC, SP."
     assert not any("not used" in sentence for sentence in judged.sentences)
-    lines = judged.payload()["methods"]
+    lines = judged.page_data()["methods"]
     assert (lines["srrl"]["ranked"], lines["srrl"]["pairs"], lines["srrl"]["average_rank"]) == (False, 0, None)
-    assert lines["kd"] == standing().payload()["methods"]["kd"]
+    assert lines["kd"] == standing().page_data()["methods"]["kd"]
     alone = standing(seeds=0, lacking=lacking, titles=titles).sentences
     assert "There are no numbers to rank by yet." in alone
     assert "Ours is not ranked. Its runs failed: diverged." in alone
@@ -105,8 +105,8 @@ def test_signed_rank_tests_tell_which_way(standing, gains, found, higher):
     judged = standing(pairs=8, gains=signed, higher=higher)
     sentence = f"Signed-rank tests of the gains over KD on these pairs, held together by Holm (5 %), find {found}"
     assert sentence in judged.sentences
-    assert sentence in judged.payload()["sentences"]
-    assert not any("Friedman" in line for line in judged.payload()["sentences"])  # its diagram tells that
+    assert sentence in judged.page_data()["sentences"]
+    assert not any("Friedman" in line for line in judged.page_data()["sentences"])  # its diagram tells that
 
 
 @pytest.mark.parametrize(("pairs", "told"), [(1, "1 pair; too few"), (3, "3 pairs; too few")])
@@ -124,21 +124,21 @@ def test_without_gains_nothing_is_said_of_intervals(standing):
 def test_printed_numbers_have_no_marks(standing):
     printed = standing(seeds=1, printed=True)
     assert printed.near == set()
-    assert not any(mark["near"] for marks in printed.payload()["cells"].values() for mark in marks.values())
+    assert not any(mark["near"] for marks in printed.page_data()["cells"].values() for mark in marks.values())
     assert any("without their spread" in sentence for sentence in printed.sentences)
 
 
 def test_nothing_yet(standing):
     empty = standing(seeds=0)
     assert empty.sentences == ("There are no numbers to rank by yet.",)
-    payload = empty.payload()
-    assert (payload["shared_pairs"], payload["methods"], payload["friedman"]) == ([], {}, None)
+    page_data = empty.page_data()
+    assert (page_data["shared_pairs"], page_data["methods"], page_data["friedman"]) == ([], {}, None)
 
 
 def test_what_is_unknown_is_none(standing):
-    line = standing(seeds=1).payload()["methods"]["kd"]
+    line = standing(seeds=1).page_data()["methods"]["kd"]
     assert line["average_rank"] == 1
     assert isinstance(line["wins"], int)
     scores = pd.DataFrame([("at", "p", 0, 1.0)], columns=["method", "pair", "seed", "value"])
-    alone = Standing(scores, higher=True, teachers={}, decimals=2, titles=TITLES)
-    assert alone.payload()["methods"]["at"]["gain_kd"] is None
+    alone = LeaderboardStatistics(scores, higher=True, teachers={}, decimals=2, titles=TITLES)
+    assert alone.page_data()["methods"]["at"]["gain_kd"] is None
