@@ -198,14 +198,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from benchmark.data.dataset import Place
-from benchmark.data.decoders import Decoders, Task
+from benchmark.data.decoders import Decoders, DecodeTask
 from benchmark.data.images import Crops
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(path, "PNG")
     place = Place(str(path), 0, path.stat().st_size, "x")
-    tasks = [Task([place], Crops(16, (1.0, 1.0), 16, 0.0, (0,) * 3, (1,) * 3), None)] * 50
+    tasks = [DecodeTask([place], Crops(16, (1.0, 1.0), 16, 0.0, (0,) * 3, (1,) * 3), None)] * 50
     batches = Decoders(1, pin=False).run(tasks)
     next(batches)
     print(active_children()[0].pid, flush=True)
