@@ -82,7 +82,7 @@ def test_no_more_train_side_by_side_than_there_are(measure):
 
 def test_a_disturbed_step_leaves_what_plain_steps_take(measure):
     """Without its losses a batch cannot take less than no time."""
-    values, _, _ = measure(Cohort_steps=lambda _: {"kd": 9.0, "at": 0.6, STUDENT: 0.5})
+    values, _, _ = measure(CohortBenchmark_steps=lambda _: {"kd": 9.0, "at": 0.6, STUDENT: 0.5})
     assert values[COHORT, BARE_RATE] == 2 * 2 / (2 * 0.5)
-    values, _, _ = measure(Cohort_block=lambda *_: 1.5)
+    values, _, _ = measure(CohortBenchmark_block=lambda *_: 1.5)
     assert values[COHORT, BARE_RATE] == pytest.approx(2 * 2 / (1.5 - 0.2))

@@ -75,7 +75,7 @@ def test_the_card_tells_how_it_was_made(exported):
         "| its teacher wrn-40-2, last epoch | 6 | 97.50 | 99.00 | 0.2500 |",
         "network = models.load('net')  # in evaluation mode, float32",
         "Objective: 0.1 * cross-entropy + 0.9 * kd (revision=1) + ",
-        f"TeacherChoice: wrn-40-2, run `{what.teacher.id}`, weights of SHA-256 `{'cd' * 32}`.",
+        f"Teacher: wrn-40-2, run `{what.teacher.id}`, weights of SHA-256 `{'cd' * 32}`.",
         "| recipe CRD100 | |",
         "| lr | 0.05 |",
         "| beta2 | null |",
@@ -96,7 +96,7 @@ def test_the_card_tells_how_it_was_made(exported):
 def test_a_network_trained_alone_has_no_teacher(exported):
     text = card(exported("student"), FOLDER)
     assert "# wrn-16-2, trained with cross-entropy alone" in text
-    assert "TeacherChoice:" not in text
+    assert "Teacher:" not in text
     assert "knowledge-distillation" not in text
     assert "Losses:" not in text
     assert "\n\n\n" not in text
