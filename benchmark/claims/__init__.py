@@ -59,7 +59,7 @@ class Claims:
     def printed(self) -> dict[str, float]:
         """What the paper prints, by a cell's name."""
         cells = (cell for table in self.tables for cell in table.cells)
-        return {cell.name: cell.paper for cell in cells if cell.paper is not None}
+        return {cell.key: cell.paper for cell in cells if cell.paper is not None}
 
 
 def load(path: Path = FILE) -> Claims:
@@ -219,7 +219,7 @@ class _Reader:
         for number in map(str, _numbers(raw["tables"], where)):
             if number not in self.tables:
                 self.tables[number] = reader.load(number)
-                self.printed.update(cell.name for cell in self.tables[number].cells if cell.paper is not None)
+                self.printed.update(cell.key for cell in self.tables[number].cells if cell.paper is not None)
             found += places_of(self.tables[number])
         for key, default in (("pairs", ["*"]), ("metrics", ["top1"]), ("probes", None)):
             patterns = yaml_schema.texts(value, key, where) if (value := raw.get(key, default)) is not None else None

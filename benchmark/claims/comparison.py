@@ -48,8 +48,8 @@ class Place:
             share: factor on the lead.
         """
         sign = 1.0 if metric(self.metric).higher else -1.0
-        yield self.cells[method].name, sign * share
-        yield self.cells[rival].name, -sign * share
+        yield self.cells[method].key, sign * share
+        yield self.cells[rival].key, -sign * share
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def places_of(table: Table) -> list[Place]:
     """Where a table compares methods, in print order."""
 
     def place(cell: Cell) -> tuple[str, str, str]:
-        return f"{cell.teacher}:{cell.student}", cell.probe or "", cell.metric
+        return cell.pair, cell.probe or "", cell.metric
 
     groups: dict[tuple[str, str, str], dict[str, Cell]] = {}
     for cell in table.cells:

@@ -16,7 +16,7 @@ from benchmark.errors import UserError
 from benchmark.ids import digest
 from benchmark.registry import catalog
 from benchmark.runs.job import Analysis, Job, Pretrained, Probe, Run, Stage
-from benchmark.runs.objective import STUDENT, MethodName, Objective, Term, applicable, parse_method, unusual
+from benchmark.runs.objective import MethodName, Objective, Term, applicable, unusual
 from benchmark.runs.recipe import RECIPE_KEYS, Recipe
 
 _DATASET = "dataset"
@@ -135,7 +135,7 @@ class ConfigResolver:
     def run(self, recipe: str, network: str, method: MethodName, teacher: TeacherChoice | None, seed: int) -> Run:
         """The run of a network, resolved; its teacher is a run of seed 0, or weights that somebody gave."""
         taught = teacher if method.terms else None
-        key = ("run", recipe, network, method.name, taught, seed)
+        key = ("run", recipe, network, method, taught, seed)
         if key not in self._resolved:
             self._resolved[key] = self._run(recipe, network, method, taught, seed)
         run: Run = self._resolved[key]
@@ -152,7 +152,7 @@ class ConfigResolver:
             objective=Objective(ce, terms),
             teacher=self.teacher(taught) if taught else None,
             stages=tuple(self._stages(recipe, network, terms, values, taught, seed)) if taught else (),
-            method=method.name,
+            method=method,
         )
 
     def teacher(self, teacher: TeacherChoice) -> Job:
@@ -160,7 +160,7 @@ class ConfigResolver:
         key = ("teacher", teacher)
         if key not in self._resolved:
             self._resolved[key] = self._given(teacher) or self.run(
-                teacher.recipe, teacher.network, parse_method(STUDENT), None, 0
+                teacher.recipe, teacher.network, MethodName(), None, 0
             )
         job: Job = self._resolved[key]
         return job
@@ -256,7 +256,7 @@ class ConfigResolver:
         return stages
 
     def _values(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
-        key = (recipe, student, method.name, teacher)
+        key = (recipe, student, method, teacher)
         if key not in self._resolved:
             self._resolved[key] = self._layered(recipe, student, method, teacher)
         values: dict[str, Any] = self._resolved[key]

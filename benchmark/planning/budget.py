@@ -90,8 +90,8 @@ def _columns(plan: Plan, table: Table) -> Iterator[_Column]:
     """A table's columns; trials belong to the pair whose cells they decide."""
     of_cells = {job for jobs in plan.cells.values() for job in jobs}
     for pair in table.pairs:
-        cells = [plan.cells[cell.name] for cell in table.cells if f"{cell.teacher}:{cell.student}" == pair]
-        others = [(job,) for job in plan.jobs if job not in of_cells and job.pair == pair.replace(":", "--")]
+        cells = [plan.cells[cell.key] for cell in table.cells if cell.pair == pair]
+        others = [(job,) for job in plan.jobs if job not in of_cells and job.pair == pair]
         decided = () not in cells
         seeds = zip_longest(*cells, *([] if decided else others))
         name = f"{pair} of {table.kind.capitalize()} {table.number}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.planning.estimates import Estimates, format_duration
 from benchmark.runs.job import Job, Run
+from benchmark.runs.names import CellKey
 from benchmark.runs.record import NOT_APPLICABLE, Provenance, Record
 from benchmark.tables.reader import Table
 
@@ -66,7 +67,7 @@ class Plan:
     Attributes:
         tables: the tables, as selected.
         jobs: every needed job, what others need first.
-        cells: for each cell's name its jobs, one a seed; none where they are not decided yet.
+        cells: for each cell's key its jobs, one a seed; none where they are not decided yet.
         records: the records found, by job id.
         states: by job id, ``cached``, ``failed``, ``not_applicable``, ``missing``, or ``retrain``: its record is to be
             replaced.
@@ -78,7 +79,7 @@ class Plan:
 
     tables: tuple[Table, ...]
     jobs: tuple[Job, ...]
-    cells: Mapping[str, tuple[Job, ...]]
+    cells: Mapping[CellKey, tuple[Job, ...]]
     records: Mapping[str, Record]
     states: Mapping[str, str]
     cohorts: tuple[Cohort, ...]
@@ -87,8 +88,8 @@ class Plan:
     estimates: Estimates | None = None
 
     @cached_property
-    def records_by_cell(self) -> dict[str, list[Record | None]]:
-        """By a cell's name, one record or None for each of its jobs; of a job in vain, the record that says why."""
+    def records_by_cell(self) -> dict[CellKey, list[Record | None]]:
+        """By a cell's key, one record or None for each of its jobs; of a job in vain, the record that says why."""
         return {cell: [self._record(job) for job in jobs] for cell, jobs in self.cells.items()}
 
     def _record(self, job: Job) -> Record | None:

@@ -13,10 +13,10 @@ from benchmark.planning.plan import CACHED, MISSING, RETRAIN, Cohort, Plan
 from benchmark.planning.retrain import Again
 from benchmark.runs.job import Job
 from benchmark.runs.metrics import metric
-from benchmark.runs.objective import MethodName, parse_method
+from benchmark.runs.names import TEACHER, CellKey, MethodName
 from benchmark.runs.record import Conditions
 from benchmark.runs.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
-from benchmark.tables.reader import TEACHER, Cell, Table
+from benchmark.tables.table import Cell, Table
 
 
 def make_plan(
@@ -41,7 +41,7 @@ def make_plan(
         here: the conditions of this machine's processes, where what other machines left is to be trained again.
     """
     expansion = _Expansion(resolver, store)
-    cells = {cell.name: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells}
+    cells = {cell.key: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells}
     jobs = _closure([*(job for found in cells.values() for job in found), *expansion.trials])
     records = {job.id: record for job in jobs if (record := store.read(job)) is not None}
     states = {job.id: _state(records.get(job.id)) for job in jobs}
@@ -75,31 +75,31 @@ class _Expansion:
     """
 
     def __init__(self, resolver: ConfigResolver, store: Store) -> None:
-        self._book = resolver
+        self._resolver = resolver
         self._store = store
         self.trials: list[Job] = []
         self.choices: list[str] = []
 
     def jobs(self, cell: Cell, seeds: Sequence[int]) -> tuple[Job, ...]:
         """The jobs whose records hold a cell's number, one a seed; none while its objective is not chosen."""
-        resolver, teacher = self._book, TeacherChoice(cell.teacher_recipe, cell.teacher)
+        resolver, teacher = self._resolver, TeacherChoice(cell.teacher_recipe, cell.pair.teacher)
         found: list[Job]
         if cell.method == TEACHER:
             found = [resolver.teacher(teacher)]
         elif (method := self._decided(cell, teacher)) is None:
             return ()
         else:
-            runs = [resolver.run(cell.recipe, cell.student, method, teacher, seed) for seed in seeds]
+            runs = [resolver.run(cell.recipe, cell.pair.student, method, teacher, seed) for seed in seeds]
             found = [resolver.probe(cell.probe, run) for run in runs] if cell.probe else [*runs]
         measure = metric(cell.metric).measure
         return tuple(resolver.analysis(measure, job, teacher) for job in found) if measure else tuple(found)
 
     def _decided(self, cell: Cell, teacher: TeacherChoice) -> MethodName | None:
         """The objective of a cell; a tuned one is that of the best trial, once all of them are done."""
-        method = parse_method(cell.method)
+        method = cell.method
         if method.tuned is None:
             return method
-        trials = self._book.trials(cell.recipe, cell.student, method, teacher)
+        trials = self._resolver.trials(cell.recipe, cell.pair.student, method, teacher)
         self.trials += trials
         records = [self._store.read(trial) for trial in trials]
         scores = [record.metrics.last["top1"] for record in records if record and record.status == DONE]
@@ -112,7 +112,7 @@ class _Expansion:
 
 def _choice(cell: Cell, method: MethodName, holdout: int, chosen: MethodName) -> str:
     return (
-        f"{method.title} on {cell.teacher}:{cell.student} is {chosen.title}, the best of {len(method.trials)} on "
+        f"{method.label} on {cell.pair} is {chosen.label}, the best of {len(method.trials)} on "
         f"{holdout:,} training images held out with seed 0; the teacher had seen them. Test images played no part."
     )
 
@@ -140,14 +140,14 @@ def _state(record: Record | None) -> str:
 
 def _again(
     tables: Sequence[Table],
-    cells: Mapping[str, tuple[Job, ...]],
+    cells: Mapping[CellKey, tuple[Job, ...]],
     jobs: Sequence[Job],
     records: Mapping[str, Record],
     here: Sequence[Conditions],
     store: Store,
 ) -> Again:
     """What other machines left of the numbers that are compared: those of students. All of them share a teacher."""
-    wanted = [job for table in tables for cell in table.cells if cell.method != TEACHER for job in cells[cell.name]]
+    wanted = [job for table in tables for cell in table.cells if cell.method != TEACHER for job in cells[cell.key]]
     teachers = {job.teacher_job for job in jobs}
 
     def is_teacher(job: Job) -> bool:

@@ -12,11 +12,12 @@ import pandas as pd
 from benchmark.errors import unknown
 from benchmark.ids import short_id
 from benchmark.runs.metrics import LAST, SELECTIONS, Metric, metric
+from benchmark.runs.names import CellKey
 from benchmark.runs.record import Record
 from benchmark.tables.reader import Cell, Table
 
-Records = Mapping[str, Sequence[Record | None]]
-"""By a cell's name: one record, or None, for each wanted seed."""
+Records = Mapping[CellKey, Sequence[Record | None]]
+"""By a cell's key: one record, or None, for each wanted seed."""
 
 DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "missing", "failed", "not_applicable")
 
@@ -43,7 +44,7 @@ def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataF
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
-    return pd.DataFrame([_line(table, cell, records.get(cell.name, ()), selection) for cell in table.cells])
+    return pd.DataFrame([_line(table, cell, records.get(cell.key, ()), selection) for cell in table.cells])
 
 
 def inapplicable(record: Record | None, kind: Metric, selection: str) -> str:
@@ -81,12 +82,12 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "paper": paper,
         "difference": mean - paper,
         "state": _state(len(values), wanted, failed, not_applicable),
-        "cell": cell.name,
+        "cell": cell.key,
         "row_index": cell.row,
         "column_index": cell.column,
         "hidden": table.columns[cell.column].hidden or table.rows[cell.row].hidden,
-        "teacher": cell.teacher,
-        "student": cell.student,
+        "teacher": cell.pair.teacher,
+        "student": cell.pair.student,
         "method": cell.method,
         "probe": cell.probe or "",
         "wanted": wanted,

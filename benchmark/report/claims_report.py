@@ -197,7 +197,7 @@ def build(claims: Claims, records: Records, context: Context, known: Known = NOT
     """
     cells = [cell for table in claims.tables for cell in table.cells]
     seeds = len(context.seeds)
-    found = ((cell.name, _reading(cell, records.get(cell.name, ()), context.selection, seeds)) for cell in cells)
+    found = ((cell.key, _reading(cell, records.get(cell.key, ()), context.selection, seeds)) for cell in cells)
     readings = {name: values for name, values in found if values is not None}
     entries = (_entry(claim, claims.printed, readings, sign_only=context.stand_in) for claim in claims.claims)
     remarks = mixed_machines(comparisons(cells, records, known))

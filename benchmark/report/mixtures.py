@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 from benchmark.planning.plan import NOUNS
 from benchmark.report.aggregate import DONE, Records, distinct, of_status
 from benchmark.runs.metrics import metric
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT, TEACHER, PairName
 from benchmark.runs.record import STAGE, TRAIN, Record
-from benchmark.tables.table import TEACHER, Cell, Table
+from benchmark.tables.table import Cell, Table
 
 Key = TypeVar("Key")
 Known = Mapping[str, Record]
@@ -31,9 +31,8 @@ _NAMED = 3
 class Matter(NamedTuple):
     """What methods are compared on: numbers that agree in it, and in the seed, are paired."""
 
-    teacher: str
+    pair: PairName
     teacher_recipe: str
-    student: str
     recipe: str
     probe: str | None
     measure: str
@@ -42,12 +41,7 @@ class Matter(NamedTuple):
     def of(cls, cell: Cell) -> Matter:
         """That of a cell."""
         measure = metric(cell.metric).measure
-        return cls(cell.teacher, cell.teacher_recipe, cell.student, cell.recipe, cell.probe, measure)
-
-    @property
-    def pair(self) -> str:
-        """The pair of networks, as people write it."""
-        return f"{self.teacher}:{self.student}"
+        return cls(cell.pair, cell.teacher_recipe, cell.recipe, cell.probe, measure)
 
 
 @dataclass(frozen=True)
@@ -113,10 +107,10 @@ def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tu
 
     Args:
         table: that the runs stand in.
-        records: by a cell's name.
+        records: by a cell's key.
         known: records of what those rest on, by their ids.
     """
-    done = [(cell, record) for cell in table.cells for record in of_status(DONE, records.get(cell.name, ()))]
+    done = [(cell, record) for cell in table.cells for record in of_status(DONE, records.get(cell.key, ()))]
     compared = comparisons(table.cells, records, known)
     told = {what for comparison in compared for what in comparison.differing}
     # An analysis is always in float32: only what jobs of one kind were made by has to agree.
@@ -130,7 +124,7 @@ def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tu
     facts += [f"{mixes} versions of {name}: {', '.join(values)}." for name, values in versions.items()]
     if any(seen.official is False for seen in data):
         facts.append("Some runs saw other data than the official ones: their records name the fingerprint.")
-    weights = (((cell.teacher, cell.teacher_recipe), record.provenance.teacher_weights) for cell, record in done)
+    weights = (((cell.pair.teacher, cell.teacher_recipe), record.provenance.teacher_weights) for cell, record in done)
     teachers = dict.fromkeys(name for name, _ in _differing(weights))
     if teachers:
         facts.append(f"{mixes} teachers: students learned from different weights of {', '.join(teachers)}.")
@@ -144,13 +138,13 @@ def comparisons(cells: Iterable[Cell], records: Records, known: Known = NOTHING_
 
     Args:
         cells: of one table or several.
-        records: by a cell's name.
+        records: by a cell's key.
         known: records of what those rest on, by their ids.
     """
     found: dict[tuple[Matter, int], dict[str, Machine]] = {}
     for cell in cells:
         if cell.method != TEACHER and not metric(cell.metric).of_network:
-            for record in of_status(DONE, records.get(cell.name, ())):
+            for record in of_status(DONE, records.get(cell.key, ())):
                 numbers = found.setdefault((Matter.of(cell), record.spec["seed"]), {})
                 numbers[cell.method] = _machine(record, known)
     return [Comparison(matter, seed, machines) for (matter, seed), machines in found.items()]

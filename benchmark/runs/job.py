@@ -15,7 +15,8 @@ from benchmark import data
 from benchmark.files import fitted
 from benchmark.ids import digest, short_id
 from benchmark.registry import catalog
-from benchmark.runs.objective import STUDENT, Objective, Term, applicable
+from benchmark.runs.names import NO_TEACHER, STUDENT, PairName
+from benchmark.runs.objective import Objective, Term, applicable
 from benchmark.runs.recipe import Recipe
 
 NUMERICS = 2
@@ -85,14 +86,14 @@ class Job:
         return digest(self.spec)
 
     @property
-    def pair(self) -> str:
-        """``TEACHER--STUDENT``, ``none`` standing for no teacher."""
-        return f"{self.teacher_job.network if self.teacher_job else 'none'}--{self.network}"
+    def pair(self) -> PairName:
+        """The network and its teacher's, ``none`` standing for no teacher."""
+        return PairName(self.teacher_job.network if self.teacher_job else NO_TEACHER, self.network)
 
     @property
     def path(self) -> str:
         """Where records, checkpoints and logs of this job lie below their roots, without suffix."""
-        return f"{self.recipe.name}/{self.pair}/{path_part(self.folder)}/seed{self.seed}-{short_id(self.id)}"
+        return f"{self.recipe.name}/{self.pair.folder}/{path_part(self.folder)}/seed{self.seed}-{short_id(self.id)}"
 
     @property
     def title(self) -> str:
@@ -100,7 +101,7 @@ class Job:
         return self.folder
 
     def __str__(self) -> str:
-        return f"{self.pair.replace('--', ':')} {self.title} seed {self.seed}"
+        return f"{self.pair} {self.title} seed {self.seed}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and self.id == other.id
@@ -290,7 +291,7 @@ class Probe(Job):
         return self.base.folder
 
     @property
-    def pair(self) -> str:
+    def pair(self) -> PairName:
         return self.base.pair
 
     @property

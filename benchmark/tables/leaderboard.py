@@ -11,9 +11,9 @@ from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
 from benchmark.files import expanded
 from benchmark.runs.metrics import METRICS
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT, TEACHER, PairName
 from benchmark.tables import reader
-from benchmark.tables.table import TEACHER, Axis, Cell, Table
+from benchmark.tables.table import Axis, Cell, Table
 
 FILE = reader.TABLES / "leaderboard.yaml"
 _REQUIRED = ("title", "metric", "tables")
@@ -30,9 +30,9 @@ class _Place:
     group: str
 
     @property
-    def pair(self) -> str:
-        """``teacher:student``."""
-        return f"{self.cell.teacher}:{self.cell.student}"
+    def pair(self) -> PairName:
+        """That of the cell."""
+        return self.cell.pair
 
     @property
     def column(self) -> Axis:

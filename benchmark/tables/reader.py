@@ -15,8 +15,8 @@ from benchmark.files import expanded
 from benchmark.registry import catalog
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.metrics import metric
-from benchmark.runs.objective import STUDENT
-from benchmark.tables.table import TEACHER, Aside, Axis, Cell, Table
+from benchmark.runs.names import STUDENT, TEACHER, PairName, parse_method, parse_pair
+from benchmark.tables.table import Aside, Axis, Cell, Table
 from benchmark.text import visible_line
 
 __all__ = ["TABLES", "TEACHER", "Aside", "Axis", "Cell", "Table", "figures", "load", "numbers", "read"]
@@ -132,9 +132,11 @@ def _axis(raw: Mapping[str, Any], where: str, optional: Sequence[str]) -> Axis:
 
 def _names(raw: Mapping[str, Any], where: str, keys: Sequence[str]) -> dict[str, Any]:
     """What is said of a run or of a number of it, its names known."""
-    names = {key: yaml_schema.text(raw[key], key, where) for key in keys if key in raw}
+    names: dict[str, Any] = {key: yaml_schema.text(raw[key], key, where) for key in keys if key in raw}
     if "pair" in names:
-        _check_pair(names["pair"], where)
+        names["pair"] = _pair(names["pair"], where)
+    if "method" in names:
+        names["method"] = parse_method(names["method"])
     if "metric" in names:
         metric(names["metric"])
     if names.get("role", STUDENT) not in (STUDENT, TEACHER):
@@ -142,13 +144,15 @@ def _names(raw: Mapping[str, Any], where: str, keys: Sequence[str]) -> dict[str,
     return names
 
 
-def _check_pair(pair: str, where: str) -> None:
-    teacher, colon, student = pair.partition(":")
-    if not colon:
-        raise UserError(f"{where}: '{pair}' is no pair: write TEACHER:STUDENT")
-    for network in (teacher, student):
+def _pair(text: str, where: str) -> PairName:
+    try:
+        pair = parse_pair(text)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    for network in (pair.teacher, pair.student):
         if network not in catalog.networks():
             raise unknown(f"network in {where}", network, catalog.networks())
+    return pair
 
 
 def _printed(raw: Mapping[str, Any], where: str, width: int) -> tuple[float | None, ...]:

@@ -14,7 +14,7 @@ def places():
 
 
 def printed(comparison):
-    found = {cell.name: cell.paper for number in reader.numbers() for cell in reader.load(number).cells}
+    found = {cell.key: cell.paper for number in reader.numbers() for cell in reader.load(number).cells}
     return comparison.total({name: found[name] for name in comparison.cells})
 
 

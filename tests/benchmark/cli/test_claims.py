@@ -44,7 +44,7 @@ def finish(session, number, seeds, elsewhere=()):
     plan = session.plan([table], seeds)
     metrics = {}
     for cell in table.cells:
-        for job in plan.cells[cell.name]:
+        for job in plan.cells[cell.key]:
             last = metrics.setdefault(job, {"last": {}})["last"]
             last[metric(cell.metric).key] = cell.paper + job.seed / 1000 + len(cell.method) / 10_000 * job.seed
     for job, found in metrics.items():

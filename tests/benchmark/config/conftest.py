@@ -38,7 +38,9 @@ def printed():
 @pytest.fixture(scope="session")
 def questions(printed):
     return {
-        Question(cell.recipe, cell.student, cell.method, TeacherChoice(cell.teacher_recipe, cell.teacher)): None
+        Question(
+            cell.recipe, cell.pair.student, cell.method, TeacherChoice(cell.teacher_recipe, cell.pair.teacher)
+        ): None
         for cell in printed
     }.keys()
 

@@ -279,4 +279,4 @@ class TestProbesAndAnalyses:
         analysis = resolver().analysis("similarity", job("student"), TeacherChoice("C100", "wrn-40-4"))
         assert analysis.subject.teacher is None
         assert analysis.teacher == job("student", "wrn-40-4")
-        assert analysis.pair == "wrn-40-4--wrn-16-2"
+        assert analysis.pair == "wrn-40-4:wrn-16-2"

@@ -175,7 +175,7 @@ class TestProcesses:
         assert all(need in found for job in found for need in job.needs)
         whole = {name for name in choice.columns if name.endswith("of Table 6")}
         for pair in made.tables[0].pairs:
-            cells = [made.cells[cell.name] for cell in made.tables[0].cells if f"{cell.teacher}:{cell.student}" == pair]
+            cells = [made.cells[cell.key] for cell in made.tables[0].cells if cell.pair == pair]
             assert all(found.issuperset(cell) for cell in cells) == (f"{pair} of Table 6" in whole)
 
 

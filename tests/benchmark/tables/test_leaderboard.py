@@ -36,13 +36,13 @@ def test_is_all_pairs_and_methods_of_tables_11_and_12_and_those_added(board):
 
 
 def test_cells_are_those_of_the_tables_under_another_name(board):
-    mine = {(cell.teacher, cell.student, cell.method): cell for cell in board.cells}
+    mine = {(cell.pair.teacher, cell.pair.student, cell.method): cell for cell in board.cells}
     for number in ("11", "12"):
         for cell in reader.load(number).cells:
-            same = mine[cell.teacher, cell.student, cell.method]
+            same = mine[cell.pair.teacher, cell.pair.student, cell.method]
             assert (same.recipe, same.teacher_recipe, same.metric) == (cell.recipe, cell.teacher_recipe, cell.metric)
             assert same.paper == (cell.paper if cell.applies else None)
-            assert same.name == cell.name.replace(f"table{number}", "leaderboard")
+            assert same.key == cell.key.replace(f"table{number}", "leaderboard")
     assert mine["wrn-40-2", "wrn-40-1", "fsp"].paper is None  # the table prints 0.00
 
 
@@ -65,7 +65,7 @@ def test_may_be_other_tables_whichever_way_they_lie(written):
 def test_a_pair_of_two_tables_is_called_as_in_the_first(written):
     both = written("{1: first, 6: second}")
     assert (len(both.pairs), both.columns[0].pair, both.columns[0].group) == (9, "wrn-40-4:wrn-16-4", "first")
-    printed = {cell.name: cell.paper for cell in both.cells}
+    printed = {cell.key: cell.paper for cell in both.cells}
     assert printed["leaderboard/wrn-40-4:wrn-16-4/srrl[fm]/top1"] == 78.05
     assert printed["leaderboard/wrn-40-4:wrn-16-4/crd/top1"] == 78.83
     assert printed["leaderboard/wrn-40-4:wrn-16-2/srrl[fm]/top1"] is None

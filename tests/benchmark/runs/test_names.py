@@ -22,11 +22,11 @@ from benchmark.runs.objective import applicable, parse_method
     ],
 )
 def test_canonical_names_read_back(name):
-    assert parse_method(name).name == name
+    assert parse_method(name) == name
 
 
 def test_an_option_asked_for_stays_in_the_name_even_where_it_is_the_default():
-    assert parse_method("at[last=0]").name == "at[last=0]"
+    assert parse_method("at[last=0]") == "at[last=0]"
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_an_option_asked_for_stays_in_the_name_even_where_it_is_the_default():
     [("student", "Student"), ("kd", "KD"), ("srrl[sr]+kd", "KD+SRRL[sr]"), ("srrl[ tuned ]", "SRRL[tuned]")],
 )
 def test_titles_are_the_methods_own(name, title):
-    assert parse_method(name).title == title
+    assert parse_method(name).label == title
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_tuned_method_stands_for_its_candidates():
     for trial, candidate in zip(trials, declared, strict=True):
         assert trial.tuned is None
         assert dict(trial.terms) == {"kd": {"temperature": 2.0}, "srrl": candidate}
-        assert parse_method(trial.name) == trial
+        assert parse_method(trial) == trial
     assert parse_method("srrl").trials == ()
 
 
