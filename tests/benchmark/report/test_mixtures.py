@@ -4,6 +4,7 @@ import pytest
 
 from benchmark.report import build
 from benchmark.report.mixtures import comparisons, elsewhere, mixtures
+from benchmark.runs.names import PairName
 from benchmark.tables.reader import load
 from tests.benchmark import made_up
 
