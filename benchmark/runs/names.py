@@ -37,11 +37,13 @@ class PairName(str):
     student: str
 
     def __new__(cls, teacher: str, student: str) -> PairName:
+        """A pair of two registry names."""
         pair = super().__new__(cls, f"{teacher}:{student}")
         pair.teacher, pair.student = teacher, student
         return pair
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the parts."""
         return PairName, (self.teacher, self.student)
 
     @property
@@ -76,12 +78,14 @@ class MethodName(str):
     tuned: str | None
 
     def __new__(cls, terms: Terms = (), tuned: str | None = None, role: str = STUDENT) -> MethodName:
+        """A method of some terms; without terms, what ``role`` names."""
         words = (_word(name, options, tuned) for name, options in terms)
         method = super().__new__(cls, "+".join(words) or role)
         method.terms, method.tuned = terms, tuned
         return method
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the parts."""
         return MethodName, (self.terms, self.tuned, str(self))
 
     @property
@@ -176,9 +180,11 @@ class CellKey(str):
     probe: str
 
     def __new__(cls, table: str, pair: PairName, method: MethodName, metric: str, probe: str = "") -> CellKey:
+        """A key of these parts."""
         key = super().__new__(cls, "/".join(filter(None, (table, pair, method, probe, metric))))
         key.table, key.pair, key.method, key.metric, key.probe = table, pair, method, metric, probe
         return key
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the parts."""
         return CellKey, (self.table, self.pair, self.method, self.metric, self.probe)

@@ -272,7 +272,7 @@ class TestRecords:
         made = plan(["kd", "student"], ONE, seeds=(0, 1))
         assert trained(made) == [[(None, "wrn-16-2", "student", 0)], [(None, "wrn-16-2", "student", 1)]]
         [remark] = made.remarks
-        assert f"{job().teacher} failed, so what needs it cannot be done" in remark
+        assert f"{job().teacher} failed, so jobs that need it are blocked" in remark
         assert "--retry-failed" in remark
         assert made.states[job("kd").id] == "missing"
         made = plan(["kd"], ONE, seeds=(0,), retry=True)
