@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmark.ids import short_id
 from benchmark.runs.job import path_part
-from benchmark.runs.record import ELSEWHERE, Record, UnfitError, leave_out, read
+from benchmark.runs.record import Record
+from benchmark.runs.record_file import ELSEWHERE, UnfitError, leave_out, read
 from benchmark.runs.store import Store, teacher_file
 
 _PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]+")

@@ -23,7 +23,8 @@ from benchmark.errors import UserError
 from benchmark.registry import catalog
 from benchmark.runs.job import Job, Run, Stage
 from benchmark.runs.objective import STUDENT
-from benchmark.runs.record import DONE, TRAIN, Cost, Record, UnfitError, read
+from benchmark.runs.record import DONE, TRAIN, Cost, Record
+from benchmark.runs.record_file import UnfitError, read
 
 BACKWARD = 2.0
 """Operations of a backward pass, relative to a forward pass."""

@@ -1,70 +1,63 @@
-"""The record that a job leaves: the type of every part, and the one place where a file of one is read and checked.
-
-What another revision of the same schema adds to a part is ignored.
-"""
+"""The record that a job leaves: a typed value. Parts that a later revision of the same schema adds are ignored."""
 
 from __future__ import annotations
 
-import json
-import os
-import stat
-import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
-from benchmark.errors import UserError
 from benchmark.ids import digest
+from benchmark.runs.record_types import (
+    ANALYSE,
+    DONE,
+    EVALUATE,
+    FAILED,
+    KINDS,
+    LARGEST,
+    NOT_APPLICABLE,
+    PROBE,
+    SPECS,
+    STAGE,
+    STATUSES,
+    TRAIN,
+    Conditions,
+    Count,
+    Maybe,
+    Number,
+    Seconds,
+    Sha256,
+    Words,
+)
+
+__all__ = [
+    "ANALYSE",
+    "DONE",
+    "EVALUATE",
+    "FAILED",
+    "KINDS",
+    "NOT_APPLICABLE",
+    "PROBE",
+    "STAGE",
+    "STATUSES",
+    "TRAIN",
+    "Conditions",
+    "Cost",
+    "Curves",
+    "Data",
+    "Metrics",
+    "Provenance",
+    "Record",
+    "STEPS",
+    "COHORT_OF_ONE",
+    "SCHEMA",
+]
 
 SCHEMA = 1
-DONE, FAILED, NOT_APPLICABLE = STATUSES = ("done", "failed", "not_applicable")
-TRAIN, STAGE, EVALUATE, PROBE, ANALYSE = KINDS = ("train", "stage", "evaluate", "probe", "analyse")
 STEPS, COHORT_OF_ONE = "steps", "cohort of one"
-ELSEWHERE = "it belongs to another run than its path says"
-
-if TYPE_CHECKING:
-    Part = TypeVar("Part")
-    Maybe: TypeAlias = Part | None
-else:
-
-    class Maybe:
-        """The type of a part that may be left out, and is None then. Written down, null does not stand for it."""
-
-        def __class_getitem__(cls, part: Any) -> Any:
-            return part
-
-
-_LARGEST = 2**63 - 1
-Count = Annotated[int, Meta(ge=0, le=_LARGEST)]
-Number = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)] | float
-"""Decoding refuses what is not finite."""
-Seconds = Annotated[float, Meta(ge=0)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Words = Annotated[str, Meta(min_length=1)]
-Conditions: TypeAlias = Mapping[str, str | int | None]
-"""What equal runs can end with other numbers on: ``processor, device, threads, torch``; None where it is unknown."""
-
-
-class UnfitRecordWarning(UserWarning):
-    """A file that should be a record is left out."""
-
-
-class UnfitError(ValueError):
-    """A file is not the record that it should be; the message says what is wrong, in one line."""
-
-
-class UnreadableError(UnfitError):
-    """Nobody can tell what a file is: it cannot be read, or is no regular file."""
-
-
-class NewerSchemaError(Exception):
-    """A record is in a form that this revision does not know."""
 
 
 class Metrics(Struct, frozen=True):
@@ -124,7 +117,7 @@ class Cost(Struct, frozen=True):
     """
 
     cohort_seconds: Seconds
-    cohort_members: Annotated[int, Meta(ge=1, le=_LARGEST)]
+    cohort_members: Annotated[int, Meta(ge=1, le=LARGEST)]
     extra_parameters: Count
     cohort_estimated_seconds: Maybe[Seconds] = None
     step_seconds: Seconds | None = None
@@ -252,7 +245,7 @@ class Record(Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"its status '{self.status}' is unknown")
-        if self.kind != msgspec.convert(self.spec, _SPECS).kind:
+        if self.kind != msgspec.convert(self.spec, SPECS).kind:
             raise ValueError(f"its kind '{self.kind}' is not that of its spec")
         if fault := self._done_fault() if self.status == DONE else self._reason_fault():
             raise ValueError(fault)
@@ -293,191 +286,6 @@ _PROMISED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType(
     }
 )
 """By kind, the epochs of which a finished job has numbers, and their names."""
-
-
-class _Named(Struct, frozen=True):
-    network: str
-    id: Sha256
-
-
-class _View(Struct, frozen=True):
-    """What of a recipe matters where a network is only looked at."""
-
-    name: Words
-    dataset: Words
-    precision: str
-    in_size: Count
-    width: float
-    top_k: Count
-    holdout: Count
-    crop: str
-    crop_size: Count | None
-    resize: Count | None
-    mean: list[float]
-    std: list[float]
-
-
-class _Recipe(_View, frozen=True):
-    epochs: Count
-    batch_size: Count
-    optimizer: str
-    lr: float
-    weight_decay: float
-
-
-class _Method(Struct, frozen=True):
-    name: str
-    options: dict[str, Any]
-    revision: Maybe[Count] = None
-    sha256: Maybe[str] = None
-
-
-class _Term(Struct, frozen=True):
-    weight: float
-    options: dict[str, Any]
-    revision: Maybe[Count] = None
-    sha256: Maybe[str] = None
-
-
-class _Objective(Struct, frozen=True):
-    ce: float
-    terms: dict[str, _Term]
-
-
-class _Measure(Struct, frozen=True):
-    name: Words
-    revision: Count
-
-
-class _Spec(Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """What all specs have in common; which job is meant is told by their kind."""
-
-    network: str
-    seed: Count
-    numerics: Count
-    code: dict[str, str] = {}
-    data: dict[str, str | Count] = {}
-
-    @property
-    def kind(self) -> str:
-        return str(self.__struct_config__.tag)
-
-
-class _Train(_Spec, frozen=True, kw_only=True, tag=TRAIN):
-    recipe: _Recipe
-    objective: _Objective
-    teacher: _Named | None
-    stages: list[Sha256] = []
-
-
-class _Stage(_Spec, frozen=True, kw_only=True, tag=STAGE):
-    recipe: _Recipe
-    method: _Method
-    teacher: _Named
-
-
-class _Evaluate(_Spec, frozen=True, kw_only=True, tag=EVALUATE):
-    recipe: _View
-    weights: str
-
-
-class _Probe(_Spec, frozen=True, kw_only=True, tag=PROBE):
-    recipe: _Recipe
-    base: _Named
-
-
-class _Analyse(_Spec, frozen=True, kw_only=True, tag=ANALYSE):
-    measure: _Measure
-    subject: _Named
-    teacher: _Named | None
-
-
-_SPECS: Any = _Train | _Stage | _Evaluate | _Probe | _Analyse
-
-
-def parse(content: bytes) -> Record:
-    """A record that fits by itself, wherever it lies.
-
-    Raises:
-        UnfitError: it does not.
-        NewerSchemaError: it is in a form that this revision does not know.
-    """
-    try:
-        # The decoder of types is silent about a key that stands there twice.
-        raw = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
-        if isinstance(raw, dict) and type(schema := raw.get("schema")) is int and schema > SCHEMA:
-            raise NewerSchemaError(f"its schema is {schema}, and this revision knows none beyond {SCHEMA}")
-        return msgspec.json.decode(content, type=Record)
-    except msgspec.ValidationError as error:
-        raise UnfitError(f"it does not fit: {error}") from None
-    except (ValueError, RecursionError, msgspec.DecodeError) as error:  # the second where brackets are nested deeply
-        raise UnfitError(f"it is no complete JSON ({error})") from None
-
-
-def read(path: Path) -> Record | None:
-    """The record of a file, None where there is none.
-
-    Raises:
-        UnreadableError: it cannot be read; a pipe or a device is not even opened.
-        UnfitError: it is no record that can be trusted.
-        UserError: a newer revision of the project wrote it, or its folder cannot be entered.
-    """
-    content = _content(path)
-    try:
-        return None if content is None else _parsed(content)
-    except NewerSchemaError as error:
-        raise UserError(
-            f"record {path} was written by a newer revision of the project ({error}): update the project, or choose "
-            "another folder with --results"
-        ) from None
-
-
-@lru_cache(maxsize=4096)
-def _parsed(content: bytes) -> Record:
-    """The record of a text; several tables of one command share many."""
-    return parse(content)
-
-
-def leave_out(path: Path, error: UnfitError) -> None:
-    """Name a file that is no record of use, in a warning."""
-    # At one place and in the same words, so that Python shows it once, however often the file is met.
-    warnings.warn(f"record {path} is left out: {error}", UnfitRecordWarning, stacklevel=1)
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise UnreadableError("it is no regular file")
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        if path.is_symlink():
-            raise UnreadableError("it is a link to nothing") from None
-        return None
-    except OSError as error:
-        _check_folder(path.parent)
-        raise UnreadableError(f"it cannot be read ({error.strerror})") from None
-
-
-def _check_folder(folder: Path) -> None:
-    """See that it is not for their folder that files cannot be read: that is one error, not a warning for each."""
-    try:
-        os.stat(f"{folder}/.")  # noqa: PTH116 - a `Path` drops the dot, which asks whether the folder can be entered
-    except OSError as error:
-        raise UserError(
-            f"cannot read {folder} ({error.strerror}): make it readable, or choose another folder with --results"
-        ) from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it has {next(name for name in names if names.count(name) > 1)!r} twice")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
 
 
 def _check_lengths(lists: Struct) -> None:

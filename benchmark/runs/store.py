@@ -17,20 +17,8 @@ from benchmark.errors import UserError, writing
 from benchmark.files import below, temporary_path, write_atomically
 from benchmark.ids import file_digest, short_id
 from benchmark.runs.job import Job, path_part
-from benchmark.runs.record import (
-    DONE,
-    ELSEWHERE,
-    FAILED,
-    NOT_APPLICABLE,
-    SCHEMA,
-    Provenance,
-    Record,
-    UnfitError,
-    UnreadableError,
-    leave_out,
-    parse,
-    read,
-)
+from benchmark.runs.record import DONE, FAILED, NOT_APPLICABLE, SCHEMA, Provenance, Record
+from benchmark.runs.record_file import ELSEWHERE, UnfitError, UnreadableError, leave_out, parse, read
 from benchmark.text import visible
 
 if TYPE_CHECKING:

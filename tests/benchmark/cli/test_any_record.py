@@ -17,7 +17,8 @@ from benchmark.config.resolve import TeacherChoice
 from benchmark.planning.estimates import StepCost, load_estimates
 from benchmark.report.leaderboard.data import TIMING
 from benchmark.runs.objective import parse_method
-from benchmark.runs.record import KINDS, UnfitRecordWarning
+from benchmark.runs.record import KINDS
+from benchmark.runs.record_file import UnfitRecordWarning
 from benchmark.tables import leaderboard, reader
 from tests.benchmark.made_up import raw_record
 
@@ -271,7 +272,7 @@ class TestNewer:
             place(job)
         path = place(kd)
         changed(lambda raw: raw.update(schema=2, more="of it"))(path, path.read_text())
-        monkeypatch.setattr("benchmark.runs.record.SCHEMA", 2)
+        monkeypatch.setattr("benchmark.runs.record_file.SCHEMA", 2)
         before = path.read_bytes()
         assert command("--table", "11", "--render").err == ""
         assert path.read_bytes() == before

@@ -4,7 +4,7 @@ import pytest
 
 from benchmark import records
 from benchmark.lineage.records import Archive
-from benchmark.runs.record import UnfitRecordWarning
+from benchmark.runs.record_file import UnfitRecordWarning
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from benchmark.planning.estimates import (
 )
 from benchmark.registry import catalog
 from benchmark.runs.objective import STUDENT
-from benchmark.runs.record import parse
+from benchmark.runs.record_file import parse
 from tests.benchmark import made_up
 
 HERE = {"processor": "this one", "device": "cpu", "threads": 1}

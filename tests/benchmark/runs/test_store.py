@@ -14,7 +14,7 @@ from benchmark.errors import UserError
 from benchmark.ids import file_digest
 from benchmark.lineage.records import Archive
 from benchmark.registry.catalog import ROOT
-from benchmark.runs.record import UnfitRecordWarning, parse
+from benchmark.runs.record_file import UnfitRecordWarning, parse
 from benchmark.runs.store import DONE, FAILED, NOT_APPLICABLE, SetAsideWarning, Store
 from tests.benchmark.hostile import ESCAPES, hidden
 from tests.benchmark.made_up import PROVENANCE, parts
