@@ -14,7 +14,7 @@ __all__ = ["STUDENT", "MethodName", "Objective", "Term", "applicable", "checked_
 
 
 def applicable(method: str, student: str, teacher: str) -> bool:
-    """Whether a method can be used between two networks, as far as its requirements and what is known of them tell."""
+    """Whether a method's requirements allow a pair of networks; True for unknown networks."""
     known = catalog.networks()
     if student not in known or teacher not in known:
         return True
@@ -26,11 +26,11 @@ class Term:
     """One weighted loss of an objective.
 
     Attributes:
-        name: the method.
-        weight: its factor.
-        options: the options that differ from the method's defaults.
-        revision: of the method's code.
-        sha256: of the code itself where it is a draft, or from outside the project; else empty.
+        name: name of the method.
+        weight: factor of its loss.
+        options: options that differ from the method's defaults.
+        revision: revision of the method's code.
+        sha256: SHA-256 of the code of a draft or plug-in; else empty.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Term:
 
     @property
     def code(self) -> dict[str, Any]:
-        """What of the term stands for the code that runs."""
+        """The parts of the term that stand for the code that runs."""
         own = {"sha256": self.sha256} if self.sha256 else {}
         return {"options": dict(self.options), "revision": self.revision, **own}
 
@@ -65,7 +65,7 @@ class Objective:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The objective as it stands in a record."""
+        """The objective in a record."""
         return {"ce": self.ce, "terms": {term.name: {"weight": term.weight, **term.code} for term in self.terms}}
 
     @property

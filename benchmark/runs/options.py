@@ -10,15 +10,15 @@ from benchmark.errors import UserError, unknown
 from benchmark.ids import canonical_json
 from benchmark.registry import catalog
 
-# Values become part of a folder's name. Lists and the like are spelled as JSON.
+# Values become part of a folder's name; lists and the like are spelled as JSON.
 _PLAIN_TEXT, _PLAIN_JSON = re.compile(r"[\w.+-]+", re.ASCII), re.compile(r'[\w.+\-:,"\[\]{}]+', re.ASCII)
 
 
 def checked_options(info: catalog.MethodInfo, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, sorted, numbers in the type of the method's default.
+    """The options, sorted, with numbers in the type of the method's default.
 
     Raises:
-        UserError: an option is unknown or its value is of another kind than its default.
+        UserError: an option is unknown, or its value has another type than its default.
     """
     return {key: _checked_option(info, key, value) for key, value in sorted(options.items())}
 
@@ -47,7 +47,7 @@ def _checked_option(info: catalog.MethodInfo, key: str, value: Any) -> Any:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a value can be spelled in the name of a folder."""
+    """Whether a value can be part of a folder's name."""
     try:
         return (_PLAIN_TEXT if isinstance(value, str) else _PLAIN_JSON).fullmatch(_spelled(value)) is not None
     except (TypeError, ValueError):  # it is no JSON, or not finite
@@ -65,5 +65,5 @@ def term_name(name: str, options: Mapping[str, Any]) -> str:
 
 
 def _spelled(value: object) -> str:
-    """What `parse_value` reads back."""
+    """The text that `parse_value` reads back."""
     return value if isinstance(value, str) else canonical_json(value)

@@ -61,12 +61,12 @@ STEPS, COHORT_OF_ONE = "steps", "cohort of one"
 
 
 class Metrics(Struct, frozen=True):
-    """What was measured.
+    """The measured numbers.
 
     Attributes:
         last: numbers of the last epoch, or of an analysis, by name; accuracies in percent, losses in nats.
-        best: the same of the epoch with the highest top-1 accuracy on the test images.
-        params: of the network.
+        best: numbers of the epoch with the highest top-1 accuracy on the test images.
+        params: number of the network's parameters.
     """
 
     last: dict[str, Number] = {}
@@ -79,12 +79,12 @@ class Metrics(Struct, frozen=True):
                 raise ValueError(f"the epoch {epoch['epoch']!r} is no whole number")
 
     def of(self, selection: str) -> Mapping[str, Number]:
-        """The numbers of ``last`` or ``best``; empty where there are none."""
+        """The numbers of ``last`` or ``best``."""
         return self.last if selection == "last" else self.best
 
 
 class Evaluations(Struct, frozen=True):
-    """Tests during the training: lists of one length, by epoch; a first stage has none."""
+    """Tests during training: lists of one length, by epoch; a pretraining stage has none."""
 
     epoch: list[Count] = []
     top1: list[float] = []
@@ -96,7 +96,7 @@ class Evaluations(Struct, frozen=True):
 
 
 class Curves(Struct, frozen=True):
-    """The course of the training: learning rate and parts of the loss by epoch, and the tests."""
+    """Training curves: learning rate and parts of the loss by epoch, and the tests."""
 
     epoch: list[Count] = []
     lr: list[float] = []
@@ -105,15 +105,15 @@ class Curves(Struct, frozen=True):
 
 
 class Cost(Struct, frozen=True):
-    """What the training took.
+    """The cost of the training.
 
     Attributes:
-        cohort_seconds: of the whole cohort, since the process took it up.
-        cohort_members: jobs that were trained together.
-        extra_parameters: trained beside the network and dropped.
-        cohort_estimated_seconds: the plan's estimate.
-        step_seconds: of the job's own steps; None on a GPU, where the end of a step is not waited for.
-        images: that the job has seen.
+        cohort_seconds: seconds of the whole cohort.
+        cohort_members: number of jobs that trained together.
+        extra_parameters: number of parameters trained beside the network and dropped.
+        cohort_estimated_seconds: the plan's estimate of ``cohort_seconds``.
+        step_seconds: seconds of the job's own steps; None on a GPU, where the loop does not wait for a step to end.
+        images: number of images that the job has seen.
     """
 
     cohort_seconds: Seconds
@@ -125,20 +125,20 @@ class Cost(Struct, frozen=True):
 
     @property
     def own_seconds(self) -> tuple[str, float] | None:
-        """Seconds that are this job's alone, after what they are of; None where it shared those of its cohort."""
+        """Seconds of this job alone, with their kind; None if it shared its cohort's seconds with others."""
         if self.step_seconds is not None:
             return STEPS, self.step_seconds
         return (COHORT_OF_ONE, self.cohort_seconds) if self.cohort_members == 1 else None
 
 
 class Failure(Struct, frozen=True):
-    """Why a job came to nothing."""
+    """Why a job has no result."""
 
     reason: Words
 
 
 class Points(Struct, frozen=True):
-    """A picture: where each point lies, and the number of its class."""
+    """A point cloud: coordinates and class of each point."""
 
     x: Annotated[list[float], Meta(min_length=1)]
     y: Annotated[list[float], Meta(min_length=1)]
@@ -149,12 +149,12 @@ class Points(Struct, frozen=True):
 
 
 class Data(Struct, frozen=True):
-    """Which data were seen.
+    """The data of a job.
 
     Attributes:
-        name: of the data set.
+        name: name of the data set.
         fingerprint: SHA-256 of its images and labels.
-        official: whether these are the published data; None where that is not known.
+        official: whether these are the published data; None if unknown.
     """
 
     name: Maybe[str] = None
@@ -163,20 +163,21 @@ class Data(Struct, frozen=True):
 
 
 class Provenance(Struct, frozen=True):
-    """Where a record comes from. What it does not tell is None.
+    """The origin of a record. Unknown parts are None.
 
     Attributes:
-        revision: of the code, where it lies in a git repository.
-        dirty: whether files differed from it.
-        versions: of Python and libraries, by name.
-        processor: of the machine.
+        revision: git revision of the code.
+        dirty: whether files differed from the revision.
+        versions: versions of Python and libraries, by name.
+        processor: name of the processor.
         device: ``cpu``, or a GPU's name.
-        threads: of the process.
-        finished: when.
-        data: which were seen.
-        teacher_weights: SHA-256 of the weights file that the teacher was read from.
-        rests_on: the same of all files that the job read, by the id of the job that left it; older records state none.
-        machines: the conditions of all machines that a run was trained on one after another, where these are several.
+        threads: number of threads of the process.
+        finished: time at which the job finished.
+        data: the data of the job.
+        teacher_weights: SHA-256 of the teacher's weights file.
+        rests_on: SHA-256 of all weights files that the job read, by the id of the job that left them; older records
+            state none.
+        machines: conditions of all machines that the run trained on, if there were several.
     """
 
     revision: str | None = None
@@ -193,12 +194,12 @@ class Provenance(Struct, frozen=True):
 
     @property
     def machine(self) -> dict[str, str | int | None]:
-        """What times can be compared on."""
+        """The conditions under which times can be compared."""
         return {what: value for what, value in self.conditions.items() if what != "torch"}
 
     @property
     def conditions(self) -> Conditions:
-        """What numbers can be compared on; of a run that was gone on with elsewhere, as in ``1, then 2``."""
+        """The conditions under which numbers can be compared; of several machines as in ``1, then 2``."""
         machine = {"processor": self.processor, "device": self.device, "threads": self.threads}
         last: Conditions = {**machine, "torch": self.versions.get("torch")}
         every = {what: [*dict.fromkeys([each.get(what) for each in self.machines] or [last[what]])] for what in last}
@@ -206,24 +207,24 @@ class Provenance(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """What a job leaves.
+    """The result of a job.
 
     Attributes:
-        schema: version of this form.
+        schema: version of the record's form.
         id: SHA-256 of the spec's canonical JSON.
-        kind: of the job, one of `KINDS`.
+        kind: kind of the job, one of `KINDS`.
         status: one of `STATUSES`.
-        metrics: what was measured.
-        spec: all that could change the result; plain JSON, whose form is checked.
+        metrics: the measured numbers.
+        spec: everything that could change the result; plain JSON whose form is checked.
         provenance: code, versions, machine and data.
-        curves: the course of the training.
-        cost: what the training took.
+        curves: training curves.
+        cost: cost of the training.
         failure: why there is no result.
-        given: about weights that somebody gave, such as the name of their ``file``.
-        points: the picture that an analysis made.
+        given: facts about given weights, such as the name of their ``file``.
+        points: the point cloud of an analysis.
         weights: SHA-256 of the weights file that the job left; older records do not state it.
-        terms: the same of the file of what was trained beside the network.
-        method: name of the job's objective, stated where the record's path is too short for it.
+        terms: SHA-256 of the file of the modules trained beside the network.
+        method: name of the job's objective, if the record's path had to be cut.
     """
 
     schema: Annotated[int, Meta(ge=1)]
@@ -254,11 +255,11 @@ class Record(Struct, frozen=True):
 
     @property
     def reason(self) -> str:
-        """Why there is no result; empty where there is one."""
+        """Why there is no result; empty if there is one."""
         return self.failure.reason if self.failure else ""
 
     def rests_on_earlier(self, other: Record) -> bool:
-        """Whether the job read other weights than those that are the other one's now; False where that is unknown."""
+        """Whether the job read other weights than the ones that ``other`` states now; False if unknown."""
         used = self.provenance.rests_on.get(other.id)
         return used is not None and other.weights is not None and used != other.weights
 
@@ -266,10 +267,10 @@ class Record(Struct, frozen=True):
         return None if self.failure else f"it is {self.status} without a reason"
 
     def _done_fault(self) -> str | None:
-        """What a finished job of this kind promises, and the record lacks."""
+        """The number that a finished job of this kind must have and that the record lacks."""
         if self.kind == ANALYSE and not self.metrics.last and self.points is None:
             return "it is done without a number"
-        selections, names = _PROMISED.get(self.kind, ((), ()))
+        selections, names = _REQUIRED.get(self.kind, ((), ()))
         for selection in selections:
             for name in names:
                 if name not in self.metrics.of(selection):
@@ -277,7 +278,7 @@ class Record(Struct, frozen=True):
         return None
 
 
-_PROMISED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType(
+_REQUIRED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType(
     {
         TRAIN: (("last", "best"), ("epoch", "top1", "topk", "loss")),
         PROBE: (("last", "best"), ("epoch", "top1", "topk", "loss")),
@@ -285,11 +286,11 @@ _PROMISED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType(
         STAGE: (("last",), ("loss",)),
     }
 )
-"""By kind, the epochs of which a finished job has numbers, and their names."""
+"""By kind, the epochs of which a finished job must have numbers, and the names of these numbers."""
 
 
 def _check_lengths(lists: Struct) -> None:
-    """See that lists which belong together are of one length, but for those that are empty."""
+    """Check that all lists that are not empty have one length."""
     lengths = {len(values) for name in lists.__struct_fields__ if (values := getattr(lists, name))}
     if len(lengths) > 1:
         raise ValueError(f"{', '.join(lists.__struct_fields__)} are of different lengths")

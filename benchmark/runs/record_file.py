@@ -35,30 +35,30 @@ class NewerSchemaError(Exception):
 
 
 def parse(content: bytes) -> Record:
-    """A record that fits by itself, wherever it lies.
+    """Parse the content of a record's file.
 
     Raises:
-        UnfitError: it does not.
-        NewerSchemaError: it is in a form that this revision does not know.
+        UnfitError: it is not a valid record.
+        NewerSchemaError: a newer revision of the project wrote it.
     """
     try:
-        # The decoder of types is silent about a key that stands there twice.
+        # msgspec does not report duplicate keys.
         raw = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
         if isinstance(raw, dict) and type(schema := raw.get("schema")) is int and schema > SCHEMA:
             raise NewerSchemaError(f"its schema is {schema}, and this revision knows none beyond {SCHEMA}")
         return msgspec.json.decode(content, type=Record)
     except msgspec.ValidationError as error:
         raise UnfitError(f"it does not fit: {error}") from None
-    except (ValueError, RecursionError, msgspec.DecodeError) as error:  # the second where brackets are nested deeply
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:  # RecursionError: deeply nested brackets
         raise UnfitError(f"it is no complete JSON ({error})") from None
 
 
 def read(path: Path) -> Record | None:
-    """The record of a file, None where there is none.
+    """Read the record of a file; None if there is no file.
 
     Raises:
-        UnreadableError: it cannot be read; a pipe or a device is not even opened.
-        UnfitError: it is no record that can be trusted.
+        UnreadableError: it cannot be read, or is no regular file.
+        UnfitError: it is not a valid record.
         UserError: a newer revision of the project wrote it, or its folder cannot be entered.
     """
     content = _content(path)
@@ -73,13 +73,13 @@ def read(path: Path) -> Record | None:
 
 @lru_cache(maxsize=4096)
 def _parsed(content: bytes) -> Record:
-    """The record of a text; several tables of one command share many."""
+    """As `parse`, cached: tables of one command share many records."""
     return parse(content)
 
 
 def leave_out(path: Path, error: UnfitError) -> None:
-    """Name a file that is no record of use, in a warning."""
-    # At one place and in the same words, so that Python shows it once, however often the file is met.
+    """Warn about a file that is not a valid record."""
+    # From one place and in the same words, so that Python shows the warning once per file.
     warnings.warn(f"record {path} is left out: {error}", UnfitRecordWarning, stacklevel=1)
 
 
@@ -98,9 +98,9 @@ def _content(path: Path) -> bytes | None:
 
 
 def _check_folder(folder: Path) -> None:
-    """See that it is not for their folder that files cannot be read: that is one error, not a warning for each."""
+    """Raise one error if the folder cannot be entered, instead of a warning for each file in it."""
     try:
-        os.stat(f"{folder}/.")  # noqa: PTH116 - a `Path` drops the dot, which asks whether the folder can be entered
+        os.stat(f"{folder}/.")  # noqa: PTH116 - a `Path` drops the dot, which tests whether the folder can be entered
     except OSError as error:
         raise UserError(
             f"cannot read {folder} ({error.strerror}): make it readable, or choose another folder with --results"
