@@ -17,7 +17,7 @@ from benchmark.runs.record import Record
 from benchmark.tables.reader import Cell, Table
 
 Records = Mapping[CellKey, Sequence[Record | None]]
-"""By a cell's key: one record, or None, for each wanted seed."""
+"""By cell: one record, or None, per wanted seed."""
 
 DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "missing", "failed", "not_applicable")
 
@@ -25,18 +25,18 @@ DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "m
 def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataFrame:
     """One row per cell of a table, in print order.
 
-    Only records that are ``done`` and hold the cell's metric are averaged. Where one is done without it, it does not
-    apply.
+    Only ``done`` records with the cell's metric are averaged. A ``done`` record without the metric counts as not
+    applicable.
 
     Args:
         table: layout and printed values.
-        records: what was measured.
-        selection: ``last`` or ``best``, the epoch that numbers are taken from.
+        records: records by cell.
+        selection: ``last`` or ``best``, the epoch of the numbers.
 
     Returns:
         Columns ``table, row, column, metric, mean, std`` (sample, NaN below two values), ``n, paper, difference``
         (mean minus paper), ``state`` (one of `STATES`), and for layouts ``cell, row_index, column_index, hidden,
-        teacher, student, method, probe, wanted, values, runs`` (how the ids of the averaged records begin), ``failed``
+        teacher, student, method, probe, wanted, values, runs`` (short ids of the averaged records), ``failed``
         (number of failed records) and ``reasons``.
 
     Raises:
@@ -48,11 +48,11 @@ def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataF
 
 
 def inapplicable(record: Record | None, kind: Metric, selection: str) -> str:
-    """Why a record cannot have a number: its job does not apply, or is done without it. Empty where it has or may have.
+    """Why a record cannot have a number: its job does not apply, or is done without it; empty if it can.
 
     Args:
-        record: of a job, None where it left none.
-        kind: of the number.
+        record: record of a job, or None.
+        kind: the metric.
         selection: ``last`` or ``best``.
     """
     if record is None or record.status == FAILED:
@@ -99,7 +99,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
 
 
 def _averaged(kind: Metric, records: Sequence[Record | None], selection: str) -> list[tuple[Record, float]]:
-    """The records that a cell rests on, each with its number."""
+    """The records that a cell averages, each with its number."""
     read = ((record, kind.read(record, selection)) for record in of_status(DONE, records))
     found = [(record, value) for record, value in read if value is not None]
     return found[:1] if kind.of_network else found
@@ -117,5 +117,5 @@ def of_status(status: str, records: Sequence[Record | None]) -> list[Record]:
 
 
 def distinct(values: Iterable[Any]) -> list[str]:
-    """The texts of some values in order, each once; None is none."""
+    """The distinct values as sorted texts, without None."""
     return sorted({str(value) for value in values if value is not None})
