@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmark.data.dataset import DatasetInfo, Source
-from benchmark.data.files import ImageFiles, find
+from benchmark.data.dataset import DatasetInfo, DatasetReader
+from benchmark.data.files import PublishedFiles, find
 
 INFO = DatasetInfo(name="cifar10", num_train=50_000, num_test=10_000, num_classes=10, image_size=32)
-FILES = ImageFiles(
+FILES = PublishedFiles(
     INFO, torchvision_class="CIFAR10", torchvision_folder="cifar-10-batches-py", label_columns=("label",)
 )
 
-SOURCES = (Source(INFO, official=None, find=partial(find, FILES)),)
+SOURCES = (DatasetReader(INFO, official=None, find=partial(find, FILES)),)

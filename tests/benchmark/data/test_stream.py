@@ -51,7 +51,7 @@ def test_images_and_targets_are_those_of_the_indices(make, split):
 
 def test_images_are_the_augmented_ones_of_the_draws(make, split):
     stream = make()
-    draws = stream._draw(3)
+    draws = stream.draws(3)
     expected = augment(torch.from_numpy(split.images)[draws.permutation], draws.offsets, draws.flips, CROPS)
     assert torch.equal(joined(stream, 3)[0], expected)
 
@@ -69,7 +69,7 @@ def test_stream_is_a_function_of_seed_and_epoch(make):
 
 def test_stream_is_the_one_that_results_were_measured_with(make):
     # A change here changes every result: the engine's numerics version must be raised with it.
-    draws = make(seed=0)._draw(1)
+    draws = make(seed=0).draws(1)
     assert draws.permutation[:8].tolist() == [4, 26, 39, 7, 38, 3, 49, 47]
     assert draws.offsets[:4].tolist() == [[3, 1], [2, 0], [2, 3], [3, 4]]
     assert draws.flips[:8].int().tolist() == [1, 0, 0, 1, 0, 1, 1, 1]
@@ -83,7 +83,7 @@ def test_global_random_state_is_left_alone(make):
 
 def test_offsets_and_flips_are_evenly_drawn(make_split):
     stream = Stream(make_split(20_000, size=1), Augmentation(4, "zero", 0.3, MEAN, STD), 128, 0, "cpu")
-    draws = stream._draw(1)
+    draws = stream.draws(1)
     for side in draws.offsets.T:
         counts = np.bincount(side.numpy(), minlength=9)
         assert len(counts) == 9

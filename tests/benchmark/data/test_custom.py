@@ -1,3 +1,4 @@
+import itertools
 import os
 
 import numpy as np
@@ -47,12 +48,6 @@ def folder(tmp_path, splits):
     return make
 
 
-def forget():
-    """Let files be looked at again, as a new process does."""
-    for known in (plugins._found, registry._all_sources, registry._content, registry._normalisation):
-        known.cache_clear()
-
-
 @pytest.fixture
 def ids(folder, monkeypatch, tmp_path):
     """The ids of a run and of its teacher on the images in ``$KD_DATA``, or on what is changed."""
@@ -60,7 +55,7 @@ def ids(folder, monkeypatch, tmp_path):
     monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path / "cache"))
 
     def found(dataset="leaves"):
-        forget()
+        registry.forget()  # the images may have changed
         taught = TeacherChoice("C100", "wrn-40-4")
         run = ConfigResolver(load_profile("digits"), {"dataset": dataset}).run(
             "C100", "wrn-16-2", parse_method("kd"), taught, 0
@@ -72,14 +67,14 @@ def ids(folder, monkeypatch, tmp_path):
 
 @pytest.fixture
 def use(monkeypatch, tmp_path):
-    """``use(maker, folder)`` makes a file with a data set known, and returns it."""
+    """``use(maker, folder)`` makes a file with a data set known."""
+    numbers = itertools.count()
 
-    def make(maker="image_folder", folder=None, name="leaves.py", text=FILE):
-        path = tmp_path / name
+    def make(maker="image_folder", folder=None, text=FILE):
+        path = tmp_path / f"plugin{next(numbers)}" / "leaves.py"  # files are read once a process
+        path.parent.mkdir()
         path.write_text(text.format(maker=maker, folder=folder), encoding="utf-8")
         monkeypatch.setenv(plugins.VARIABLE, str(path))
-        forget()
-        return path
 
     return make
 
@@ -150,7 +145,6 @@ def test_decoded_images_are_kept_until_a_file_holds_another(use, folder, tmp_pat
     BLACK.save(path)
     load("leaves", place, tmp_path / "cache", said.append)
     assert sum("decoded 6 of 6 images" in line for line in said) == 2
-    assert sum(path.is_dir() for path in (tmp_path / "cache/data/leaves").iterdir()) == 1
 
 
 def test_images_replaced_under_equal_size_and_time_stamp_are_other_images(use, folder, ids, tmp_path):
@@ -192,14 +186,13 @@ def test_odd_names_of_parquet_files_are_names(use, splits, write_parquet, tmp_pa
 
 
 def test_it_is_known_by_name_size_and_code(use):
-    path = use()
+    use()
     assert "leaves" in names()
     assert (describe("leaves").num_train, describe("leaves").image_size) == (6, 8)
     assert len(code_of("leaves")) == 64
     assert code_of("digits") == code_of("cifar100") == ""
     before = code_of("leaves")
     use(text=FILE.replace("image_size=8", "image_size=16"))
-    assert path.is_file()
     assert code_of("leaves") != before
 
 
@@ -310,7 +303,7 @@ def no_test(place):
     [
         (one_more, "7 images where the data set's file says num_train=6"),
         (no_image, r"train/class1/2.png: the image cannot be decoded"),
-        (other_class, "test/class9: no class of the training images is called so"),
+        (other_class, "test/class9: the training images have no class of this name"),
         (fourth_class, "4 class folders, there must be 3"),
         (no_test, "the folder test/ is missing"),
     ],
@@ -327,7 +320,7 @@ def test_what_is_wrong_with_parquet_is_named(use, splits, write_parquet, tmp_pat
     use("parquet_files")
     folder = tmp_path / "data" / "leaves"
     write_parquet(folder / "train.parquet", splits[0], label="kind")
-    with pytest.raises(UserError, match=r"leaves: the test split is missing: add test-\*.parquet"):
+    with pytest.raises(UserError, match=r"leaves: the test split is missing: add test\*.parquet"):
         load("leaves", tmp_path / "data", tmp_path / "cache")
     write_parquet(folder / "test.parquet", splits[1], label="kind")
     with pytest.raises(UserError, match=r"train.parquet: no column label \(there are image, kind\)"):
@@ -339,10 +332,10 @@ def test_a_folder_that_is_not_there_is_named(use, tmp_path):
     with pytest.raises(UserError, match=r"data set 'leaves': there is no folder .*/leaves: put it into DIR"):
         load("leaves", tmp_path, tmp_path / "cache")
     use(folder="~nobody-of-that-name/x")
-    with pytest.raises(UserError, match="there is no folder ~nobody-of-that-name/x: mend the folder in its file"):
+    with pytest.raises(UserError, match="there is no folder ~nobody-of-that-name/x: correct the folder in its file"):
         load("leaves", tmp_path, tmp_path / "cache")
     use(folder="/nowhere")
-    with pytest.raises(UserError, match=r"data set 'leaves': there is no folder /nowhere: mend the folder in its file"):
+    with pytest.raises(UserError, match="there is no folder /nowhere: correct the folder in its file"):
         load("leaves", tmp_path, tmp_path / "cache")
 
 
