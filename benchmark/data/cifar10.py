@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
+from benchmark.data.dataset import DatasetInfo
+from benchmark.data.files import PublishedFiles
 
-from benchmark.data.dataset import DatasetInfo, DatasetReader
-from benchmark.data.files import PublishedFiles, find
-
-INFO = DatasetInfo(name="cifar10", num_train=50_000, num_test=10_000, num_classes=10, image_size=32)
 FILES = PublishedFiles(
-    INFO, torchvision_class="CIFAR10", torchvision_folder="cifar-10-batches-py", label_columns=("label",)
+    DatasetInfo(name="cifar10", num_train=50_000, num_test=10_000, num_classes=10, image_size=32),
+    torchvision_class="CIFAR10",
+    torchvision_folder="cifar-10-batches-py",
+    label_columns=("label",),
 )
-
-SOURCES = (DatasetReader(INFO, official=None, find=partial(find, FILES)),)
+SOURCES = (FILES.reader(),)

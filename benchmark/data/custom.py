@@ -57,7 +57,8 @@ def image_folder(
     Raises:
         UserError: a value is out of range.
     """
-    return _reader(DatasetInfo(name, num_train, num_test, num_classes, image_size), folder, _in_tree, {})
+    info = DatasetInfo(name, num_train, num_test, num_classes, image_size)
+    return _reader(info, folder, _in_tree, {}, "train/CLASS/* and test/")
 
 
 def parquet_files(
@@ -87,7 +88,7 @@ def parquet_files(
         UserError: a value is out of range.
     """
     info, columns = DatasetInfo(name, num_train, num_test, num_classes, image_size), Columns(tuple(image), tuple(label))
-    return _reader(info, folder, partial(_in_parquet, columns), asdict(columns))
+    return _reader(info, folder, partial(_in_parquet, columns), asdict(columns), "*.parquet")
 
 
 def check_name(name: object) -> None:
@@ -103,7 +104,7 @@ def check_name(name: object) -> None:
 
 
 def _reader(
-    info: DatasetInfo, folder: Path | str | None, locate: _Locate, options: Mapping[str, object]
+    info: DatasetInfo, folder: Path | str | None, locate: _Locate, options: Mapping[str, object], inside: str
 ) -> DatasetReader:
     check_name(info.name)
     for key, smallest in _SMALLEST.items():
@@ -125,7 +126,7 @@ def _reader(
         choice = short_id(digest({**asdict(info), **options}))
         return replace(files, read=partial(_read_checked, info, place, files), choice=choice)
 
-    return DatasetReader(info, None, find)
+    return DatasetReader(info, None, find, f"{folder or info.name}/{inside}")
 
 
 def _read_checked(info: DatasetInfo, folder: Path, files: DatasetFiles) -> tuple[Split, Split]:

@@ -163,11 +163,13 @@ class DatasetReader:
         official: fingerprint of the published data; None where it is not known.
         find: locates the data, given the user's data folder, the cache folder and where to report progress. A data set
             whose images stay in files is complete then.
+        location: the files that ``find`` looks for, in words.
     """
 
     info: DatasetInfo
     official: str | None
     find: Callable[[Path | None, Path, Announce], DatasetFiles | FileDataset]
+    location: str = ""
 
     def is_official(self, fingerprint: str, num_train: int, num_test: int) -> bool | None:
         """Whether data are the published ones; None where their numbers are right and no fingerprint is known."""

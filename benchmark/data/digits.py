@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.data.dataset import Announce, DatasetFiles, DatasetInfo, DatasetReader, Split, canonical
 
@@ -28,22 +30,31 @@ def _find(info: DatasetInfo, _data_dir: Path | None, _cache_dir: Path, _announce
 
 
 def _read(info: DatasetInfo) -> tuple[Split, Split]:
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    grey = np.repeat((bunch.images * _WHITE).astype(np.uint8)[..., None], 3, axis=3)
+    pixels, labels = _sklearn_digits()
+    grey = np.repeat((pixels * _WHITE).astype(np.uint8)[..., None], 3, axis=3)
     # Each stand-in has an order of its own, in which the training images come first and the test images next.
     salt = info.name.removeprefix("digits").encode()
-    rows = canonical(Split(grey, bunch.target.astype(np.int64)), salt)
+    rows = canonical(Split(grey, labels.astype(np.int64)), salt)
     factor = info.image_size // _SIDE
     images = rows.images.repeat(factor, axis=1).repeat(factor, axis=2)
     train, test = slice(info.num_train), slice(info.num_train, info.num_train + info.num_test)
     return Split(images[train], rows.labels[train]), Split(images[test], rows.labels[test])
 
 
+def _sklearn_digits() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Images ``(1797, 8, 8)`` and labels of ``sklearn.datasets.load_digits``, without importing scikit-learn.
+
+    Every training process would spend a second on that import, more than on the first epochs of a small network.
+    """
+    spec = find_spec("sklearn")
+    assert spec is not None
+    table = np.loadtxt(Path(str(spec.origin)).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    return table[:, :-1].reshape(-1, _SIDE, _SIDE), table[:, -1]
+
+
 def _reader(name: str, num_train: int, image_size: int, official: str) -> DatasetReader:
     info = DatasetInfo(name, num_train, _NUM_TEST, num_classes=10, image_size=image_size)
-    return DatasetReader(info, official, partial(_find, info))
+    return DatasetReader(info, official, partial(_find, info), "part of scikit-learn")
 
 
 SOURCES = tuple(_reader(*row) for row in _STAND_INS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.dataset import Announce, DatasetFiles, DatasetInfo, Split
+from benchmark.data.dataset import Announce, DatasetFiles, DatasetInfo, DatasetReader, Split
 from benchmark.data.parquet import Columns, decodable_shards, find_shards
 from benchmark.errors import UserError, one_line
 
@@ -40,21 +40,18 @@ class PublishedFiles:
     read: Callable[[Path, str], Split] | None = None
     unread: tuple[str, ...] = ()
 
+    def reader(self, official: str | None = None) -> DatasetReader:
+        """The entry for the registry, which takes Parquet, else torchvision's files, else downloads the latter.
 
-def find(files: PublishedFiles, data_dir: Path | None, cache_dir: Path, announce: Announce) -> DatasetFiles:
-    """Locate a data set: Parquet first, then torchvision's files, else torchvision downloads them.
+        Args:
+            official: fingerprint of the published data, if it is known.
+        """
+        location = f"{self.info.name}/*.parquet or {self.torchvision_folder}/, else downloaded"
+        return DatasetReader(self.info, official, self._find, location)
 
-    Args:
-        files: names to look for.
-        data_dir: where to look and to download to; None for ``$KD_DATA``, else ``cache_dir/downloads``.
-        cache_dir: the benchmark's own folder.
-        announce: called with a line about each longer step.
-
-    Raises:
-        UserError: the data folder does not exist, a split is missing or incomplete, or the download failed.
-    """
-    root = data_root(data_dir, cache_dir)
-    return find_local(files, root, announce) or _downloaded(files, root, announce)
+    def _find(self, data_dir: Path | None, cache_dir: Path, announce: Announce) -> DatasetFiles:
+        root = data_root(data_dir, cache_dir)
+        return find_local(self, root, announce) or _downloaded(self, root, announce)
 
 
 def data_root(data_dir: Path | None, cache_dir: Path) -> Path:

@@ -32,4 +32,4 @@ def _find(data_dir: Path | None, cache_dir: Path, announce: Announce) -> FileDat
     )
 
 
-SOURCES = (DatasetReader(INFO, official=None, find=_find),)
+SOURCES = (DatasetReader(INFO, None, _find, "imagenet/train/SYNSET/*.JPEG and imagenet/val/, or imagenet/*.parquet"),)

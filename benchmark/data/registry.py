@@ -57,6 +57,15 @@ def describe(name: str) -> DatasetInfo:
     return _reader(name).info
 
 
+def location(name: str) -> str:
+    """The files that a data set is looked for in, in words.
+
+    Raises:
+        UserError: there is no such data set.
+    """
+    return _reader(name).location
+
+
 def load(name: str, data_dir: Path | None, cache_dir: Path, announce: Announce = _log.info) -> Dataset | FileDataset:
     """Load a data set. Images of one size are decoded once, into a memory-mapped cache.
 

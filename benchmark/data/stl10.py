@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.dataset import DatasetInfo, DatasetReader, Split
-from benchmark.data.files import PublishedFiles, find
+from benchmark.data.dataset import DatasetInfo, Split
+from benchmark.data.files import PublishedFiles
 
 
 def _read(folder: Path, split: str) -> Split:
@@ -23,14 +22,12 @@ def _read(folder: Path, split: str) -> Split:
     return Split(np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64))
 
 
-INFO = DatasetInfo(name="stl10", num_train=5_000, num_test=8_000, num_classes=10, image_size=96)
 FILES = PublishedFiles(
-    INFO,
+    DatasetInfo(name="stl10", num_train=5_000, num_test=8_000, num_classes=10, image_size=96),
     torchvision_class="STL10",
     torchvision_folder="stl10_binary",
     label_columns=("label",),
     read=_read,
     unread=("unlabeled_X.bin",),
 )
-
-SOURCES = (DatasetReader(INFO, official=None, find=partial(find, FILES)),)
+SOURCES = (FILES.reader(),)
