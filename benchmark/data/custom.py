@@ -115,12 +115,10 @@ def _reader(
     def find(data_dir: Path | None, cache_dir: Path, announce: Announce) -> DatasetFiles:
         place = expanded(folder) if folder else data_root(data_dir, cache_dir) / info.name
         if not place.is_dir():
-            advice = (
-                "correct the folder in its file"
-                if folder
-                else f"put it into DIR and give --data DIR or ${DATA_VARIABLE}"
+            advice = f"put it into DIR and give --data DIR or ${DATA_VARIABLE}"
+            raise UserError(
+                f"data set '{info.name}': there is no folder {place}: {'correct it in its file' if folder else advice}"
             )
-            raise UserError(f"data set '{info.name}': there is no folder {place}: {advice}")
         files = locate(info, place, announce)
         # Numbers, classes and columns are checked or used while decoding: with others it is decoded again.
         choice = short_id(digest({**asdict(info), **options}))

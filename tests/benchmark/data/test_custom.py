@@ -266,8 +266,8 @@ def test_what_is_wrong_with_parquet_is_named(use, splits, write_parquet, tmp_pat
     ("folder", "advice"),
     [
         (None, "put it into DIR"),
-        ("~nobody-has-this-name/x", "correct the folder"),
-        ("/nowhere", "correct the folder in its file"),
+        ("~nobody-has-this-name/x", "correct it in its file"),
+        ("/nowhere", "correct it in its file"),
     ],
 )
 def test_a_folder_that_is_not_there_is_named(use, tmp_path, folder, advice):
