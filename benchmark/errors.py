@@ -56,3 +56,8 @@ def writing(folder: Path, option: str = "--results or --checkpoints") -> Iterato
         raise UserError(
             f"cannot write to {folder} ({error.strerror}): choose a writable folder with {option}"
         ) from error
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's text on one line; the name of its type where it has no text."""
+    return " ".join(str(error).split()) or type(error).__name__
