@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -297,7 +298,9 @@ def test_out_of_time_then_interrupted_then_killed_then_finished(place, first_cal
     process.stderr.close()
     assert not place.store.record_path(students[0]).exists()
 
-    assert place.run().returncode == 0
+    finished = place.run()
+    assert finished.returncode == 0
+    assert re.search(r"seed 0.*: resumed after epoch \d+ of 40\n", finished.stdout)
     assert ["resumed after epoch" in log for log in place.logs()] == [False, True, True]
     assert place.results() == first_call[0].results()
 
@@ -305,23 +308,36 @@ def test_out_of_time_then_interrupted_then_killed_then_finished(place, first_cal
 def test_interrupt_at_the_start_leaves_no_traceback(place):
     place.pause.write_text("student epoch 1/")
     process = place.start()
-    for line in process.stdout:
-        if line.startswith("started"):
-            break
+    _read_until(process, "started")
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == INTERRUPTED
-    assert "stopped: 0 jobs finished and kept, 3 left" in out
+    assert [line.partition(" ")[0] for line in out.splitlines()] == ["stopping,", "stopped:"]
+    assert out.splitlines()[-1].startswith("stopped: 0 jobs finished and kept, 3 left")
     assert err == ""
 
 
-def test_who_cannot_wait_may_interrupt_again(place):
-    """The second interrupt stops at once, quietly, and so do all others."""
+def _read_until(process, beginning):
+    """Read the output up to a line."""
+    while not (line := process.stdout.readline()).startswith(beginning):
+        assert line, f"the output has no line that begins with {beginning}"
+
+
+def _workers(group):
+    """Process ids of the workers of a command."""
+    return [int(pid) for pid in _alive(group) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_an_interrupt_is_answered_at_once_and_a_second_one_does_not_wait_for_the_workers(place):
     place.pause.write_text("student epoch 1/")
     process = place.start()
-    for line in process.stdout:
-        if line.startswith("started"):
-            break
+    _read_until(process, "started")
+    [worker] = _workers(process.pid)
+    os.kill(worker, signal.SIGSTOP)  # so it cannot stop by itself
+    os.killpg(process.pid, signal.SIGINT)
+    _read_until(process, "stopping, saving checkpoints")
+    assert _workers(process.pid) == [worker]
     for _ in range(5):
         os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)
