@@ -336,7 +336,7 @@ def test_an_interrupt_is_answered_at_once_and_a_second_one_does_not_wait_for_the
     [worker] = _workers(process.pid)
     os.kill(worker, signal.SIGSTOP)  # so it cannot stop by itself
     os.killpg(process.pid, signal.SIGINT)
-    _read_until(process, "stopping, saving checkpoints")
+    _read_until(process, "stopping, checkpoints are kept")
     assert _workers(process.pid) == [worker]
     for _ in range(5):
         os.killpg(process.pid, signal.SIGINT)

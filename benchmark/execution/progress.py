@@ -127,7 +127,7 @@ class Progress:
     def stopping(self) -> None:
         """End the live table and answer an interrupt, before the executor waits for its workers."""
         self.__exit__()
-        self.note("stopping, saving checkpoints; another Ctrl-C ends at once")
+        self.note("stopping, checkpoints are kept; another Ctrl-C ends at once")
 
     def _update(self, slot: int, event: Mapping[str, Any]) -> list[_Run]:
         """Store what an event reports about runs; returns these."""

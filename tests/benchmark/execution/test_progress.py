@@ -179,7 +179,7 @@ def test_lines_that_stay_are_printed_above_the_live_table(show, cohorts):
         shown.ended(teacher, "failed", "diverged")
         assert lines()[0] == "failed none:wrn-40-4 student seed 0: diverged"
         shown.stopping()
-        assert lines() == ["stopping, saving checkpoints; another Ctrl-C ends at once"]
+        assert lines() == ["stopping, checkpoints are kept; another Ctrl-C ends at once"]
     assert lines() == []
 
 
