@@ -447,7 +447,7 @@ class TestWeights:
         with pytest.raises(UserError, match="are not those that were measured"):
             store.trusted_terms(job())
         store.terms_path(job()).unlink()
-        with pytest.raises(UserError, match=r"the modules that .* trained beside its network are gone: remove its record"):
+        with pytest.raises(UserError, match="beside its network are gone: remove its record"):
             store.trusted_terms(job())
 
     def test_a_record_that_states_none_is_believed(self, store, job, finish):
