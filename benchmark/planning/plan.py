@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.planning.estimates import Estimates, format_duration
 from benchmark.runs.job import Job, Run
-from benchmark.runs.names import CellKey
+from benchmark.runs.names import TEACHER, CellKey
 from benchmark.runs.record import NOT_APPLICABLE, Provenance, Record
 from benchmark.tables.reader import Table
 
@@ -92,6 +92,27 @@ class Plan:
         """Records by cell, one or None per job; for a job that does not apply, the record that says why."""
         return {cell: [self._record(job) for job in jobs] for cell, jobs in self.cells.items()}
 
+    def records_of(self, table: Table, seeds: Sequence[int]) -> dict[CellKey, list[Record | None]]:
+        """Records by cell of one table, as a plan of this table over these seeds has them.
+
+        A cell about the teacher has its one record for all seeds, and a figure shows the first seed alone.
+
+        Args:
+            table: its cells must be cells of this plan.
+            seeds: some of the plan's seeds, in any order; of a figure, the first must be the plan's first.
+
+        Raises:
+            KeyError: the plan lacks a cell or a seed.
+        """
+        found: dict[CellKey, list[Record | None]] = {}
+        for cell in table.cells:
+            jobs = self.cells[cell.key]
+            if jobs and cell.method != TEACHER:
+                by_seed = {job.seed: job for job in jobs}
+                jobs = tuple(by_seed[seed] for seed in seeds_of(table, seeds))
+            found[cell.key] = [self._record(job) for job in jobs]
+        return found
+
     def _record(self, job: Job) -> Record | None:
         """A job's record; if one of its needs does not apply (such as a pretraining stage), that need's record."""
         needed = (self._record(need) for need in job.needs)
@@ -157,6 +178,11 @@ class Plan:
             for cohort in self.cohorts
         ]
         return {"runs": runs, "cohorts": cohorts}
+
+
+def seeds_of(table: Table, seeds: Sequence[int]) -> Sequence[int]:
+    """The seeds whose runs a table shows; a figure shows one run per panel."""
+    return seeds[:1] if table.kind == "figure" else seeds
 
 
 def count_jobs(jobs: Iterable[Job]) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmark.config.resolve import ConfigResolver, TeacherChoice
+from benchmark.config.resolve import ConfigResolver
 from benchmark.planning import retrain
 from benchmark.planning.estimates import Estimates
+from benchmark.planning.expansion import Expansion
 from benchmark.planning.packing import longest_chain_first
-from benchmark.planning.plan import CACHED, MISSING, RETRAIN, Cohort, Plan
+from benchmark.planning.plan import CACHED, MISSING, RETRAIN, Cohort, Plan, seeds_of
 from benchmark.planning.retrain import Retraining
-from benchmark.runs.job import Job
-from benchmark.runs.metrics import metric
+from benchmark.runs.job import Job, Run
 from benchmark.runs.names import TEACHER, CellKey, MethodName
 from benchmark.runs.record import Conditions
 from benchmark.runs.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
@@ -21,7 +21,7 @@ from benchmark.tables.table import Cell, Table
 
 def make_plan(
     tables: Sequence[Table],
-    resolver: ConfigResolver,
+    expansion: Expansion | ConfigResolver,
     seeds: Sequence[int],
     store: Store,
     estimates: Estimates | None = None,
@@ -33,16 +33,17 @@ def make_plan(
 
     Args:
         tables: the selected tables.
-        resolver: recipes at the scale of the profile.
+        expansion: expands cells into jobs; plans of one command share it. A resolver stands for a new one.
         seeds: seeds of the students; a teacher is one run of seed 0.
         store: holds the records.
         estimates: estimated seconds of cohorts; None if they are not needed.
         retry: whether failed runs are trained again.
         here: conditions of this machine's processes, if records of other machines are to be replaced.
     """
-    expansion = _Expansion(resolver, store)
-    cells = {cell.key: expansion.jobs(cell, _seeds(table, seeds)) for table in tables for cell in table.cells}
-    jobs = _closure([*(job for found in cells.values() for job in found), *expansion.trials])
+    if isinstance(expansion, ConfigResolver):
+        expansion = Expansion(expansion)
+    cells, trials, choices = _expand(tables, expansion, seeds, store)
+    jobs = _closure([*(job for found in cells.values() for job in found), *trials])
     records = {job.id: record for job in jobs if (record := store.read(job)) is not None}
     states = {job.id: _state(records.get(job.id)) for job in jobs}
     again = _again(tables, cells, jobs, records, here, store) if here else Retraining()
@@ -57,62 +58,43 @@ def make_plan(
     broken = dict.fromkeys(job for job in blocked.values() if states[job.id] == FAILED)
     retrained = again.remarks([job for job in again.why if states[job.id] == RETRAIN], here) if here else ()
     remarks = (*retrained, *map(_blocked_remark, broken), *(_lost_remark(job, store) for job in lost))
-    choices = tuple(dict.fromkeys(expansion.choices))
     return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks, choices, estimates)
 
 
-def _seeds(table: Table, seeds: Sequence[int]) -> Sequence[int]:
-    """The seeds of a table; a figure shows one run per panel."""
-    return seeds[:1] if table.kind == "figure" else seeds
+def _expand(
+    tables: Sequence[Table], expansion: Expansion, seeds: Sequence[int], store: Store
+) -> tuple[dict[CellKey, tuple[Job, ...]], list[Run], tuple[str, ...]]:
+    """Jobs by cell, the trials of tuned methods, and what these methods chose, as sentences.
 
-
-class _Expansion:
-    """Expands cells into jobs.
-
-    Args:
-        resolver: recipes at the scale of the profile.
-        store: holds the records of trials.
+    A cell has one job per seed; none while not all of its trials are done.
     """
-
-    def __init__(self, resolver: ConfigResolver, store: Store) -> None:
-        self._resolver = resolver
-        self._store = store
-        self.trials: list[Job] = []
-        self.choices: list[str] = []
-
-    def jobs(self, cell: Cell, seeds: Sequence[int]) -> tuple[Job, ...]:
-        """The jobs whose records hold a cell's number, one per seed; empty while its tuned objective is not chosen."""
-        resolver, teacher = self._resolver, TeacherChoice(cell.teacher_recipe, cell.pair.teacher)
-        found: list[Job]
-        if cell.method == TEACHER:
-            found = [resolver.teacher(teacher)]
-        elif (method := self._objective_of(cell, teacher)) is None:
-            return ()
-        else:
-            runs = [resolver.run(cell.recipe, cell.pair.student, method, teacher, seed) for seed in seeds]
-            found = [resolver.probe(cell.probe, run) for run in runs] if cell.probe else [*runs]
-        measure = metric(cell.metric).measure
-        return tuple(resolver.analysis(measure, job, teacher) for job in found) if measure else tuple(found)
-
-    def _objective_of(self, cell: Cell, teacher: TeacherChoice) -> MethodName | None:
-        """The objective of a cell; of a tuned one the best trial's, or None until all trials are done."""
-        method = cell.method
-        if method.tuned is None:
-            return method
-        trials = self._resolver.trials(cell.recipe, cell.pair.student, method, teacher)
-        self.trials += trials
-        records = [self._store.read(trial) for trial in trials]
-        scores = [record.metrics.last["top1"] for record in records if record and record.status == DONE]
-        if len(scores) < len(trials):
-            return None
-        best = max(range(len(trials)), key=lambda index: (scores[index], -index))
-        self.choices.append(_choice(cell, method, trials[best].recipe.holdout, method.trials[best]))
-        return method.trials[best]
+    cells: dict[CellKey, tuple[Job, ...]] = {}
+    all_trials: list[Run] = []
+    choices: dict[str, None] = {}
+    for table in tables:
+        for cell in table.cells:
+            method: MethodName | None = cell.method
+            if cell.method.tuned is not None:
+                trials = expansion.trials(cell)
+                all_trials += trials
+                best = _best(trials, store)
+                method = None if best is None else cell.method.trials[best]
+                if method is not None:
+                    choices[_choice(cell, trials[0].recipe.holdout, method)] = None
+            cells[cell.key] = () if method is None else expansion.jobs(cell, seeds_of(table, seeds), method)
+    return cells, all_trials, tuple(choices)
 
 
-def _choice(cell: Cell, method: MethodName, holdout: int, chosen: MethodName) -> str:
+def _best(trials: Sequence[Run], store: Store) -> int | None:
+    """Position of the trial with the highest top-1 accuracy, the first of equals; None until all are done."""
+    records = [store.read(trial) for trial in trials]
+    scores = [record.metrics.last["top1"] for record in records if record and record.status == DONE]
+    return scores.index(max(scores)) if len(scores) == len(trials) else None
+
+
+def _choice(cell: Cell, holdout: int, chosen: MethodName) -> str:
     return (
-        f"{method.label} on {cell.pair} is {chosen.label}, the best of {len(method.trials)} on "
+        f"{cell.method.label} on {cell.pair} is {chosen.label}, the best of {len(cell.method.trials)} on "
         f"{holdout:,} training images held out with seed 0; the teacher had seen them. Test images played no part."
     )
 
@@ -161,11 +143,12 @@ def _blocked(jobs: Sequence[Job], states: Mapping[str, str], store: Store, *, re
     ends = {NOT_APPLICABLE} if retry else {NOT_APPLICABLE, FAILED}
     blocked: dict[Job, Job] = {}
     for job in jobs:
+        stops = [need for need in job.needs if need in blocked or states[need.id] in ends]
         # A job whose weights are lost may have to run again, and then has needs.
-        if states[job.id] in (MISSING, RETRAIN) or (states[job.id] == CACHED and store.weights(job) is None):
-            for need in job.needs:
-                if need in blocked or states[need.id] in ends:
-                    blocked[job] = blocked.get(need, need)
+        if stops and (
+            states[job.id] in (MISSING, RETRAIN) or (states[job.id] == CACHED and store.weights(job) is None)
+        ):
+            blocked[job] = blocked.get(stops[-1], stops[-1])
     return {job: end for job, end in blocked.items() if states[job.id] in (MISSING, RETRAIN)}
 
 

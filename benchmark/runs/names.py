@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from benchmark.errors import UserError, unknown
 from benchmark.ids import parse_value
@@ -33,10 +33,12 @@ class PairName(str):
         student: registry name of the student's network.
     """
 
+    __slots__ = ("student", "teacher")
+
     teacher: str
     student: str
 
-    def __new__(cls, teacher: str, student: str) -> PairName:
+    def __new__(cls, teacher: str, student: str) -> Self:
         """A pair of two registry names."""
         pair = super().__new__(cls, f"{teacher}:{student}")
         pair.teacher, pair.student = teacher, student
@@ -74,10 +76,12 @@ class MethodName(str):
         tuned: the method whose options are to be chosen among its candidates, or None.
     """
 
+    __slots__ = ("terms", "tuned")
+
     terms: Terms
     tuned: str | None
 
-    def __new__(cls, terms: Terms = (), tuned: str | None = None, role: str = STUDENT) -> MethodName:
+    def __new__(cls, terms: Terms = (), tuned: str | None = None, role: str = STUDENT) -> Self:
         """A method of some terms; without terms, what ``role`` names."""
         words = (_word(name, options, tuned) for name, options in terms)
         method = super().__new__(cls, "+".join(words) or role)
@@ -173,13 +177,15 @@ class CellKey(str):
         probe: name of the probe's recipe; empty for a number of the network as it was trained.
     """
 
+    __slots__ = ("metric", "method", "pair", "probe", "table")
+
     table: str
     pair: PairName
     method: MethodName
     metric: str
     probe: str
 
-    def __new__(cls, table: str, pair: PairName, method: MethodName, metric: str, probe: str = "") -> CellKey:
+    def __new__(cls, table: str, pair: PairName, method: MethodName, metric: str, probe: str = "") -> Self:
         """A key of these parts."""
         key = super().__new__(cls, "/".join(filter(None, (table, pair, method, probe, metric))))
         key.table, key.pair, key.method, key.metric, key.probe = table, pair, method, metric, probe

@@ -35,14 +35,17 @@ from benchmark.runs.record_types import (
 
 __all__ = [
     "ANALYSE",
+    "COHORT_OF_ONE",
     "DONE",
     "EVALUATE",
     "FAILED",
     "KINDS",
     "NOT_APPLICABLE",
     "PROBE",
+    "SCHEMA",
     "STAGE",
     "STATUSES",
+    "STEPS",
     "TRAIN",
     "Conditions",
     "Cost",
@@ -51,9 +54,6 @@ __all__ = [
     "Metrics",
     "Provenance",
     "Record",
-    "STEPS",
-    "COHORT_OF_ONE",
-    "SCHEMA",
 ]
 
 SCHEMA = 1

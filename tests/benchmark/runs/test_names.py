@@ -114,7 +114,7 @@ KEY = CellKey("table06", PairName("wrn-40-4", "wrn-16-2"), parse_method("srrl[sr
 def test_names_go_to_other_processes_with_their_parts(name):
     copy = pickle.loads(pickle.dumps(name))
     assert type(copy) is type(name)
-    assert (copy, vars(copy)) == (name, vars(name))
+    assert (copy, copy.__reduce__()) == (name, name.__reduce__())
 
 
 def test_a_cell_is_called_by_its_parts():
