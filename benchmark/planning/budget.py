@@ -1,7 +1,4 @@
-"""``--time-budget``: choose the jobs that fit into a time, whole columns of the tables before scattered cells.
-
-A column holds all cells of a table about one pair of networks, printed as a column or as a row.
-"""
+"""``--time-budget``: choose the jobs that fit into a time, whole columns of the tables before scattered cells."""
 
 from __future__ import annotations
 
@@ -11,9 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import NamedTuple
 
-from benchmark.planning.estimates import format_duration
 from benchmark.planning.packing import pack
-from benchmark.planning.plan import CACHED, Cohort, Plan, Price
+from benchmark.planning.plan import CACHED, Cohort, Plan, Price, count_jobs, format_duration
 from benchmark.runs.job import Job
 from benchmark.runs.store import NOT_APPLICABLE
 from benchmark.tables.reader import Table
@@ -49,12 +45,8 @@ def choose(plan: Plan, slots: int, estimated_seconds: Price, seconds: float, *, 
     further seconds per cell: it is nearly complete, cheap, or shares a chosen teacher. A column that does not fit is
     tried seed by seed, then job by job.
 
-    Args:
-        plan: the plan, its cohorts not yet split.
-        slots: number of equal processes.
-        estimated_seconds: estimates the seconds of a cohort.
-        seconds: the time budget.
-        reserve: seconds of the budget to leave free, for processes to start and for errors of the estimates.
+    The plan's cohorts are not split yet. Of the budget, ``reserve`` seconds stay free, for processes to start and for
+    errors of the estimates.
     """
     picker = _Picker(plan.cohorts, slots, estimated_seconds, seconds - reserve)
     columns = [[column for column in _columns(plan, table) if picker.lacking(column.jobs)] for table in plan.tables]
@@ -74,11 +66,11 @@ def choose(plan: Plan, slots: int, estimated_seconds: Price, seconds: float, *, 
 
 
 class _Column(NamedTuple):
-    """The cells of a table about one pair, and their jobs seed by seed; ``decided`` if all tuned methods are chosen."""
+    """All cells of a table about one pair, printed as a column or as a row, and their jobs seed by seed."""
 
     name: str
     cells: int
-    decided: bool
+    decided: bool  # whether all tuned methods are chosen
     seeds: tuple[tuple[Job, ...], ...]
 
     @property
@@ -107,7 +99,6 @@ class _Picker:
         self._seconds = estimated_seconds
         self._limit = limit
         self._cohort_of = {job: cohort for cohort in cohorts for job in cohort.runs}
-        self._spent = 0.0
         self._too_much = math.inf
         self.taken: set[Job] = set()
 
@@ -132,20 +123,23 @@ class _Picker:
         lacking = self.lacking(jobs)
         added = self._added(lacking)
         # The taken set only grows, so jobs that add as much as others that did not fit need not be tried.
-        if not lacking or added >= self._too_much or self._spent + added > self._limit * self._slots:
+        if not lacking or added >= self._too_much:
             return
         more = _part(self._cohorts, self.taken.union(lacking))
-        if pack(more, self._slots, self._seconds, enough=self._limit).makespan > self._limit:
+        fits = self._work(more) <= self._limit * self._slots
+        if fits and pack(more, self._slots, self._seconds, enough=self._limit).makespan <= self._limit:
+            self.taken.update(lacking)
+        else:
             self._too_much = added
-            return
-        self.taken.update(lacking)
-        self._spent += added
 
     def _added(self, lacking: Iterable[Job]) -> float:
         """Further seconds, summed over processes."""
         touched = dict.fromkeys(self._cohort_of[job] for job in lacking)
         more, before = (_part(touched, some) for some in (self.taken.union(lacking), self.taken))
-        return sum(self._seconds(cohort.runs) for cohort in more) - sum(self._seconds(cohort.runs) for cohort in before)
+        return self._work(more) - self._work(before)
+
+    def _work(self, cohorts: Iterable[Cohort]) -> float:
+        return sum(self._seconds(cohort.runs) for cohort in cohorts)
 
 
 def _part(cohorts: Iterable[Cohort], jobs: Collection[Job]) -> list[Cohort]:
@@ -156,18 +150,14 @@ def _part(cohorts: Iterable[Cohort], jobs: Collection[Job]) -> list[Cohort]:
 
 def _lines(choice: Choice, plan: Plan, seconds: float, later: float) -> Iterator[str]:
     """The choice as messages; ``later`` is the estimated time of the jobs that are left."""
-    chosen = replace(plan, cohorts=choice.cohorts).count_missing()
+    chosen, budget = replace(plan, cohorts=choice.cohorts).count_missing(), f"time budget {format_duration(seconds)}"
     if choice.fits:
-        yield f"time budget {format_duration(seconds)}: {chosen or 'nothing to do'}, {plan.about(choice.seconds)}"
+        yield f"{budget}: {chosen or 'nothing to do'}, {plan.about(choice.seconds)}"
     else:
-        yield (
-            f"time budget {format_duration(seconds)}: too short for any job; {chosen} will start, stop when the "
-            f"time is over, and resume with the next command ({plan.about(choice.seconds)} in all)"
-        )
+        what = "will start, stop when the time is over, and resume with the next command"
+        yield f"{budget}: too short for any job; {chosen} {what} ({plan.about(choice.seconds)} in all)"
     if choice.columns:
-        named = ", ".join(choice.columns[:_MOST_NAMED])
-        more = f" and {len(choice.columns) - _MOST_NAMED} more" if len(choice.columns) > _MOST_NAMED else ""
-        yield f"complete columns afterwards: {named}{more}"
+        named, more = ", ".join(choice.columns[:_MOST_NAMED]), len(choice.columns) - _MOST_NAMED
+        yield f"complete columns afterwards: {named}{f' and {more} more' if more > 0 else ''}"
     if choice.left:
-        rest = replace(plan, cohorts=(Cohort(choice.left),)).count_missing()
-        yield f"left: {rest}, {plan.about(later)}; the same command continues"
+        yield f"left: {', '.join(count_jobs(choice.left))}, {plan.about(later)}; the same command continues"

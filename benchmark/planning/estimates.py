@@ -1,15 +1,14 @@
 """Estimated seconds of jobs on this machine: from its records, else from counted operations.
 
-A step is one batch through a network: forward pass, backward pass, update. Its seconds come from records of the same
-network and method; else from the network's records times the method's relative cost on other networks; else from
-networks with a similar number of operations. Without any record, operations are divided by a rate, and the estimate is
-rough.
+The seconds of a step (forward pass, backward pass, update of one batch) come from records of the same network and
+method; else from the network's records times the method's relative cost on other networks; else from networks with a
+similar number of operations. Without any record, operations are divided by a rate, and the estimate is rough.
 """
 
 from __future__ import annotations
 
 import math
-import time
+import timeit
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
@@ -23,7 +22,7 @@ from benchmark.errors import UserError
 from benchmark.registry import catalog
 from benchmark.runs.job import Job, Run, Stage
 from benchmark.runs.objective import STUDENT
-from benchmark.runs.record import DONE, TRAIN, Cost, Record
+from benchmark.runs.record import ANALYSE, DONE, PROBE, STAGE, TRAIN, Cost, Record
 from benchmark.runs.record_file import UnfitError, read
 
 BACKWARD = 2.0
@@ -37,7 +36,6 @@ MOST_RECORDS = 2000
 
 _BF16, _EMULATED_BF16 = 2.5, 0.3  # speed relative to float32 on a CPU
 _ANALYSIS_SECONDS = 2.0  # per thousand images, of clusters and t-SNE, the slowest measures
-_TRAINED = ("train", "stage", "probe")
 _NEIGHBOURS, _REACH = 5, math.log(30)  # nearest known steps, within a factor of 30 in operations
 
 
@@ -72,16 +70,13 @@ def macs(network: str, in_size: int, width: float) -> float:
 
 
 def measured_rate(threads: int, precision: str) -> float:
-    """Multiply-accumulates per second of a CPU process: the best of 20 float32 matrix products, about 0.1 s."""
+    """Multiply-accumulates per second of a CPU process: the best of 20 matrix products, about 0.1 s."""
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    matrix, seconds = np.ones((512, 512), dtype=np.float32), []
+    matrix = np.ones((512, 512), dtype=np.float32)
     with threadpool_limits(threads):
-        for _ in range(20):
-            start = time.perf_counter()
-            matrix @ matrix
-            seconds.append(time.perf_counter() - start)
+        seconds = timeit.repeat(lambda: matrix @ matrix, number=1, repeat=20)
     bf16 = _EMULATED_BF16 if devices.emulates_bf16("cpu") else _BF16
     return len(matrix) ** 3 / min(seconds) * (bf16 if precision == "bf16" else 1.0)
 
@@ -105,7 +100,7 @@ class Estimates:
         self._rate = cache(rate)
         self._known = cache(known)
         self._of_job = cache(self._job_seconds)
-        self._seconds: dict[tuple[StepCost, str], float] = {}
+        self._of_step = cache(self._step_seconds)
         self._used: set[tuple[StepCost, str]] = set()
         self.rough = False
 
@@ -128,32 +123,30 @@ class Estimates:
 
     def seconds(self, step: StepCost, method: str = STUDENT) -> float:
         """Seconds of a training step without the teacher's forward pass; methods of a sum are sorted and joined."""
-        if (step, method) not in self._seconds:
-            recorded = method in self._known().get(step, ())
-            self._seconds[step, method] = self._recorded(step, method) if recorded else self._inferred(step, method)
-        return self._seconds[step, method]
+        return self._of_step(step, method)
+
+    def _step_seconds(self, step: StepCost, method: str) -> float:
+        known = self._known()
+        if method in known.get(step, ()):
+            return self._recorded(step, method)
+        if method != STUDENT:
+            return self.seconds(step) * self._factor(method, step.precision)
+        if step in known:
+            plain = (self._recorded(step, other) / self._factor(other, step.precision) for other in known[step])
+            return median_low(plain)
+        if near := sorted((other for other in known if step.distance(other) < _REACH), key=step.distance)[:_NEIGHBOURS]:
+            return step.operations * median_low(self.seconds(other) / other.operations for other in near)
+        self.rough = True
+        return LAUNCH_SECONDS + step.operations / self._rate(step.precision)
 
     def _recorded(self, step: StepCost, method: str) -> float:
         """The lower median of records, since other work only slows a machine down."""
         self._used.add((step, method))
         return median_low(self._known()[step][method])
 
-    def _inferred(self, step: StepCost, method: str) -> float:
-        known = self._known()
-        if method != STUDENT:
-            return self.seconds(step) * self._factor(method, step.precision)
-        if step in known:
-            plain = (self._recorded(step, other) / self._factor(other, step.precision) for other in known[step])
-            return median_low(plain)
-        near = sorted((other for other in known if step.distance(other) < _REACH), key=step.distance)[:_NEIGHBOURS]
-        if near:
-            return step.operations * median_low(self.seconds(other) / other.operations for other in near)
-        self.rough = True
-        return LAUNCH_SECONDS + step.operations / self._rate(step.precision)
-
     def _factor(self, method: str, precision: str) -> float:
         """Relative cost of a method: its step seconds over the plain student's, where records have both; else 1."""
-        alike = [known for step, known in self._known().items() if step.precision == precision]
+        alike = (known for step, known in self._known().items() if step.precision == precision)
         both = [known for known in alike if {method, STUDENT} <= known.keys()]
         return median_low(median_low(known[method]) / median_low(known[STUDENT]) for known in both) if both else 1.0
 
@@ -161,35 +154,37 @@ class Estimates:
         """Seconds of a job's own work, and of the teacher's forward passes that it needs, by step and mode."""
         if isinstance(job, Run) and not job.applies:
             return 0.0, {}
-        step, (batches, tests) = _step(job, job), _batches(job)
+        step, (batches, tests) = step_cost(job, job), batch_counts(job)
         forward = self.seconds(step) / (1 + BACKWARD)
-        own = MEMBER_SECONDS + tests * forward
-        terms = job.objective.terms if isinstance(job, Run) else [job.term] if isinstance(job, Stage) else []
+        terms, training = (), forward  # without a student that learns there is next to no backward pass
         if isinstance(job, Run):
-            own += batches * self.seconds(step, "+".join(sorted(term.name for term in terms)) or STUDENT)
-        else:  # other jobs have next to no backward pass
-            own += batches * (self.seconds(step) if isinstance(job, Stage) and job.student else forward)
-        if job.kind == "analyse":
+            terms = job.objective.terms
+            training = self.seconds(step, "+".join(sorted(term.name for term in terms)) or STUDENT)
+        elif isinstance(job, Stage):
+            terms, training = (job.term,), self.seconds(step) if job.student else forward
+        own = MEMBER_SECONDS + batches * training + tests * forward
+        if job.kind == ANALYSE:
             own += _ANALYSIS_SECONDS * describe(job.recipe.dataset).num_test / 1000
         if job.teacher_job is None:
             return own, {}
         modes = {"teacher_in_train_mode" in catalog.method(term.name).requires for term in terms}
-        taught = _step(job, job.teacher_job)
+        taught = step_cost(job, job.teacher_job)
         return own, {(taught, mode): batches * self.seconds(taught) / (1 + BACKWARD) for mode in modes}
 
 
-def _step(job: Job, network: Job) -> StepCost:
-    """A batch of a job through a network at the scale of that network's own recipe."""
+def step_cost(job: Job, network: Job) -> StepCost:
+    """A batch of a job through the network of another job, at the scale of that job's recipe."""
     scale, recipe = network.recipe, job.recipe
     return StepCost(network.network, scale.in_size, scale.width, recipe.batch_size, recipe.precision)
 
 
-def _batches(job: Job) -> tuple[float, float]:
-    """Number of batches that a job trains on and tests on."""
+def batch_counts(job: Job) -> tuple[float, float]:
+    """Number of batches that a job trains on and tests on, the last one as a fraction."""
     recipe, data = job.recipe, describe(job.recipe.dataset)
-    epochs, tests = (recipe.epochs, -(-recipe.epochs // recipe.evaluate_every)) if job.kind in _TRAINED else (0, 1)
+    epochs = recipe.epochs if job.kind in (TRAIN, STAGE, PROBE) else 0
+    tests = -(-epochs // recipe.evaluate_every) or 1
     train = min(recipe.train_limit or math.inf, data.num_train - recipe.holdout)
-    test = 0 if job.kind == "stage" else recipe.holdout or data.num_test
+    test = 0 if job.kind == STAGE else recipe.holdout or data.num_test
     return epochs * train / recipe.batch_size, tests * test / recipe.batch_size
 
 
@@ -200,14 +195,14 @@ def recorded_seconds(records: Iterable[Record], machine: Mapping[str, Any]) -> K
         if (record.kind, record.status, record.provenance.machine) != (TRAIN, DONE, machine) or record.cost is None:
             continue
         with suppress(LookupError, ZeroDivisionError):
-            step, seconds = _step_seconds(record.spec, record.cost)
+            step, seconds = _measured(record.spec, record.cost)
             method = "+".join(sorted(record.spec["objective"]["terms"])) or STUDENT
             if seconds > 0:
                 found.setdefault(step, {}).setdefault(method, []).append(seconds)
     return found
 
 
-def _step_seconds(spec: Mapping[str, Any], cost: Cost) -> tuple[StepCost, float]:
+def _measured(spec: Mapping[str, Any], cost: Cost) -> tuple[StepCost, float]:
     """Seconds of a run's step: its own where measured, else (on a GPU) its share of the cohort's time."""
     step = StepCost(spec["network"], *(spec["recipe"][key] for key in StepCost._fields[1:]))
     own, steps = step.operations, (cost.images or 0) / step.batch_size
@@ -226,11 +221,3 @@ def _records(results: Path) -> Iterator[Record]:
         with suppress(UnfitError, UserError):
             if (record := read(path)) is not None:
                 yield record
-
-
-def format_duration(seconds: float) -> str:
-    """A duration in words: ``40 s``, ``12 min``, ``3.5 h``, ``9 days``."""
-    for limit, unit, name in ((90, 1, "s"), (90 * 60, 60, "min"), (48 * 3600, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.{1 if name == 'h' else 0}f} {name}"
-    return f"{seconds / 86400:.0f} days"

@@ -8,19 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from heapq import heappop, heappush
 from itertools import chain
 
 from benchmark.planning.plan import Cohort, Price
 from benchmark.runs.job import Job
 
-TRIES = 4
-"""Number of longest cohorts that are tried for a split before the search ends."""
-_WORTHWHILE = 0.999
-"""A split is kept if the last cohort then ends before this fraction of the time without it."""
-
-Parts = Sequence[Sequence[Cohort]]
-"""The parts of each cohort."""
+_TRIES = 4  # longest cohorts that are tried for a split before the search ends
+_WORTHWHILE = 0.999  # a split is kept if the last cohort then ends before this fraction of the time without it
 
 
 @dataclass(frozen=True)
@@ -62,27 +58,21 @@ def simulate(cohorts: Sequence[Cohort], slots: int) -> Schedule:
 def longest_chain_first(cohorts: Sequence[Cohort]) -> tuple[Cohort, ...]:
     """Sort cohorts by the length of the chain of cohorts that wait for them, longest first; ties keep their order."""
     after = _followers(cohorts)
-    lengths: dict[int, float] = {}
 
+    @cache
     def length(index: int) -> float:
-        if index not in lengths:
-            lengths[index] = cohorts[index].seconds + max(map(length, after[index]), default=0.0)
-        return lengths[index]
+        return cohorts[index].seconds + max(map(length, after[index]), default=0.0)
 
     return tuple(cohorts[index] for index in sorted(range(len(cohorts)), key=lambda index: -length(index)))
 
 
 def pack(cohorts: Sequence[Cohort], slots: int, estimated_seconds: Price, *, enough: float = 0.0) -> Schedule:
-    """Order cohorts and split some of them so that the last one ends earlier. Deterministic.
+    """Order cohorts for ``slots`` equal processes and split some of them so that the last one ends earlier.
 
-    Args:
-        cohorts: the cohorts of a plan.
-        slots: number of equal processes.
-        estimated_seconds: estimates the seconds of a cohort.
-        enough: a makespan in seconds that need not be improved.
+    Deterministic. The search ends at a makespan of ``enough`` seconds.
     """
-    parts: Parts = [[replace(cohort, seconds=estimated_seconds(cohort.runs))] for cohort in cohorts]
-    best = _scheduled(parts, slots)
+    whole = [replace(cohort, seconds=estimated_seconds(cohort.runs)) for cohort in cohorts]
+    parts, best = [[cohort] for cohort in whole], simulate(longest_chain_first(whole), slots)
     found: Schedule | None = best
     while found and best.makespan > enough:
         parts, found = next(_better(parts, found, slots, estimated_seconds), (parts, None))
@@ -91,15 +81,18 @@ def pack(cohorts: Sequence[Cohort], slots: int, estimated_seconds: Price, *, eno
     return best
 
 
-def _better(parts: Parts, schedule: Schedule, slots: int, estimated_seconds: Price) -> Iterator[tuple[Parts, Schedule]]:
+def _better(
+    parts: list[list[Cohort]], schedule: Schedule, slots: int, estimated_seconds: Price
+) -> Iterator[tuple[list[list[Cohort]], Schedule]]:
     """Split one of the longest cohorts further where processes are free earlier that way."""
     cohort_of = {part.ids[0]: index for index, each in enumerate(parts) for part in each}
     longest = sorted((part for part in schedule.cohorts if len(part.runs) > 1), key=lambda part: -part.seconds)
-    for index in [*dict.fromkeys(cohort_of[part.ids[0]] for part in longest)][:TRIES]:
+    for index in [*dict.fromkeys(cohort_of[part.ids[0]] for part in longest)][:_TRIES]:
         jobs = [job for part in parts[index] for job in part.runs]
         for count in range(len(parts[index]) + 1, min(len(parts[index]) + slots, len(jobs)) + 1):
             changed = [*parts[:index], _dealt(jobs, count, estimated_seconds), *parts[index + 1 :]]
-            if (found := _scheduled(changed, slots)).free < schedule.free:
+            found = simulate(longest_chain_first([*chain.from_iterable(changed)]), slots)
+            if found.free < schedule.free:
                 yield changed, found
 
 
@@ -111,15 +104,9 @@ def _dealt(jobs: Sequence[Job], count: int, estimated_seconds: Price) -> list[Co
     return [Cohort(tuple(pile), estimated_seconds(pile)) for pile in piles if pile]
 
 
-def _scheduled(parts: Parts, slots: int) -> Schedule:
-    return simulate(longest_chain_first([*chain.from_iterable(parts)]), slots)
-
-
 def _followers(cohorts: Sequence[Cohort]) -> list[list[int]]:
     """For each cohort the positions of the cohorts that wait for it; needs outside all cohorts are done already."""
-    place: dict[str, int] = {}
-    for index, cohort in enumerate(cohorts):
-        place |= dict.fromkeys(cohort.ids, index)
+    place = {job_id: index for index, cohort in enumerate(cohorts) for job_id in cohort.ids}
     after: list[list[int]] = [[] for _ in cohorts]
     for index, cohort in enumerate(cohorts):
         for before in {place[need.id] for need in cohort.needs if need.id in place}:

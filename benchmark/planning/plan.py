@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from benchmark.planning.estimates import Estimates, format_duration
+from benchmark.planning.estimates import Estimates
 from benchmark.runs.job import Job, Run
 from benchmark.runs.names import TEACHER, CellKey
 from benchmark.runs.record import NOT_APPLICABLE, Provenance, Record
@@ -198,3 +198,11 @@ def counted(count: int, noun: str) -> str:
     """As in "1 run", "2 analyses"."""
     plural = noun[:-2] + "es" if noun.endswith("is") else f"{noun}s"
     return f"{count} {noun if count == 1 else plural}"
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in words: ``40 s``, ``12 min``, ``3.5 h``, ``9 days``."""
+    for limit, unit, name in ((90, 1, "s"), (90 * 60, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.{1 if name == 'h' else 0}f} {name}"
+    return f"{seconds / 86400:.0f} days"
