@@ -26,7 +26,8 @@ from benchmark.lineage.records import Archive, StoredRecord
 from benchmark.planning.plan import Plan
 from benchmark.report.model_card import Exported, card, config
 from benchmark.runs.store import DONE as FINISHED
-from benchmark.runs.store import FAILED, NOT_APPLICABLE, check_weights
+from benchmark.runs.store import FAILED, NOT_APPLICABLE
+from benchmark.runs.weight_files import check_weights
 from benchmark.tables.table import Cell, Table
 
 _LOOKED_AT = ("subject", "base")

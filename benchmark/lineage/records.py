@@ -12,7 +12,7 @@ from benchmark.ids import short_id
 from benchmark.runs.job import path_part
 from benchmark.runs.record import Record
 from benchmark.runs.record_file import ELSEWHERE, UnfitError, leave_out, read
-from benchmark.runs.store import Store, teacher_file
+from benchmark.runs.weight_files import WeightFiles, teacher_file
 
 _PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]+")
 _NO_TEACHER = "none"
@@ -68,7 +68,7 @@ class StoredRecord:
     def weights(self, results: Path, checkpoints: Path) -> Path | None:
         """The network's weights file, or None."""
         kept = teacher_file(self.student, self.recipe, self.record.spec["seed"], self.id)
-        return Store(results, checkpoints).weights_of(self.place, kept)
+        return WeightFiles(results, checkpoints).weights_of(self.place, kept)
 
     def _part(self, name: str) -> str:
         match = _PLACE.fullmatch(self.place)

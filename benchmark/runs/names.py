@@ -177,7 +177,7 @@ class CellKey(str):
         probe: name of the probe's recipe; empty for a number of the network as it was trained.
     """
 
-    __slots__ = ("metric", "method", "pair", "probe", "table")
+    __slots__ = ("method", "metric", "pair", "probe", "table")
 
     table: str
     pair: PairName

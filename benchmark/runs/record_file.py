@@ -1,4 +1,4 @@
-"""Reading a record's file: the one place where its content is checked."""
+"""The file of a record: read, written, and checked either way."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,17 @@ def parse(content: bytes) -> Record:
         raise UnfitError(f"it does not fit: {error}") from None
     except (ValueError, RecursionError, msgspec.DecodeError) as error:  # RecursionError: deeply nested brackets
         raise UnfitError(f"it is no complete JSON ({error})") from None
+
+
+def encoded(record: Mapping[str, Any]) -> bytes:
+    """The content of a record's file.
+
+    Raises:
+        UnfitError: it would not be a valid record.
+    """
+    content = (_compact_lists(json.dumps(record, indent=1)) + "\n").encode()
+    parse(content)
+    return content
 
 
 def read(path: Path) -> Record | None:
@@ -117,3 +129,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
+
+
+def _compact_lists(text: str) -> str:
+    """Put each list of numbers on one line, so that people can read a record."""
+    lines: list[str] = []
+    inside: list[str] | None = None
+    for line in text.split("\n"):
+        if inside is not None:
+            inside.append(line.strip())
+            if line.strip() in ("]", "],"):
+                lines.append("".join(f"{item} " if item.endswith(",") else item for item in inside).rstrip())
+                inside = None
+        elif line.endswith("["):
+            inside = [line]
+        else:
+            lines.append(line)
+    return "\n".join(lines)

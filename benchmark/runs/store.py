@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UserError, writing
 from benchmark.files import below, temporary_path, write_atomically
-from benchmark.ids import file_digest, short_id
 from benchmark.runs.job import Job, path_part
 from benchmark.runs.record import DONE, FAILED, NOT_APPLICABLE, SCHEMA, Provenance, Record
-from benchmark.runs.record_file import ELSEWHERE, UnfitError, UnreadableError, leave_out, parse, read
+from benchmark.runs.record_file import ELSEWHERE, UnfitError, UnreadableError, encoded, leave_out, read
+from benchmark.runs.weight_files import SHARED, WeightFiles, check_weights
 from benchmark.text import visible
 
 if TYPE_CHECKING:
@@ -32,15 +29,7 @@ __all__ = [
     "Record",
     "SetAsideWarning",
     "Store",
-    "check_weights",
-    "teacher_file",
 ]
-
-_LEFT: Mapping[str, str] = MappingProxyType({"weights": ".safetensors", "terms": ".terms.safetensors"})
-"""Suffixes of the files that a job leaves, by the part of the record that states their SHA-256."""
-
-_SHARED = ".shared"
-"""Folder below the results for locks and pointers between commands that share the results."""
 
 KEPT = "its earlier record stays"
 """Said of a finished job that fails when it is trained again."""
@@ -50,17 +39,8 @@ class SetAsideWarning(UserWarning):
     """A file that is not the record of its job was moved out of the way."""
 
 
-@dataclass(frozen=True)
-class Store:
-    """Two folders: ``results`` for what is measured and kept, ``checkpoints`` for what can be recreated.
-
-    Attributes:
-        results: ``RESULTS/PROFILE``, with records, tables and teachers.
-        checkpoints: ``CHECKPOINTS/PROFILE``, with checkpoints, weights and logs.
-    """
-
-    results: Path
-    checkpoints: Path
+class Store(WeightFiles):
+    """Two folders: ``results`` for what is measured and kept, ``checkpoints`` for what can be recreated."""
 
     def record_path(self, job: Job) -> Path:
         """Path of the job's record."""
@@ -125,32 +105,21 @@ class Store:
             UserError: the folder cannot be written, or a file that must not be replaced is in the way.
         """
         head = {"schema": SCHEMA, "id": job.id, "kind": job.spec["kind"], "status": status, "metrics": {}}
-        stated = self._stated(job) if status == DONE else {}
+        stated = self.digests(job) if status == DONE else {}
         record = head | parts | stated | _named(job) | {"spec": job.spec, "provenance": provenance}
-        content = (_compact_lists(json.dumps(record, indent=1)) + "\n").encode()
-        parse(content)
+        content = encoded(record)
         path = self.record_path(job)
         before = self._known(job)
         if before is not None and before.status == DONE != status:
-            self._drop_unrecorded_weights(job, before)
+            self.drop_unrecorded(job, before)
             return False
         try:
             self._check_place(job)
         except UnfitError as error:
             self._set_aside(path, str(error))
-        for part in stated:
-            file = next(self._left(job.path, _LEFT[part]))
-            write_atomically(self._pointer(job.path, _LEFT[part]), os.fsencode(file.resolve()))
+        self.share(job, stated)
         write_atomically(path, content)
         return True
-
-    def weights(self, job: Job) -> Path | None:
-        """The weights file of the trained network, among the teachers or the checkpoints; None if there is none."""
-        return self.weights_of(job.path, self.teacher_path(job).name)
-
-    def weights_of(self, place: str, kept: str) -> Path | None:
-        """As `weights`, from a job's ``path`` and the name of its file among the teachers."""
-        return _first([below(self.results / "teachers", kept), *self._left(place, _LEFT["weights"])])
 
     def trusted_weights(self, job: Job) -> Path | None:
         """As `weights`, after checking their SHA-256 against the job's record.
@@ -169,7 +138,7 @@ class Store:
         Raises:
             UserError: the file differs from the record, or is gone.
         """
-        path, record = _first(self._left(job.path, _LEFT["terms"])), self._known(job)
+        path, record = self.terms(job), self._known(job)
         stated = record.terms if record else None
         if path is not None:
             check_weights(path, stated)
@@ -201,30 +170,6 @@ class Store:
             return DONE if not (job.leaves_weights and needed) or self.weights(job) is not None else None
         return None if retry and record.status == FAILED else record.status
 
-    def weights_path(self, job: Job) -> Path:
-        """Path of a finished run's weights."""
-        return _below(self.checkpoints / "weights", job, _LEFT["weights"])
-
-    def terms_path(self, job: Job) -> Path:
-        """Path of the modules that a finished run trained beside its network."""
-        return _below(self.checkpoints / "weights", job, _LEFT["terms"])
-
-    def teacher_path(self, job: Job) -> Path:
-        """Path of a teacher's weights among the results."""
-        name = teacher_file(job.network, job.recipe.name, job.seed, job.id)
-        return below(self.results / "teachers", name)
-
-    def keep_teacher(self, job: Job, weights: Path | None = None) -> Path:
-        """Copy a trained network's weights to the teachers and return the path of the copy.
-
-        Args:
-            job: the job that trained it.
-            weights: the file to copy; None for the one below the checkpoints.
-        """
-        kept = self.teacher_path(job)
-        write_atomically(kept, (weights or self.weights_path(job)).read_bytes())
-        return kept
-
     def claim(self, job: Job) -> HeldLocks | None:
         """Become the only process that trains this job, until the locks are released or the process ends.
 
@@ -238,7 +183,7 @@ class Store:
         """
         from benchmark.runs.locks import claim  # it takes longer to import than all records of a table to read
 
-        folders = {"--results": self.results / _SHARED / "claims", "--checkpoints": self.checkpoints / "claims"}
+        folders = {"--results": self.results / SHARED / "claims", "--checkpoints": self.checkpoints / "claims"}
         return claim({option: _below(folder, job, ".lock") for option, folder in folders.items()})
 
     def log(self, job: Job, text: str) -> None:
@@ -293,30 +238,6 @@ class Store:
                 "repeat the command"
             ) from None
 
-    def _stated(self, job: Job) -> dict[str, str]:
-        """SHA-256 of the files that the job left."""
-        files = {part: _below(self.checkpoints / "weights", job, suffix) for part, suffix in _LEFT.items()}
-        return {part: file_digest(path) for part, path in files.items() if job.leaves_weights and path.is_file()}
-
-    def _drop_unrecorded_weights(self, job: Job, record: Record) -> None:
-        """Remove files below the checkpoints that differ from the job's record."""
-        for part, suffix in _LEFT.items():
-            path, stated = _below(self.checkpoints / "weights", job, suffix), getattr(record, part)
-            if stated is not None and path.is_file() and file_digest(path) != stated:
-                path.unlink()
-
-    def _left(self, place: str, suffix: str) -> Iterator[Path]:
-        """Candidate paths of a weights file: below these checkpoints, and where the command that trained it put it."""
-        yield below(self.checkpoints / "weights", f"{place}{suffix}")
-        pointer = self._pointer(place, suffix)
-        with suppress(OSError, ValueError):
-            if pointer.is_file():  # reading a pipe would block
-                yield Path(os.fsdecode(pointer.read_bytes()))
-
-    def _pointer(self, place: str, suffix: str) -> Path:
-        """Path of a file that tells other commands that share the results where a weights file lies."""
-        return below(self.results / _SHARED / "weights", f"{place}{suffix}.path")
-
     def _set_aside(self, path: Path, fault: str) -> None:
         """Move a file out of the way of a record."""
         place = self.results / "set-aside" / path.relative_to(self.results / "records")
@@ -325,31 +246,6 @@ class Store:
             place.parent.mkdir(parents=True, exist_ok=True)
             path.rename(place)
         warnings.warn(f"record {path}: {fault}; moved to {place}", SetAsideWarning, stacklevel=3)
-
-
-def teacher_file(network: str, recipe: str, seed: int, job_id: str) -> str:
-    """File name of a network's weights among the teachers."""
-    return f"{network}-{recipe}-seed{seed}-{short_id(job_id)}.safetensors"
-
-
-def check_weights(path: Path, stated: str | None) -> None:
-    """Check a weights file against the SHA-256 in a record; older records state none.
-
-    Raises:
-        UserError: the file cannot be read, or differs.
-    """
-    if stated is None:
-        return
-    try:
-        found = file_digest(path)
-    except OSError as error:
-        advice = "make them readable, or remove them, and the run is trained again"
-        raise UserError(f"weights {path} cannot be read ({error.strerror}): {advice}") from None
-    if found != stated:
-        raise UserError(
-            f"weights {path} are not those that were measured: their SHA-256 begins with {short_id(found)}, and the "
-            f"record states {short_id(stated)}. Put the file back as it was, or remove it, and the run is trained again"
-        )
 
 
 def _below(root: Path, job: Job, suffix: str) -> Path:
@@ -361,34 +257,8 @@ def _named(job: Job) -> dict[str, str]:
     return {} if path_part(job.folder) == job.folder else {"method": job.folder.partition("@")[0]}
 
 
-def _first(paths: Iterable[Path]) -> Path | None:
-    """The first path that is a file."""
-    for path in paths:
-        with suppress(OSError):
-            if path.is_file():
-                return path
-    return None
-
-
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:  # removed by another process
         return 0
-
-
-def _compact_lists(text: str) -> str:
-    """Put each list of numbers on one line, so that people can read a record."""
-    lines: list[str] = []
-    inside: list[str] | None = None
-    for line in text.split("\n"):
-        if inside is not None:
-            inside.append(line.strip())
-            if line.strip() in ("]", "],"):
-                lines.append("".join(f"{item} " if item.endswith(",") else item for item in inside).rstrip())
-                inside = None
-        elif line.endswith("["):
-            inside = [line]
-        else:
-            lines.append(line)
-    return "\n".join(lines)
