@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmark.ids import short_id
-from benchmark.runs.job import path_part
+from benchmark.runs.names import path_part
 from benchmark.runs.record import Record
 from benchmark.runs.record_file import ELSEWHERE, UnfitError, leave_out, read
 from benchmark.runs.weight_files import WeightFiles, teacher_file

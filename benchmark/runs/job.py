@@ -11,12 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmark import data
-from benchmark.files import fitted
 from benchmark.ids import digest, short_id
-from benchmark.registry import catalog
-from benchmark.runs.names import NO_TEACHER, STUDENT, PairName
-from benchmark.runs.objective import Objective, Term, applicable
+from benchmark.runs.drafts import own_code_and_data
+from benchmark.runs.names import NO_TEACHER, STUDENT, PairName, path_part
+from benchmark.runs.objective import Objective, Term
 from benchmark.runs.recipe import Recipe
 
 NUMERICS = 2
@@ -78,7 +76,7 @@ class Job:
     def spec(self) -> dict[str, Any]:
         """Everything that could change the result, and nothing else."""
         head = {"kind": self.kind, "numerics": NUMERICS, "network": self.network}
-        return {**head, **self.inputs, **_own(self.network, self.recipe.dataset), "seed": self.seed}
+        return {**head, **self.inputs, **own_code_and_data(self.network, self.recipe.dataset), "seed": self.seed}
 
     @cached_property
     def id(self) -> str:
@@ -108,27 +106,6 @@ class Job:
 
     def __hash__(self) -> int:
         return hash(self.id)
-
-
-def path_part(folder: str) -> str:
-    """A job's folder in paths; if it is too long, the part before ``@`` is shortened."""
-    name, at, what = folder.partition("@")
-    return f"{fitted(name, len((at + what).encode()))}{at}{what}"
-
-
-def _own(network: str, dataset: str) -> dict[str, Any]:
-    """The parts of a spec that stand for the code of network and data set and for the data, beyond their names.
-
-    For a settled network its revision above 1; for drafts and plug-ins their code and the content of the data.
-    """
-    known = catalog.networks().get(network)
-    codes = {"network": known.code if known else "", "dataset": data.code_of(dataset)}
-    own: dict[str, Any] = {"code": {what: code for what, code in codes.items() if code}}
-    if content := data.content_of(dataset):
-        own["data"] = {"sha256": content, "decoding": data.DECODING}
-    if known and known.revision > 1:
-        own["network_revision"] = known.revision
-    return {part: found for part, found in own.items() if found}
 
 
 def _named(job: Job | None) -> dict[str, str] | None:
@@ -187,11 +164,8 @@ class Stage(Job):
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        return {
-            "recipe": asdict(self.recipe),
-            "method": {"name": self.term.name, **self.term.code},
-            "teacher": _named(self.teacher),
-        }
+        method = {"name": self.term.name, **self.term.code}
+        return {"recipe": asdict(self.recipe), "method": method, "teacher": _named(self.teacher)}
 
     @property
     def folder(self) -> str:
@@ -235,13 +209,8 @@ class Run(Job):
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        stages = {"stages": [stage.id for stage in self.stages]} if self.stages else {}
-        return {
-            "recipe": asdict(self.recipe),
-            "objective": self.objective.spec,
-            "teacher": _named(self.teacher),
-            **stages,
-        }
+        made = {"recipe": asdict(self.recipe), "objective": self.objective.spec, "teacher": _named(self.teacher)}
+        return made | ({"stages": [stage.id for stage in self.stages]} if self.stages else {})
 
     @property
     def folder(self) -> str:
@@ -259,10 +228,7 @@ class Run(Job):
     @property
     def applies(self) -> bool:
         """Whether the requirements of all its methods allow this pair of networks."""
-        teacher = self.teacher
-        return teacher is None or all(
-            applicable(term.name, self.network, teacher.network) for term in self.objective.terms
-        )
+        return self.teacher is None or self.objective.applies(self.network, self.teacher.network)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

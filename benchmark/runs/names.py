@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from benchmark.errors import UserError, unknown
+from benchmark.files import fitted
 from benchmark.ids import parse_value
 from benchmark.registry import catalog
 from benchmark.registry.catalog import TUNED
@@ -52,6 +53,12 @@ class PairName(str):
     def folder(self) -> str:
         """The pair in the path of a record: ``TEACHER--STUDENT``."""
         return f"{self.teacher}--{self.student}"
+
+
+def path_part(folder: str) -> str:
+    """A job's folder in paths; if it is too long, the part before ``@`` is shortened."""
+    name, at, what = folder.partition("@")
+    return f"{fitted(name, len((at + what).encode()))}{at}{what}"
 
 
 def parse_pair(text: str) -> PairName:

@@ -72,3 +72,7 @@ class Objective:
     def folder(self) -> str:
         """A readable name that follows from the terms and their options."""
         return "+".join(term.title for term in self.terms) or STUDENT
+
+    def applies(self, student: str, teacher: str) -> bool:
+        """Whether the requirements of all its methods allow a pair of networks; True for unknown networks."""
+        return all(applicable(term.name, student, teacher) for term in self.terms)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UserError, writing
 from benchmark.files import below, temporary_path, write_atomically
-from benchmark.runs.job import Job, path_part
+from benchmark.runs.job import Job
+from benchmark.runs.names import path_part
 from benchmark.runs.record import DONE, FAILED, NOT_APPLICABLE, SCHEMA, Provenance, Record
 from benchmark.runs.record_file import ELSEWHERE, UnfitError, UnreadableError, encoded, leave_out, read
 from benchmark.runs.weight_files import SHARED, WeightFiles, check_weights
