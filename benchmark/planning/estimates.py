@@ -21,7 +21,7 @@ from benchmark.data import describe
 from benchmark.errors import UserError
 from benchmark.registry import catalog
 from benchmark.runs.job import Job, Run, Stage
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.objective import STUDENT, Term
 from benchmark.runs.record import ANALYSE, DONE, PROBE, STAGE, TRAIN, Cost, Record
 from benchmark.runs.record_file import UnfitError, read
 
@@ -156,7 +156,7 @@ class Estimates:
             return 0.0, {}
         step, (batches, tests) = step_cost(job, job), batch_counts(job)
         forward = self.seconds(step) / (1 + BACKWARD)
-        terms, training = (), forward  # without a student that learns there is next to no backward pass
+        terms, training = tuple[Term, ...](), forward  # without a student that learns there is next to no backward pass
         if isinstance(job, Run):
             terms = job.objective.terms
             training = self.seconds(step, "+".join(sorted(term.name for term in terms)) or STUDENT)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from benchmark.config.resolve import TeacherChoice
-from benchmark.planning.plan import Cohort, Plan
+from benchmark.planning.plan import Cohort, Plan, format_duration
 from benchmark.tables import reader
 from tests.benchmark import made_up
 
@@ -120,40 +120,25 @@ class TestPlan:
             cells={"a": (run,), "b": (run, probe)},
         ).to_json()
         common = {"student": "wrn-16-2", "seed": 1}
+        expected = [
+            (run, ["a", "b"], "digits", "wrn-40-2", "fsp", "cached"),
+            (probe, ["b"], "digits-for-stl10", None, "fsp, probe on digits-for-stl10", "missing"),
+            (analysis, [], "digits", "wrn-40-2", "fsp, similarity", "missing"),
+        ]
+        keys = ("table_cells", "dataset", "teacher", "method", "state")
         assert told["runs"] == [
-            {
-                "id": run.id,
-                "kind": "train",
-                "table_cells": ["a", "b"],
-                "dataset": "digits",
-                "teacher": "wrn-40-2",
-                "method": "fsp",
-                "state": "cached",
-                **common,
-            },
-            {
-                "id": probe.id,
-                "kind": "probe",
-                "table_cells": ["b"],
-                "dataset": "digits-for-stl10",
-                "teacher": None,
-                "method": "fsp, probe on digits-for-stl10",
-                "state": "missing",
-                **common,
-            },
-            {
-                "id": analysis.id,
-                "kind": "analyse",
-                "table_cells": [],
-                "dataset": "digits",
-                "teacher": "wrn-40-2",
-                "method": "fsp, similarity",
-                "state": "missing",
-                **common,
-            },
+            {"id": job.id, "kind": job.kind, **dict(zip(keys, rest, strict=True)), **common} for job, *rest in expected
         ]
         assert told["cohorts"] == [
             {"runs": [run.id], "teacher": "wrn-40-2", "estimated_seconds": 1.3},
             {"runs": [probe.id], "teacher": None, "estimated_seconds": 2.0},
             {"runs": [analysis.id], "teacher": "wrn-40-2", "estimated_seconds": 3.0},
         ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (3.5 * 3600, "3.5 h"), (9.2 * 86400, "9 days")],
+)
+def test_format_duration(seconds, text):
+    assert format_duration(seconds) == text

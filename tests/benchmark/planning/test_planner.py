@@ -36,6 +36,11 @@ def whole():
     return planned([*map(load, reader.numbers()), load("2", "figure")], "paper")
 
 
+@pytest.fixture(scope="module")
+def table6():
+    return planned([load("6")], "digits")
+
+
 @pytest.fixture
 def plan(resolver, store):
     def make(methods=None, pairs=None, seeds=(0, 1, 2), *, table="6", kind="table", retry=False, **scale):
@@ -66,10 +71,6 @@ def students(plan, *names):
 
 
 class TestTable6:
-    @pytest.fixture(scope="class")
-    def table6(self):
-        return planned([load("6")], "digits")
-
     def test_is_188_runs(self, table6):
         kinds = Counter("distilled" if job.teacher else f"alone, seed {job.seed}" for job in table6.jobs)
         # 9 pairs, 6 methods, 3 seeds; 7 students' networks, 3 seeds; 5 teachers, one run each.
@@ -327,12 +328,8 @@ def test_only_the_weights_of_a_teacher_can_be_put_back(plan, finish, store):
     for job in (teacher, run):
         finish(job, weights=None)
     made = plan(**LOOK)
-    assert [
-        str(store.teacher_path(job)) in remark for job, remark in zip((teacher, run), made.remarks, strict=True)
-    ] == [
-        True,
-        False,
-    ]
+    assert str(store.teacher_path(teacher)) in made.remarks[0]
+    assert "put its weights at" not in made.remarks[1]
     assert made.records[run.id].status == "done"
 
 
@@ -451,6 +448,7 @@ import sys
 from benchmark.cli.main import main
 common = ["--profile", "digits", "--results", sys.argv[1], "--checkpoints", sys.argv[2]]
 for what in (
+    "--table 3 --plan",
     "--table 3 --plan --json",
     "--table 3 --render",
     "--table 3 --status",
