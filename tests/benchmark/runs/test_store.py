@@ -73,14 +73,6 @@ def test_record_is_readable_and_found_by_its_path(store, job, finish):
     assert path == store.record_path(job())
 
 
-def test_every_kind_of_job_has_records(store, kinds):
-    for kind, job in kinds().items():
-        store.write(job, DONE, {"device": "cpu"}, **parts(kind))
-        assert store.read(job).kind == kind
-        assert store.read(job).spec == json.loads(json.dumps(job.spec))
-    assert len(files(store.results)) == 5
-
-
 def edited(change):
     def edit(text):
         record = json.loads(text)
@@ -103,49 +95,28 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_record_that_does_not_fit_is_named_and_left_where_it_lies(fault, store, job, finish, place):
-    finish(job())
-    change, says = FAULTS[fault]
-    text = change(store.record_path(job()).read_text())
+@pytest.mark.parametrize("fault", [*FAULTS, "of another job"])
+def test_what_does_not_fit_is_left_out_by_readers_and_set_aside_by_writers(fault, store, job, finish, place):
+    for seed in (0, 1):
+        finish(job(seed=seed))
+    change, says = FAULTS.get(fault, (None, "it belongs to another run than its path says"))
+    text = change(store.record_path(job()).read_text()) if change else store.record_path(job(seed=1)).read_text()
     path = place(job(), text)
     before = tree(store.results)
     with pytest.warns(UnfitRecordWarning, match=re.escape(says)) as caught:
         assert store.read(job()) is None
     assert str(caught[0].message).startswith(f"record {path} is left out: ")
     assert "\n" not in str(caught[0].message)
-    assert tree(store.results) == before
     assert store.settled(job()) is None
     store.check_places([job()])
     assert tree(store.results) == before
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_who_writes_a_record_sets_aside_what_does_not_fit(fault, store, job, finish, place):
-    finish(job())
-    change, says = FAULTS[fault]
-    text = change(store.record_path(job()).read_text())
-    path = place(job(), text)
     with pytest.warns(SetAsideWarning, match=re.escape(says)) as caught:
         finish(job())
     [kept] = files(store.results / "set-aside")
     assert kept.read_bytes() == (text if isinstance(text, bytes) else text.encode())
     assert str(caught[0].message).startswith(f"record {path}: ")
     assert str(caught[0].message).endswith(f"; moved to {kept}")
-    assert store.read(job()).status == DONE
-
-
-def test_a_foreign_record_is_left_out_and_then_set_aside(store, job, finish, place):
-    finish(job(seed=1))
-    text = store.record_path(job(seed=1)).read_text()
-    path = place(job(seed=0), text)
-    with pytest.warns(UnfitRecordWarning, match="belongs to another run"):
-        assert store.read(job(seed=0)) is None
-    assert path.read_text() == text
-    assert store.read(job(seed=1)).status == DONE
-    with pytest.warns(SetAsideWarning, match="belongs to another run"):
-        finish(job(seed=0))
-    assert [kept.read_text() for kept in files(store.results / "set-aside")] == [text]
+    assert [store.read(job(seed=seed)).status for seed in (0, 1)] == [DONE, DONE]
 
 
 @pytest.mark.filterwarnings("ignore::benchmark.runs.store.SetAsideWarning")
@@ -298,30 +269,21 @@ def test_weights_are_found_among_the_teachers_first(store, job, finish):
 
 
 @pytest.mark.parametrize(
-    ("status", "weights", "settled", "retried"),
+    ("kind", "status", "weights", "settled", "retried"),
     [
-        (DONE, b"weights", DONE, DONE),
-        (DONE, None, None, None),
-        (FAILED, None, FAILED, None),
-        (NOT_APPLICABLE, None, NOT_APPLICABLE, NOT_APPLICABLE),
+        ("train", DONE, b"weights", DONE, DONE),
+        *((kind, DONE, None, None, None) for kind in ("train", "stage", "evaluate")),
+        *((kind, DONE, None, DONE, DONE) for kind in ("probe", "analyse")),
+        ("train", FAILED, None, FAILED, None),
+        ("train", NOT_APPLICABLE, None, NOT_APPLICABLE, NOT_APPLICABLE),
     ],
 )
-def test_settled(status, weights, settled, retried, store, job, finish):
-    assert store.settled(job()) is None
-    finish(job(), status, weights)
-    assert store.settled(job()) == settled
-    assert store.settled(job(), retry=True) == retried
-
-
-@pytest.mark.parametrize(
-    ("kind", "settled"), [("train", None), ("stage", None), ("evaluate", None), ("probe", DONE), ("analyse", DONE)]
-)
-def test_who_leaves_no_weights_is_settled_without_them(kind, settled, store, kinds, finish):
+def test_settled(kind, status, weights, settled, retried, store, kinds, finish):
     job = kinds()[kind]
-    finish(job, weights=None)
+    assert store.settled(job) is None
+    finish(job, status, weights)
     assert store.settled(job) == settled
-    finish(job)
-    assert store.settled(job) == DONE
+    assert store.settled(job, retry=True) == retried
 
 
 def test_everything_that_can_be_made_again_lies_below_the_checkpoints(store, job):
@@ -336,11 +298,6 @@ def test_disk_use_bears_files_that_vanish(store):
     (store.checkpoints / "deep" / "weights").write_bytes(b"12345")
     (store.checkpoints / "gone").symlink_to(store.checkpoints / "nowhere")
     assert store.disk_use() == 5
-
-
-def test_stores_of_two_profiles_do_not_meet(store, job, finish, tmp_path):
-    finish(job())
-    assert Store(tmp_path / "elsewhere", store.checkpoints).read(job()) is None
 
 
 class TestSharedFolders:
@@ -403,12 +360,6 @@ class TestWeights:
             assert record.weights == (file_digest(store.weights_path(job)) if job.leaves_weights else None)
             assert record.terms == (file_digest(store.terms_path(job)) if kind == "train" else None)
 
-    def test_failed_runs_state_none(self, store, job, finish, leave_weights):
-        leave_weights(job())
-        store.record_path(job()).unlink()
-        finish(job(), FAILED)
-        assert store.read(job()).weights is None
-
     @pytest.mark.parametrize("status", [FAILED, NOT_APPLICABLE])
     def test_what_was_done_keeps_its_record_where_it_comes_to_nothing_later(self, status, store, job, leave_weights):
         leave_weights(job(), b"weights", terms=b"terms")
@@ -418,7 +369,9 @@ class TestWeights:
         assert store.record_path(job()).read_bytes() == before
         assert (store.weights_path(job()).exists(), store.terms_path(job()).exists()) == (False, True)
         store.record_path(job()).unlink()
+        store.weights_path(job()).write_bytes(b"of a failed run")
         assert store.write(job(), status, PROVENANCE, failure={"reason": "diverged"})
+        assert store.read(job()).weights is None
         assert store.write(job(), DONE, PROVENANCE, **parts("train"))
 
     def test_a_record_that_is_to_be_replaced_settles_nothing_and_any_other_does(self, store, job, leave_weights):
@@ -429,23 +382,20 @@ class TestWeights:
         store.write(job(), DONE, {**PROVENANCE, "processor": "here"}, **parts("train"))
         assert store.settled(job(), replaced=replaced) == DONE
 
-    @pytest.mark.parametrize("kept", [True, False])
-    def test_altered_weights_are_refused(self, kept, store, job, leave_weights):
-        leave_weights(job().teacher, b"weights")
-        path = store.keep_teacher(job().teacher) if kept else store.weights_path(job().teacher)
-        assert store.trusted_weights(job().teacher) == path
+    @pytest.mark.parametrize("what", ["weights", "teacher", "terms"])
+    def test_altered_files_are_refused(self, what, store, job, leave_weights):
+        run, trusted = job().teacher, store.trusted_terms if what == "terms" else store.trusted_weights
+        assert trusted(run) is None
+        leave_weights(run, terms=b"terms")
+        path = {"weights": store.weights_path, "teacher": store.keep_teacher, "terms": store.terms_path}[what](run)
+        assert trusted(run) == path
         path.write_bytes(b"altered")
         with pytest.raises(UserError, match=f"weights {path} are not those that were measured: .* remove it") as caught:
-            store.trusted_weights(job().teacher)
+            trusted(run)
         assert "\n" not in str(caught.value)
 
-    def test_what_was_trained_beside_the_network_likewise(self, store, job, leave_weights):
-        assert store.trusted_terms(job()) is None
+    def test_lost_modules_are_named(self, store, job, leave_weights):
         leave_weights(job(), terms=b"terms")
-        assert store.trusted_terms(job()) == store.terms_path(job())
-        store.terms_path(job()).write_bytes(b"altered")
-        with pytest.raises(UserError, match="are not those that were measured"):
-            store.trusted_terms(job())
         store.terms_path(job()).unlink()
         with pytest.raises(UserError, match="beside its network are gone: remove its record"):
             store.trusted_terms(job())
@@ -466,16 +416,8 @@ class TestWeights:
         store.weights_path(job()).write_bytes(b"altered")
         with pytest.raises(UserError, match="are not those that were measured"):
             other.trusted_weights(job())
-
-    def test_where_they_cannot_be_reached_a_record_is_enough_unless_they_are_needed(
-        self, store, job, leave_weights, tmp_path
-    ):
-        leave_weights(job())
         store.weights_path(job()).unlink()
-        other = Store(store.results, tmp_path / "other")
-        assert other.weights(job()) is None
-        assert other.settled(job()) is None
-        assert other.settled(job(), needed=False) == DONE
+        assert (other.weights(job()), other.settled(job()), other.settled(job(), needed=False)) == (None, None, DONE)
 
     def test_a_folder_that_cannot_be_entered_has_none(self, store, job, finish, monkeypatch):
         finish(job(), weights=None)
