@@ -7,6 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from benchmark import devices
@@ -31,10 +32,10 @@ def conditions(device: str, threads: int) -> Conditions:
 
 def describe(device: str, threads: int) -> dict[str, Any]:
     """Facts about this process, for every record it writes."""
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
-    untracked = _git("ls-files", "--others", "--exclude-standard", "--", *_CODE)
+    changed = _git(ROOT, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    untracked = _git(ROOT, "ls-files", "--others", "--exclude-standard", "--", *_CODE)
     return {
-        "revision": _git("rev-parse", "HEAD"),
+        "revision": _git(ROOT, "rev-parse", "HEAD"),
         "dirty": None if changed is None else bool(changed or untracked),
         "versions": {"python": platform.python_version(), **_versions()},
         "processor": devices.processor(),
@@ -45,10 +46,10 @@ def describe(device: str, threads: int) -> dict[str, Any]:
 
 
 @cache
-def _git(*arguments: str) -> str | None:
-    """Output of a git command in the project's folder; None without git or a repository."""
+def _git(root: Path, *arguments: str) -> str | None:
+    """Output of a git command in a folder; None without git or a repository."""
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)  # noqa: S603, S607
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)  # noqa: S603, S607
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

@@ -139,26 +139,21 @@ def test_what_cannot_be_set_aside_is_not_written_over(store, job, finish, place)
 class TestWhatMustNotBeReplaced:
     """A record of a newer revision, and what nobody can read, are neither moved nor written over."""
 
-    def pipe(self, path):
-        os.mkfifo(path)
-
-    def folder(self, path):
-        path.mkdir()
-
-    def device(self, path):
-        path.symlink_to("/dev/null")
-
-    def loop(self, path):
-        path.symlink_to(path)
-
-    def nowhere(self, path):
-        path.symlink_to(path.with_name("nowhere"))
-
-    @pytest.mark.parametrize("what", ["pipe", "folder", "device", "loop", "nowhere"])
-    def test_unreadable(self, what, store, job, finish):
+    @pytest.mark.parametrize(
+        "put",
+        [
+            os.mkfifo,
+            Path.mkdir,
+            lambda path: path.symlink_to("/dev/null"),
+            lambda path: path.symlink_to(path),
+            lambda path: path.symlink_to(path.with_name("nowhere")),
+        ],
+        ids=["pipe", "folder", "device", "loop", "nowhere"],
+    )
+    def test_unreadable(self, put, store, job, finish):
         path = store.record_path(job())
         path.parent.mkdir(parents=True)
-        getattr(self, what)(path)
+        put(path)
         before = tree(store.results)
         with pytest.warns(UnfitRecordWarning, match=re.escape(str(path))):
             assert store.read(job()) is None
