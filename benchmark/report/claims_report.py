@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from benchmark.claims import Claim, Claims, verdicts
+from benchmark.claims import verdicts
 from benchmark.claims.comparison import Comparison
+from benchmark.claims.reader import Claim, Claims
 from benchmark.claims.verdicts import Finding, Judgement, Readings, Together, judge
 from benchmark.report.aggregate import DONE, Records, inapplicable
 from benchmark.report.caption import Context
