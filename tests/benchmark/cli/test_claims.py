@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import claims as claims_file
+from benchmark.claims import reader
 from benchmark.cli import claims
 from benchmark.cli.arguments import parser
 from benchmark.cli.session import Session
@@ -40,7 +40,7 @@ def finish(session, number, seeds, elsewhere=()):
 
     Those of some methods are from another machine.
     """
-    [table] = [table for table in claims_file.load().tables if table.number == number]
+    [table] = [table for table in reader.load().tables if table.number == number]
     plan = session.plan([table], seeds)
     metrics = {}
     for cell in table.cells:

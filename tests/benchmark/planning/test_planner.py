@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from benchmark.config import overrides
 from benchmark.config.overrides import Override
@@ -232,12 +233,10 @@ class TestWholePaper:
 
 @pytest.mark.parametrize(("changes", "together"), [({"batch_size": 17}, False), ({"epochs": 3, "lr": 0.2}, True)])
 def test_who_needs_another_stream_trains_apart(changes, together, resolver, store):
-    layered = resolver()
-    layered = replace(
-        layered,
-        profile=replace(layered.profile, layers=(*layered.profile.layers, Override(changes, {"student": "wrn-16-4"}))),
-    )
-    made = make_plan([load("6").select(["kd"], ["wrn-40-4:wrn*"])], layered, (0,), store)
+    profile = resolver().profile
+    profile = structs.replace(profile, overrides=(*profile.overrides, Override(changes, {"student": "wrn-16-4"})))
+    changed = replace(resolver(), profile=profile)
+    made = make_plan([load("6").select(["kd"], ["wrn-40-4:wrn*"])], changed, (0,), store)
     found = [{job.network for job in cohort.runs} for cohort in made.cohorts if cohort.teacher]
     both = [{"wrn-16-2", "wrn-16-4"}] if together else [{"wrn-16-2"}, {"wrn-16-4"}]
     assert sorted(found, key=sorted) == both

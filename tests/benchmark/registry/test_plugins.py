@@ -43,7 +43,7 @@ def _environment(monkeypatch):
 
 def forget():
     """Let what is installed be looked for again."""
-    for known in (plugins._found, catalog._methods, overrides._known_beside):
+    for known in (plugins._found, catalog._methods):
         known.cache_clear()
 
 

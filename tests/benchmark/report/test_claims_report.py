@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmark import claims
+from benchmark.claims import reader
 from benchmark.claims.verdicts import FAILED, FEW, NOISE, REPRODUCED
 from benchmark.report import claims_report
 from benchmark.runs.metrics import metric
@@ -16,7 +16,7 @@ from tests.benchmark.hostile import ESCAPES, hidden
 
 @pytest.fixture(scope="module")
 def every():
-    return claims.load()
+    return reader.load()
 
 
 @pytest.fixture
