@@ -48,7 +48,7 @@ def test_version_1_is_its_definition(trained, images, width):
         features, expected = network(images()), version1(network.state_dict(), images())
     for actual, wanted in zip(features.preacts, expected, strict=True):
         torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-4)
-    assert all(torch.equal(tap, preact.relu()) for tap, preact in zip(features.feats, features.preacts, strict=True))
+    assert all(torch.equal(feat, preact.relu()) for feat, preact in zip(features.feats, features.preacts, strict=True))
     assert features.map is features.feats[-1]
 
 
@@ -68,21 +68,21 @@ def test_version_2_is_made_of_torchvision_s_units(trained, images):
     with torch.no_grad():
         features = network(images())
         x = features.feats[0]
-        for stage, tap in zip(version2(network), features.feats[1:], strict=True):
+        for stage, feat in zip(version2(network), features.feats[1:], strict=True):
             x = stage(x)
-            torch.testing.assert_close(tap, x, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(feat, x, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(features.map, network.head(x), rtol=1e-4, atol=1e-4)
 
 
 def test_pre_activations_of_version_2_are_not_shuffled(trained, images):
     with torch.no_grad():
         features = trained("shufflenetv2")(images())
-    for tap, preact in zip(features.feats[1:], features.preacts[1:], strict=True):
+    for feat, preact in zip(features.feats[1:], features.preacts[1:], strict=True):
         around, through = preact.chunk(2, 1)
         assert around.min() == 0
         assert through.min() < 0
-        assert torch.equal(tap[:, 0::2], around)
-        assert torch.equal(tap[:, 1::2], through.relu())
+        assert torch.equal(feat[:, 0::2], around)
+        assert torch.equal(feat[:, 1::2], through.relu())
 
 
 def test_version_2_has_no_margins(build):

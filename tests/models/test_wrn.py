@@ -77,12 +77,12 @@ def test_only_a_change_of_shape_is_projected():
     assert all(wide.get_submodule(f"group{group}.rest.0").shortcut is None for group in (1, 2, 3))
 
 
-def test_taps_are_raw_and_their_norms_are_the_consumers(trained, images):
+def test_feats_are_raw_and_their_norms_are_the_consumers(trained, images):
     network = trained("wrn-16-2")
     with torch.no_grad():
         features = network(images())
-        normed = [norm(tap) for norm, tap in zip(network.preact_norms(), features.feats[1:], strict=True)]
-    assert all(tap.min() < 0 for tap in features.feats)
+        normed = [norm(feat) for norm, feat in zip(network.preact_norms(), features.feats[1:], strict=True)]
+    assert all(feat.min() < 0 for feat in features.feats)
     for actual, expected in zip(features.preacts[1:], normed, strict=True):
         torch.testing.assert_close(actual, expected)
     assert torch.equal(features.preacts[-1].relu(), features.map)

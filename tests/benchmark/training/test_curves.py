@@ -10,15 +10,12 @@ def _tested(*top1):
     return curves
 
 
-def test_empty():
-    assert CurveRecorder().best_top1 is None
-
-
 def test_last_and_best():
     curves = _tested(10.0, 30.0, 30.0, 20.0)
     assert curves.best == {"epoch": 2, "top1": 30.0, "topk": 99.0, "loss": 1.0}
     assert curves.metrics(-1)["top1"] == 20.0
     assert curves.best_top1 == 30.0
+    assert CurveRecorder().best_top1 is None
 
 
 def test_training_is_noted_by_epoch():
