@@ -40,7 +40,7 @@ class CaptureDevice(Protocol):
         """Release the memory of captured graphs once their replay functions are gone."""
 
 
-class CudaCaptureDevice:
+class CudaCaptureDevice(CaptureDevice):
     """Captures CUDA graphs into one memory pool, which they can share because they run one after another.
 
     Args:
@@ -52,11 +52,9 @@ class CudaCaptureDevice:
         self.drop_graphs()
 
     def drop_graphs(self) -> None:
-        """Start a new memory pool; the old one is freed with the last graph that uses it."""
-        self._pool = torch.cuda.graph_pool_handle()
+        self._pool = torch.cuda.graph_pool_handle()  # the old pool is freed with the last graph that uses it
 
     def capture(self, work: Callable[[], None], generators: Sequence[torch.Generator]) -> Callable[[], None]:
-        """Capture ``work`` as a CUDA graph without running it; return a function that replays it."""
         graph = torch.cuda.CUDAGraph()
         for generator in generators:
             graph.register_generator_state(generator)
@@ -69,12 +67,10 @@ class CudaCaptureDevice:
         return graph.replay
 
     def replay_obstacles(self) -> AbstractContextManager[list[str]]:
-        """A context that yields a list; at its end the list names what a replay of its block would not repeat."""
         return replay_obstacles(_synchronisations())
 
     @contextmanager
     def peak_memory(self) -> Iterator[list[int]]:
-        """A context that yields a list; at its end the list holds the peak memory of its block, in bytes."""
         found: list[int] = []
         torch.cuda.reset_peak_memory_stats(self._device)
         before = torch.cuda.memory_allocated(self._device)
@@ -82,8 +78,7 @@ class CudaCaptureDevice:
         found.append(torch.cuda.max_memory_allocated(self._device) - before)
 
     def free_bytes(self) -> int:
-        """Bytes that can still be allocated, with those that torch's allocator holds in reserve."""
-        free, _ = torch.cuda.mem_get_info(self._device)
+        free, _ = torch.cuda.mem_get_info(self._device)  # without the memory that torch's allocator holds in reserve
         reserve = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         return int(free + reserve)
 

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from benchmark.training.capture import replay_obstacles
+from benchmark.training.capture import CaptureDevice, replay_obstacles
 
 _SYNCHRONISING = frozenset({"_local_scalar_dense", "nonzero", "masked_select", "bincount", "_unique2", "unique_dim"})
 """Operations whose result or output shape the host needs."""
@@ -138,8 +138,8 @@ def _synchronises(function: Any, arguments: Sequence[Any]) -> str | None:
     return None
 
 
-class OperationLog:
-    """A `CaptureDevice` that emulates CUDA graphs by logging operations.
+class OperationLog(CaptureDevice):
+    """Emulates CUDA graphs by logging operations; memory is neither measured nor limited.
 
     Attributes:
         captured: number of captures.
@@ -152,7 +152,6 @@ class OperationLog:
         self.replayed = 0
 
     def capture(self, work: Callable[[], None], generators: Sequence[torch.Generator]) -> Callable[[], None]:
-        """Run ``work``, log its operations and undo it; return a function that repeats them."""
         drawn = [generator.get_state() for generator in generators]
         with _GpuOneHot(), (log := _Log()):
             work()
@@ -168,17 +167,14 @@ class OperationLog:
         return replay
 
     def replay_obstacles(self) -> AbstractContextManager[list[str]]:
-        """A context that yields a list; at its end the list names what a replay of its block would not repeat."""
         return replay_obstacles(host_waits())
 
     @contextmanager
     def peak_memory(self) -> Iterator[list[int]]:
-        """A context that yields ``[0]``: memory is not measured."""
-        yield [0]
+        yield [0]  # memory is not measured
 
     def free_bytes(self) -> int:
-        """A number that no run reaches: memory is not limited."""
         return _UNLIMITED
 
     def drop_graphs(self) -> None:
-        """Nothing to do: captures share no memory."""
+        pass

@@ -83,7 +83,7 @@ def gradients(loss, tensors):
 
 @pytest.fixture(scope="module")
 def see(benches):
-    """``see(pair, size)`` is a batch that many methods look at: each runs its networks once."""
+    """``see(pair, size)`` is a batch whose features many tests share."""
 
     @cache
     def features(pair, size):

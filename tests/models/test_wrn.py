@@ -1,11 +1,10 @@
-"""Wide residual networks against their definition."""
+"""Wide residual networks: sizes, shortcuts and feats; `test_published_forms` has their definition."""
 
 import math
 import random
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 import models
 from models.describe import parameters
@@ -34,40 +33,6 @@ def test_any_depth_and_factor_has_the_parameters_of_the_formula(seed):
 def test_other_depths_are_refused(name):
     with pytest.raises(ValueError, match="6n \\+ 4"):
         models.create(name, num_classes=10)
-
-
-def norm(state, key, x):
-    return F.batch_norm(x, *(state[f"{key}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
-
-
-def by_hand(state, x, blocks):
-    """The definition in plain functions, on a network's weights: logits, and the input of every group's first ReLU."""
-    x, firsts = F.conv2d(x, state["conv1.weight"], padding=1), []
-    for group, stride in ((1, 1), (2, 2), (3, 2)):
-        for block in range(blocks):
-            key = f"group{group}." + ("first" if block == 0 else f"rest.{block - 1}")
-            s = stride if block == 0 else 1
-            normed = norm(state, f"{key}.norm1", x)
-            firsts += [normed] if block == 0 else []
-            activated = normed.relu()
-            z = F.conv2d(activated, state[f"{key}.conv1.weight"], stride=s, padding=1)
-            z = F.conv2d(norm(state, f"{key}.norm2", z).relu(), state[f"{key}.conv2.weight"], padding=1)
-            shortcut = state.get(f"{key}.shortcut.weight")
-            x = z + (x if shortcut is None else F.conv2d(activated, shortcut, stride=s))
-    last = norm(state, "norm", x)
-    logits = F.linear(last.relu().mean((2, 3)), state["classifier.weight"], state["classifier.bias"])
-    return logits, [*firsts[1:], last]
-
-
-@pytest.mark.parametrize(("name", "blocks"), [("wrn-10-1", 1), ("wrn-16-2", 2)])
-def test_outputs_are_those_of_the_definition(trained, images, name, blocks):
-    network = trained(name, width=1.0)
-    with torch.no_grad():
-        features = network(images())
-        logits, preacts = by_hand(network.state_dict(), images(), blocks)
-    torch.testing.assert_close(features.logits, logits, rtol=1e-4, atol=1e-5)
-    for actual, expected in zip(features.preacts[1:], preacts, strict=True):
-        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_only_a_change_of_shape_is_projected():

@@ -51,16 +51,16 @@ STAGED = """
         return self.map
 
     def pretrain_loss(self, student, teacher, batch):
-        return {prepare}
+        return {pretraining}
 
     def forward(self, student, teacher, batch):
         return {forward}
 """
 DISTANCE = '{{"distance": (self.map({}) - teacher.map).square().mean()}}'
-ON_STUDENT = {"whose": "student", "prepare": DISTANCE.format("student.map"), "forward": "{}"}
+ON_STUDENT = {"whose": "student", "pretraining": DISTANCE.format("student.map"), "forward": "{}"}
 ON_TEACHER = {
     "whose": "teacher",
-    "prepare": DISTANCE.format("student.map"),
+    "pretraining": DISTANCE.format("student.map"),
     "forward": '{"logits": (student.logits - self.map(teacher.map).mean((2, 3))[:, :1]).square().mean()}',
 }
 
@@ -228,13 +228,13 @@ FAULTS = {
     "raises elsewhere": (built("nn.Linear(0.5, 2)"), r"plugged.py:14: TypeError: "),
     "options": ("    def __init__(self, pair, *, size): ...\n" + forward(LOSS), "TypeError: .*missing 1 required"),
     "import": (forward(LOSS) + "import nothing_of_that_name\n", r"plugged.py:14: ModuleNotFoundError: .*nothing_of"),
-    "empty stage": (STAGED.format(**{**ON_STUDENT, "prepare": "{}"}), "its pretrain_loss is empty"),
+    "empty stage": (STAGED.format(**{**ON_STUDENT, "pretraining": "{}"}), "its pretrain_loss is empty"),
     "stage": (
-        STAGED.format(**{**ON_STUDENT, "prepare": DISTANCE.format("student.map.detach()")}),
+        STAGED.format(**{**ON_STUDENT, "pretraining": DISTANCE.format("student.map.detach()")}),
         "its pretrain_loss gives no gradient",
     ),
     "teacher's stage": (
-        STAGED.format(**{**ON_TEACHER, "prepare": '{"a": teacher.map.mean()}'}),
+        STAGED.format(**{**ON_TEACHER, "pretraining": '{"a": teacher.map.mean()}'}),
         "its pretrain_loss gives no gradient",
     ),
     "no loss after the teacher's stage": (STAGED.format(**{**ON_TEACHER, "forward": "{}"}), "its loss is empty"),

@@ -100,7 +100,7 @@ def test_weights_of_another_run_or_none_are_refused(make_job, tmp_path):
 
 @pytest.fixture
 def planned(job, monkeypatch, tmp_path):
-    """A job whose network is taken for one of a file of one's own."""
+    """A job whose network is taken for that of a plug-in."""
     path = tmp_path / "net.py"
     path.write_text("x = 1", encoding="utf-8")
     info = replace(catalog.networks()["wrn-16-2"], name=job.network, path=path, code=plugins.own_code(path))
