@@ -61,6 +61,6 @@ def test_any_size_becomes_the_teachers(sizes, layer):
     assert type(convolution) is kind
     assert [convolution.kernel_size, convolution.stride, convolution.padding] == [(each, each) for each in geometry]
     assert convolution.bias is not None
-    assert [type(layer) for layer in regressor[1:]] == [nn.BatchNorm2d, nn.ReLU]
+    assert [type(layer) for layer in list(regressor)[1:]] == [nn.BatchNorm2d, nn.ReLU]
     assert len(Regressor((3, mine, mine), (5, theirs, theirs), rectify=False)) == 2
     assert regressor(torch.randn(2, 3, mine, mine)).shape == (2, 5, theirs, theirs)
