@@ -1,4 +1,4 @@
-/** What charts share: a plane with axes, and labels that make room for each other. */
+/** Shared by the charts: a plane with axes, and labels that avoid each other. */
 
 const LETTER = 6.4;
 const LINE = 14;
@@ -47,7 +47,7 @@ function picture(width, height, label, ...children) {
   );
 }
 
-/** The two ends of an axis with some room around its values. */
+/** The ends of an axis, with a margin around its values. */
 function roomy(values, share = 0.08) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const room = (high - low || Math.abs(high) || 1) * share;
@@ -55,10 +55,10 @@ function roomy(values, share = 0.08) {
 }
 
 /**
- * Places for labels beside their points, the least crowded of some for each.
+ * Places labels beside their points: for each the least crowded of several places.
  *
  * @param points [{x, y, radius, text}]
- * @param box the label's bounds: {left, right, top, bottom}
+ * @param box the bounds of the labels: {left, right, top, bottom}
  * @returns for each point {x, y, far}: the label's left end and baseline, and whether it needs a line to its point
  */
 function placeLabels(points, box) {

@@ -1,4 +1,4 @@
-/** What can be downloaded, as rows of texts: the ranking and the table of pairs, as they are shown. */
+/** The ranking and the table of pairs as CSV and LaTeX, as they are shown. */
 
 const TEX = {
   "\\": "\\textbackslash{}",
@@ -24,10 +24,10 @@ function escapeTex(text) {
     .replace(/-(?=-)/g, "-{}");
 }
 
-/** How formulas begin, in full-width signs too: spreadsheets would run such a text. */
+/** The beginning of a formula, which a spreadsheet would run; also in full-width signs. */
 const FORMULA = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/;
 
-/** As benchmark/report/csvfile.py: a text that begins as a formula stands behind an apostrophe, numbers are numbers. */
+/** As in benchmark/report/csvfile.py, an apostrophe precedes texts that begin like a formula. */
 function toCsv(rows) {
   const field = (value) => {
     const isFormula = typeof value === "string" && FORMULA.test(value);
@@ -37,7 +37,7 @@ function toCsv(rows) {
   return `${rows.map((row) => row.map(field).join(",")).join("\n")}\n`;
 }
 
-/** Numbers of a CSV: enough digits for any further use, none of what is only how sums were rounded. */
+/** A number for a CSV, without the rounding errors of sums. */
 function plainNumber(value) {
   return isNumber(value) ? rounded(value, 6) : null;
 }
@@ -67,7 +67,7 @@ function rankingCsv(view, ranking) {
   ]);
 }
 
-/** One line a cell, with value and both gains whatever is switched on. */
+/** One line for each cell, with its mean and both gains. */
 function pairsCsv(view, ranking) {
   const columns = {
     method: ({ method }) => method.id,
@@ -77,11 +77,11 @@ function pairsCsv(view, ranking) {
     metric: () => view.metric.id,
     epoch: () => view.selection.id,
     state: ({ method, pair }) => readCell(view, method.id, pair.id).state,
-    mean: ({ own }) => plainNumber(own.mean),
-    sd: ({ own }) => plainNumber(own.sd),
-    n: ({ own }) => own.n,
-    gain_student: ({ method, pair }) => plainNumber(gain(view, method.id, pair.id, STUDENT).mean),
-    gain_kd: ({ method, pair }) => plainNumber(gain(view, method.id, pair.id, KD).mean),
+    mean: ({ numbers }) => numbers.mean,
+    sd: ({ numbers }) => numbers.sd,
+    n: ({ numbers }) => numbers.n ?? 0,
+    gain_student: ({ numbers }) => numbers.gain_student,
+    gain_kd: ({ numbers }) => numbers.gain_kd,
     elsewhere: ({ cell }) => cell.elsewhere?.seeds ?? 0,
     paper: ({ cell }) => (view.metric.id === view.board.metric ? cell.paper : null),
     runs: ({ cell }) => known(cell.runs ?? []).join(" "),
@@ -90,7 +90,7 @@ function pairsCsv(view, ranking) {
     view.pairs.map((pair) => ({
       method,
       pair,
-      own: score(view, method.id, pair.id),
+      numbers: numbersOf(view, method.id, pair.id),
       cell: cellOf(view.board, method.id, pair.id),
     })),
   );
@@ -98,15 +98,13 @@ function pairsCsv(view, ranking) {
 }
 
 function rankingTex(view, ranking) {
-  const { decimals } = view.metric;
-  const columns = shownColumns(ranking);
+  const columns = shownColumns(view, ranking.rows);
   const cell = (row, column) => {
     if (column.id === "method") return escapeTex(row.title);
-    if (!says(row, column)) return escapeTex(NOTHING);
+    if (!fills(row, column)) return escapeTex(NOTHING);
     if (!column.interval) return escapeTex(String(column.text(row)));
-    const [low, high] = [row[`${column.id}_low`], row[`${column.id}_high`]];
-    const bracket = isNumber(low) && isNumber(high) ? ` [${signed(low, decimals)}, ${signed(high, decimals)}]` : "";
-    return escapeTex(signed(row[column.id], decimals) + bracket);
+    const interval = bracket(view, row[`${column.id}_low`], row[`${column.id}_high`]);
+    return escapeTex(`${signed(row[column.id], view.metric.decimals)} ${interval}`.trim());
   };
   return texTable(
     view,
@@ -118,18 +116,13 @@ function rankingTex(view, ranking) {
 }
 
 function pairsTex(view, ranking) {
-  const marks = marksOf(view);
   const small = (text) => (text ? ` {\\scriptsize ${escapeTex(text)}}` : "");
   const cell = (method, pair) => {
-    const { text, spread, seeds, paper } = readCell(view, method, pair);
-    const { best, near } = marks.at(method, pair);
-    const number = best
-      ? `\\textbf{${escapeTex(text)}}`
-      : near && marks.tellsNear
-        ? `\\underline{${escapeTex(text)}}`
-        : escapeTex(text);
-    const mark = elsewhereOf(view, method, pair) && "$^\\dagger$";
-    return number + mark + small(spread) + small(seeds && `(${seeds})`) + small(paper && `paper ${paper}`);
+    const { text, spread, seeds, paper, mark } = readCell(view, method, pair);
+    const command = { best: "\\textbf", near: "\\underline" }[mark];
+    const number = command ? `${command}{${escapeTex(text)}}` : escapeTex(text);
+    const dagger = elsewhereOf(view, method, pair) && "$^\\dagger$";
+    return number + dagger + small(spread) + small(seeds && `(${seeds})`) + small(paper && `paper ${paper}`);
   };
   const [teachers, students] = [0, 1].map((part) =>
     view.pairs.map((pair) => {
