@@ -89,7 +89,9 @@ class Leaderboard(Document):
 
     def _ranking(self) -> Iterator[list[str]]:
         """The lines of the ranking, the best method first, unranked methods last."""
-        ordered = self._statistics.methods.sort_values(["ranked", "average_rank"], ascending=[False, True], kind="stable")
+        ordered = self._statistics.methods.sort_values(
+            ["ranked", "average_rank"], ascending=[False, True], kind="stable"
+        )
         places = ordered["average_rank"].round(_TIE_DECIMALS).rank(method="min")
         for place, method in zip(places, ordered.to_dict("records"), strict=True):
             name = method["method"]
@@ -107,8 +109,13 @@ class Leaderboard(Document):
 
     def _grid(self) -> Grid:
         """The table of all methods on all pairs."""
-        legend = (*caption(self.data.frame, self._context), f"{NEAR}: not significantly worse than the best of its pair.")
-        legend += (f"{ELSEWHERE}: made on another machine than the runs it is compared with.",) * bool(self.data.elsewhere)
+        legend = (
+            *caption(self.data.frame, self._context),
+            f"{NEAR}: not significantly worse than the best of its pair.",
+        )
+        legend += (f"{ELSEWHERE}: made on another machine than the runs it is compared with.",) * bool(
+            self.data.elsewhere
+        )
         compare = not self._context.stand_in
         grid = layout(self._table, self.data.frame, self._title, legend, notes(self.data.frame), compare=compare)
         marks = {NEAR: self._statistics.near, ELSEWHERE: self.data.elsewhere}
@@ -119,7 +126,7 @@ class Leaderboard(Document):
         return replace(grid, number="Pairs", rows=tuple(marked))
 
     def _pairs(self, statistics: LeaderboardStatistics) -> pd.DataFrame:
-        """The statistics of all pairs, and the number of runs made on other machines than those they are compared with."""
+        """The statistics of all pairs, and how many runs were made elsewhere than those they are compared with."""
         cells = zip(statistics.pairs["method"], statistics.pairs["pair"], strict=True)
         found = map(self.data.elsewhere.get, cells)
         return statistics.pairs.assign(elsewhere=[one.seeds if one else 0 for one in found])

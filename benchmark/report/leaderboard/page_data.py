@@ -1,7 +1,7 @@
 """The data of the page, in the form of JSON: one board for each profile, and one for the paper's printed numbers.
 
-Keys are the ids of methods, pairs, metrics and selections; unknown values are None. The page shows the statistics as they
-are computed here; under a filter it averages and ranks the means of `statistics.cells` again.
+Keys are the ids of methods, pairs, metrics and selections; unknown values are None. The page shows the statistics as
+they are here; under a filter it averages and ranks the means of their cells again.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 The rule is Tukey's honestly significant difference (Tukey-Kramer for unequal numbers of runs) between a method and the
 best of its pair, over all methods of the pair, with one change: the variance is the largest of the pooled one, the
-method's own and the best's. No textbook rule keeps to 5 % false marks with three seeds. A false mark calls a method worse
-although its true mean equals the best; the table gives the share of pairs with any, in % of 20,000 simulated pairs of 16
-methods with 3 seeds. "Noisy" methods have five times the sd of the others. The last columns give the share of worse
-methods that are found when one method leads by 4 or 5 sd:
+method's own and the best's. The reason is that no textbook rule keeps below 5 % false marks with three seeds. A false
+mark calls a method worse although its true mean equals the best. The table has the share of pairs with any, in % of
+20,000 simulated pairs of 16 methods with 3 seeds; "noisy" methods have five times the sd of the others. The last two
+columns have the share of worse methods that are found where one method leads by 4 or 5 sd:
 
     ======================================  =====  =======  =======  =====  =====
     rule                                    equal  1 noisy  8 noisy  gap 4  gap 5
@@ -16,8 +16,8 @@ methods that are found when one method leads by 4 or 5 sd:
     Tukey-Kramer, largest variance, 3.5 %       2        4        5     57     81
     ======================================  =====  =======  =======  =====  =====
 
-`LEVEL` is 3.5 % because of the worst case of 16 methods (8 quiet or noisy ones, 4.8 %); 15 noisy methods of 30 have 7 %.
-Two runs give too poor a variance, so methods with fewer than three are neither tested nor used.
+`LEVEL` is 3.5 %, so that the worst case of 16 methods (8 quiet ones, 4.8 %) is below 5 %; 15 noisy methods of 30 have
+7 %. Two runs give too poor a variance, so methods with fewer than three are neither tested nor used.
 
 Source: J. W. Tukey, The Problem of Multiple Comparisons (1953); C. Y. Kramer, Biometrics 12 (1956).
 """
@@ -70,7 +70,9 @@ def worse_than_best(cells: Moments) -> Flags:
     best = np.argmax(np.where(cells.n > 0, cells.mean, -np.inf), axis=0)[None]
     variance, runs = np.where(use, cells.sd, 0.0) ** 2, 1 / np.maximum(cells.n, 1)
     noise = np.maximum(np.maximum(variance, pooled), np.take_along_axis(variance, best, axis=0))
-    reach = [_studentised_range(int(k), int(f)) if k > 1 else 0.0 for k, f in zip(use.sum(axis=0), freedom, strict=True)]
+    reach = [
+        _studentised_range(int(k), int(f)) if k > 1 else 0.0 for k, f in zip(use.sum(axis=0), freedom, strict=True)
+    ]
     threshold = np.array(reach) * np.sqrt(noise * (runs + np.take_along_axis(runs, best, axis=0)) / 2)
     gap = np.take_along_axis(cells.mean, best, axis=0) - cells.mean
     worse: Flags = use & np.take_along_axis(use, best, axis=0) & (threshold > 0) & (gap > threshold)

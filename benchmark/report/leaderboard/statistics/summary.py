@@ -134,8 +134,8 @@ class LeaderboardStatistics:
     def _tested(self) -> Iterator[str]:
         if (test := self._test) is not None:
             yield (
-                f"Friedman's test over these pairs: p = {_p(test.p)}. Average ranks differ significantly from a difference "
-                f"of {test.critical_difference:.2f} on (Nemenyi's test, 5 %)."
+                f"Friedman's test over these pairs: p = {_p(test.p)}. Average ranks differ significantly if they are "
+                f"{test.critical_difference:.2f} or more apart (Nemenyi's test, 5 %)."
             )
 
     def _against_kd(self) -> Iterator[str]:
@@ -162,9 +162,10 @@ class LeaderboardStatistics:
             return
         sd, gap = (f"{value:.{self.decimals}f}" for value in (found.sd, found.gap))
         yield (
-            f"A method is significantly worse than the best of its pair by Tukey's test over all methods of the pair "
-            f"({100 * LEVEL:g} %), with the largest of the pooled variance and those of the two methods. With {found.seeds} "
-            f"seeds, {found.methods} methods and the typical standard deviation, {sd}, that takes a gap of {gap}."
+            f"On single pairs, methods are compared with the best by Tukey's test over all methods of the pair "
+            f"({100 * LEVEL:g} %), with the largest of the pooled variance and those of the two methods. With "
+            f"{found.seeds} seeds, {found.methods} methods and the typical standard deviation, {sd}, a gap of {gap} is "
+            "significant."
         )
         if few := int((self.pairs["n"] < FEWEST_RUNS).sum()):
             yield f"Not tested: {few} of {_many(len(self.pairs), 'cell')}, which have fewer than {FEWEST_RUNS} seeds."

@@ -14,7 +14,7 @@ function renderCosts(view, ranking) {
   if (points.length < 2) return;
   at("costs-note").textContent =
     "Mean gain over the plain student on the shown pairs. Step time: the least of the seeds, divided by the plain " +
-    "student’s on the same machine, geometric mean over all pairs; small differences are noise, because other work ran " +
+    "student’s on the same machine, geometric mean over all pairs; small differences are noise, because of other work " +
     "on the machine. The line joins methods that no other beats in both; a larger dot has more extra parameters.";
   fill("costs-plot", costChart(view, points, Math.min(1280, Math.max(320, at("costs-plot").clientWidth))));
 }

@@ -67,11 +67,12 @@ function summaryOf(view, method, pair) {
   const over = (name) => {
     const [value, sd, n] = [numbers[name], numbers[`${name}_sd`], numbers[`${name}_n`]];
     if (!isNumber(value)) return NOTHING;
-    const spread = isNumber(sd) ? ` ± ${fixed(sd, metric.decimals)}` : "";
-    return signed(value, metric.decimals) + spread + seeds(`${n} ${n === 1 ? "seed" : "paired seeds"}`);
+    const deviation = isNumber(sd) ? ` ± ${fixed(sd, metric.decimals)}` : "";
+    return signed(value, metric.decimals) + deviation + seeds(`${n} ${n === 1 ? "seed" : "paired seeds"}`);
   };
   const { cost } = cellOf(board, method, pair.id);
-  const value = `${cell.text} ${cell.spread.replace("±", "± ")}`.trim() + seeds(`${numbers.n} of ${board.seeds.length} seeds`);
+  const spread = cell.spread.replace("±", " ± ");
+  const value = cell.text + spread + seeds(`${numbers.n} of ${board.seeds.length} seeds`);
   const entries = [
     [`${sentence(metric.title)}, ${view.selection.title}`, value],
     ["Of its pair", MARKS[cell.mark]],

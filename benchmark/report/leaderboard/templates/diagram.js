@@ -1,4 +1,4 @@
-/** The critical-difference diagram: average ranks on a line, and bars that join methods without significant difference. */
+/** The critical-difference diagram: average ranks on a line; bars join methods without a significant difference. */
 
 const DIAGRAM = { side: 150, axis: 62, step: 21, bar: 9 };
 

@@ -153,9 +153,10 @@ function heatCell(view, method, pair, limit, change) {
   );
 }
 
-/** The gain of the full colour: a round number that nine tenths of the gains stay below, so that outliers do not count. */
+/** The gain of the full colour: a round number above nine tenths of the gains, so that outliers do not count. */
 function colourLimit(view) {
-  const gains = view.methods.flatMap(({ id }) => view.pairs.map((pair) => numbersOf(view, id, pair.id)[gainShown(view)]));
+  const name = gainShown(view);
+  const gains = view.methods.flatMap(({ id }) => view.pairs.map((pair) => numbersOf(view, id, pair.id)[name]));
   const sizes = known(gains).map(Math.abs).sort((a, b) => a - b);
   const most = sizes[Math.floor(0.9 * (sizes.length - 1))] || 1;
   const power = 10 ** Math.floor(Math.log10(most));

@@ -2,8 +2,7 @@
 
 const DEFAULT_SORT = "average_rank";
 const GAIN_TIP = "Paired by seed, then averaged over the pairs that all ranked methods have";
-const UNTIMED =
-  "No step time where too few pairs can be compared with the plain student on the same machine.";
+const UNTIMED = "No step time where too few pairs can be compared with the plain student on the same machine.";
 const PLAIN_HINT = "Plain means and ranks of the filtered cells: clear the filter for intervals, marks and tests.";
 
 /**
@@ -29,7 +28,7 @@ const COLUMNS = [
     reference: STUDENT,
     wholeOnly: true,
     text: (row) => percent(row.gap_closed),
-    tip: "Sum of the gains over the student, divided by the sum of the teachers’ leads over it, on pairs where they lead",
+    tip: "Sum of the gains over the student, divided by the sum of the teachers’ leads, on pairs where they lead",
   },
   {
     id: "wins",
@@ -215,7 +214,8 @@ function bracket(view, low, high) {
 /** One scale for all intervals of the table, including zero. */
 function intervalScale(rows) {
   const names = ["gain_student", "gain_kd"];
-  const ends = rows.filter(isPlaced).flatMap((row) => names.flatMap((id) => [row[id], row[`${id}_low`], row[`${id}_high`]]));
+  const endsOf = (row) => names.flatMap((id) => [row[id], row[`${id}_low`], row[`${id}_high`]]);
+  const ends = rows.filter(isPlaced).flatMap(endsOf);
   const intervals = rows.some((row) => names.some((id) => isNumber(row[`${id}_low`])));
   return { intervals, low: Math.min(0, ...known(ends)), high: Math.max(0, ...known(ends)) };
 }

@@ -46,8 +46,8 @@ function isPlaced(row) {
 }
 
 /**
- * Average ranks and mean gains of the methods that have more than half of the shown pairs, on the pairs that all of these
- * have.
+ * Average ranks and mean gains of the methods that have more than half of the shown pairs, on the pairs that all of
+ * these have.
  */
 function rankPlainly(view) {
   const ids = view.methods.map((method) => method.id);
