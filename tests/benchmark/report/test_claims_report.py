@@ -45,11 +45,11 @@ def as_printed(cells):
 
 @pytest.fixture
 def judged(every, context):
-    """The ledger's entries by the claims' names."""
+    """The judged claims by name."""
 
     def make(records, **changes):
         made = claims_report.build(every, records, replace(context, **{"stand_in": False} | changes))
-        return {entry.claim.name: entry for entry in made.entries}
+        return {one.claim.name: one for one in made.judged}
 
     return make
 
