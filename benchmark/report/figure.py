@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Sheet
 
 # Twenty colours that are far apart in the perceptual space OKLab, the first ten the farthest.
-_PALETTE = (
+PALETTE = (
     *("#2d64d7", "#f6663e", "#05c57c", "#bb2a34", "#a274f8", "#07808c", "#b19518", "#ef67b7", "#54dbee", "#6b2a36"),
     *("#bdd626", "#094672", "#feb47d", "#218b1b", "#d5affc", "#610e8d", "#825f12", "#06a3f9", "#88588e", "#085311"),
 )
@@ -157,7 +157,7 @@ def draw(panels: Sequence[Panel]) -> dict[str, bytes]:
 def _colours(panels: Sequence[Panel]) -> dict[float, str]:
     """The colour of each class, the same in all panels."""
     labels = sorted({label for panel in panels if panel.points for label in panel.points.label})
-    return {label: _PALETTE[position % len(_PALETTE)] for position, label in enumerate(labels)}
+    return {label: PALETTE[position % len(PALETTE)] for position, label in enumerate(labels)}
 
 
 def _draw_panel(axes: Axes, panel: Panel, colours: Mapping[float, str]) -> None:
@@ -165,9 +165,9 @@ def _draw_panel(axes: Axes, panel: Panel, colours: Mapping[float, str]) -> None:
     axes.spines[:].set(color=_FRAME, linewidth=0.5)
     lift = 3.0
     if panel.subtitle:
-        axes.annotate(_typeset(panel.subtitle), (0.5, 1), (0, lift), **_ABOVE, fontsize=6, color=_QUIET)
+        axes.annotate(typeset(panel.subtitle), (0.5, 1), (0, lift), **_ABOVE, fontsize=6, color=_QUIET)
         lift += 8.5
-    axes.annotate(_typeset(panel.title), (0.5, 1), (0, lift), **_ABOVE)
+    axes.annotate(typeset(panel.title), (0.5, 1), (0, lift), **_ABOVE)
     if panel.points is None:
         axes.text(0.5, 0.5, panel.absent, transform=axes.transAxes, ha="center", va="center", color=_QUIET, fontsize=7)
         return
@@ -202,8 +202,8 @@ def _draw_legend(sheet: Sheet, colours: Mapping[float, str]) -> None:
     )
 
 
-def _typeset(text: str) -> str:
-    """Plain text for matplotlib, with ``L_FM`` as a symbol and its index."""
+def typeset(text: str) -> str:
+    """Plain text as markup of matplotlib, in which ``L_FM`` is a symbol with an index."""
     plain = visible(text).replace("$", r"\$")
     return re.sub(r"\b([A-Za-z])_([A-Za-z0-9]+)", r"$\\mathregular{\1_{\2}}$", plain)
 

@@ -27,13 +27,10 @@ function renderDetail(view) {
   if (!dialog.open) dialog.showModal();
 }
 
-function cellNamed(board, name) {
-  const cut = name.indexOf("/");
-  // An id of a method has no slash, that of a pair may.
-  return [
-    board.methods.find((one) => one.id === name.slice(0, cut)),
-    board.pairs.find((one) => one.id === name.slice(cut + 1)),
-  ];
+/** The method and the pair of a cell's key; an id of a method has no slash, that of a pair may have one. */
+function cellNamed(board, key) {
+  const [method, ...pair] = key.split("/");
+  return [board.methods.find((one) => one.id === method), board.pairs.find((one) => one.id === pair.join("/"))];
 }
 
 function detail(view, method, pair, width) {
@@ -105,37 +102,30 @@ function seedTable(view, method, pair) {
   return make("table", { class: "seeds" }, make("thead", {}, make("tr", {}, heads)), make("tbody", {}, rows));
 }
 
-/** The runs behind a cell: [{id, run, index}], index that of the seed. */
+/** The runs of a cell: [{id, run, index}], where index is that of the seed. */
 function runsOf(view, method, pair) {
-  const ids = view.board.printed ? [] : (cellOf(view.board, method, pair).runs ?? []);
-  return ids.map((id, index) => ({ id, run: view.board.runs?.[id], index })).filter(({ run }) => run);
+  const ids = cellOf(view.board, method, pair).runs ?? [];
+  const runs = ids.map((id, index) => ({ id, run: view.board.runs[id], index }));
+  return runs.filter(({ run }) => run);
 }
 
 function curves(view, method, pair, runs, width) {
-  const metric = view.metric.id;
   const lines = (found) =>
     found
       .map(({ run, index }) => ({
         index,
-        points: (run.curve?.epoch ?? [])
-          .map((epoch, i) => [epoch, run.curve[metric]?.[i]])
-          .filter(([, value]) => isNumber(value)),
+        points: run.curve.epoch.map((epoch, i) => [epoch, run.curve[view.metric.id][i]]),
       }))
       .filter((line) => line.points.length);
   const ours = lines(runs);
   if (!ours.length) return "";
   const plain = method.id === STUDENT ? [] : lines(runsOf(view, STUDENT, pair.id));
+  const caption = `${sentence(view.metric.title)} on the test data by epoch; one line for each seed`;
   return make(
     "figure",
     {},
     curveChart(view, ours, plain, width),
-    make(
-      "figcaption",
-      {},
-      `${sentence(view.metric.title)} on the test data by epoch; one line a seed`,
-      plain.length ? [", the plain student’s dashed"] : "",
-      ".",
-    ),
+    make("figcaption", {}, `${caption}${plain.length ? ", the plain student’s dashed" : ""}.`),
   );
 }
 
@@ -186,31 +176,30 @@ function seedClass(index) {
 }
 
 function runDetails(board, id, run) {
+  const code = (text) => make("code", {}, text || NOTHING);
+  const entries = [
+    ["Record", code(run.record)],
+    ["Id", code(run.id)],
+    ["Status", run.status === "done" ? null : run.status],
+    ["Code revision", [code(run.revision), run.dirty ? " with changes that were not committed" : ""]],
+    ["Processor", run.processor ?? NOTHING],
+    ["Device", run.device ?? NOTHING],
+    ["Threads", run.threads ?? NOTHING],
+    ["PyTorch", run.torch ?? NOTHING],
+    ["Finished", run.finished ?? NOTHING],
+    ["Training", isNumber(run.seconds) ? `${run.seconds.toLocaleString("en")} s` : NOTHING],
+    ["Data fingerprint", code(run.fingerprint)],
+    ["Teacher", code(run.teacher)],
+  ];
   return make(
     "details",
     { class: "run" },
-    make("summary", {}, `Seed ${run.seed} `, make("code", {}, id)),
-    facts([
-      ["Record", make("code", {}, run.record)],
-      ["Id", make("code", {}, run.id ?? id)],
-      ...(run.status && run.status !== "done" ? [["Status", run.status]] : []),
-      [
-        "Code revision",
-        [make("code", {}, run.revision ?? NOTHING), run.dirty ? " with changes that were not committed" : ""],
-      ],
-      ["Processor", run.processor ?? NOTHING],
-      ["Device", run.device ?? NOTHING],
-      ["Threads", run.threads ?? NOTHING],
-      ["PyTorch", run.torch ?? NOTHING],
-      ["Finished", run.finished ?? NOTHING],
-      ["Training", isNumber(run.seconds) ? `${run.seconds.toLocaleString("en")} s` : NOTHING],
-      ["Data fingerprint", make("code", {}, run.fingerprint ?? NOTHING)],
-      ["Teacher", make("code", {}, run.teacher || NOTHING)],
-    ]),
+    make("summary", {}, `Seed ${run.seed} `, code(id)),
+    facts(entries.filter(([, value]) => value !== null)),
     make("h4", {}, "Objective"),
-    facts(flat(run.objective ?? {})),
+    facts(flat(run.objective)),
     make("h4", {}, "Recipe"),
-    facts(flat(board.recipes?.[run.recipe] ?? {})),
+    facts(flat(board.recipes[run.recipe])),
   );
 }
 

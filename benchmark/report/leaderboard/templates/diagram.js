@@ -14,7 +14,7 @@ function renderDifferences(view, ranking) {
 
 function diagramNote(view, drawable) {
   if (!view.whole) return "The tests compare all methods on all pairs: clear the filter to see them.";
-  if (!drawable) return "There are too few methods or pairs for a test of average ranks.";
+  if (!drawable) return "Too few methods or pairs for a test of average ranks.";
   const { statistic, p } = view.statistics.friedman;
   const shown = p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`;
   return (

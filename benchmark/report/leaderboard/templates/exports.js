@@ -27,74 +27,45 @@ function escapeTex(text) {
 /** The beginning of a formula, which a spreadsheet would run; also in full-width signs. */
 const FORMULA = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/;
 
-/** As in benchmark/report/csvfile.py, an apostrophe precedes texts that begin like a formula. */
+/** Rows as CSV. As in benchmark/report/csvfile.py, an apostrophe precedes texts that begin like a formula. */
 function toCsv(rows) {
   const field = (value) => {
-    const isFormula = typeof value === "string" && FORMULA.test(value);
-    const text = `${isFormula ? "'" : ""}${value ?? ""}`;
+    // Rounding removes the errors of sums.
+    if (typeof value === "number") return String(rounded(value, 6));
+    const text = `${FORMULA.test(value ?? "") ? "'" : ""}${value ?? ""}`;
     return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
   };
-  return `${rows.map((row) => row.map(field).join(",")).join("\n")}\n`;
-}
-
-/** A number for a CSV, without the rounding errors of sums. */
-function plainNumber(value) {
-  return isNumber(value) ? rounded(value, 6) : null;
+  return [Object.keys(rows[0] ?? {}), ...rows.map(Object.values)].map((row) => `${row.map(field).join(",")}\n`).join("");
 }
 
 function rankingCsv(view, ranking) {
-  const names = [
-    "position",
-    "average_rank",
-    "gain_student",
-    "gain_student_low",
-    "gain_student_high",
-    "gain_kd",
-    "gain_kd_low",
-    "gain_kd_high",
-    "gap_closed",
-    "wins",
-    "ties",
-    "losses",
-    "relative",
-    "extra_parameters",
-    "pairs",
-  ];
-  const head = ["method", "title", ...names, "reason"];
-  return toCsv([
-    head,
-    ...ranking.sorted.map((row) => [row.id, row.title, ...names.map((name) => plainNumber(row[name])), row.reason]),
-  ]);
+  const gains = ["gain_student", "gain_kd"].flatMap((name) => [name, `${name}_low`, `${name}_high`]);
+  const wins = ["gap_closed", "wins", "ties", "losses"];
+  const names = ["position", "average_rank", ...gains, ...wins, "relative", "extra_parameters", "pairs", "reason"];
+  const numbers = (row) => Object.fromEntries(names.map((name) => [name, row[name]]));
+  return toCsv(ranking.sorted.map((row) => ({ method: row.id, title: row.title, ...numbers(row) })));
 }
 
 /** One line for each cell, with its mean and both gains. */
 function pairsCsv(view, ranking) {
-  const columns = {
-    method: ({ method }) => method.id,
-    title: ({ method }) => method.title,
-    pair: ({ pair }) => pair.id,
-    group: ({ pair }) => pair.group,
-    metric: () => view.metric.id,
-    epoch: () => view.selection.id,
-    state: ({ method, pair }) => readCell(view, method.id, pair.id).state,
-    mean: ({ numbers }) => numbers.mean,
-    sd: ({ numbers }) => numbers.sd,
-    n: ({ numbers }) => numbers.n ?? 0,
-    gain_student: ({ numbers }) => numbers.gain_student,
-    gain_kd: ({ numbers }) => numbers.gain_kd,
-    elsewhere: ({ cell }) => cell.elsewhere?.seeds ?? 0,
-    paper: ({ cell }) => (view.metric.id === view.board.metric ? cell.paper : null),
-    runs: ({ cell }) => known(cell.runs ?? []).join(" "),
+  const line = (method, pair) => {
+    const { mean, sd, n = 0, gain_student, gain_kd } = numbersOf(view, method.id, pair.id);
+    const cell = cellOf(view.board, method.id, pair.id);
+    return {
+      method: method.id,
+      title: method.title,
+      pair: pair.id,
+      group: pair.group,
+      metric: view.metric.id,
+      epoch: view.selection.id,
+      state: readCell(view, method.id, pair.id).state,
+      ...{ mean, sd, n, gain_student, gain_kd },
+      elsewhere: cell.elsewhere?.seeds ?? 0,
+      paper: view.metric.id === view.board.metric ? cell.paper : null,
+      runs: known(cell.runs).join(" "),
+    };
   };
-  const cells = ranking.sorted.flatMap((method) =>
-    view.pairs.map((pair) => ({
-      method,
-      pair,
-      numbers: numbersOf(view, method.id, pair.id),
-      cell: cellOf(view.board, method.id, pair.id),
-    })),
-  );
-  return toCsv([Object.keys(columns), ...cells.map((cell) => Object.values(columns).map((column) => column(cell)))]);
+  return toCsv(ranking.sorted.flatMap((method) => view.pairs.map((pair) => line(method, pair))));
 }
 
 function rankingTex(view, ranking) {
@@ -146,7 +117,7 @@ function pairsTex(view, ranking) {
 }
 
 function runIds(view, method) {
-  return view.board.printed ? [] : view.pairs.flatMap((pair) => known(cellOf(view.board, method, pair.id).runs ?? []));
+  return view.board.printed ? [] : view.pairs.flatMap((pair) => known(cellOf(view.board, method, pair.id).runs));
 }
 
 function texTable(view, what, columns, heads, rows) {
