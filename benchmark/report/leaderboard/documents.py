@@ -109,15 +109,14 @@ class Leaderboard(Document):
 
     def _grid(self) -> Grid:
         """The table of all methods on all pairs."""
-        legend = (
+        legend = [
             *caption(self.data.frame, self._context),
             f"{NEAR}: not significantly worse than the best of its pair.",
-        )
-        legend += (f"{ELSEWHERE}: made on another machine than the runs it is compared with.",) * bool(
-            self.data.elsewhere
-        )
-        compare = not self._context.stand_in
-        grid = layout(self._table, self.data.frame, self._title, legend, notes(self.data.frame), compare=compare)
+        ]
+        if self.data.elsewhere:
+            legend.append(f"{ELSEWHERE}: made on another machine than the runs it is compared with.")
+        remarks, compare = notes(self.data.frame), not self._context.stand_in
+        grid = layout(self._table, self.data.frame, self._title, tuple(legend), remarks, compare=compare)
         marks = {NEAR: self._statistics.near, ELSEWHERE: self.data.elsewhere}
         cells = [[(row.run or "", column.pair or "") for column in self._table.columns] for row in self._table.rows]
         signs = [["".join(sign for sign, marked in marks.items() if cell in marked) for cell in row] for row in cells]

@@ -114,7 +114,9 @@ function curves(view, method, pair, runs, width) {
     found
       .map(({ run, index }) => ({
         index,
-        points: run.curve.epoch.map((epoch, i) => [epoch, run.curve[view.metric.id][i]]),
+        points: run.curve.epoch
+          .map((epoch, i) => [epoch, run.curve[view.metric.id][i]])
+          .filter(([, value]) => isNumber(value)),
       }))
       .filter((line) => line.points.length);
   const ours = lines(runs);
