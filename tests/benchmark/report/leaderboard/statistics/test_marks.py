@@ -74,6 +74,15 @@ def test_methods_that_are_worse_are_found():
     assert not worse[0].any()
 
 
+def test_diverged_methods_do_not_hide_differences_between_the_others():
+    means = np.array([6.0] + [0.0] * 13 + [-40.0] * 2)
+    worse = worse_than_best(moments(drawn([1.0] * 14 + [10.0] * 2, means, pairs=1000)))
+    assert worse[1:14].mean() > 0.7
+    means[0] = 0.0
+    worse = worse_than_best(moments(drawn([1.0] * 14 + [10.0] * 2, means, pairs=1000)))
+    assert worse[:14].any(axis=0).mean() <= 0.05 + 2 * CHANCE
+
+
 def test_an_effect_of_the_seed_on_all_methods_makes_marks_rarer():
     assert worse_than_best(moments(drawn(noisy(0), common=1.0))).any(axis=0).mean() < 0.02
 
