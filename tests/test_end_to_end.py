@@ -20,7 +20,7 @@ from benchmark import devices
 from benchmark.config.overrides import load_profile, parse_changes
 from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.runs.job import Job
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.store import Store
 from benchmark.tables.reader import load
 

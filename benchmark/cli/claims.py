@@ -8,12 +8,12 @@ from benchmark.cli.arguments import DEFAULT_SEEDS
 from benchmark.cli.commands import DONE, Say
 from benchmark.cli.session import Session
 from benchmark.report import claims_report
-from benchmark.report.claims_report import Ledger
+from benchmark.report.claims_report import ClaimsReport
 
 
 def run(session: Session, say: Say) -> int:
     """Print a verdict on every claim and write the page; with ``--check`` only compare the page that is there."""
-    document = _ledger(session)
+    document = _report(session)
     folder = document.place(session.store.results)
     say(messages.profile_line(session))
     if session.options.check:
@@ -23,8 +23,8 @@ def run(session: Session, say: Say) -> int:
     return DONE
 
 
-def _ledger(session: Session) -> Ledger:
-    """The ledger of a profile, over the wanted seeds and those of the default."""
+def _report(session: Session) -> ClaimsReport:
+    """The claims report of a profile, over the wanted seeds and the default ones."""
     every = reader.load()
     seeds = sorted({*session.options.seeds, *DEFAULT_SEEDS})
     plan = session.plan(every.tables, seeds)

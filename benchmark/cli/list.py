@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.cli.commands import DONE, Say
 from benchmark.config import overrides
 from benchmark.registry import catalog
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 from benchmark.tables import reader
 
 if TYPE_CHECKING:

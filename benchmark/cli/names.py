@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from benchmark.errors import UserError, unknown
-from benchmark.runs.objective import parse_method
-from benchmark.tables.table import TEACHER, Cell, Table
+from benchmark.runs.names import TEACHER, parse_method
+from benchmark.tables.table import Cell, Table
 
 SHORTEST_ID = 6
 EXAMPLE = "table06/wrn-40-4:wrn-16-2/kd"

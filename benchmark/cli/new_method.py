@@ -20,8 +20,7 @@ from benchmark.cli.messages import short
 from benchmark.errors import UserError
 from benchmark.registry import catalog, plugins
 from benchmark.registry.catalog import ROOT
-from benchmark.runs.objective import STUDENT
-from benchmark.tables.table import TEACHER
+from benchmark.runs.names import STUDENT, TEACHER
 
 if TYPE_CHECKING:
     from benchmark.cli.session import Session

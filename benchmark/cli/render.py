@@ -52,22 +52,22 @@ def _whole(session: Session) -> Iterator[tuple[Path, Document]]:
 def _document(table: Table, plan: Plan, seeds: Sequence[int], session: Session) -> Document:
     if table.kind != "leaderboard":
         return report.build(table, plan.records_by_cell, context(plan, seeds, session), plan.records)
-    from benchmark.report.leaderboard.data import LeaderboardData, Source  # they take half a second that no table needs
+    from benchmark.report.leaderboard.data import LeaderboardData  # takes half a second that no table needs
     from benchmark.report.leaderboard.documents import Leaderboard
 
-    return Leaderboard(LeaderboardData(Source(table, plan, context(plan, seeds, session))))
+    return Leaderboard(LeaderboardData(table, plan, context(plan, seeds, session)))
 
 
 def _page(table: Table, session: Session) -> Document:
     """The page of all profiles in which a method has a run, or of what the user changed in one."""
-    from benchmark.report.leaderboard.data import LeaderboardData, Source
+    from benchmark.report.leaderboard.data import LeaderboardData
     from benchmark.report.leaderboard.documents import Page
 
     changed = session.changes or session.variants
     found = ((each, *each.found(table)) for each in ([session] if changed else session.at_every_profile()))
-    sources = [Source(table, plan, context(plan, seeds, each)) for each, plan, seeds in found]
-    boards = [LeaderboardData(source) for source in sources if source.has_methods or not table.prints]
-    return Page(boards, table, sources[0].context if changed else None)
+    profiles = [LeaderboardData(table, plan, context(plan, seeds, each)) for each, plan, seeds in found]
+    shown = [data for data in profiles if data.has_methods or not table.prints]
+    return Page(shown, table, profiles[0].context if changed else None)
 
 
 def _views(document: Document, plan: Plan, session: Session) -> Iterator[str]:

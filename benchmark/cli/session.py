@@ -22,10 +22,11 @@ from benchmark.planning.plan import Plan
 from benchmark.planning.planner import make_plan
 from benchmark.runs import provenance
 from benchmark.runs.job import Pretrained
+from benchmark.runs.names import TEACHER
 from benchmark.runs.record import Conditions
 from benchmark.runs.store import Store
 from benchmark.tables import leaderboard, reader
-from benchmark.tables.reader import TEACHER, Table
+from benchmark.tables.reader import Table
 from benchmark.text import visible_line
 
 START_SECONDS = 6.0

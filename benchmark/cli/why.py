@@ -19,7 +19,8 @@ from benchmark.report.aggregate import aggregate
 from benchmark.report.mixtures import comparisons, elsewhere
 from benchmark.report.why import Section
 from benchmark.runs.job import Job
-from benchmark.tables.table import TEACHER, Cell, Table
+from benchmark.runs.names import TEACHER
+from benchmark.tables.table import Cell, Table
 
 
 def run(session: Session, say: Say) -> int:

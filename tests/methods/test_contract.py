@@ -11,7 +11,7 @@ import torch
 
 import methods
 from benchmark.registry import catalog, method_info
-from benchmark.runs.objective import checked_options
+from benchmark.runs.options import checked_options
 from benchmark.training.replay import host_waits
 from models import Features
 

@@ -16,7 +16,7 @@ from benchmark.cli import main
 from benchmark.config.resolve import TeacherChoice
 from benchmark.planning.estimates import StepCost, load_estimates
 from benchmark.report.leaderboard.data import TIMING
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.record import KINDS
 from benchmark.runs.record_file import UnfitRecordWarning
 from benchmark.tables import leaderboard, reader

@@ -21,7 +21,7 @@ from benchmark.ids import canonical_json
 from benchmark.lineage.records import Archive
 from benchmark.registry import plugins
 from benchmark.registry.catalog import ROOT
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from tests.benchmark.made_up import parts
 
 PAIR = "wrn-40-4:wrn-16-2"

@@ -10,6 +10,7 @@ from benchmark.errors import UserError
 from benchmark.planning import estimates, teacher_files
 from benchmark.planning.teacher_files import TeacherReport
 from benchmark.runs.job import Pretrained
+from benchmark.runs.names import TEACHER
 from benchmark.tables import reader
 from tests.benchmark.made_up import parts
 
@@ -290,7 +291,7 @@ class TestEverything:
         [(table, plan, seeds)] = chosen.everything()
         assert list(seeds) == expected
         assert table == reader.load("9")
-        cells = [cell for cell in reader.load("9").cells if cell.method != reader.TEACHER]
+        cells = [cell for cell in reader.load("9").cells if cell.method != TEACHER]
         assert all([job.seed for job in plan.cells[cell.key]] == expected for cell in cells)
 
     def test_a_teachers_record_is_no_students(self, request_for):

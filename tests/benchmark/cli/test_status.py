@@ -2,7 +2,7 @@
 
 from benchmark.cli import status
 from benchmark.config.resolve import TeacherChoice
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 
 PAIR = "wrn-40-4:wrn-16-2"
 

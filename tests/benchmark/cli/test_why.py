@@ -8,7 +8,7 @@ from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.registry import plugins
 from benchmark.registry.catalog import ROOT
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.store import Store
 from tests.benchmark.made_up import parts
 

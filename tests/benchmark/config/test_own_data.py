@@ -17,7 +17,7 @@ from benchmark.data import registry
 from benchmark.errors import UserError
 from benchmark.registry import plugins
 from benchmark.registry.catalog import ROOT
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 
 FILE = """
 from benchmark.data import image_folder

@@ -15,7 +15,7 @@ import torch
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.runs.job import Job
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.store import Store
 from benchmark.training import TrainContext, work
 from benchmark.training.data_source import DataSource

@@ -11,7 +11,7 @@ from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.planning import plugin_check
 from benchmark.registry import catalog, plugins
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.training import plugin_check as process
 from models import registry
 from models.wrn import WideResNet

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.errors import UserError
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.training.cohort import CohortTraining
 
 TEACHER = TeacherChoice("C100", "wrn-16-2")

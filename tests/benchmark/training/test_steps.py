@@ -10,7 +10,7 @@ import torch
 import methods.kd
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.training import work
 from benchmark.training.capture import CAPTURE_DEVICES
 from benchmark.training.cohort import CohortTraining
