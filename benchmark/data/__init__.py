@@ -9,7 +9,7 @@ from benchmark.data.cache import DECODING
 from benchmark.data.dataset import Dataset, DatasetInfo, FileDataset, Split
 from benchmark.data.files import use
 from benchmark.data.own import image_folder, parquet_files
-from benchmark.data.registry import code_of, content_of, describe, load, names, normalisation, tell
+from benchmark.data.registry import code_of, content_of, describe, load, location, names, normalisation, tell
 
 __all__ = [
     "DECODING",
@@ -22,6 +22,7 @@ __all__ = [
     "describe",
     "image_folder",
     "load",
+    "location",
     "names",
     "normalisation",
     "parquet_files",

@@ -12,4 +12,4 @@ FILES = ImageFiles(
     INFO, torchvision_class="CIFAR10", torchvision_folder="cifar-10-batches-py", label_columns=("label",)
 )
 
-SOURCES = (Source(INFO, official=None, find=partial(find, FILES)),)
+SOURCES = (Source(INFO, None, partial(find, FILES), "cifar10/*.parquet or cifar-10-batches-py/, else downloaded"),)

@@ -17,6 +17,9 @@ FILES = ImageFiles(
 
 SOURCES = (
     Source(
-        INFO, official="2f5c7c7ca0c9c0514520436d3d1c3e478b193ab9795aac4cedae58a1fd90ffca", find=partial(find, FILES)
+        INFO,
+        official="2f5c7c7ca0c9c0514520436d3d1c3e478b193ab9795aac4cedae58a1fd90ffca",
+        find=partial(find, FILES),
+        location="cifar100/*.parquet or cifar-100-python/, else downloaded",
     ),
 )

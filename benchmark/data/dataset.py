@@ -207,11 +207,13 @@ class Source:
         info: what is known without loading.
         official: fingerprint of the published data; None where it is not known.
         find: locates the data, given the user's data folder, the cache folder and where to report progress.
+        location: which files ``find`` looks for, for people.
     """
 
     info: DatasetInfo
     official: str | None
     find: Callable[[Path | None, Path, Announce], Found | FoundFiles]
+    location: str = ""
 
     def judge(self, fingerprint: str, num_train: int, num_test: int) -> bool | None:
         """Whether data are the published ones: True, False, or None where that is not known."""

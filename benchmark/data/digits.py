@@ -67,4 +67,4 @@ def _read(stand_in: _StandIn) -> tuple[Split, Split]:
     return Split(images[train], rows.labels[train]), Split(images[test], rows.labels[test])
 
 
-SOURCES = tuple(Source(item.info, item.official, find=partial(_find, item)) for item in _STAND_INS)
+SOURCES = tuple(Source(item.info, item.official, partial(_find, item), "part of scikit-learn") for item in _STAND_INS)

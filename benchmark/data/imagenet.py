@@ -36,4 +36,4 @@ def _find(data_dir: Path | None, cache_dir: Path, announce: Announce) -> FoundFi
 
 
 _PATTERNS = {"train": "train[-.]*parquet", "val": "val*.parquet"}
-SOURCES = (Source(INFO, official=None, find=_find),)
+SOURCES = (Source(INFO, None, _find, "imagenet/train/SYNSET/*.JPEG and imagenet/val/, or imagenet/*.parquet"),)

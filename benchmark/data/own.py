@@ -74,7 +74,7 @@ def image_folder(
         UserError: a value makes no sense.
     """
     info = _checked(DatasetInfo(name, num_train, num_test, num_classes, image_size))
-    return Source(info, None, partial(_find, info, folder, _tree))
+    return Source(info, None, partial(_find, info, folder, _tree), f"{folder or name}/train/CLASS/* and test/")
 
 
 def parquet_files(
@@ -104,7 +104,8 @@ def parquet_files(
         UserError: a value makes no sense.
     """
     info = _checked(DatasetInfo(name, num_train, num_test, num_classes, image_size))
-    return Source(info, None, partial(_find, info, folder, partial(_shards, Columns(tuple(image), tuple(label)))))
+    reader = partial(_shards, Columns(tuple(image), tuple(label)))
+    return Source(info, None, partial(_find, info, folder, reader), f"{folder or name}/*.parquet")
 
 
 def check_name(name: object) -> None:

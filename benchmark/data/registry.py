@@ -124,6 +124,15 @@ def describe(name: str) -> DatasetInfo:
     return _source(name).info
 
 
+def location(name: str) -> str:
+    """Which files of a data set are looked for, for people.
+
+    Raises:
+        UserError: there is no such data set.
+    """
+    return _source(name).location
+
+
 def load(name: str, data_dir: Path | None, cache_dir: Path, announce: Announce = _log.info) -> Dataset | FileDataset:
     """Loads a data set; images that have to be decoded are, once, into a memory-mapped cache.
 

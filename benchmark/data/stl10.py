@@ -33,4 +33,4 @@ FILES = ImageFiles(
     unread=("unlabeled_X.bin",),
 )
 
-SOURCES = (Source(INFO, official=None, find=partial(find, FILES)),)
+SOURCES = (Source(INFO, None, partial(find, FILES), "stl10/*.parquet or stl10_binary/, else downloaded"),)
