@@ -87,8 +87,8 @@ def _choice(name: str, lookup: Lookup) -> _Choice:
     if begins_id(name):
         plan = lookup.plan(lookup.tables)
         node = _network(lookup.run(name, plan), finder(plan, lookup.store))
-        cells = ((table, cell) for table in plan.tables for cell in table.cells)
-        trained = (found for found in cells if node.id in [job.id for job in plan.cells[found[1].name]])
+        every = ((table, cell) for table in plan.tables for cell in table.cells)
+        trained = ((table, cell) for table, cell in every if node.id in [job.id for job in plan.cells[cell.name]])
         return _Choice(node, next(trained, None))
     cell_name, seed = split_seed(name)
     table, cells = find_cells(cell_name, lookup.tables)

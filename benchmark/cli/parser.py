@@ -85,7 +85,7 @@ def _moved(words: Sequence[str]) -> list[str]:
     for place, word in enumerate(words):
         option, _, value = word.partition("=")
         if option in _FORMER_OPTIONS:
-            return [option[2:], *words[:place], *([value] if value else []), *words[place + 1 :]]
+            return [option[2:], *([value] if value else []), *words[:place], *words[place + 1 :]]
     return []
 
 
