@@ -43,9 +43,10 @@ def command(
         monkeypatch.setenv(variable, os.environ.get(variable, ""))
 
     def run(*words: str, profile: str | None = "digits") -> SimpleNamespace:
-        where = [] if words[:1] and words[0] in WITHOUT_FOLDERS else folders
+        chosen = ["--profile", profile] if profile else []
+        where = [] if words[0] in WITHOUT_FOLDERS else chosen if "--results" in words else [*folders, *chosen]
         try:
-            status = main.main([*words, *where, *(["--profile", profile] if profile and where else [])])
+            status = main.main([*words, *where])
         except SystemExit as exit_:
             status = exit_.code
         printed = capsys.readouterr()
