@@ -11,15 +11,10 @@ from benchmark.report.document import Document
 
 
 def run(documents: Iterable[tuple[Path, Document]], results: Path, say: Say) -> int:
-    """Compare the documents of which at least one file is written.
-
-    Args:
-        documents: each with the folder of its files.
-        results: folder of the profile's results.
-        say: prints a line.
+    """Compare the documents of a profile, each with its folder, of which at least one file is written.
 
     Raises:
-        UserError: none is written.
+        UserError: none is written below ``results``.
     """
     written = [(folder, found) for folder, found in documents if any((folder / name).exists() for name in found.texts)]
     if not written:

@@ -9,14 +9,7 @@ from benchmark.report.document import Document
 
 
 def run(page: Document, results: Path, say: Say, *, check: bool) -> int:
-    """Print a verdict on every claim and write the page.
-
-    Args:
-        page: the verdicts, see `benchmark.cli.render.claims_page`.
-        results: folder of the profile's results.
-        say: prints a line.
-        check: compare the written page instead.
-    """
+    """Print the verdicts of `benchmark.cli.render.claims_page` and write the page; or compare the written page."""
     folder = page.place(results)
     if check:
         return render.compare([(folder, page)], say)

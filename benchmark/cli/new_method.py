@@ -78,11 +78,7 @@ class Draft:
 
 
 def run(asked: str, say: Say) -> int:
-    """Write the method's file and its test, and say what to type next.
-
-    Args:
-        asked: name of the method, or path of its file.
-        say: prints a line.
+    """Write the file and the test of a method, given its name or the path of its file; say what to type next.
 
     Raises:
         UserError: the name cannot be a method's or is taken, or a file exists or cannot be written.

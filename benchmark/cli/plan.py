@@ -9,14 +9,7 @@ from benchmark.planning.plan import Plan, counted
 
 
 def show_plan(plan: Plan, choice: Choice | None, time: str, say: Say) -> None:
-    """Print the counts of an arranged plan.
-
-    Args:
-        plan: arranged for the processes.
-        choice: what was chosen for a time budget, if there is one.
-        time: the estimated time and the processes, for people.
-        say: prints a line.
-    """
+    """Print the counts of an arranged plan, its estimated time and what was chosen for a time budget."""
     for line in plan.summary():
         say(line)
     basis = f" ({plan.estimates.basis})" if plan.missing and plan.estimates else ""

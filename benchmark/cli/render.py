@@ -26,15 +26,7 @@ def render(plan: Plan, session: Session, say: Say) -> None:
 
 
 def compare(written: Sequence[tuple[Path, Document]], say: Say) -> int:
-    """Say which files are missing or do not follow from the records.
-
-    Args:
-        written: documents, each with the folder of its files.
-        say: prints a line.
-
-    Returns:
-        The exit status: FAILURE where there is such a file.
-    """
+    """Say which files of documents, each with its folder, are missing or stale; return the exit status."""
     stale = [line for folder, document in written for line in document.stale(folder)]
     names = ", ".join(name for _, document in written for name in document.texts)
     for line in stale or [f"what the records say: {names}"]:

@@ -10,13 +10,7 @@ from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
 
 
 def run(plans: Sequence[Plan], store: Store, say: Say) -> int:
-    """Say how many jobs of each plan are done, do not apply, have failed and are to do.
-
-    Args:
-        plans: one table each.
-        store: where their records lie.
-        say: prints a line.
-    """
+    """Say how many jobs are done, do not apply, have failed and are to do, in plans of one table each."""
     for plan in plans:
         states = list(plan.states.values())
         done, not_applicable, failed = map(states.count, (CACHED, NOT_APPLICABLE, FAILED))
