@@ -25,7 +25,7 @@ class ExportError(ValueError):
 
 
 def load(folder: Path | str) -> Network:
-    """The network of a folder that ``--export`` wrote.
+    """The network of a folder that ``run_all.py export`` wrote.
 
     Args:
         folder: with ``config.json`` and ``model.safetensors``.
@@ -61,10 +61,10 @@ def _config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ExportError(f"{path} cannot be read ({error}): name a folder that --export wrote") from None
+        raise ExportError(f"{path} cannot be read ({error}): name a folder that run_all.py export wrote") from None
     missing = [key for key in _BUILT_FROM if not isinstance(config, dict) or key not in config]
     if missing:
-        raise ExportError(f"{path} lacks '{missing[0]}': name a folder that --export wrote")
+        raise ExportError(f"{path} lacks '{missing[0]}': name a folder that run_all.py export wrote")
     return dict(config)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmark.files import below, write_atomically
 
-REFRESH = "the same command without --check writes it again"
+REFRESH = "repeat the command that writes it"
 
 
 class Document(ABC):

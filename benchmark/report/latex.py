@@ -51,7 +51,7 @@ _ESCAPES: Mapping[int, str] = MappingProxyType(
 def render(grid: Grid) -> str:
     """The file: ``table`` environments, the first with caption and label, the last with the notes."""
     pages = _pages(grid.rows)
-    lines = ["% needs \\usepackage{booktabs}; the comment behind a number names its runs, and --why ID tells of them"]
+    lines = ["% needs \\usepackage{booktabs}; the comment behind a number names its runs, see run_all.py why ID"]
     for number, rows in enumerate(pages, 1):
         caption = _caption(grid) if number == 1 else _CONTINUED
         lines += _environment(grid, rows, caption, _notes(grid) if number == len(pages) else [])

@@ -36,7 +36,7 @@ class Exported:
         sha256: hash of the weights file.
         profile: name of the profile's folder.
         note: the profile's remark, for example on stand-in data and narrowed networks; may be empty.
-        command: the command line that selects the run's store, to which ``--why`` is added.
+        why: the command that shows what the run rests on.
     """
 
     known: StoredRecord
@@ -45,7 +45,7 @@ class Exported:
     sha256: str
     profile: str
     note: str
-    command: str
+    why: str
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -134,7 +134,7 @@ def _facts(exported: Exported, folder: str) -> dict[str, Any]:
         "network": known.student,
         "id": short_id(known.id),
         "seed": spec["seed"],
-        "command": exported.command,
+        "why": exported.why,
         "note": exported.note,
         "last": known.record.metrics.last,
         "best": known.record.metrics.best,

@@ -29,7 +29,7 @@ def exported(tmp_path, run):
             store.write(one, "done", facts, **parts(one.kind, metrics=metrics))
         known = {one.id: one for one in Archive(store.results)}
         teacher = known[job.teacher.id] if job.teacher else None
-        return Exported(known[job.id], teacher, 10, "ef" * 32, "digits", "A remark.", "python run_all.py")
+        return Exported(known[job.id], teacher, 10, "ef" * 32, "digits", "A remark.", "python run_all.py why abc")
 
     return make
 
@@ -85,7 +85,7 @@ def test_the_card_tells_how_it_was_made(exported):
         "| versions | torch 2.9 |",
         "| machine | cpu, 1 thread |",
         f"| data | digits, fingerprint {'ab' * 32} |",
-        f"`python run_all.py --why {what.known.id[:12]}` shows",
+        "`python run_all.py why abc` shows",
         "  title = {Knowledge Distillation via Softmax Regression Representation Learning},",
         "- KD: ",
     ]:
@@ -161,11 +161,11 @@ def test_config_has_what_a_network_is_built_from(exported):
 
 def test_texts_of_records_are_data(exported):
     what = exported(device=f"{ESCAPES} {MARKUP}", revision=f"a|b {ESCAPES}", teacher_weights=f"`{ESCAPES}`")
-    what = replace(what, note=f"# {MARKUP}", command=f"python run_all.py --set 'x=`{ESCAPES}'")
+    what = replace(what, note=f"# {MARKUP}", why=f"python run_all.py why abc --set 'x=`{ESCAPES}'")
     head, text = front(card(what, FOLDER))
     assert head["license"] == "mit"
     assert hidden(text) == []
     assert "\n\\# \\</script>\\<script>alert(1)\\</script> \\&lt;b\\&gt; \\|" in text
-    assert "``python run_all.py --set 'x=`" in text.replace("`` python", "``python")
+    assert "``python run_all.py why abc --set 'x=`" in text.replace("`` python", "``python")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {3, 6}
