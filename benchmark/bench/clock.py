@@ -10,7 +10,7 @@ from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmark.training.parts import BACKWARD, PARTS
-from benchmark.training.streams import wait
+from benchmark.training.streams import synchronize
 
 REST = "other"
 """What is in no part: meters, bookkeeping."""
@@ -19,10 +19,10 @@ _MICROSECONDS = 1e6
 
 def once(work: Callable[[], None], device: torch.device) -> float:
     """Seconds of some work."""
-    wait(device)
+    synchronize(device)
     start = time.perf_counter()
     work()
-    wait(device)
+    synchronize(device)
     return time.perf_counter() - start
 
 
@@ -32,14 +32,14 @@ _QUEUED = 16
 
 def seconds(work: Callable[[], None], least: float, device: torch.device) -> float:
     """Mean seconds of some work, done at least once and over and over until so many seconds are over."""
-    wait(device)
+    synchronize(device)
     start, times = time.perf_counter(), 0
     while not times or time.perf_counter() - start < least:
         work()
         times += 1
         if times % _QUEUED == 0:
-            wait(device)
-    wait(device)
+            synchronize(device)
+    synchronize(device)
     return (time.perf_counter() - start) / times
 
 

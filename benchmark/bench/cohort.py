@@ -17,7 +17,7 @@ from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
 from benchmark.training.cohort import CohortTraining
 from benchmark.training.context import TrainContext
 from benchmark.training.steps import WARMUP_STEPS
-from benchmark.training.streams import use
+from benchmark.training.streams import configure_device
 from benchmark.training.trainable import Trainable
 
 
@@ -33,7 +33,7 @@ class CohortBenchmark:
     """
 
     def __init__(self, runs: Sequence[Run], reference: Run, store: Store, device: str, cuda_graphs: bool) -> None:  # noqa: FBT001 - by pipe
-        use(device, torch.get_num_threads())  # as the command's workers do
+        configure_device(device, torch.get_num_threads())  # as the command's workers do
         self._device = torch.device(device)
         self._jobs = [*runs, reference]
         self._context = context(store, MadeUpSource(self._device, None, store.checkpoints))

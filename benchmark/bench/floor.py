@@ -44,7 +44,7 @@ def matrix_rate(precision: str, device: torch.device, repeats: int = 8) -> float
     import torch
 
     from benchmark.training.precision import set_matmul_precision
-    from benchmark.training.streams import wait
+    from benchmark.training.streams import synchronize
 
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     set_matmul_precision(precision)
@@ -53,7 +53,7 @@ def matrix_rate(precision: str, device: torch.device, repeats: int = 8) -> float
     for _ in range(1 + repeats):
         start = time.perf_counter()
         torch.mm(matrix, matrix)
-        wait(device)
+        synchronize(device)
         seconds.append(time.perf_counter() - start)
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
     return SIZE**3 / min(seconds[1:])

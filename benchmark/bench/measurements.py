@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from statistics import median
 
 from benchmark.bench.columns import COHORT, WAYS
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 
 MEAN = "geometric mean"
 """Stands in place of a column's name."""

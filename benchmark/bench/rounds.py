@@ -25,7 +25,7 @@ from benchmark.bench.processes import Process, together
 from benchmark.config.overrides import Profile
 from benchmark.config.resolve import ConfigResolver
 from benchmark.runs.job import Job
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 from benchmark.runs.store import Store
 
 Say = Callable[[str], None]

@@ -12,7 +12,7 @@ from benchmark.planning.packing import pack
 from benchmark.planning.plan import CACHED, Cohort, Plan, Price, count_jobs, format_duration
 from benchmark.runs.job import Job
 from benchmark.runs.store import NOT_APPLICABLE
-from benchmark.tables.reader import Table
+from benchmark.tables.table import Table
 
 _MOST_NAMED = 4  # columns in a message
 

@@ -21,7 +21,8 @@ from benchmark.data import describe
 from benchmark.errors import UserError
 from benchmark.registry import catalog
 from benchmark.runs.job import Job, Run, Stage
-from benchmark.runs.objective import STUDENT, Term
+from benchmark.runs.names import STUDENT
+from benchmark.runs.objective import Term
 from benchmark.runs.record import ANALYSE, DONE, PROBE, STAGE, TRAIN, Cost, Record
 from benchmark.runs.record_file import UnfitError, read
 
@@ -107,8 +108,7 @@ class Estimates:
     def estimated_seconds(self, jobs: Sequence[Job]) -> float:
         """Seconds of a cohort of these jobs: each job's own, and once the teacher's forward passes that they share."""
         own, shared = COHORT_SECONDS, dict[tuple[StepCost, bool], float]()
-        for job in jobs:
-            more, passes = self._of_job(job)
+        for more, passes in map(self._of_job, jobs):
             own += more
             shared |= {key: max(seconds, shared.get(key, 0.0)) for key, seconds in passes.items()}
         return own + sum(shared.values())

@@ -12,7 +12,7 @@ from benchmark.planning.estimates import Estimates
 from benchmark.runs.job import Job, Run
 from benchmark.runs.names import TEACHER, CellKey
 from benchmark.runs.record import NOT_APPLICABLE, Provenance, Record
-from benchmark.tables.reader import Table
+from benchmark.tables.table import Table
 
 CACHED, MISSING, RETRAIN = "cached", "missing", "retrain"
 Price = Callable[[Sequence[Job]], float]

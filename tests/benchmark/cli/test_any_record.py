@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import benchmark
-from benchmark.cli import main
 from benchmark.config.resolve import TeacherChoice
 from benchmark.planning.estimates import StepCost, load_estimates
 from benchmark.report.leaderboard.data import TIMING
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.record import KINDS
 from benchmark.runs.record_file import UnfitRecordWarning
 from benchmark.tables import leaderboard, reader
@@ -41,9 +38,9 @@ POINTS = {"x": [0.5, 1.0], "y": [1.0, 0.5], "label": [3, 4]}
 
 
 @pytest.fixture
-def jobs(request_of, kinds):
+def jobs(session_of, kinds):
     """Jobs of two pairs of the leaderboard over three seeds, of analyses and probes, and one given teacher."""
-    session = request_of("--leaderboard")
+    session = session_of("leaderboard")
     chosen = [leaderboard.load().select(METHODS, PAIRS), reader.load("2"), reader.load("4"), reader.load("2", "figure")]
     plans = [session.plan([table], (0, 1, 2) if table.kind == "leaderboard" else (0,)) for table in chosen]
     found = {job.id: job for plan in plans for job in plan.jobs} | {kinds()["evaluate"].id: kinds()["evaluate"]}
@@ -51,13 +48,13 @@ def jobs(request_of, kinds):
 
 
 @pytest.fixture
-def place(request_of):
+def place(session_of):
     """Writes the record of a job as a file."""
 
     def write(job, **given: Any):
         points = {"points": POINTS} if job.kind == "analyse" and job.measure == "tsne" else {}
         cost = {"cost": COST} if job.kind in ("train", "stage", "probe") else {}
-        path = request_of().store.record_path(job)
+        path = session_of().store.record_path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(raw_record(job, **({"provenance": ON_A_GPU} | points | cost | given))))
         return path
@@ -65,20 +62,9 @@ def place(request_of):
     return write
 
 
-@pytest.fixture
-def command(tmp_path, capsys, monkeypatch):
-    """Runs the command; gives its status and what it printed."""
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
-
-    def run(*words):
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            status = main.main([*words, "--profile", "digits", *where])
-        printed = capsys.readouterr()
-        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
-
-    return run
 
 
 @pytest.fixture
@@ -89,14 +75,14 @@ def kd(resolver):
 
 COMMANDS = {
     "a table": ("--table", "11", "--render"),
-    "the leaderboard": ("--leaderboard", "--render"),
+    "the leaderboard": ("leaderboard", "--render"),
     "a check": ("--table", "11", "--render", "--check"),
-    "a plan": ("--table", "11", "--plan", "--brief"),
-    "the status": ("--status", "--table", "11"),
-    "claims": ("--claims",),
-    "a cell": ("--why", CELL),
-    "a run": ("--why", "{id}"),
-    "an export": ("--export", f"{CELL}/seed0"),
+    "a plan": ("--table", "11", "--plan"),
+    "the status": ("status", "--table", "11"),
+    "claims": ("claims",),
+    "a cell": ("why", CELL),
+    "a run": ("why", "{id}"),
+    "an export": ("export", f"{CELL}/seed0"),
 }
 STATUSES = {"a check": 1, "an export": 2}
 """Where it is not 0: no table was written before, and no weights are there."""
@@ -128,10 +114,10 @@ class TestOnAGpu:
         assert {run["seconds"] for run in board["runs"].values()} == {None}
         markdown = (tmp_path / "results" / "digits" / "leaderboard" / "leaderboard.md").read_text()
         assert TIMING[None] in markdown
-        assert TIMING[None] in " ".join(shown.out.split())
+        assert TIMING[None] in shown.words
 
     def test_what_rests_on_a_number_is_told(self, command):
-        words = " ".join(command("--why", CELL).out.split())
+        words = command("why", CELL).words
         assert "its cohort of 3 took 20.0 s" in words
         assert "NVIDIA H200, 1 thread, Some processor" in words
         assert "no revision known" in words

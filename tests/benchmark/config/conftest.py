@@ -7,9 +7,8 @@ import pytest
 from benchmark.config import overrides
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.runs.job import Job
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import TEACHER, parse_method
 from benchmark.tables import reader
-from benchmark.tables.reader import TEACHER
 
 
 @dataclass(frozen=True)
@@ -48,5 +47,7 @@ def questions(printed):
 @pytest.fixture(scope="session")
 def resolved(questions):
     """By profile the answer to each question."""
-    books = {name: ConfigResolver(overrides.load_profile(name), {}) for name in overrides.names("profile")}
-    return {name: {question: question.answer(resolver) for question in questions} for name, resolver in books.items()}
+    resolvers = {name: ConfigResolver(overrides.load_profile(name), {}) for name in overrides.names("profile")}
+    return {
+        name: {question: question.answer(resolver) for question in questions} for name, resolver in resolvers.items()
+    }

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from benchmark.config import overrides
 from benchmark.config.overrides import Override
@@ -16,6 +17,7 @@ from benchmark.planning.expansion import Expansion
 from benchmark.planning.planner import make_plan
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.job import Pretrained, Run
+from benchmark.runs.names import TEACHER
 from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
 from benchmark.tables import reader
 
@@ -66,7 +68,7 @@ def done(plan):
 def students(plan, *names):
     """Runs of the students of some tables, those that probes and analyses look at among them."""
     cells = (cell for table in plan.tables if table.name in names for cell in table.cells)
-    found = [job for cell in cells if cell.method != reader.TEACHER for job in plan.cells[cell.key]]
+    found = [job for cell in cells if cell.method != TEACHER for job in plan.cells[cell.key]]
     return {getattr(job, "base", getattr(job, "subject", job)) for job in found}
 
 
@@ -116,7 +118,7 @@ class TestWholePaper:
         found = students(whole, *names)
         assert len([run for run in found if run.applies]) == trained
         cells = [cell for table in whole.tables if table.name in names for cell in table.cells]
-        taught = {whole.cells[cell.key] for cell in cells if cell.method == reader.TEACHER}
+        taught = {whole.cells[cell.key] for cell in cells if cell.method == TEACHER}
         taught |= {(run.teacher,) for run in found if run.teacher}
         assert len({job for [job] in taught if isinstance(job, Run)} - found) == teachers
 
@@ -214,12 +216,10 @@ class TestWholePaper:
 
 @pytest.mark.parametrize(("changes", "together"), [({"batch_size": 17}, False), ({"epochs": 3, "lr": 0.2}, True)])
 def test_who_needs_another_stream_trains_apart(changes, together, resolver, store):
-    layered = resolver()
-    layered = replace(
-        layered,
-        profile=replace(layered.profile, layers=(*layered.profile.layers, Override(changes, {"student": "wrn-16-4"}))),
-    )
-    made = make_plan([load("6").select(["kd"], ["wrn-40-4:wrn*"])], layered, (0,), store)
+    profile = resolver().profile
+    profile = structs.replace(profile, overrides=(*profile.overrides, Override(changes, {"student": "wrn-16-4"})))
+    changed = replace(resolver(), profile=profile)
+    made = make_plan([load("6").select(["kd"], ["wrn-40-4:wrn*"])], changed, (0,), store)
     found = [{job.network for job in cohort.runs} for cohort in made.cohorts if cohort.teacher]
     both = [{"wrn-16-2", "wrn-16-4"}] if together else [{"wrn-16-2"}, {"wrn-16-4"}]
     assert sorted(found, key=sorted) == both
@@ -451,14 +451,18 @@ for what in (
     "--table 3 --plan",
     "--table 3 --plan --json",
     "--table 3 --render",
-    "--table 3 --status",
+    "status --table 3",
     "--figure 2 --render",
-    "--list methods",
-    "--list networks",
-    "--list recipes",
-    "--list presets",
+    "claims",
+    "why table06/wrn-40-4:wrn-16-2/kd",
+    "check",
+    "list methods",
+    "list networks",
+    "list datasets",
+    "list recipes",
+    "list presets",
 ):
-    assert main([*common, *what.split()]) == 0, what
+    assert main([*what.split(), *([] if what.startswith("list") else common)]) == 0, what
     assert "torch" not in sys.modules, what
 """
 
@@ -494,7 +498,7 @@ class TestViews:
             found = most.records_of(table, seeds)
             assert found == make_plan([table], expansion, seeds, store).records_by_cell
             assert found.keys() == {cell.key for cell in table.cells}
-            assert {len(records) for key, records in found.items() if key.method == reader.TEACHER} <= {1}
+            assert {len(records) for key, records in found.items() if key.method == TEACHER} <= {1}
 
     def test_have_the_order_of_their_seeds(self, plan, finish, job):
         finish(job(seed=2))

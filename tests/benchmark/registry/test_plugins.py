@@ -11,7 +11,7 @@ from benchmark.config import overrides
 from benchmark.errors import UserError
 from benchmark.registry import catalog, plugins
 from benchmark.registry.source_hash import code_of
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 
 METHOD = """
 from methods import Method
@@ -43,7 +43,7 @@ def _environment(monkeypatch):
 
 def forget():
     """Let what is installed be looked for again."""
-    for known in (plugins._found, catalog._methods, overrides._known_beside):
+    for known in (plugins._found, catalog._methods):
         known.cache_clear()
 
 
