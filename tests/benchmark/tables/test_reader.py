@@ -21,6 +21,18 @@ def table6():
     return reader.load("6")
 
 
+@pytest.fixture
+def own(tmp_path):
+    """Writes a table of the user's own and returns its path."""
+
+    def write(text=OWN, name="mine"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
 def names(table):
     return [column.method or column.role for column in table.columns if not column.hidden]
 
@@ -78,12 +90,11 @@ class TestEveryFile:
     def test_every_place_shown_has_a_name_of_its_own(self, table):
         rows, columns = ([axis for axis in axes if not axis.hidden] for axes in (table.rows, table.columns))
         assert len({cell.key for cell in visible(table)}) == len(rows) * len(columns)
+        assert {len(row.stub) for row in table.rows} <= {0, len(table.heads)}
 
-    def test_method_names_are_canonical(self, table):
+    def test_names_are_known_and_canonical(self, table):
         methods = [axis.method for axis in (*table.rows, *table.columns) if axis.method]
         assert methods == [parse_method(name) for name in methods]
-
-    def test_networks_metrics_and_recipes_are_known(self, table):
         for cell in table.cells:
             assert {cell.pair.teacher, cell.pair.student} <= catalog.networks().keys()
             assert cell.metric in METRICS
@@ -103,11 +114,7 @@ class TestEveryFile:
                 )
 
     def test_notes_tell_what_stands_outside_the_cells(self, table):
-        for aside in table.asides:
-            assert f"{aside.value:.2f}" in " ".join(table.notes)
-
-    def test_stubs_have_a_text_for_each_head(self, table):
-        assert {len(row.stub) for row in table.rows} <= {0, len(table.heads)}
+        assert all(f"{aside.value:.2f}" in " ".join(table.notes) for aside in table.asides)
 
     def test_is_its_own_selection(self, table):
         assert table.select(None, None) == table.select(["*"], ["*"]) == table.transposed().transposed() == table
@@ -131,34 +138,6 @@ def test_one_run_has_one_printed_number_in_all_tables():
     assert contradictions == {("C100", "resnet34-wide"): {77.26, 78.44}}
 
 
-def test_tables_share_their_runs():
-    runs = {table.name: {run_of(cell) for cell in table.cells} for table in every()}
-    assert len(runs["table10"] - runs["table06"]) == 18
-    assert len(runs["table09"] - runs["table01"]) == 2
-    assert runs["table03"] < runs["table02"] < runs["table01"] | runs["table06"]
-    assert runs["figure02"] < runs["table01"]
-    assert {run[1:3] for run in runs["table04"] - runs["table01"] - runs["table06"]} == {
-        ("mobilenetv2-cifar", "srrl[fm]"),
-        ("mobilenetv2-cifar", "srrl[sr]"),
-    }
-    assert ("C10-WRN", "wrn-16-2", "student", None) in runs["table05"]
-    assert not runs["table11"] & (runs["table05"] | runs["table06"])
-
-
-def test_numbers_of_runs():
-    """As many as the experiments' specification counts."""
-
-    def students(*numbers):
-        return {run_of(cell) for number in numbers for cell in reader.load(number).cells if cell.method != TEACHER}
-
-    assert len(students("5")) == 35
-    assert len(students("1", "2", "3", "4", "6", "9", "10")) == 88
-    assert len(students("7")) == len(students("8")) == 14
-    assert len([run for run in students("11") if run[2] != "student"]) == 98
-    assert len([run for run in students("12") if run[2] != "student"]) == 78
-    assert len([run for run in students("11", "12") if run[2] == "student"]) == 9
-
-
 def test_rows_may_have_recipes_of_their_own():
     recipes = {cell.pair: (cell.recipe, cell.teacher_recipe) for cell in reader.load("5").cells}
     assert recipes == {
@@ -172,14 +151,6 @@ def test_rows_may_have_recipes_of_their_own():
     assert [cell.recipe for cell in reader.load("8").cells] == ["C100-BIN"] * 8 + ["IN-BIN"] * 8
 
 
-def test_probes_stand_in_names():
-    cells = {cell.key: cell for cell in reader.load("4").cells}
-    cell = cells["table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1"]
-    assert (cell.probe, cell.recipe, cell.paper) == ("PROBE-STL10", "C100", 68.75)
-    assert cells["table04/wrn-40-4:mobilenetv2-cifar/srrl[sr]/PROBE-CIFAR100/top1"].paper == 71.00
-    assert {cell.probe for cell in reader.load("6").cells} == {None}
-
-
 def test_what_stands_in_two_places_is_one_cell():
     cells = [cell for cell in reader.load("7").cells if cell.metric == "params_M"]
     assert [(cell.row, cell.column, cell.paper) for cell in cells] == [
@@ -190,20 +161,22 @@ def test_what_stands_in_two_places_is_one_cell():
     ]
 
 
-def test_cells_are_named_and_know_their_runs(table6):
-    cells = {cell.key: cell for cell in table6.cells}
-    assert len(cells) == 90
-    cell = cells["table06/wrn-40-4:wrn-16-2/kd/top1"]
-    assert (cell.pair.teacher, cell.pair.student, cell.method, cell.metric, cell.paper) == (
-        "wrn-40-4",
-        "wrn-16-2",
-        "kd",
-        "top1",
-        74.52,
-    )
-    assert cells["table06/wrn-40-4:wrn-16-2/teacher/top1"].method == TEACHER
-    assert cells["table06/wrn-40-4:wrn-16-2/teacher/params_M"].paper == 8.97
-    assert cells["table06/wrn-40-4:wrn-16-2/student/params_M"].method == "student"
+@pytest.mark.parametrize(
+    ("number", "key", "method", "probe", "paper"),
+    [
+        ("6", "wrn-40-4:wrn-16-2/kd/top1", "kd", None, 74.52),
+        ("6", "wrn-40-4:wrn-16-2/teacher/params_M", TEACHER, None, 8.97),
+        ("6", "wrn-40-4:wrn-16-2/student/params_M", "student", None, 0.7),
+        ("4", "wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1", "kd", "PROBE-STL10", 68.75),
+        ("4", "wrn-40-4:mobilenetv2-cifar/srrl[sr]/PROBE-CIFAR100/top1", "srrl[sr]", "PROBE-CIFAR100", 71.00),
+    ],
+)
+def test_cells_are_named_and_know_their_runs(number, key, method, probe, paper):
+    cells = {cell.key: cell for cell in reader.load(number).cells}
+    cell = cells[f"table0{number}/{key}"]
+    pair, *_, metric = key.split("/")
+    assert (cell.pair, cell.metric, cell.recipe) == (pair, metric, "C100")
+    assert (cell.method, cell.probe, cell.paper) == (method, probe, paper)
 
 
 @pytest.mark.parametrize(
@@ -223,16 +196,6 @@ def test_cells_are_named_and_know_their_runs(table6):
 )
 def test_select_methods(methods, shown, table6):
     assert names(table6.select(methods, None)) == shown
-
-
-def test_extra_methods_are_columns_without_printed_values(table6):
-    chosen = table6.select(["srrl[sr]", "kd"], ["wrn-40-4:wrn-16-2"])
-    assert {cell.key: cell.paper for cell in chosen.cells} == {
-        "table06/wrn-40-4:wrn-16-2/teacher/params_M": 8.97,
-        "table06/wrn-40-4:wrn-16-2/kd/top1": 74.52,
-        "table06/wrn-40-4:wrn-16-2/srrl[sr]/top1": None,
-        "table06/wrn-40-4:wrn-16-2/teacher/top1": 79.50,
-    }
 
 
 def test_extended_keeps_every_column(table6):
@@ -263,23 +226,21 @@ def test_select_pairs(patterns, count, table6):
 
 
 @pytest.mark.parametrize(
-    ("methods", "chosen", "says"),
+    ("number", "methods", "chosen", "says"),
     [
-        (["x*"], None, "no method of this table matches 'x\\*': it has student, teacher, kd"),
-        (["srll"], None, "did you mean 'srrl'"),
-        (
-            None,
-            ["wrn-40-4"],
-            "no pair of this table matches 'wrn-40-4' \\(TEACHER:STUDENT\\): it has wrn-40-4:wrn-16-2,",
-        ),
-        (None, ["wrn-40-4:*", "vgg:*"], "'vgg:\\*'"),
-        ([], None, "--methods is empty"),
-        (None, [], "--pairs is empty"),
+        ("6", ["x*"], None, "no method of this table matches 'x\\*': it has student, teacher, kd"),
+        ("3", ["teacher"], None, "no method of this table matches 'teacher': it has student, srrl"),
+        ("6", ["srll"], None, "did you mean 'srrl'"),
+        ("6", None, ["wrn-40-4"], r"no pair of this table matches 'wrn-40-4' \(TEACHER:STUDENT\): it has wrn-40-4:"),
+        ("11", None, ["wrn-40-4:*"], "it has wrn-40-2:wrn-16-2, wrn-40-2:wrn-40-1, resnet56:resnet20"),
+        ("6", None, ["wrn-40-4:*", "vgg:*"], "'vgg:\\*'"),
+        ("6", [], None, "--methods is empty"),
+        ("6", None, [], "--pairs is empty"),
     ],
 )
-def test_select_names_what_it_cannot_find(methods, chosen, says, table6):
+def test_select_names_what_it_cannot_find(number, methods, chosen, says):
     with pytest.raises(UserError, match=says) as caught:
-        table6.select(methods, chosen)
+        reader.load(number).select(methods, chosen)
     assert "\n" not in str(caught.value)
 
 
@@ -306,13 +267,12 @@ def test_on_other_data_a_table_loses_what_the_paper_prints_and_the_names_of_its_
         assert len({axis.label for axis in after}) == len({axis.label for axis in before})
 
 
-def test_on_other_data_a_title_without_names_of_data_says_which(tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text(
+def test_on_other_data_a_title_without_names_of_data_says_which(own):
+    path = own(
         "{title: Mine, recipe: C100, metric: top1, columns: [{label: a, pair: 'vgg13:vgg8'}], "
         "rows: [{label: KD, method: kd}], notes: [one, {paper: two}, {paper: three, elsewhere: four}]}"
     )
-    table = reader.load(str(path))
+    table = reader.load(path)
     assert table.notes == ("one", "two", "three")
     moved = table.on("leaves")
     assert (moved.title, moved.notes) == ("Mine, on leaves", ("one", "four"))
@@ -340,15 +300,14 @@ def test_unknown_tables(number):
         reader.load(number)
 
 
-def test_what_a_row_does_not_print_is_none(tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text(
+def test_what_a_row_does_not_print_is_none(own):
+    path = own(
         "{title: T, recipe: C100, heads: [Pair], metric: top1,"
         " columns: [{label: A, method: kd}, {label: B, method: at}],"
         " rows: [{label: R, pair: 'vgg13:vgg8', paper: [1]}, {label: S, pair: 'resnet56:resnet20'}]}"
     )
-    assert [cell.paper for cell in reader.read(path).cells] == [1, None, None, None]
-    assert [cell.paper for cell in reader.read(path).select(["at"], None).cells] == [None, None]
+    assert [cell.paper for cell in reader.load(path).cells] == [1, None, None, None]
+    assert [cell.paper for cell in reader.load(path).select(["at"], None).cells] == [None, None]
 
 
 ROWS = 'rows: [{label: vgg13 -> vgg8, pair: "vgg13:vgg8"}]'
@@ -362,10 +321,9 @@ columns: [{{label: Student, method: student}}, {{label: KD, method: kd}}, {{labe
 
 
 @pytest.mark.parametrize("name", ["mine", "tableaux", "figures", "leaderboard_2", "table2b"])
-def test_one_s_own_table_is_a_file_anywhere(name, tmp_path):
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(OWN)
-    table = reader.load(str(path))
+def test_one_s_own_table_is_a_file_anywhere(name, own):
+    path = own(name=name)
+    table = reader.load(path)
     assert (table.kind, table.number, table.spoken, table.stem) == ("table", name, f"table {name}", name)
     assert [cell.key for cell in table.cells] == [
         f"{name}/vgg13:vgg8/{run}/top1" for run in ("student", "kd", "teacher")
@@ -375,18 +333,16 @@ def test_one_s_own_table_is_a_file_anywhere(name, tmp_path):
 @pytest.mark.parametrize(
     "name", ["table11", "Table11", "table11+kd", "table06-best", "figure02", "leaderboard", "claims", "table99"]
 )
-def test_one_s_own_table_cannot_take_the_place_of_the_project_s(name, tmp_path):
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(OWN)
+def test_one_s_own_table_cannot_take_the_place_of_the_project_s(name, own):
+    path = own(name=name)
     with pytest.raises(UserError, match=re.escape(f"files of this project are called '{name}': give yours another")):
-        reader.load(str(path))
+        reader.load(path)
 
 
-def test_a_figure_of_one_s_own_there_is_none(tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text(OWN)
+def test_a_figure_of_one_s_own_there_is_none(own):
+    path = own()
     with pytest.raises(UserError, match=r"unknown figure .*known are 2, all"):
-        reader.load(str(path), "figure")
+        reader.load(path, "figure")
 
 
 def test_files_beside_the_tables_are_no_tables(tmp_path, monkeypatch):
@@ -427,17 +383,17 @@ def test_files_beside_the_tables_are_no_tables(tmp_path, monkeypatch):
         ("label: vgg13", "role: student, label: vgg13", "rows and columns name a method or role"),
     ],
 )
-def test_a_faulty_table_is_named(old, new, says, tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text(OWN.replace(old, new))
+def test_a_faulty_table_is_named(old, new, says, own):
+    path = own(OWN.replace(old, new))
     with pytest.raises(UserError, match=says) as caught:
-        reader.load(str(path))
+        reader.load(path)
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_s_file_that_is_not_there_is_named():
-    with pytest.raises(UserError, match=r"^there is no file gone.yaml$"):
-        reader.load("gone.yaml")
+@pytest.mark.parametrize("path", ["gone.yaml", "~nobody-of-that-name/mine.yaml"])
+def test_a_table_s_file_that_is_not_there_is_named(path):
+    with pytest.raises(UserError, match=f"^there is no file {path}$"):
+        reader.load(path)
 
 
 def test_methods_may_be_rows():
@@ -463,19 +419,17 @@ def test_methods_may_be_rows():
         "columns: [{label: A}], rows: [{label: R, pair: 'vgg13:vgg8', method: at}], metric: top1",
     ],
 )
-def test_where_a_method_has_no_place_none_is_added(layout, tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text(f"{{title: T, recipe: C100, {layout}}}")
-    table = reader.load(str(path))
+def test_where_a_method_has_no_place_none_is_added(layout, own):
+    path = own(f"{{title: T, recipe: C100, {layout}}}")
+    table = reader.load(path)
     assert table.select(None, None) == table
     with pytest.raises(UserError, match="table mine: no method can be added"):
         table.select(["kd"], None)
 
 
-def test_a_table_of_teachers_alone_is_its_own_selection(tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text(OWN.replace("{label: Student, method: student}, {label: KD, method: kd}, ", ""))
-    table = reader.load(str(path))
+def test_a_table_of_teachers_alone_is_its_own_selection(own):
+    path = own(OWN.replace("{label: Student, method: student}, {label: KD, method: kd}, ", ""))
+    table = reader.load(path)
     assert table.select(None, None) == table
     assert [column.label for column in table.select(["kd"], None).columns] == ["KD", "Teacher"]
 
@@ -533,21 +487,6 @@ def test_panels_of_a_figure_are_selected_too():
     assert chosen.stem == "figure02+kd"
 
 
-def test_a_table_without_the_teacher_cannot_show_it():
-    with pytest.raises(UserError, match="no method of this table matches 'teacher': it has student, srrl"):
-        reader.load("3").select(["teacher"], None)
-
-
-def test_pairs_that_are_columns_are_named_where_none_matches():
-    with pytest.raises(UserError, match="it has wrn-40-2:wrn-16-2, wrn-40-2:wrn-40-1, resnet56:resnet20"):
-        reader.load("11").select(None, ["wrn-40-4:*"])
-
-
-def test_one_s_own_table_in_the_home_of_nobody_is_not_there():
-    with pytest.raises(UserError, match=r"there is no file ~nobody-of-that-name/mine.yaml"):
-        reader.load("~nobody-of-that-name/mine.yaml")
-
-
 SWEEP = [f"srrl[fm={number}.5,form=kl,sr=0.5]" for number in range(1, 13)]
 
 
@@ -561,9 +500,8 @@ def test_a_sweep_has_files_whose_names_can_be_written(table6):
 
 
 @pytest.mark.parametrize("name", ["n" * 250, "ä" * 125, "漢" * 83])
-def test_so_has_a_table_of_one_s_own_with_a_long_name(name, tmp_path):
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(OWN)
-    table = reader.load(str(path))
+def test_so_has_a_table_of_one_s_own_with_a_long_name(name, own):
+    path = own(name=name)
+    table = reader.load(path)
     assert (table.name, table.number) == (name, name)
     assert len(f"{table.stem}-pairs.csv".encode()) <= 255
