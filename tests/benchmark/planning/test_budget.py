@@ -52,16 +52,15 @@ class TestColumns:
         assert len(choose(plan(ELEVEN), 1, estimated_seconds, COLUMN + 10, reserve=10).columns) == 1
         assert not choose(plan(ELEVEN), 1, estimated_seconds, COLUMN + 10, reserve=11).columns
 
-    def test_one_is_finished_before_another_is_begun(self, plan):
-        choice = choose(plan(ELEVEN), 1, estimated_seconds, COLUMN)
-        assert choice.columns == (f"{PAIR} of Table 11",)
-        assert {job.network for job in jobs(choice)} == {"wrn-40-2", "wrn-16-2"}
-        assert choice.seconds == COLUMN
-
-    def test_the_next_has_the_same_teacher(self, plan):
-        choice = choose(plan(ELEVEN), 1, estimated_seconds, COLUMN + SECOND)
-        assert choice.columns == (f"{PAIR} of Table 11", f"{SIBLING} of Table 11")
-        assert {job.network for job in choice.left} == {"vgg13", "vgg8"}
+    @pytest.mark.parametrize(
+        ("seconds", "pairs", "networks"),
+        [(COLUMN, [PAIR], "wrn-40-2 wrn-16-2"), (COLUMN + SECOND, [PAIR, SIBLING], "wrn-40-2 wrn-16-2 wrn-40-1")],
+    )
+    def test_one_is_finished_before_the_next_which_has_the_same_teacher(self, seconds, pairs, networks, plan):
+        choice = choose(plan(ELEVEN), 1, estimated_seconds, seconds)
+        assert choice.columns == tuple(f"{pair} of Table 11" for pair in pairs)
+        assert {job.network for job in jobs(choice)} == {*networks.split()}
+        assert choice.seconds == seconds
 
     def test_the_nearly_finished_comes_first(self, plan, finish):
         last = [job for job in plan(ELEVEN).jobs if job.network in {"vgg13", "vgg8"}]
@@ -75,10 +74,9 @@ class TestColumns:
         for order in ([dear, ELEVEN], [ELEVEN, dear]):
             choice = choose(plan(*order), 1, estimated_seconds, 140)
             assert choice.columns[0].endswith(f"of Table {order[0][0]}")
-
-    def test_what_is_too_large_makes_room_for_the_next(self, plan):
-        choice = choose(plan(("12", None, ["vgg13:mobilenetv2-half"]), ELEVEN), 1, estimated_seconds, COLUMN)
-        assert choice.columns == (f"{PAIR} of Table 11",)
+        # What does not fit makes room for the next one.
+        large = ("12", None, ["vgg13:mobilenetv2-half"])
+        assert choose(plan(large, ELEVEN), 1, estimated_seconds, COLUMN).columns == (f"{PAIR} of Table 11",)
 
     def test_one_that_a_failure_leaves_open_is_not_counted(self, plan, finish):
         for job in plan(ELEVEN).jobs:
@@ -163,20 +161,20 @@ class TestProcesses:
             assert choice.seconds <= seconds
 
     @pytest.mark.parametrize("slots", [1, 2, 5])
-    @pytest.mark.parametrize("seconds", [20, 70, 180, 333, 700, 5000])
-    def test_invariants(self, slots, seconds, plan):
+    def test_invariants(self, slots, plan):
         made = plan(("6", None, ["wrn-40-4:*"]), ("2", ["kd", "srrl"], None))
-        choice = choose(made, slots, estimated_seconds, seconds)
-        assert choice.seconds == simulate(choice.cohorts, slots).makespan <= seconds
-        found = {*jobs(choice)}
-        assert len(jobs(choice)) == len(found)
-        assert found.isdisjoint(choice.left)
-        assert found | {*choice.left} == {*missing(made)}
-        assert all(need in found for job in found for need in job.needs)
-        whole = {name for name in choice.columns if name.endswith("of Table 6")}
-        for pair in made.tables[0].pairs:
-            cells = [made.cells[cell.key] for cell in made.tables[0].cells if cell.pair == pair]
-            assert all(found.issuperset(cell) for cell in cells) == (f"{pair} of Table 6" in whole)
+        table = made.tables[0]
+        for seconds in (20, 70, 180, 333, 700, 5000):
+            choice = choose(made, slots, estimated_seconds, seconds)
+            assert choice.seconds == simulate(choice.cohorts, slots).makespan <= seconds
+            found = {*jobs(choice)}
+            assert len(jobs(choice)) == len(found)
+            assert found.isdisjoint(choice.left)
+            assert found | {*choice.left} == {*missing(made)}
+            assert all(need in found for job in found for need in job.needs)
+            for pair in table.pairs:
+                cells = [made.cells[cell.key] for cell in table.cells if cell.pair == pair]
+                assert all(found.issuperset(cell) for cell in cells) == (f"{pair} of Table 6" in choice.columns)
 
 
 class TestWords:

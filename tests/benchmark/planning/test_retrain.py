@@ -99,31 +99,25 @@ def test_what_is_not_selected_or_not_asked_for_stays(plan, leave, runs):
     assert (made.cohorts, made.remarks, made.replaced) == ((), (), {})
 
 
-def test_unknown_is_not_another(plan, leave, runs):
+GPUS = tuple({**HERE, "device": name} for name in ("GPU A", "GPU B"))
+
+
+@pytest.mark.parametrize(
+    ("left", "here", "found"),
+    [
+        ({"processor": None, "torch": None}, (HERE,), []),  # unknown is not another
+        ({}, ({**HERE, "processor": None},), []),
+        ({"device": "GPU B"}, GPUS, []),  # any device of the command counts
+        ({"device": "GPU C"}, GPUS, ["kd seed 0"]),
+        ({"status": FAILED, **INTEL}, (HERE,), []),  # left to --retry-failed
+        ({"status": NOT_APPLICABLE, **INTEL}, (HERE,), []),
+    ],
+)
+def test_which_records_are_of_another_machine(left, here, found, plan, leave, runs):
     teacher, _, kd = runs
     leave(teacher)
-    leave(kd, processor=None, torch=None)
-    assert again(plan("6", ["kd"])) == []
-    leave(kd)
-    assert again(plan("6", ["kd"], here=({**HERE, "processor": None},))) == []
-
-
-def test_any_device_of_the_command_is_here(plan, leave, runs):
-    teacher, _, kd = runs
-    leave(teacher)
-    leave(kd, device="GPU B")
-    gpus = tuple({**HERE, "device": name} for name in ("GPU A", "GPU B"))
-    assert again(plan("6", ["kd"], here=gpus)) == []
-    leave(kd, device="GPU C")
-    assert again(plan("6", ["kd"], here=gpus)) == ["kd seed 0"]
-
-
-@pytest.mark.parametrize("status", [FAILED, NOT_APPLICABLE])
-def test_what_came_to_nothing_elsewhere_is_left_to_other_options(status, plan, leave, runs):
-    teacher, _, kd = runs
-    leave(teacher)
-    leave(kd, status, **INTEL)
-    assert again(plan("6", ["kd"])) == []
+    leave(kd, **left)
+    assert again(plan("6", ["kd"], here=here)) == found
 
 
 def test_missing_runs_are_trained_beside(plan, leave, runs):
