@@ -6,35 +6,10 @@ from benchmark.errors import UserError
 from benchmark.runs.recipe import RECIPE_KEYS, check_value
 
 # What the network is, and how long and by which rule it is trained, are each member's own.
-NOT_OF_THE_STREAM = {
-    "name",
-    "epochs",
-    "optimizer",
-    "lr",
-    "milestones",
-    "lr_decay",
-    "momentum",
-    "beta2",
-    "nesterov",
-    "weight_decay",
-    "evaluate_every",
-    "in_size",
-    "width",
-    "top_k",
-}
-OF_A_LOOK = {
-    "dataset",
-    "crop",
-    "crop_size",
-    "resize",
-    "mean",
-    "std",
-    "holdout",
-    "precision",
-    "in_size",
-    "width",
-    "top_k",
-}
+NOT_OF_THE_STREAM = {"name", "epochs", "optimizer", "lr", "milestones", "lr_decay", "momentum", "beta2", "nesterov"}
+NOT_OF_THE_STREAM |= {"weight_decay", "evaluate_every", "in_size", "width", "top_k"}
+OF_A_LOOK = {"dataset", "crop", "crop_size", "resize", "mean", "std", "holdout", "precision"}
+OF_A_LOOK |= {"in_size", "width", "top_k"}
 
 
 @pytest.fixture
