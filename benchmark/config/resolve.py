@@ -15,7 +15,8 @@ from benchmark.config.overrides import HOLDOUT, Override, Preset, Profile, defau
 from benchmark.errors import UserError
 from benchmark.ids import digest
 from benchmark.registry import catalog
-from benchmark.runs.job import Analysis, Job, Pretrained, Probe, Run, Stage
+from benchmark.runs.job import Job, Pretrained, Run, Stage
+from benchmark.runs.measurements import Analysis, Probe
 from benchmark.runs.names import MethodName
 from benchmark.runs.objective import Objective, Term, applicable
 from benchmark.runs.options import unusual

@@ -108,7 +108,8 @@ class Job:
         return hash(self.id)
 
 
-def _named(job: Job | None) -> dict[str, str] | None:
+def reference(job: Job | None) -> dict[str, str] | None:
+    """How the spec of a job refers to another one."""
     return None if job is None else {"network": job.network, "id": job.id}
 
 
@@ -165,7 +166,7 @@ class Stage(Job):
     @property
     def inputs(self) -> Mapping[str, Any]:
         method = {"name": self.term.name, **self.term.code}
-        return {"recipe": asdict(self.recipe), "method": method, "teacher": _named(self.teacher)}
+        return {"recipe": asdict(self.recipe), "method": method, "teacher": reference(self.teacher)}
 
     @property
     def folder(self) -> str:
@@ -209,7 +210,7 @@ class Run(Job):
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        made = {"recipe": asdict(self.recipe), "objective": self.objective.spec, "teacher": _named(self.teacher)}
+        made = {"recipe": asdict(self.recipe), "objective": self.objective.spec, "teacher": reference(self.teacher)}
         return made | ({"stages": [stage.id for stage in self.stages]} if self.stages else {})
 
     @property
@@ -229,86 +230,3 @@ class Run(Job):
     def applies(self) -> bool:
         """Whether the requirements of all its methods allow this pair of networks."""
         return self.teacher is None or self.objective.applies(self.network, self.teacher.network)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Probe(Job):
-    """A linear classifier trained on the features of a frozen network.
-
-    Attributes:
-        base: the run that leaves the network.
-    """
-
-    kind = "probe"
-    leaves_weights = False
-
-    base: Run
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        return (self.base,)
-
-    @property
-    def inputs(self) -> Mapping[str, Any]:
-        return {"recipe": asdict(self.recipe), "base": _named(self.base)}
-
-    @property
-    def folder(self) -> str:
-        return self.base.folder
-
-    @property
-    def pair(self) -> PairName:
-        return self.base.pair
-
-    @property
-    def cohort_key(self) -> tuple[Any, ...]:
-        return (self.kind, self.recipe.stream, self.seed, self.network)
-
-    @property
-    def title(self) -> str:
-        return f"{self.base.title}, probe on {self.recipe.dataset},"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Analysis(Job):
-    """A measurement of a network's outputs on the test images, in float32.
-
-    Attributes:
-        measure: name of the measure, a file of ``benchmark/analysis``.
-        revision: revision of the measure's code.
-        subject: the job that leaves the network.
-        teacher: the job that leaves the network it is compared with, or None.
-    """
-
-    kind = "analyse"
-    leaves_weights = False
-
-    measure: str
-    revision: int
-    subject: Job
-    teacher: Job | None
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        return (self.subject, *([self.teacher] if self.teacher else []))
-
-    @property
-    def teacher_job(self) -> Job | None:
-        return self.teacher or self.subject.teacher_job
-
-    @property
-    def inputs(self) -> Mapping[str, Any]:
-        measure = {"name": self.measure, "revision": self.revision}
-        return {"measure": measure, "subject": _named(self.subject), "teacher": _named(self.teacher)}
-
-    @property
-    def folder(self) -> str:
-        return f"{self.subject.folder}@{self.measure}"
-
-    @property
-    def cohort_key(self) -> tuple[Any, ...]:
-        return (self.kind, self.measure, self.seed, self.teacher.id if self.teacher else self.network)
-
-    @property
-    def title(self) -> str:
-        return f"{self.subject.title}, {self.measure},"

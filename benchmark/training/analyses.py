@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from benchmark import analysis
 from benchmark.analysis.outputs import Outputs
 from benchmark.data import describe
-from benchmark.runs.job import Analysis, Job, Run
+from benchmark.runs.job import Job, Run
+from benchmark.runs.measurements import Analysis
 from benchmark.runs.store import DONE
 from benchmark.training.context import TrainContext
 from benchmark.training.evaluation import outputs

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.data import describe
-from benchmark.runs.job import Job, Probe, Run, Stage
+from benchmark.runs.job import Job, Run, Stage
+from benchmark.runs.measurements import Probe
 from benchmark.runs.store import Store
 from benchmark.training.loss import ObjectiveLoss, build_method, not_applicable_without_parts
 from benchmark.training.randomness import seeded
