@@ -281,12 +281,6 @@ def test_settled(kind, status, weights, settled, retried, store, kinds, finish):
     assert store.settled(job, retry=True) == retried
 
 
-def test_everything_that_can_be_made_again_lies_below_the_checkpoints(store, job):
-    paths = [place(job()) for place in (store.checkpoint_path, store.log_path, store.weights_path, store.terms_path)]
-    assert len(set(paths)) == 4
-    assert all(path.is_relative_to(store.checkpoints) for path in paths)
-
-
 def test_disk_use_bears_files_that_vanish(store):
     assert store.disk_use() == 0
     (store.checkpoints / "deep").mkdir(parents=True)
