@@ -18,7 +18,7 @@ from benchmark.cli.arguments import USAGE_ERROR, parser
 from benchmark.cli.commands import FAILURE, INTERRUPTED
 from benchmark.cli.session import Session
 from benchmark.errors import UserError
-from benchmark.registry import plugins
+from benchmark.registry import catalog
 from benchmark.tables import reader
 from benchmark.text import visible_line
 
@@ -82,7 +82,7 @@ def _run(session: Session) -> int:
         raise UserError("the working folder is gone: change into another one") from None
     if not reader.TABLES.is_dir():
         raise UserError("the tables are not here: run from a clone of the project, installed with pip install -e .")
-    plugins.use(session.options.plugin, session.options.checkpoints)
+    catalog.use(session.options.plugin, session.options.checkpoints)
     data.use(session.options.data)
     console = messages.console()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import traceback
 from contextvars import ContextVar
@@ -37,8 +36,6 @@ from benchmark.errors import UserError, unknown
 from benchmark.ids import digest, short_id
 from benchmark.registry import plugins
 
-# Looked for in the text, because importing every file of the folder would import torch.
-_DECLARES_SOURCES = re.compile(r"^SOURCES\b", re.MULTILINE)
 _PARTS = ("images", "labels")
 _KEY_LENGTH = 16
 _log = logging.getLogger(__name__)
@@ -56,7 +53,8 @@ def code_of(name: str) -> str:
     Raises:
         UserError: a file of one's own cannot be used.
     """
-    return next((file.code for file in plugins.found().datasets if name in _own(file)), "")
+    files = (file for file in plugins.discovered().of(plugins.DATASETS) if not file.inside)
+    return next((file.code for file in files if name in _own(file)), "")
 
 
 def content_of(name: str) -> str:
@@ -184,14 +182,11 @@ def _sources() -> dict[str, Source]:
 
 @cache
 def _all_sources(_plugins: str) -> dict[str, Source]:
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    declaring = [path for path in files if _DECLARES_SOURCES.search(path.read_text(encoding="utf-8"))]
-    modules = {path: import_module(f"{__package__}.{path.stem}") for path in declaring}
-    inside = {path: {source.info.name: source for source in module.SOURCES} for path, module in modules.items()}
-    own = {file.path: _own(file) for file in plugins.found().datasets}
+    files = plugins.discovered().of(plugins.DATASETS)
+    declared = {file.path: _own(file) for file in files}
     known: dict[str, Source] = {}
     places: dict[str, Path] = {}
-    for path, sources in (inside | own).items():
+    for path, sources in declared.items():
         for name in sources:
             if other := places.get(name):
                 raise UserError(f"data set '{name}' of {path}: {other} has one of that name, too: choose another name")
@@ -201,8 +196,10 @@ def _all_sources(_plugins: str) -> dict[str, Source]:
 
 
 @cache
-def _own(file: plugins.OwnFile) -> dict[str, Source]:
-    """The data sets of a file of one's own."""
+def _own(file: plugins.SourceFile) -> dict[str, Source]:
+    """The data sets of a file."""
+    if file.inside:
+        return {source.info.name: source for source in import_module(f"{__package__}.{file.path.stem}").SOURCES}
     sources = getattr(_loaded(file.path), "SOURCES", None)
     if not isinstance(sources, list | tuple) or not all(isinstance(source, Source) for source in sources):
         raise UserError(f"{file.path}: SOURCES must be a tuple of data sets, as in SOURCES = (image_folder(...),)")

@@ -1,15 +1,9 @@
-"""Lets one's own methods and networks take one small batch: the process behind `benchmark.planning.plugin_check`.
-
-``python -m benchmark.training.plugin_check`` reads pickled `Subject`s and writes a line of JSON for each.
-"""
+"""Check drafts and plug-ins on small batches: `benchmark.planning.plugin_check` runs this module as a process."""
 
 from __future__ import annotations
 
-import json
-import pickle
-import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.planning.plugin_check import Subject
+from benchmark.planning.torch_process import Report, answer
 from benchmark.runs.job import Job, Run
 from benchmark.runs.objective import Objective, Term
 from benchmark.training.isolation import ProcessState
@@ -32,40 +27,31 @@ from models import Features, Network
 
 IMAGES = 8
 PROGRESS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Shares of the training at which a loss is looked at: its weight may rise from zero, or fall to it."""
+"""Fractions of the training at which a loss is computed: its weight may rise from zero, or fall to it."""
 _CPU = torch.device("cpu")
 
 
-def fault_of(subject: Subject, remarks: list[str] | None = None) -> str | None:
-    """What is wrong with a subject, as a line that names its file; empty where it passes.
-
-    None is a method's that applies to none of its pairs, and has shown nothing.
-
-    Args:
-        subject: a method or a network.
-        remarks: filled with what is no fault, but good to know.
-    """
+def check(subject: Subject) -> Report:
+    """Check a method or a network; the fault is None where a method applies to none of its pairs."""
     process = ProcessState()
     try:
         if subject.term is None:
-            remark = _check_network(subject.jobs[0])
-        elif (found := _passes_where_it_applies(subject.term, subject.jobs)) is None:
-            return None
+            why: str | None = _check_network(subject.jobs[0])
         else:
-            remark = found
+            why = _check_where_it_applies(subject.term, subject.jobs)
+        if why is None:
+            return Report(None)
         _check_process(process)
-        if remark and remarks is not None:
-            remarks.append(f"{subject.title} of {subject.path} is launched step by step on a GPU: {remark}")
     except BrokenError as error:
         process.restore()
-        return f"{subject.title} of {subject.path}: {error}"
-    except Exception as error:  # noqa: BLE001 - whatever one's own code raises
-        lines = traceback.extract_tb(error.__traceback__)
-        own = [frame.lineno for frame in lines if Path(frame.filename).resolve() == subject.path]
-        place = f"{subject.path}:{own[-1]}" if own else f"{subject.path}"
-        words = " ".join(str(error).split())
-        return f"{subject.title} of {place}: {type(error).__name__}: {words}"
-    return ""
+        return Report(f"{subject.title} of {subject.path}: {error}")
+    except Exception as error:  # noqa: BLE001 - code of a user raises anything
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == subject.path]
+        place = f"{subject.path}:{lines[-1]}" if lines else f"{subject.path}"
+        return Report(f"{subject.title} of {place}: {type(error).__name__}: {' '.join(str(error).split())}")
+    remark = f"{subject.title} of {subject.path} is launched step by step on a GPU: {why}"
+    return Report(remarks=(remark,) if why else ())
 
 
 def _check_process(before: ProcessState) -> None:
@@ -73,24 +59,24 @@ def _check_process(before: ProcessState) -> None:
         raise BrokenError(f"it changes {changed[0]} for the whole process, which other runs share")
 
 
-def _passes_where_it_applies(term: Term, jobs: Sequence[Job]) -> str | None:
-    """Check a method on the first pair to which it can be applied; None where there is none.
+def _check_where_it_applies(term: Term, jobs: Sequence[Job]) -> str | None:
+    """Check a method on the first pair to which it applies.
 
     Returns:
-        Why its steps cannot be replayed on a GPU, empty where they can.
+        Why its steps cannot be captured as a CUDA graph; empty where they can, None where it applies to no pair.
     """
     for job in jobs:
         try:
-            return _Check(term, job).run() or ""
+            return _Check(term, job).run()
         except NotApplicableError:
             continue
     return None
 
 
-def _check_network(job: Job) -> str | None:
+def _check_network(job: Job) -> str:
     network, batch = new_network(job, _CPU).train(), random_batch(job, IMAGES, _CPU)
     for mode in (False, True):
-        features = _look(network.train(mode), job, View(batch.images))
+        features = _forward(network.train(mode), job, View(batch.images))
         if not batch.equals(random_batch(job, IMAGES, _CPU)):
             raise BrokenError("it changes the images that it is given, which other runs share")
     if not isinstance(features, Features):
@@ -101,36 +87,31 @@ def _check_network(job: Job) -> str | None:
     if features.embedding.shape != (IMAGES, network.classifier.in_features):
         raise BrokenError("the embedding is not what the classifier takes")
     finite = torch.isfinite(features.logits)
-    if not (finite | features.logits.isneginf()).all() or not finite.any(dim=1).all():  # some may be masked
+    if not (finite | features.logits.isneginf()).all() or not finite.any(dim=1).all():  # masked logits are -inf
         raise BrokenError("the logits are not finite")
     if not _moved(features.logits[finite].square().sum(), list(network.parameters())):
         raise BrokenError("no gradient of the logits reaches the parameters")
     alone = Run(recipe=job.recipe, network=job.network, seed=job.seed, objective=Objective(ce=1.0), teacher=None)
-    return check_steps(alone, None)
+    return check_steps(alone, None) or ""
 
 
 @dataclass(frozen=True)
 class _Check:
-    """One method on one pair.
-
-    Attributes:
-        term: the method with its options.
-        job: a run that needs it.
-    """
+    """The check of a method, with its options, on the pair of a run that needs it."""
 
     term: Term
     job: Job
 
-    def run(self) -> str | None:
-        """Build the method and take the steps that training would take.
+    def run(self) -> str:
+        """Build the method and take the steps that training takes.
 
         Returns:
-            Why its steps cannot be replayed on a GPU, if they cannot.
+            Why its steps cannot be captured as a CUDA graph; empty where they can.
         """
         job = self.job
         assert job.teacher_job is not None
         torch.manual_seed(0)
-        # Of another seed: a student of the teacher's architecture would begin as its equal, and all losses at zero.
+        # With another seed: a student of the same architecture would equal the teacher, and all losses would be zero.
         other = replace(job.teacher_job, seed=job.teacher_job.seed + job.seed + 1)
         teacher = Teacher(new_network(other, _CPU), job.recipe.precision)
         before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
@@ -138,10 +119,10 @@ class _Check:
         _check_teacher(teacher, before)
         stages = job.stages if isinstance(job, Run) else ()
         remarks = [check_steps(each, teacher) for each in (*stages, job)]
-        return next(filter(None, remarks), None)
+        return next(filter(None, remarks), "")
 
     def _losses(self, teacher: Teacher) -> None:
-        """The losses of one batch, seen at several stages of the training."""
+        """Check the losses of one batch at several points of the training."""
         job = self.job
         student = new_network(job, _CPU).train()
         batch = replace(random_batch(job, IMAGES, _CPU), generator=torch.Generator().manual_seed(0))
@@ -151,7 +132,7 @@ class _Check:
         method = self._built(pair)
         kept = code_state(method)
         view = View(batch.images, teacher)
-        features = _look(student, job, view).full()
+        features = _forward(student, job, view).full()
         seen = view.teacher(train_mode="teacher_in_train_mode" in method.requires)
         with needing_parts(method):
             if method.pretrain == "student":
@@ -210,14 +191,14 @@ def _tensors(features: Features) -> list[Tensor]:
     return [features.logits, features.embedding, features.map, *features.feats, *features.preacts]
 
 
-def _look(network: Network, job: Job, view: View) -> Features:
+def _forward(network: Network, job: Job, view: View) -> Features:
     with autocast(job.recipe.precision, _CPU):
         features: Features = network(view.at(network.in_size))
     return features
 
 
 def _check_parts(losses: Sequence[Mapping[str, Tensor]], trained: nn.Module, what: str) -> None:
-    """See that a loss is made of finite scalars, and has a gradient at some stage of the training."""
+    """Check that the parts of a loss are finite scalars, with a gradient at some point of the training."""
     parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
     moved = [_moved(_total(parts, what), parameters) for parts in losses]
     if not any(moved):
@@ -242,10 +223,10 @@ def _total(parts: Mapping[str, Tensor], what: str) -> Tensor:
 
 
 def _moved(loss: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
-    """Whether a loss's gradient reaches some of the parameters.
+    """Whether the gradient of a loss is nonzero for some parameter.
 
     Raises:
-        BrokenError: it is not finite.
+        BrokenError: the gradient is not finite.
     """
     if not loss.requires_grad or not parameters:
         return False
@@ -256,14 +237,5 @@ def _moved(loss: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
     return any(bool(gradient.any()) for gradient in gradients)
 
 
-def answers(subjects: Iterable[Subject]) -> Iterator[dict[str, str | None]]:
-    """What is wrong with each subject, one after the other, and what is good to know."""
-    for subject in subjects:
-        remarks: list[str] = []
-        fault = fault_of(subject, remarks)
-        yield {"key": subject.key, "fault": fault, "remark": next(iter(remarks), None)}
-
-
 if __name__ == "__main__":
-    for answer in answers(pickle.load(sys.stdin.buffer)):  # noqa: S301
-        print(json.dumps(answer), flush=True)  # noqa: T201
+    answer(check)
