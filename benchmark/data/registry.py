@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from contextvars import ContextVar
 from functools import cache
 from hashlib import sha256
@@ -53,8 +54,8 @@ def code_of(name: str) -> str:
     Raises:
         UserError: a file of one's own cannot be used.
     """
-    files = (file for file in plugins.discovered().of(plugins.DATASETS) if not file.inside)
-    return next((file.code for file in files if name in _own(file)), "")
+    file = _declared(plugins.listed())[1].get(name)
+    return "" if file is None or file.inside else file.code
 
 
 def content_of(name: str) -> str:
@@ -177,35 +178,32 @@ def _source(name: str) -> Source:
 
 
 def _sources() -> dict[str, Source]:
-    return _all_sources(plugins.listed())
+    return _declared(plugins.listed())[0]
 
 
 @cache
-def _all_sources(_plugins: str) -> dict[str, Source]:
-    files = plugins.discovered().of(plugins.DATASETS)
-    declared = {file.path: _own(file) for file in files}
+def _declared(_plugins: str) -> tuple[dict[str, Source], dict[str, plugins.SourceFile]]:
+    """All data sets by name, and their files."""
     known: dict[str, Source] = {}
-    places: dict[str, Path] = {}
-    for path, sources in declared.items():
-        for name in sources:
-            if other := places.get(name):
-                raise UserError(f"data set '{name}' of {path}: {other} has one of that name, too: choose another name")
-            places[name] = path
-        known |= sources
-    return known
+    files: dict[str, plugins.SourceFile] = {}
+    for file in plugins.discovered().of(plugins.DATASETS):
+        for source in import_module(f"{__package__}.{file.path.stem}").SOURCES if file.inside else _own(file):
+            name = source.info.name
+            if other := files.get(name):
+                what = f"data set '{name}' of {file.path}"
+                raise UserError(f"{what}: {other.path} has one of that name, too: choose another name")
+            known[name], files[name] = source, file
+    return known, files
 
 
-@cache
-def _own(file: plugins.SourceFile) -> dict[str, Source]:
-    """The data sets of a file."""
-    if file.inside:
-        return {source.info.name: source for source in import_module(f"{__package__}.{file.path.stem}").SOURCES}
+def _own(file: plugins.SourceFile) -> Sequence[Source]:
+    """The data sets of a plug-in."""
     sources = getattr(_loaded(file.path), "SOURCES", None)
     if not isinstance(sources, list | tuple) or not all(isinstance(source, Source) for source in sources):
         raise UserError(f"{file.path}: SOURCES must be a tuple of data sets, as in SOURCES = (image_folder(...),)")
     for source in sources:
         check_name(source.info.name)
-    return {source.info.name: source for source in sources}
+    return sources
 
 
 def _loaded(path: Path) -> ModuleType:

@@ -19,6 +19,7 @@ from benchmark.registry.plugins import METHOD, NETWORKS, ROOT, SourceFile
 
 T = TypeVar("T")
 _MODULES = {METHOD: "methods.describe", NETWORKS: "models.describe"}
+_FOLDERS = {METHOD: "methods", NETWORKS: "networks"}
 _FAILURES = {METHOD: "its method cannot be imported", NETWORKS: "its networks cannot be built"}
 _SECONDS = 120.0
 _TRACE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+)')
@@ -36,7 +37,7 @@ def described(file: SourceFile, read: Callable[[str], T]) -> T:
     """
     module = _MODULES[file.kind]
     end = f"{file.attribute and '-' + file.attribute}-{short_id(file.code)}.txt"
-    kept = plugins.cache_folder() / module.partition(".")[0] / f"{fitted(file.name, len(end))}{end}"
+    kept = plugins.cache_folder() / _FOLDERS[file.kind] / f"{fitted(file.name, len(end))}{end}"
     with suppress(OSError, ValueError, KeyError, TypeError):
         return read(kept.read_text(encoding="utf-8"))
     text = _ask(file, module)

@@ -10,9 +10,10 @@ import ast
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.errors import UserError, unknown
 from benchmark.files import ALPHABET, is_plain
@@ -51,6 +52,8 @@ DECLARED = (
     "candidates",
 )
 """The class attributes of a method that planning reads."""
+
+_POSITIONAL = "options of a method come after a *, each with a default"
 
 
 @dataclass(frozen=True)
@@ -94,34 +97,47 @@ def read_method(file: SourceFile) -> MethodInfo | None:
     if not classes and (file.inside or not (file.attribute or has_subclass(tree))):
         return None
     plain = [_literals(node) for node in classes] if all(map(derives_directly, classes)) else []
-    found = plain if plain and None not in plain else described(file, _read)
+    literals = [declared for declared in plain if declared is not None]
+    if not literals or len(literals) < len(plain):
+        literals = described(file, partial(_read, path))
+    found = [_sound(path, declared) for declared in literals]
     if len(found) > 1:
         raise UserError(f"{path}: one file holds one method, this one holds {len(found)}")
-    for declared in filter(None, found):
-        if fault := declared.get("fault"):
-            raise UserError(f"{path}:{declared['line']}: {fault}")
-        known, options = _as_json(declared["attributes"]), _as_json(declared["options"])
-        _check_declared(path, known, options)
-        for key in ("requires", "candidates"):
-            known[key] = tuple(known.get(key, ()))
-        known["choices"] = {key: tuple(values) for key, values in known.get("choices", {}).items()}
-        code = "" if file.inside and known.get("revision") != DRAFT else file.code
-        return MethodInfo(**known, name=file.name, path=path, code=code, package=file.package, options=options)
-    return None
+    if not found:
+        return None
+    known, options = _as_json(found[0].attributes), _as_json(found[0].options)
+    _check_declared(path, known, options)
+    for key in ("requires", "candidates"):
+        known[key] = tuple(known.get(key, ()))
+    known["choices"] = {key: tuple(values) for key, values in known.get("choices", {}).items()}
+    code = "" if file.inside and known.get("revision") != DRAFT else file.code
+    return MethodInfo(**known, name=file.name, path=path, code=code, package=file.package, options=options)
 
 
-def _read(text: str) -> list[dict[str, Any]]:
-    """The classes that `methods.describe` printed."""
-    found = json.loads(text)
-    if not all("fault" in each or each["attributes"].keys() <= {*DECLARED} for each in found):
-        raise ValueError(text)
-    return list(found)
+class _Declared(NamedTuple):
+    """The class attributes and options of a method as its file states them, or why they cannot be used."""
+
+    line: int
+    attributes: Mapping[str, Any] = {}
+    options: Mapping[str, Any] = {}
+    fault: str = ""
 
 
-def _literals(node: ast.ClassDef) -> dict[str, Any] | None:
-    """The same of a class whose attributes and defaults are literals, from its syntax tree; None for all others."""
+def _read(path: Path, text: str) -> list[_Declared]:
+    """The classes that `methods.describe` printed; faults are errors here, so that they are not cached."""
+    return [_sound(path, _Declared(**each)) for each in json.loads(text)]
+
+
+def _sound(path: Path, declared: _Declared) -> _Declared:
+    if declared.fault:
+        raise UserError(f"{path}:{declared.line}: {declared.fault}")
+    return declared
+
+
+def _literals(node: ast.ClassDef) -> _Declared | None:
+    """What a class declares with literals only; None where its file has to be imported to know it."""
     attributes: dict[str, Any] = {}
-    found: dict[str, Any] = {"line": node.lineno, "attributes": attributes, "options": {}}
+    found = _Declared(node.lineno, attributes)
     if node.decorator_list or node.keywords:
         return None
     try:
@@ -135,9 +151,10 @@ def _literals(node: ast.ClassDef) -> dict[str, Any] | None:
                         attributes[name] = ast.literal_eval(value)
                 case ast.FunctionDef(name="__init__", args=arguments, decorator_list=[]):
                     if len(arguments.args) + len(arguments.posonlyargs) > 2:
-                        found |= {"line": statement.lineno, "fault": POSITIONAL}
+                        return _Declared(statement.lineno, fault=_POSITIONAL)
                     pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-                    found["options"] = {key.arg: ast.literal_eval(value) for key, value in pairs if value is not None}
+                    options = {key.arg: ast.literal_eval(value) for key, value in pairs if value is not None}
+                    found = found._replace(options=options)
                 case ast.FunctionDef(name=name) if name not in {"__init__", *DECLARED}:
                     pass
                 case ast.Expr() | ast.Pass() | ast.AnnAssign():
@@ -147,10 +164,6 @@ def _literals(node: ast.ClassDef) -> dict[str, Any] | None:
     except (ValueError, TypeError):  # an unhashable key is a TypeError
         return None
     return found
-
-
-POSITIONAL = "options of a method come after a *, each with a default"
-"""The fault of an ``__init__`` with positional parameters besides the pair."""
 
 
 def _as_json(value: Any) -> Any:

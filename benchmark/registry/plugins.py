@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -189,14 +188,15 @@ def no_content(path: Path) -> UserError:
 
 def _installed() -> tuple[list[SourceFile], tuple[tuple[str, str, str], ...]]:
     files, broken = [], []
-    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-    counts = Counter(point.name for point in points)
-    for point in points:
-        distribution = point.dist.name if point.dist else point.value
-        if counts[point.name] > 1:
-            broken.append((point.name, distribution, "another entry point has that name, too: choose another one"))
-        elif (file := _file_of(point, distribution)) is None:
-            broken.append((point.name, distribution, f"there is no module {point.module}"))
+    named: dict[str, list[EntryPoint]] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        named.setdefault(point.name, []).append(point)
+    for name, points in named.items():
+        distribution = " and ".join(point.dist.name if point.dist else point.value for point in points)
+        if len(points) > 1:
+            broken.append((name, distribution, "more than one package has an entry point of that name"))
+        elif (file := _file_of(points[0], distribution)) is None:
+            broken.append((name, distribution, f"there is no module {points[0].module}"))
         else:
             files.append(file)
     return files, tuple(broken)

@@ -47,12 +47,12 @@ def _plugins(monkeypatch, tmp_path):
     """None but those of a test, and nothing remembered of those of others."""
     monkeypatch.setenv(plugins.VARIABLE, "")
     monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path))
-    known = (plugins._found, catalog._methods, overrides._known_beside)
-    for one in known:
-        one.cache_clear()
+    known = (catalog.invalidate_caches, overrides._known_beside.cache_clear)
+    for clear in known:
+        clear()
     yield
-    for one in known:
-        one.cache_clear()
+    for clear in known:
+        clear()
 
 
 @pytest.fixture

@@ -49,7 +49,8 @@ def folder(tmp_path, splits):
 
 def forget():
     """Let files be looked at again, as a new process does."""
-    for known in (plugins._found, registry._all_sources, registry._content, registry._normalisation):
+    plugins.invalidate()
+    for known in (registry._declared, registry._content, registry._normalisation):
         known.cache_clear()
 
 

@@ -30,28 +30,23 @@ def asked(monkeypatch):
 
     def run(command, *, env, **_):
         files.append((command[-1], env[plugins.VARIABLE]))
-        return subprocess.CompletedProcess(command, 1 if files.fault else 0, ROWS, files.fault)
+        return subprocess.CompletedProcess(command, 1 if files.fault else 0, ROWS.encode(), files.fault.encode())
 
-    monkeypatch.setattr(network_info.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     return files
 
 
 @pytest.fixture
-def use(monkeypatch, tmp_path):
+def use(monkeypatch, write, forget):
     """``use(factor=2)`` makes a file with a network known, and returns it."""
 
     def make(text=NETWORK, name="net.py", **values):
-        path = tmp_path / name
-        path.write_text(text.format(**values) if values else text, encoding="utf-8")
+        path = write(name, text.format(**values) if values else text)
         monkeypatch.setenv(plugins.VARIABLE, str(path))
-        monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path / "cache"))
-        plugins._found.cache_clear()
-        network_info._all.cache_clear()
+        forget()
         return path
 
-    yield make
-    plugins._found.cache_clear()
-    network_info._all.cache_clear()
+    return make
 
 
 def test_a_network_is_measured_once_and_kept_by_its_code(use, asked, tmp_path):
@@ -59,7 +54,7 @@ def test_a_network_is_measured_once_and_kept_by_its_code(use, asked, tmp_path):
     info = catalog.networks()["plain"]
     assert (info.params, info.macs, info.feats, info.path) == (5000, 123456, "16x32x32 32x16x16", path)
     assert asked == [(str(path), str(path))]
-    assert [file.name for file in (tmp_path / "cache" / "networks").iterdir()] == [f"net-{info.code[:12]}.csv"]
+    assert [file.name for file in (tmp_path / "cache" / "networks").iterdir()] == [f"net-{info.code[:12]}.txt"]
     use(factor="2  # words")
     assert catalog.networks()["plain"] == info
     assert len(asked) == 1
@@ -108,17 +103,17 @@ def test_a_name_of_the_projects_own_collides(use, asked, name):
     assert not asked
 
 
-def test_a_new_network_in_the_project_is_a_draft_until_the_csv_names_it(monkeypatch, use):
-    use("SOURCES = ()")
-    kept = dict(network_info.settled())
-    del kept["vgg8"], kept["vgg13"]
+def test_a_new_network_in_the_project_is_a_draft_until_the_csv_names_it(monkeypatch, forget):
+    settled = network_info.settled()
+    kept = {name: info for name, info in settled.items() if name not in ("vgg8", "vgg13")}
     monkeypatch.setattr(network_info, "settled", lambda: kept)
-    rows = ROWS.replace("plain,", "vgg8,", 1).replace("other,", "vgg13,")
-    monkeypatch.setattr(network_info.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, rows, ""))
+    forget()
+    rows = ROWS.replace("plain,", "vgg8,", 1).replace("other,", "vgg13,").encode()
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, rows, b""))
     found = catalog.networks()
     assert found["vgg8"].path.name == "vgg.py"
     assert found["vgg8"].code == found["vgg13"].code != ""
-    assert found["wrn-16-2"].code == ""
+    assert found["wrn-16-2"] == settled["wrn-16-2"]
 
 
 @pytest.mark.usefixtures("asked")
