@@ -186,7 +186,7 @@ def _declared(_plugins: str) -> tuple[dict[str, Source], dict[str, plugins.Sourc
     """All data sets by name, and their files."""
     known: dict[str, Source] = {}
     files: dict[str, plugins.SourceFile] = {}
-    for file in plugins.discovered().of(plugins.DATASETS):
+    for file in plugins.discovered(plugins.DATASETS):
         for source in import_module(f"{__package__}.{file.path.stem}").SOURCES if file.inside else _own(file):
             name = source.info.name
             if other := files.get(name):

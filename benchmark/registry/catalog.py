@@ -102,12 +102,12 @@ def _networks(_plugins: str) -> dict[str, NetworkInfo]:
 @cache
 def _methods(_plugins: str) -> tuple[dict[str, MethodInfo], dict[str, str]]:
     """Methods by name, and why others of the project and of packages are left out: that fails no other command."""
-    found = plugins.discovered()
+    files = plugins.discovered(METHOD)
     # A helper's name is taken as well: ``methods.load`` would import the helper.
-    places = {file.name: file.path for file in found.of(METHOD) if file.inside}
+    places = {file.name: file.path for file in files if file.inside}
     known: dict[str, MethodInfo] = {}
-    problems = {name: _left_out(name, package, fault) for name, package, fault in found.broken}
-    for file in found.of(METHOD):
+    problems: dict[str, str] = {}
+    for file in files:
         try:
             if (info := _read(file, places)) is not None:
                 known[info.name] = info
@@ -115,28 +115,26 @@ def _methods(_plugins: str) -> tuple[dict[str, MethodInfo], dict[str, str]]:
         except UserError as error:
             if not file.inside and not file.entry:
                 raise
-            problems[file.name] = _left_out(file.name, file.distribution, str(error))
+            package = f" of the package {file.distribution}" if file.entry else ""
+            problems[file.name] = f"method '{file.name}'{package} is left out: {error}"
     return known, problems
 
 
 def _read(file: SourceFile, places: dict[str, Path]) -> MethodInfo | None:
-    if not file.inside:
-        whose = "" if file.entry else f"method '{file.name}' of {file.path}: "
-        if file.name in (STUDENT, TEACHER):
-            raise UserError(f"{whose}'{STUDENT}' and '{TEACHER}' are reserved names: choose another one")
-        if file.name in places:
-            raise UserError(f"{whose}{places[file.name]} has that name, too: choose another one")
+    """The method of a file, or None for a helper of the project."""
+    whose = "" if file.entry else f"method '{file.name}' of {file.path}: "
+    if file.fault:
+        raise UserError(file.fault)
+    if file.name in (STUDENT, TEACHER):
+        raise UserError(f"{whose}'{STUDENT}' and '{TEACHER}' are reserved names: choose another one")
+    if file.name in places and not file.inside:
+        raise UserError(f"{whose}{places[file.name]} has that name, too: choose another one")
     info = read_method(file)
     if info is None and file.entry:
-        raise UserError(f"{file.path} holds no class {file.attribute or ''} of Method".replace("  ", " "))
+        raise UserError(f"{file.path} holds no class {file.attribute}".rstrip() + " of Method")
     if info is None and not file.inside:
         raise no_content(file.path)
     if info is not None and not _PLAIN.fullmatch(info.name):
         advice = "its entry point must be renamed" if file.entry else f"{file.path}: rename the file"
         raise UserError(f"{advice}: a method's name is made of small letters, digits and _, not '{info.name}'")
     return info
-
-
-def _left_out(name: str, distribution: str, fault: str) -> str:
-    package = f" of the package {distribution}" if distribution else ""
-    return f"method '{name}'{package} is left out: {fault}"

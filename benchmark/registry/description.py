@@ -50,7 +50,7 @@ def described(file: SourceFile, read: Callable[[str], T]) -> T:
 def run_module(
     module: str, *arguments: str, seconds: float, question: bytes = b"", environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a module of this project, which may import torch, on one thread.
+    """Run a module of this project, which may import torch, on one thread; an error is the last line that it prints.
 
     Args:
         module: its dotted name.
@@ -68,7 +68,7 @@ def run_module(
             input=question,
             capture_output=True,
             cwd=ROOT,
-            env=os.environ | (environment or {}) | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | (environment or {}) | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
             timeout=seconds,
             check=False,
         )

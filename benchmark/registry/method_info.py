@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -39,19 +39,6 @@ TUNED = "tuned"
 
 DRAFT = 0
 """The revision of a method that is still being written."""
-
-DECLARED = (
-    "title",
-    "citation",
-    "revision",
-    "objective",
-    "variants",
-    "choices",
-    "requires",
-    "pretrain",
-    "candidates",
-)
-"""The class attributes of a method that planning reads."""
 
 _POSITIONAL = "options of a method come after a *, each with a default"
 
@@ -83,6 +70,11 @@ class MethodInfo:
     pretrain: str = ""
     candidates: tuple[Mapping[str, Any], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_FOUND = {"name", "path", "code", "package", "options"}
+DECLARED = tuple(each.name for each in fields(MethodInfo) if each.name not in _FOUND)
+"""The class attributes of a method that planning reads."""
 
 
 def read_method(file: SourceFile) -> MethodInfo | None:

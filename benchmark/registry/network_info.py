@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UserError
+from benchmark.files import LONGEST_WORD
 from benchmark.registry import plugins
 from benchmark.registry.description import described
 from benchmark.registry.plugins import NETWORKS, ROOT, SourceFile
+from benchmark.registry.source_hash import parsed
+from benchmark.registry.syntax import network_names
 
+# A network's name is part of a record's path and of pairs such as TEACHER--STUDENT and TEACHER:STUDENT.
+_PLAIN = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
 _NUMBERS = ("params", "macs", "in_size", "classes", "revision")
 
 
@@ -66,22 +72,26 @@ def read_networks() -> dict[str, NetworkInfo]:
         UserError: a draft cannot be built, or has the name of another network.
     """
     known = dict(settled())
-    places: dict[str, Path] = {}
-    for file in plugins.discovered().of(NETWORKS):
-        for name in file.networks:
-            if places.setdefault(name, file.path) != file.path:
-                raise UserError(f"network '{name}' of {file.path}: {places[name]} registers one of that name, too")
-        if drafts := [name for name in file.networks if not file.inside or name not in settled()]:
-            known |= _measured(file, drafts)
+    for file in plugins.discovered(NETWORKS):
+        if file.inside and {*(network_names(parsed(file.path)) or ())} <= settled().keys():
+            continue
+        for info in described(file, partial(_drafts, file)):
+            if (other := known.get(info.name)) and not file.inside:
+                raise UserError(f"network '{info.name}' of {file.path}: {other.path} registers one of that name, too")
+            known.setdefault(info.name, info)
     return known
 
 
-def _measured(file: SourceFile, names: list[str]) -> dict[str, NetworkInfo]:
-    def read(text: str) -> dict[str, NetworkInfo]:
-        rows = {row["name"]: row | {"revision": 1} for row in _rows(text)}
-        return {name: NetworkInfo(**rows[name], code=file.code, path=file.path) for name in names}
-
-    return described(file, read)
+def _drafts(file: SourceFile, text: str) -> list[NetworkInfo]:
+    """The networks that `models.describe` printed for a file."""
+    found = [NetworkInfo(**row | {"revision": 1}, code=file.code, path=file.path) for row in _rows(text)]
+    for info in found:
+        if not _PLAIN.fullmatch(info.name) or len(info.name) > LONGEST_WORD:
+            raise UserError(
+                f"{file.path}: network {info.name!r}: a name is made of letters and digits, with single - or _ between "
+                f"them, {LONGEST_WORD} characters at most"
+            )
+    return found
 
 
 def _rows(text: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -55,6 +55,7 @@ class SourceFile:
         attribute: the class that the entry point names, if any.
         package: folder of the installed package that contains the file; None for single modules and all others.
         distribution: name of the installed package.
+        fault: why an entry point leads to no file; empty where it leads to one.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class SourceFile:
     attribute: str = ""
     package: Path | None = None
     distribution: str = ""
+    fault: str = ""
 
     @property
     def name(self) -> str:
@@ -78,28 +80,6 @@ class SourceFile:
     def code(self) -> str:
         """SHA-256 of the file's code and of the code that it imports; see `own_code`."""
         return own_code(self.path, self.package)
-
-    @cached_property
-    def networks(self) -> tuple[str, ...]:
-        """Names of the networks that the file registers."""
-        return network_names(parsed(self.path), self.path)
-
-
-@dataclass(frozen=True)
-class Discovery:
-    """The files that were found.
-
-    Attributes:
-        files: of the project, then plug-ins, then those of installed packages.
-        broken: entry points that lead nowhere or share a name: ``(name, distribution, fault)``.
-    """
-
-    files: tuple[SourceFile, ...]
-    broken: tuple[tuple[str, str, str], ...]
-
-    def of(self, kind: str) -> list[SourceFile]:
-        """The files of one kind."""
-        return [file for file in self.files if file.kind == kind]
 
 
 def export(paths: Sequence[Path | str], cache_dir: Path | None = None) -> None:
@@ -132,26 +112,26 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE, ROOT / ".cache"))
 
 
-def discovered() -> Discovery:
-    """All files that define methods, networks or data sets; looked for once per process and list of plug-ins.
+def discovered(kind: str) -> list[SourceFile]:
+    """The files of a kind: of the project, then plug-ins, then those of installed packages.
+
+    They are looked for once per process and list of plug-ins.
 
     Raises:
         UserError: a plug-in cannot be used.
     """
-    return _discovered(listed())
+    return [file for file in _discovered(listed()) if file.kind == kind]
 
 
 @cache
-def _discovered(files: str) -> Discovery:
+def _discovered(files: str) -> tuple[SourceFile, ...]:
     inside = [
         SourceFile(kind, path)
         for kind, folder in _FOLDERS.items()
         for path in sorted((ROOT / folder).glob("*.py"))
         if kind == METHOD or re.search(_MARKS[kind], path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    named = [_plugin(Path(file).resolve()) for file in files.split(os.pathsep) if file]
-    installed, broken = _installed()
-    return Discovery((*inside, *named, *installed), broken)
+    return (*inside, *(_plugin(Path(file).resolve()) for file in files.split(os.pathsep) if file), *_installed())
 
 
 def invalidate() -> None:
@@ -167,7 +147,7 @@ def _plugin(path: Path) -> SourceFile:
     tree = parsed(path)
     kinds = {
         METHOD: bool(method_classes(tree)),
-        NETWORKS: bool(network_names(tree, path)),
+        NETWORKS: network_names(tree) is not None,
         DATASETS: declares_datasets(tree),
     }
     held = [kind for kind, there in kinds.items() if there]
@@ -186,30 +166,29 @@ def no_content(path: Path) -> UserError:
     )
 
 
-def _installed() -> tuple[list[SourceFile], tuple[tuple[str, str, str], ...]]:
-    files, broken = [], []
+def _installed() -> Iterator[SourceFile]:
     named: dict[str, list[EntryPoint]] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
         named.setdefault(point.name, []).append(point)
     for name, points in named.items():
-        distribution = " and ".join(point.dist.name if point.dist else point.value for point in points)
-        if len(points) > 1:
-            broken.append((name, distribution, "more than one package has an entry point of that name"))
-        elif (file := _file_of(points[0], distribution)) is None:
-            broken.append((name, distribution, f"there is no module {points[0].module}"))
-        else:
-            files.append(file)
-    return files, tuple(broken)
+        point, *others = points
+        distribution = " and ".join(each.dist.name if each.dist else each.value for each in points)
+        file = SourceFile(METHOD, Path(), name, point.attr or "", None, distribution)
+        yield (
+            replace(file, fault="more than one package has an entry point of that name")
+            if others
+            else _located(file, point.module)
+        )
 
 
-def _file_of(point: EntryPoint, distribution: str) -> SourceFile | None:
-    top, *rest = point.module.split(".")
+def _located(file: SourceFile, module: str) -> SourceFile:
+    """An entry point with the path of its module."""
+    top, *rest = module.split(".")
     for folder in _folders(top):
         path = module_file(folder, rest) if folder.is_dir() else None if rest else folder
         if path is not None:
-            package = folder if folder.is_dir() else None
-            return SourceFile(METHOD, path, point.name, point.attr or "", package, distribution)
-    return None
+            return replace(file, path=path, package=folder if folder.is_dir() else None)
+    return replace(file, fault=f"there is no module {module}")
 
 
 def _folders(top: str) -> Iterator[Path]:

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
-from pathlib import Path
-from typing import Any
 
-from benchmark.errors import UserError
-from benchmark.files import LONGEST_WORD
-
-# A network's name is part of a record's path and of pairs such as TEACHER--STUDENT and TEACHER:STUDENT.
-_NETWORK = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
 _REGISTER = ("models.register", "models.registry.register")
 
 
@@ -43,24 +35,20 @@ def has_subclass(tree: ast.Module) -> bool:
     return any(isinstance(node, ast.ClassDef) and node.bases for node in tree.body)
 
 
-def network_names(tree: ast.Module, path: Path) -> tuple[str, ...]:
-    """Names of the networks that a file registers with the decorator ``models.register``.
+def network_names(tree: ast.Module) -> tuple[str, ...] | None:
+    """Names that a file registers with ``models.register``, or their expressions; None where it registers no networks.
 
-    Raises:
-        UserError: a name is no literal, is not in a literal at the top of the file, or cannot name a network.
+    Names may be the items, or keys, of a literal at the top of the file, as in ``@register(*SIZES)``.
     """
     origins = _origins(tree, "models")
-    tops = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    decorators = (each for node in tree.body if isinstance(node, ast.FunctionDef) for each in node.decorator_list)
-    calls = (each for each in decorators if isinstance(each, ast.Call))
-    arguments = (call.args for call in calls if _resolved(ast.unparse(call.func), origins) in _REGISTER)
-    return tuple(name for argument in chain.from_iterable(arguments) for name in _names(argument, tops, path))
+    decorators = [each for node in tree.body if isinstance(node, ast.FunctionDef) for each in node.decorator_list]
+    calls = [each for each in decorators if isinstance(each, ast.Call)]
+    arguments = [call.args for call in calls if _resolved(ast.unparse(call.func), origins) in _REGISTER]
+    assigned = [(ast.unparse(node.targets[0]), node.value) for node in tree.body if isinstance(node, ast.Assign)]
+    tops = {f"*{name}": getattr(value, "keys", getattr(value, "elts", [value])) for name, value in assigned}
+    items = (item for each in chain.from_iterable(arguments) for item in tops.get(ast.unparse(each), [each]))
+    names = (item.value if isinstance(item, ast.Constant) else ast.unparse(item) for item in items)
+    return tuple(map(str, names)) if arguments else None
 
 
 def declares_datasets(tree: ast.Module) -> bool:
@@ -93,22 +81,3 @@ def _origins(tree: ast.Module, package: str) -> dict[str, str]:
             base = ".".join([*([package] if node.level else []), *([node.module] if node.module else [])])
             found |= {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names}
     return found
-
-
-def _names(argument: ast.expr, tops: Mapping[str, ast.expr], path: Path) -> Iterator[str]:
-    items: list[Any] = [argument]
-    if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.Name):
-        top = tops.get(argument.value.id)
-        items = list(top.keys if isinstance(top, ast.Dict) else getattr(top, "elts", [None]))
-    for item in items:
-        if not isinstance(item, ast.Constant) or not isinstance(item.value, str):
-            raise UserError(
-                f"{path}:{argument.lineno}: names of networks must be literals, as in @register('a', 'b'), or those of "
-                "a literal at the top of the file, as in @register(*SIZES)"
-            )
-        if not _NETWORK.fullmatch(item.value) or len(item.value) > LONGEST_WORD:
-            raise UserError(
-                f"{path}:{item.lineno}: network {item.value!r}: a name is made of letters and digits, with single "
-                f"- or _ between them, {LONGEST_WORD} characters at most"
-            )
-        yield item.value

@@ -53,7 +53,7 @@ def build(request: Request) -> Small:
 def use(monkeypatch, tmp_path):
     """``use(name)`` makes a file known; what it registers is forgotten afterwards."""
     models.names()
-    monkeypatch.setattr(registry, "_by_name", dict(registry._by_name))
+    monkeypatch.setattr(registry, "_by_name", dict(registry._by_name))  # to forget what the file registers
 
     def make(name, text=NETWORK):
         path = tmp_path / f"{name}.py"

@@ -86,22 +86,21 @@ def test_nothing_named_is_nothing_written(monkeypatch):
 
 def outside():
     """Files from outside the project."""
-    return [file for file in plugins.discovered().files if not file.inside]
+    kinds = plugins.METHOD, plugins.NETWORKS, plugins.DATASETS
+    return [file for kind in kinds for file in plugins.discovered(kind) if not file.inside]
 
 
 def test_files_are_told_apart_by_what_they_hold(write):
     catalog.use([write("plugged.py"), write("net.py", NETWORK), write("data-set.py", DATA)])
     held = [("plugged", plugins.METHOD), ("net", plugins.NETWORKS), ("data-set", plugins.DATASETS)]
     assert [(file.name, file.kind) for file in outside()] == held
-    assert outside()[1].networks == ("plain",)
 
 
 def test_files_of_the_project_are_found_with_those_of_data_sets():
-    found = plugins.discovered()
-    assert {"kd", "srrl"} <= {file.name for file in found.of(plugins.METHOD)}
-    assert {"wrn", "vgg"} <= {file.name for file in found.of(plugins.NETWORKS)}
-    assert {"digits", "cifar10"} <= {file.name for file in found.of(plugins.DATASETS)}
-    assert all(file.inside for file in found.files)
+    assert {"kd", "srrl"} <= {file.name for file in plugins.discovered(plugins.METHOD)}
+    assert {"wrn", "vgg"} <= {file.name for file in plugins.discovered(plugins.NETWORKS)}
+    assert {"digits", "cifar10"} <= {file.name for file in plugins.discovered(plugins.DATASETS)}
+    assert outside() == []
 
 
 @pytest.mark.usefixtures("project")

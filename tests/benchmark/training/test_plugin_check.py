@@ -10,9 +10,10 @@ import models
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.planning import plugin_check
-from benchmark.registry import catalog, network_info, plugins
+from benchmark.planning.torch_process import Report
+from benchmark.registry import catalog, plugins
 from benchmark.runs.objective import parse_method
-from benchmark.training import plugin_check as process
+from benchmark.training.plugin_check import check
 from models import registry
 from models.wrn import WideResNet
 
@@ -132,7 +133,7 @@ ONE_HOT = '{"a": -(functional.one_hot(batch.targets, student.logits.shape[1]) * 
     ],
 )
 def test_what_keeps_the_contract_passes(subject, body):
-    assert process.fault_of(subject(body)) == ""
+    assert check(subject(body)) == Report()
 
 
 @pytest.mark.parametrize(
@@ -146,17 +147,15 @@ def test_what_keeps_the_contract_passes(subject, body):
     ],
 )
 def test_what_is_launched_step_by_step_on_a_gpu_is_no_fault_and_said(subject, loss, why):
-    remarks = []
-    assert process.fault_of(subject(forward(f'{{"a": {loss}}}')), remarks) == ""
-    [remark] = remarks
+    report = check(subject(forward(f'{{"a": {loss}}}')))
+    assert report.fault == ""
+    [remark] = report.remarks
     assert "plugged.py is launched step by step on a GPU: " in remark
     assert why in remark
 
 
-def test_what_applies_to_no_pair_has_shown_nothing(subject):
-    found = subject(UNLIKE)
-    assert process.fault_of(found) is None
-    assert list(process.answers([found])) == [{"key": found.key, "fault": None, "remark": None}]
+def test_a_method_that_applies_to_no_pair_is_not_checked(subject):
+    assert check(subject(UNLIKE)) == Report(None)
 
 
 NEEDY = {
@@ -169,20 +168,20 @@ NEEDY = {
 @pytest.mark.parametrize(("part", "body"), NEEDY.items(), ids=NEEDY)
 def test_what_needs_a_part_that_the_networks_lack_does_not_apply(part, body, subject, monkeypatch):
     found = subject(body)
-    assert process.fault_of(found) == ""
+    assert check(found) == Report()
     monkeypatch.setattr(WideResNet, part, getattr(models.Network, part))
-    assert process.fault_of(found) is None
+    assert check(found).fault is None
 
 
 @pytest.mark.parametrize("pair", ["vgg13:vgg8", "resnet50-crd:mobilenetv2-half", "wrn-40-2:shufflenetv1"])
 def test_networks_that_see_larger_images_than_the_data_have(subject, pair):
     teacher, student = pair.split(":")
-    assert process.fault_of(subject(KEEPS, teacher=teacher, student=student, recipe="CRD100")) == ""
+    assert check(subject(KEEPS, teacher=teacher, student=student, recipe="CRD100")) == Report()
 
 
 @pytest.mark.parametrize("name", ["plugged[power=3]", "plugged+kd"])
 def test_options_are_accepted(subject, name):
-    assert process.fault_of(subject(KEEPS, name)) == ""
+    assert check(subject(KEEPS, name)) == Report()
 
 
 FAULTS = {
@@ -256,7 +255,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("body", "says"), FAULTS.values(), ids=FAULTS)
 def test_what_breaks_the_contract_is_one_line(subject, body, says, tmp_path):
-    fault = process.fault_of(subject(body))
+    fault = check(subject(body)).fault
     assert fault.startswith(f"method 'plugged' of {tmp_path}/plugged.py")
     assert "\n" not in fault
     assert re.search(says, fault)
@@ -280,7 +279,7 @@ def test_it_is_checked_on_the_first_pair_to_which_it_applies(monkeypatch, subjec
 
     monkeypatch.setattr(methods, "load", lambda _: Only)
     twice = plugin_check.Subject(found.title, found.path, found.term, found.jobs * 2, found.key)
-    assert "its loss is empty" in process.fault_of(twice)
+    assert "its loss is empty" in check(twice).fault
     assert tried == ["wrn-16-1", "wrn-16-1"]
 
 
@@ -328,7 +327,7 @@ LOGITS = "self.classifier(embedding)"
 def network(monkeypatch, tmp_path):
     """``network(logits)`` is what is to be checked of a network that gives such logits."""
     models.names()
-    monkeypatch.setattr(registry, "_by_name", dict(registry._by_name))
+    monkeypatch.setattr(registry, "_by_name", dict(registry._by_name))  # to forget what the file registers
 
     def make(logits, embedding="embedding"):
         path = tmp_path / "net.py"
@@ -336,7 +335,7 @@ def network(monkeypatch, tmp_path):
         info = catalog.NetworkInfo(
             "small-checked", "small", 1, 1, 32, 100, "8x32x32", "8x32x32", plugins.own_code(path), path
         )
-        monkeypatch.setattr(network_info, "_all", lambda _: {"small-checked": info})
+        monkeypatch.setattr(catalog, "networks", lambda: {"small-checked": info})
         monkeypatch.setenv(plugins.VARIABLE, str(path))
         run = ConfigResolver(load_profile("digits"), {}).run(
             "C10-WRN", "small-checked", parse_method("student"), None, 0
@@ -352,7 +351,7 @@ MASKED = f"{LOGITS}.masked_fill(torch.arange(10) == 3, -torch.inf)"
 
 @pytest.mark.parametrize("logits", [LOGITS, MASKED])
 def test_a_network_that_gives_what_it_should_passes(network, logits):
-    assert process.fault_of(network(logits)) == ""
+    assert check(network(logits)) == Report()
 
 
 @pytest.mark.parametrize(
@@ -369,6 +368,6 @@ def test_a_network_that_gives_what_it_should_passes(network, logits):
     ],
 )
 def test_a_network_is_looked_at_as_it_is_planned(network, logits, embedding, says):
-    fault = process.fault_of(network(logits, embedding))
+    fault = check(network(logits, embedding)).fault
     assert fault.startswith("network 'small-checked' of ")
     assert re.search(says, fault)
