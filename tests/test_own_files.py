@@ -38,7 +38,8 @@ class Own(Method):
         return {{"distance": {loss}}}
 '''
 LOSS = "(student.logits - teacher.logits).abs().pow(self.power).mean()"
-NETWORK = re.search(r"```python\n(import torch.*?)```", (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+GUIDE = (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8")
+NETWORK = re.search(r"```python\n(import torch.*?)```", GUIDE, re.DOTALL)[1]
 DATA = """
 from benchmark.data import image_folder, parquet_files
 

@@ -41,7 +41,10 @@ def described(file: SourceFile, read: Callable[[str], T]) -> T:
     with suppress(OSError, ValueError, KeyError, TypeError):
         return read(kept.read_text(encoding="utf-8"))
     text = _ask(file, module)
-    value = read(text)
+    try:
+        value = read(text)
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{file.path}: {_FAILURES[file.kind]}: its process gave no answer") from None
     with suppress(UserError):  # planning works where nothing can be written, too
         write_atomically(kept, text.encode())
     return value

