@@ -38,7 +38,8 @@ class Own(Method):
         return {{"distance": {loss}}}
 '''
 LOSS = "(student.logits - teacher.logits).abs().pow(self.power).mean()"
-NETWORK = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+GUIDE = (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8")
+NETWORK = re.search(r"```python\n(import torch.*?)```", GUIDE, re.DOTALL)[1]
 DATA = """
 from benchmark.data import image_folder, parquet_files
 
@@ -106,8 +107,12 @@ def place(tmp_path):
     return Place(tmp_path)
 
 
-def test_a_method_of_a_file_is_trained_and_has_to_be_again_where_its_code_changes(place):
-    file = place.write("own.py", METHOD.format(words="Words.", loss=LOSS))
+DERIVED = METHOD.replace("methods import Method", "methods.kd import KD").replace("Own(Method)", "Own(KD)")
+DERIVED = DERIVED.replace("2.0):", "2.0, **options):").replace("__init__(pair)", "__init__(pair, **options)")
+
+
+def test_a_method_that_derives_from_another_is_trained_and_has_to_be_again_where_its_code_changes(place):
+    file = place.write("own.py", DERIVED.format(words="Words.", loss=LOSS))
     arguments = (*PAIR, "--methods", "own", "--plugin", file)
     said = place.train(*arguments)
     assert "checking method 'own', once" in said
@@ -116,12 +121,13 @@ def test_a_method_of_a_file_is_trained_and_has_to_be_again_where_its_code_change
     assert first["status"] == "done"
     assert f"{first['metrics']['last']['top1']:.2f}" in said
     assert len(first["spec"]["objective"]["terms"]["own"]["sha256"]) == 64
+    assert first["spec"]["objective"]["ce"] == 0.1  # as KD declares
     assert list((place.root / "results").glob("*/tables/table06+own.md"))
 
-    place.write("own.py", METHOD.format(words="Other words.", loss=LOSS))
+    place.write("own.py", DERIVED.format(words="Other words.", loss=LOSS))
     assert "nothing to do" in place.train(*arguments)
 
-    place.write("own.py", METHOD.format(words="Words.", loss=f"2 * {LOSS}"))
+    place.write("own.py", DERIVED.format(words="Words.", loss=f"2 * {LOSS}"))
     assert "1 to do in 1 cohort," in place.train(*arguments, "--plan")
 
 

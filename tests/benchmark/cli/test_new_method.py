@@ -14,6 +14,7 @@ from benchmark.cli import OK, new_method
 from benchmark.errors import UserError
 from benchmark.registry import catalog, plugins
 from benchmark.registry.method_info import read_method
+from benchmark.registry.plugins import METHOD, SourceFile
 
 NAME = "idea_one"
 OWN = "idea_two"
@@ -100,7 +101,7 @@ def test_test_of_a_file_outside_says_that_its_loss_has_another_name(tmp_path, pr
 
 def test_planning_reads_a_draft_with_an_option_and_two_weights(project):
     for path in (project.method, project.own):
-        info = read_method(path)
+        info = read_method(SourceFile(METHOD, path))
         assert (info.name, info.title) == (path.stem, path.stem.upper().replace("_", "-"))
         assert (info.revision, info.citation, info.options) == (0, "unpublished", {"power": 2.0})
         assert info.objective == {"ce": 1.0, "weight": 1.0}
