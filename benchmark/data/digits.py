@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.data.dataset import Announce, DatasetInfo, Found, Source, Split, canonical
 
@@ -56,15 +58,24 @@ def _find(stand_in: _StandIn, _data_dir: Path | None, _cache_dir: Path, _announc
 
 
 def _read(stand_in: _StandIn) -> tuple[Split, Split]:
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    grey = np.repeat((bunch.images * _WHITE).astype(np.uint8)[..., None], 3, axis=3)
-    rows = canonical(Split(grey, bunch.target.astype(np.int64)), stand_in.salt)
+    pixels, labels = _sklearn_digits()
+    grey = np.repeat((pixels * _WHITE).astype(np.uint8)[..., None], 3, axis=3)
+    rows = canonical(Split(grey, labels.astype(np.int64)), stand_in.salt)
     factor = stand_in.image_size // _SIDE
     images = rows.images.repeat(factor, axis=1).repeat(factor, axis=2)
     train, test = slice(stand_in.num_train), slice(stand_in.num_train, stand_in.num_train + _NUM_TEST)
     return Split(images[train], rows.labels[train]), Split(images[test], rows.labels[test])
+
+
+def _sklearn_digits() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Images ``(1797, 8, 8)`` and labels of ``sklearn.datasets.load_digits``, without importing scikit-learn.
+
+    Every training process would spend a second on that import, more than on the first epochs of a small network.
+    """
+    spec = find_spec("sklearn")
+    assert spec is not None
+    table = np.loadtxt(Path(str(spec.origin)).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    return table[:, :-1].reshape(-1, _SIDE, _SIDE), table[:, -1]
 
 
 SOURCES = tuple(Source(item.info, item.official, find=partial(_find, item)) for item in _STAND_INS)
