@@ -1,4 +1,4 @@
-"""Which devices there are, found out without importing torch."""
+"""The devices of this machine, found without importing torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.errors import UserError
 
 @cache
 def cuda_devices() -> int:
-    """Number of CUDA devices that the driver lets this process see."""
+    """Number of CUDA devices that this process can use."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -33,10 +33,10 @@ def cores() -> int:
 
 @cache
 def emulates_bf16(device: str) -> bool:
-    """Whether a device is known to have no instructions for bf16, which is then slow.
+    """Whether a device emulates bf16, which is slow: GPUs before Ampere, and CPUs without AVX-512 or AMX.
 
     Args:
-        device: ``cpu``, ``cuda`` or ``cuda:1``. GPUs before Ampere have none, nor have CPUs without AVX-512 or AMX.
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
     """
     kind, _, index = device.partition(":")
     if kind == "cuda":
@@ -48,7 +48,7 @@ def emulates_bf16(device: str) -> bool:
 
 @cache
 def processor() -> str:
-    """What this machine says of its processor: ``NAME (family.model.stepping)``, for names stand for several."""
+    """The processor as ``NAME (family.model.stepping)``, because one name stands for several processors."""
     facts = _cpu_facts()
     version = ".".join(facts[key] for key in ("cpu family", "model", "stepping") if key in facts)
     name = facts.get("model name") or platform.processor() or platform.machine()
@@ -57,7 +57,7 @@ def processor() -> str:
 
 @cache
 def name(device: str) -> str:
-    """The name of a GPU, ``cpu`` for a CPU, as records have it.
+    """The name of a device in records: a GPU's name, or ``cpu``.
 
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:1``.
@@ -81,7 +81,7 @@ _AMPERE = 8
 
 
 def _cuda_attribute(index: int, attribute: int) -> int | None:
-    """What the driver says of a GPU, None where there is no driver or no such GPU."""
+    """An attribute of a GPU from the driver; None without a driver or such a GPU."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -94,7 +94,7 @@ def _cuda_attribute(index: int, attribute: int) -> int | None:
 
 @cache
 def _cpu_facts() -> dict[str, str]:
-    """What Linux tells of the first processor."""
+    """The facts of the first processor in ``/proc/cpuinfo``."""
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:
@@ -103,26 +103,27 @@ def _cpu_facts() -> dict[str, str]:
 
 
 def keep_freed_memory() -> None:
-    """Let this process use freed memory again instead of returning it, where the C library is glibc.
+    """Make glibc reuse freed memory instead of returning it to the system.
 
-    Training frees and takes large blocks in every operation; fresh pages cost about as much as what is done with them.
+    Training allocates and frees large blocks in every operation; page faults of fresh blocks cost about as much as the
+    operations.
     """
-    with suppress(OSError, AttributeError):  # other C libraries have no such call
+    with suppress(OSError, AttributeError):  # other C libraries lack this call
         library = ctypes.CDLL(None)
         for parameter, value in _GLIBC_KEEPS:
             library.mallopt(parameter, value)
 
 
 _GLIBC_KEEPS = ((-4, 0), (-1, 2**31 - 1), (-2, 2**26))
-"""M_MMAP_MAX: no block of its own from the system; M_TRIM_THRESHOLD: nothing goes back; M_TOP_PAD: 64 MiB at a time."""
+"""M_MMAP_MAX: no separate mappings; M_TRIM_THRESHOLD: return nothing; M_TOP_PAD: grow by 64 MiB."""
 
 
 MEMORY = 3 * 2**29
-"""Bytes that a worker on a CPU takes, roughly: 1.5 GiB."""
+"""Bytes of a worker on a CPU, roughly: 1.5 GiB."""
 
 
 def in_memory() -> float:
-    """How many workers on a CPU the available memory holds; unlimited where the system does not tell it."""
+    """Number of CPU workers that fit into the available memory; unlimited if that is unknown."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -132,18 +133,18 @@ def in_memory() -> float:
 
 
 def workers(device: str | None, jobs: int | None, threads: int | None) -> tuple[list[str], int]:
-    """One device name a worker, and the threads of each.
+    """The device of each worker, and the threads per worker.
 
-    Threads of one operation wait for each other, which on a busy machine takes longer than the operation: a worker has
-    one thread unless more are asked for.
+    A worker has one thread by default: threads of one operation wait for each other, which on a busy machine takes
+    longer than the operation.
 
     Args:
-        device: ``cpu``, ``cuda``, ``cuda:1`` or None for the best there is.
-        jobs: number of workers; None for one a GPU, or as many as the cores and the memory hold.
-        threads: of a worker; None for one.
+        device: ``cpu``, ``cuda``, ``cuda:1`` or None for the best device.
+        jobs: number of workers; None for one per GPU, or as many as cores and memory hold.
+        threads: threads per worker; None for one.
 
     Raises:
-        UserError: the device is not here.
+        UserError: the machine does not have the device.
     """
     device, threads = device or ("cuda" if cuda_devices() else "cpu"), threads or 1
     if device == "cpu":

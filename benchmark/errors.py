@@ -1,4 +1,4 @@
-"""Errors that a person can act on."""
+"""Errors that the user can correct."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
-# Kinds of things, as errors call them, that a file of one's own may add.
+# Kinds of things that a plug-in can add.
 _ADDABLE = re.compile(r"method|data set|network( in .*)?")
 
 
 class UserError(Exception):
-    """A mistake or a lack that the user can mend: printed as one line, exit status 2.
+    """An error that the user can correct: printed as one line, exit status 2.
 
     Args:
-        faults: what is wrong, a line each.
+        faults: messages, one line each.
     """
 
     def __init__(self, *faults: str) -> None:
@@ -27,12 +27,12 @@ class UserError(Exception):
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
-    """An error that names the nearest known names.
+    """An error about an unknown name, with the nearest known name.
 
     Args:
         what: the kind of thing, as in "method".
-        name: what was asked for.
-        known: what there is.
+        name: the unknown name.
+        known: all known names.
     """
     names = sorted(known, key=lambda text: (not text.isdecimal(), int(text) if text.isdecimal() else 0, text))
     folded = {item.casefold(): item for item in names}
@@ -44,11 +44,11 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
 
 @contextmanager
 def writing(folder: Path, option: str = "--results or --checkpoints") -> Iterator[None]:
-    """Turn what the system says inside into the one error that a folder cannot be written.
+    """Turn an ``OSError`` of the block into the error that a folder cannot be written.
 
     Args:
-        folder: as the error names it.
-        option: that chooses another one.
+        folder: the folder that the error names.
+        option: the option that chooses another folder.
     """
     try:
         yield
@@ -56,3 +56,8 @@ def writing(folder: Path, option: str = "--results or --checkpoints") -> Iterato
         raise UserError(
             f"cannot write to {folder} ({error.strerror}): choose a writable folder with {option}"
         ) from error
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's text on one line; the name of its type where it has no text."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -11,26 +11,26 @@ from benchmark.errors import UserError, writing
 from benchmark.ids import digest, short_id
 
 LONGEST = 255
-"""Bytes of one name, on the usual file systems."""
+"""Longest file name in bytes on the usual file systems."""
 LONGEST_WORD = 100
-"""Letters of a name that others are put together from: two of them and a few words more still fit."""
+"""Longest plain name: two of them and a few more words fit into one file name."""
 
 ALPHABET = f"letters, digits, _, ., + and -, at most {LONGEST_WORD}, the first of them a letter, a digit or _"
-"""What a plain name is made of, for errors."""
+"""The characters of a plain name, for error messages."""
 _PLAIN = re.compile(r"\w[\w.+-]*", re.ASCII)
 
 
 def is_plain(name: object) -> bool:
-    """Whether a name can stand in a path, or in brackets behind a method's name, and means nothing else there."""
+    """Whether a name has no special meaning in a path or in the brackets after a method's name."""
     return isinstance(name, str) and len(name) <= LONGEST_WORD and _PLAIN.fullmatch(name) is not None
 
 
 def fitted(name: str, room: int = 0) -> str:
-    """A name that a file system takes: the name itself or, where it is too long, its beginning and a digest of it.
+    """The name if a file system accepts its length, else its beginning and a digest of the whole.
 
     Args:
-        name: of any length.
-        room: bytes of what is put behind it.
+        name: a name of any length.
+        room: bytes to leave for what follows the name.
     """
     content, most = name.encode(errors="surrogateescape"), LONGEST - room
     if len(content) <= most:
@@ -40,24 +40,24 @@ def fitted(name: str, room: int = 0) -> str:
 
 
 def below(folder: Path, place: str) -> Path:
-    """The path of a place below a folder.
+    """Join a folder and a relative place.
 
     Raises:
-        UserError: the place lies outside.
+        UserError: the place lies outside the folder.
     """
     parts = PurePath(place)
     if parts.is_absolute() or ".." in parts.parts:
-        raise UserError(f"'{place}' leads out of {folder}, where nothing is read or written: rename what is called so")
+        raise UserError(f"'{place}' leads out of {folder}: rename what has this name")
     return folder / place
 
 
 def expanded(path: Path | str) -> Path:
-    """A path with the home folder in the place of ``~``; the path as it is where nobody has the name behind it."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where nobody has that name
+    """The path with ``~`` expanded; unchanged if there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises if there is no such user
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside ``path``, then move it there; after a crash it is the old file or the new one.
+    """Write to a temporary file beside ``path`` and rename it; after a crash the old or the new file is there, whole.
 
     Raises:
         UserError: the folder cannot be written.
@@ -77,17 +77,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def temporary_path(folder: Path) -> Path:
-    """A name that nobody else uses: hosts that share a file system share process ids."""
+    """A unique name: host and process, because hosts that share a file system share process ids."""
     return folder / f".{os.uname().nodename}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make sure that a file's new name outlives a crash."""
+    """Make a rename in the folder survive a crash."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot do that for a folder
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot sync a folder
             raise
     finally:
         os.close(descriptor)

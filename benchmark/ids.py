@@ -1,4 +1,4 @@
-"""One text for one value, and what follows from it: digests, whole and short, and values as people type them."""
+"""Canonical JSON of values, SHA-256 digests of it, and values as they are typed on the command line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 ID_LENGTH = 12
-"""Characters by which people, and names of files, tell digests such as runs' ids apart."""
+"""Characters of a digest, such as a run's id, in messages and file names."""
 LARGEST = 2**63
-"""Whole numbers of records are below it."""
+"""Whole numbers in records are below this."""
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def canonical_json(value: object) -> str:
-    """One text for one value: keys sorted, no spaces, 1 and 1.0 alike."""
+    """The canonical JSON of a value: keys sorted, no spaces, 1 and 1.0 equal."""
     return _ENCODER.encode(_canonical(value))
 
 
@@ -32,12 +32,12 @@ def file_digest(path: Path) -> str:
 
 
 def short_id(digest: str) -> str:
-    """How a digest begins, as far as people and names of files need it."""
+    """The beginning of a digest, for messages and file names."""
     return digest[:ID_LENGTH]
 
 
 def _canonical(value: object) -> object:
-    # Most are texts and numbers, and `Mapping` is slow to tell: thousands of records are read for one page.
+    # Texts and numbers first: `isinstance(_, Mapping)` is slow, and a page reads thousands of records.
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, int) and abs(value) >= LARGEST:
@@ -52,7 +52,7 @@ def _canonical(value: object) -> object:
 
 
 def parse_value(text: str) -> Any:
-    """A value as typed on the command line: JSON where it is JSON of finite numbers, else the text itself."""
+    """Parse a value of the command line: as JSON of finite numbers if it is that, else as text."""
     for read in (json.loads, float):
         try:
             value = read(text)

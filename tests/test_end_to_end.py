@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -210,6 +211,7 @@ def test_a_failed_run_and_one_of_another_machine_are_trained_again_across_an_int
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)
     assert (process.returncode, err) == (INTERRUPTED, "")
+    assert "\nstopping, checkpoints are kept" in out
     assert "to train again: 1 run from another machine (processor: another one, here " in out
     assert "1 of 3 jobs are here; to do: 2 runs in 1 cohort on 1 process (cpu)" in out
     assert out.splitlines()[-1] == "stopped: 0 jobs finished and kept, 2 left. The same command goes on."
@@ -275,18 +277,34 @@ def test_out_of_time_then_killed_then_finished(place, first_call):
     assert place.store.record_path(teacher).is_file()
     assert not place.store.record_path(students[0]).exists()
 
-    assert place.run().returncode == 0
+    finished = place.run()
+    assert finished.returncode == 0
+    assert re.search(r"seed 0.*: resumed after epoch \d+ of 12\n", finished.stdout)
     assert ["resumed after epoch" in log for log in place.logs()] == [False, True, True]
     assert place.results() == first_call[0].results()
 
 
-def test_who_cannot_wait_may_interrupt_again(place):
-    """The second interrupt stops at once, quietly, and so do all others."""
+def _read_until(process, beginning):
+    """Read the output up to a line."""
+    while not (line := process.stdout.readline()).startswith(beginning):
+        assert line, f"the output has no line that begins with {beginning}"
+
+
+def _workers(group):
+    """Process ids of the workers of a command."""
+    return [int(pid) for pid in _alive(group) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_an_interrupt_is_answered_at_once_and_a_second_one_does_not_wait_for_the_workers(place):
     place.pause.write_text("student epoch 1/")
     process = place.start()
-    for line in process.stdout:
-        if line.startswith("started"):
-            break
+    _read_until(process, "started")
+    [worker] = _workers(process.pid)
+    os.kill(worker, signal.SIGSTOP)  # so it cannot stop by itself
+    os.killpg(process.pid, signal.SIGINT)
+    _read_until(process, "stopping, checkpoints are kept")
+    assert _workers(process.pid) == [worker]
     for _ in range(5):
         os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)

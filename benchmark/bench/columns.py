@@ -106,8 +106,8 @@ def column(name: str, methods: Sequence[str] | None, resolver: ConfigResolver, s
     for cell in table.cells:
         if cell.method in (reader.TEACHER, STUDENT):
             continue
-        teacher = TeacherChoice(cell.teacher_recipe, cell.teacher)
-        run = resolver.run(cell.recipe, cell.student, parse_method(cell.method), teacher, seed)
+        teacher = TeacherChoice(cell.teacher_recipe, cell.pair.teacher)
+        run = resolver.run(cell.recipe, cell.pair.student, cell.method, teacher, seed)
         if run.applies:
             runs[cell.method] = run
     if not runs:

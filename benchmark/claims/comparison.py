@@ -1,4 +1,4 @@
-"""What a claim comes to: weighted sums of cells, each within bounds."""
+"""Comparisons: weighted sums of cells that lie within bounds if a claim is true."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from benchmark.runs.metrics import metric
 from benchmark.tables.table import Cell, Table
 
 POSITIVE = (0.0, math.inf)
-"""Bounds of a difference of which only the sign is claimed."""
+"""Bounds of a difference whose sign alone is claimed."""
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """Where a table compares methods: one pair, by one metric, through a probe or not.
+class Setting:
+    """An evaluation setting of a table, in which methods are compared: a pair, a metric, and a probe or none.
 
     Attributes:
-        table: its name.
+        table: the table's name.
         pair: ``teacher:student``.
-        probe: name of the probe's recipe, empty without one.
-        metric: which number of a record.
+        probe: name of the probe's recipe, empty without a probe.
+        metric: key of the metric.
         cells: by method, ``student`` and ``teacher`` among them.
     """
 
@@ -39,17 +39,20 @@ class Place:
         """``table06/wrn-40-4:wrn-16-2/top1``."""
         return "/".join(filter(None, (self.table, self.pair, self.probe, self.metric)))
 
-    def lead(self, method: str, rival: str, share: float = 1.0) -> Iterator[tuple[str, float]]:
-        """The cells of a lead and their weights; more is better.
+    def lead(self, method: str, rival: str, factor: float = 1.0) -> Iterator[tuple[str, float]]:
+        """The two cells of ``factor`` times the lead of ``method`` over ``rival``, with their weights.
 
-        Args:
-            method: whose.
-            rival: over whom.
-            share: factor on the lead.
+        A lead is positive where ``method`` is better, whether the metric is an accuracy or a loss.
+
+        Raises:
+            UserError: the paper does not print one of the cells.
         """
         sign = 1.0 if metric(self.metric).higher else -1.0
-        yield self.cells[method].name, sign * share
-        yield self.cells[rival].name, -sign * share
+        for name, weight in ((method, sign * factor), (rival, -sign * factor)):
+            cell = self.cells[name]
+            if cell.paper is None:
+                raise UserError(f"the paper does not print {cell.key}: leave it out by 'tables', 'pairs' or 'than'")
+            yield cell.key, weight
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ class Comparison:
     Attributes:
         weights: of the cells, by name.
         bounds: the sum is greater than the first and less than the second.
-        subject: whom and where the claim speaks of; comparisons that agree in it count as one cell.
-        contest: the two methods and the metric; comparisons that agree in it are of one kind.
-        runs: the pairs of its cells; comparisons of one kind that agree in it rest on the same runs.
+        subject: the method and the settings that the claim is about; comparisons of one subject count as one.
+        contest: the two methods and the metric.
+        runs: the pairs of its cells; comparisons of one contest and of equal ``runs`` measure the same runs.
         text: for people, ``srrl over kd, table06/wrn-40-4:wrn-16-2/top1``.
     """
 
@@ -75,57 +78,56 @@ class Comparison:
     @classmethod
     def of(
         cls,
-        places: Sequence[Place],
+        settings: Sequence[Setting],
         method: str,
         rival: str,
         bounds: tuple[float, float] = POSITIVE,
         subject: str | None = None,
     ) -> Comparison:
-        """The lead of one method over another, averaged over the places that have both.
+        """The lead of one method over another, averaged over the settings that have both.
 
         Args:
-            places: where, of one metric.
-            method: whose.
+            settings: of one metric.
+            method: whose lead.
             rival: over whom.
             bounds: of the average.
-            subject: the method that the claim speaks of, where it is not ``method``.
+            subject: the method that the claim is about, where it is not ``method``.
         """
-        both = [place for place in places if {method, rival} <= place.cells.keys()]
-        where = _spoken(both)
+        both = [setting for setting in settings if {method, rival} <= setting.cells.keys()]
+        where = _describe(both)
         return cls(
-            weights=_summed(pair for place in both for pair in place.lead(method, rival, 1 / len(both))),
+            weights=_sum(pair for setting in both for pair in setting.lead(method, rival, 1 / len(both))),
             bounds=bounds,
             subject=f"{subject or method}, {where}",
             contest=f"{method} over {rival}, {both[0].metric}",
-            runs=" ".join(dict.fromkeys(f"{place.table}/{place.pair}" for place in both)),
+            runs=" ".join(dict.fromkeys(f"{setting.table}/{setting.pair}" for setting in both)),
             text=f"{method} over {rival}, {where}",
         )
 
     @classmethod
     def of_leads(
-        cls, places: Sequence[Place], compared: Sequence[Place], method: str, rivals: Sequence[str]
+        cls, settings: Sequence[Setting], compared: Sequence[Setting], method: str, rivals: Sequence[str]
     ) -> Comparison:
-        """By how much the average lead over some rivals is larger at some places than at the compared ones.
+        """The difference between the average leads over some rivals in two groups of settings.
 
         Raises:
-            UserError: the places do not agree in the metric.
+            UserError: the settings differ in the metric.
         """
-        if len({place.metric for place in (*places, *compared)}) > 1:
-            raise UserError(f"leads of {method} are compared in several metrics: name one, for all places")
-        sides = ((places, 1.0), (compared, -1.0))
+        if len({setting.metric for setting in (*settings, *compared)}) > 1:
+            raise UserError(f"leads of {method} are compared in several metrics: name one, for all settings")
         leads = (
             pair
-            for side, sign in sides
-            for place in side
+            for group, sign in ((settings, 1.0), (compared, -1.0))
+            for setting in group
             for rival in rivals
-            for pair in place.lead(method, rival, sign / len(side) / len(rivals))
+            for pair in setting.lead(method, rival, sign / len(group) / len(rivals))
         )
-        text = f"lead of {method} over {', '.join(rivals)}: {_spoken(places)} less {_spoken(compared)}"
-        return cls(_summed(leads), POSITIVE, f"{method}, {_spoken(places)}", contest=text, runs=text, text=text)
+        text = f"lead of {method} over {', '.join(rivals)}: {_describe(settings)} less {_describe(compared)}"
+        return cls(_sum(leads), POSITIVE, f"{method}, {_describe(settings)}", contest=text, runs=text, text=text)
 
     @property
     def sign_only(self) -> Comparison:
-        """The same without a margin, for data on which the paper's margins mean nothing."""
+        """The same comparison without a margin, for data on which the paper's margins mean nothing."""
         return replace(self, bounds=POSITIVE)
 
     @property
@@ -134,7 +136,7 @@ class Comparison:
         return tuple(name for name, _ in self.weights)
 
     def slack(self, total: float) -> float:
-        """How far a sum lies within the bounds; not above 0 outside."""
+        """Distance of a sum to the nearer bound, negative outside the bounds."""
         return min(total - self.bounds[0], self.bounds[1] - total)
 
     def total(self, values: Mapping[str, float]) -> float:
@@ -142,50 +144,38 @@ class Comparison:
         return math.fsum(weight * values[name] for name, weight in self.weights)
 
 
-def places_of(table: Table) -> list[Place]:
-    """Where a table compares methods, in print order."""
-
-    def place(cell: Cell) -> tuple[str, str, str]:
-        return f"{cell.teacher}:{cell.student}", cell.probe or "", cell.metric
-
+def evaluation_settings(table: Table) -> list[Setting]:
+    """The settings in which a table compares methods, in print order."""
     groups: dict[tuple[str, str, str], dict[str, Cell]] = {}
     for cell in table.cells:
         if metric(cell.metric).higher is not None and cell.applies:
-            groups.setdefault(place(cell), {})[cell.method] = cell
-    return [Place(table.name, *key, cells) for key, cells in groups.items()]
+            key = cell.pair, cell.probe or "", cell.metric
+            groups.setdefault(key, {})[cell.method] = cell
+    return [Setting(table.name, *key, cells) for key, cells in groups.items()]
 
 
-def chosen(places: Sequence[Place], key: str, patterns: Sequence[str] | None, where: str) -> list[Place]:
-    """The places of some pairs, metrics or probes.
-
-    Args:
-        places: all.
-        key: ``pairs``, ``metrics`` or ``probes``.
-        patterns: names or wildcards; None for all.
-        where: for errors.
+def select_settings(settings: Sequence[Setting], key: str, patterns: Sequence[str]) -> list[Setting]:
+    """The settings whose ``pair``, ``metric`` or ``probe`` (the key) matches a wildcard.
 
     Raises:
         UserError: a pattern matches nothing.
     """
-    if patterns is None:
-        return [*places]
-    attribute = key.removesuffix("s")
-    names = dict.fromkeys(getattr(place, attribute) for place in places)
+    names = dict.fromkeys(getattr(setting, key) for setting in settings)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise UserError(f"{where}: no {attribute} matches '{pattern}': there are {', '.join(filter(None, names))}")
-    return [place for place in places if any(fnmatchcase(getattr(place, attribute), one) for one in patterns)]
+            raise UserError(f"no {key} matches '{pattern}': there are {', '.join(filter(None, names))}")
+    return [setting for setting in settings if any(fnmatchcase(getattr(setting, key), one) for one in patterns)]
 
 
-def _summed(weights: Iterator[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+def _sum(weights: Iterator[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
     total: dict[str, float] = {}
     for name, weight in weights:
         total[name] = total.get(name, 0.0) + weight
     return tuple(total.items())
 
 
-def _spoken(places: Sequence[Place]) -> str:
-    if len(places) == 1:
-        return places[0].name
-    counts = [f"{table} ({len([*group])})" for table, group in groupby(places, key=lambda place: place.table)]
-    return f"mean of {len(places)} places of {', '.join(counts)}"
+def _describe(settings: Sequence[Setting]) -> str:
+    if len(settings) == 1:
+        return settings[0].name
+    counts = [f"{table} ({len([*group])})" for table, group in groupby(settings, key=lambda setting: setting.table)]
+    return f"mean of {len(settings)} settings of {', '.join(counts)}"

@@ -1,28 +1,28 @@
-"""The rule by which runs decide a claim: t intervals of paired differences, and what they come to together.
+"""The verdict of runs on a claim: paired t tests with Holm's correction.
 
-A claim is a conjunction of comparisons, each a difference of cells that has to lie within bounds, on the seeds that all
-of its cells have. A comparison *holds* where the 95 % t interval of its mean lies within the bounds, is *against* the
-claim where a wider interval lies wholly outside, and *within noise* else; below two seeds it is *missing*.
+A claim is a conjunction of comparisons: differences of cells that have to lie within bounds. Each comparison is tested
+by a two-sided paired t test at 5 % on the seeds that all of its cells have. It *holds* where the mean lies within the
+bounds and differs from the nearer one, which is where the 95 % interval lies within the bounds; it is *against* the
+claim where the mean lies outside and differs after Holm's correction (Scandinavian Journal of Statistics, 1979) over
+all tests of the claim; else it is *within noise*. With less than two seeds it is *missing*.
 
-All have to hold, so no correction is due there: a claim of which any comparison is false is called reproduced in at
-most 2.5 % of cases. But one against it is enough, so what speaks against it shares 2.5 % among all comparisons, by
-Bonferroni (which, for the question whether there is any, is Holm). With three seeds, single comparisons can hardly
-tell then, but many pairs can. So where the same two methods are compared for several pairs, the p values of these are
-combined by Fisher's test, and all such tests get half of the 2.5 %. With standard deviation 0.2, nine pairs, six rivals
-and three seeds, a rival that is 0.4 better everywhere refutes the claim in 86 % of cases; by single comparisons in 3 %.
+A claim is reproduced where all comparisons hold. That needs no correction: it is an intersection-union test (Berger,
+Technometrics, 1982). One comparison against it is enough for *not reproduced*. Each verdict is false in about 2.5 % of
+cases, one tail of the tests.
 
-Runs of different pairs share their seeds' batches, and some their initial weights: in profile digits, differences of
-methods correlate by 0.04 between pairs (standard error 0.02), by 0.14 (0.09) where the student is the same. The test
-allows for 0.1 everywhere, as Brown did (Biometrics, 1975). What several probes say of one run is averaged first.
+With three seeds, single comparisons can hardly tell after the correction, but many pairs can. So where the same two
+methods are compared on several pairs, a t test of the pairs' mean differences is one more test of the claim. With
+standard deviation 0.2, nine pairs, six rivals and three seeds, a rival that is 0.4 better for each pair refutes the
+claim in 92 % of cases; without that test in 5 %. Several probes of one run are averaged first. Runs of different pairs
+share their seeds' batches, so the pairs are not independent: in profile digits, differences of methods correlate by
+0.04 between pairs (standard error 0.02). With a correlation of 0.1, up to 4.4 % of true claims are called not
+reproduced.
 
-Every p value rests on its own differences. Variances are not pooled, nor shrunk towards each other: with three seeds
-and one method that spreads five times as much, that would refute true claims in 12 to 26 % of cases.
+Accuracies are counts, so differences that are equal on all seeds do not show that there is no spread. The variance of a
+difference is at least what rounding to the smallest step between its numbers causes, step**2 / 12 for each number
+(Sheppard's correction). Without that, two or three seeds refute true claims in up to 39 or 16 % of cases.
 
-Differences that agree on all seeds do not show that there is no spread: accuracies are counts. A difference is taken to
-spread at least as numbers do that are rounded to the smallest step between those it is made of. Without that, two or
-three seeds would refute true claims in up to 40 or 6 % of cases.
-
-A teacher is one run: its number stands on every seed, and the interval tells the spread of students alone.
+A teacher is one run: its number is the same on each seed, and the interval shows the spread of students alone.
 """
 
 from __future__ import annotations
@@ -30,42 +30,39 @@ from __future__ import annotations
 import math
 import operator
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
-from scipy.special import gammaincc, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
-from benchmark.claims.comparison import Comparison
+from benchmark.claims.comparison import POSITIVE, Comparison
 
 REPRODUCED, FAILED, NOISE, FEW = "reproduced", "not reproduced", "within noise", "not enough runs"
 VERDICTS = (REPRODUCED, FAILED, NOISE, FEW)
 HOLDS, AGAINST, UNDECIDED, MISSING = "holds", "against", "within noise", "missing"
-ERROR = 0.025
-"""Probability of either verdict where it is false: one tail of a 95 % interval."""
-CORRELATION = 0.1
-"""Of differences between pairs, at most."""
+ERROR = 0.05
+"""Level of the two-sided tests."""
 LEAST_SEEDS = 2
 _DIGITS = 6
 """Decimals of a record's numbers; smaller steps are those of floating point."""
-_LEAST_P = 1e-300
 
 Readings = Mapping[str, Sequence[float | None]]
-"""By a cell's name its number on every seed, in one order; cells that do not apply are left out."""
+"""By a cell's name its number on each seed, in one order; cells that do not apply are left out."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What runs say of one comparison.
+    """The test of one comparison.
 
     Attributes:
         comparison: what is compared.
         outcome: ``holds``, ``against``, ``within noise`` or ``missing``.
-        seeds: how many there are.
+        seeds: their number.
         mean: of the differences, NaN without any.
         interval: at 95 %; NaN below two seeds.
-        slack: how far the mean is within the bounds, in half-widths of the interval; negative outside.
+        slack: distance of the mean to the nearer bound in half-widths of the interval; negative outside the bounds.
     """
 
     comparison: Comparison
@@ -77,14 +74,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Together:
-    """What several pairs together say of two methods.
+class PairsTest:
+    """The test of the mean difference of two methods over several pairs.
 
     Attributes:
         contest: the two methods and the metric.
-        pairs: how many.
-        outside: for how many of them the mean is not within the bounds.
-        p: of Fisher's test that all comparisons are true.
+        pairs: their number.
+        outside: the number of pairs whose mean is not positive.
+        p: two-sided, after Holm's correction.
     """
 
     contest: str
@@ -95,73 +92,80 @@ class Together:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What runs say of a claim.
+    """The verdict on a claim.
 
     Attributes:
         verdict: one of `VERDICTS`.
-        findings: of its comparisons; those that do not apply are left out.
-        against: what pairs together say against it.
+        findings: the tests of its comparisons; those that do not apply are left out.
+        against: the tests over pairs that are against it.
     """
 
     verdict: str
     findings: tuple[Finding, ...]
-    against: tuple[Together, ...] = ()
+    against: tuple[PairsTest, ...] = ()
 
     def count(self, outcome: str) -> int:
-        """How many comparisons came out so."""
+        """The number of comparisons with an outcome."""
         return sum(finding.outcome == outcome for finding in self.findings)
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """A comparison's differences.
+    """Differences of a comparison, on seeds or on pairs.
 
     Attributes:
-        by_seed: its value on each seed, None where a cell has none.
-        step: variance that rounding alone would give it.
+        comparison: what is compared.
+        differences: None where a cell has no number.
+        rounding: variance of a difference by rounding alone.
     """
 
     comparison: Comparison
-    by_seed: tuple[float | None, ...]
-    step: float
+    differences: tuple[float | None, ...]
+    rounding: float
 
     @cached_property
     def values(self) -> list[float]:
-        """On the seeds that all cells have."""
-        return [value for value in self.by_seed if value is not None]
+        """The differences that are known."""
+        return [value for value in self.differences if value is not None]
+
+    @cached_property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
 
     @cached_property
     def error(self) -> float:
         """Standard error of the mean."""
-        return math.sqrt(max(statistics.variance(self.values), self.step) / len(self.values))
-
-    @property
-    def p(self) -> float:
-        """Of the t test that the mean is within the bounds."""
-        sides = sum(map(math.isfinite, self.comparison.bounds))
-        if not self.error:
-            return float(self.slack >= 0)
-        return min(1.0, sides * float(stdtr(len(self.values) - 1, self.slack / self.error)))
+        return math.sqrt(max(statistics.variance(self.values), self.rounding) / len(self.values))
 
     @property
     def slack(self) -> float:
-        """How far the mean is within the bounds."""
-        return self.comparison.slack(statistics.fmean(self.values))
+        """Distance of the mean to the nearer bound, negative outside."""
+        return self.comparison.slack(self.mean)
+
+    @property
+    def p(self) -> float:
+        """Two-sided p value of the t test that the mean is equal to the nearer bound."""
+        return 2 * float(stdtr(len(self.values) - 1, -abs(self.slack) / self.error)) if self.error else 1.0
 
 
 def judge(comparisons: Sequence[Comparison], readings: Readings) -> Judgement:
     """Decide a claim.
 
     Args:
-        comparisons: all have to hold.
+        comparisons: all of them have to hold.
         readings: the cells' numbers.
     """
     samples = [_sample(one, readings) for one in comparisons if set(one.cells) <= readings.keys()]
     decided = [sample for sample in samples if len(sample.values) >= LEAST_SEEDS]
-    together = _together(decided)
-    error = ERROR / 2 if together else ERROR
-    findings = tuple(_finding(sample, error / max(1, len(decided))) for sample in samples)
-    against = tuple(one for one in together if one.p < error / len(together))
+    over_pairs = [*_over_pairs(decided)]
+    adjusted = _holm([sample.p for sample in (*decided, *over_pairs)])
+    corrected = iter(adjusted)
+    findings = tuple(_finding(one, next(corrected) if len(one.values) >= LEAST_SEEDS else 1.0) for one in samples)
+    against = tuple(
+        PairsTest(one.comparison.contest, len(one.values), sum(value <= 0 for value in one.values), p)
+        for one, p in zip(over_pairs, corrected, strict=True)
+        if one.slack < 0 and p < ERROR
+    )
     verdict = FAILED if against else _verdict({finding.outcome for finding in findings})
     return Judgement(verdict, findings, against)
 
@@ -173,70 +177,58 @@ def _verdict(outcomes: Collection[str]) -> str:
     return FEW
 
 
-def _finding(sample: _Sample, error: float) -> Finding:
-    """What a sample says.
+def _finding(sample: _Sample, adjusted: float) -> Finding:
+    """The outcome of a comparison.
 
     Args:
-        sample: of a comparison.
-        error: probability that it may speak against a true claim.
+        sample: its differences.
+        adjusted: p after Holm's correction.
     """
-    comparison, values = sample.comparison, sample.values
-    mean = statistics.fmean(values) if values else math.nan
-    if len(values) < LEAST_SEEDS:
-        return Finding(comparison, MISSING, len(values), mean)
-    half, wide = (_quantile(len(values) - 1, tail) * sample.error for tail in (ERROR, error))
-    inner = comparison.slack(mean)
-    outcome = HOLDS if inner > half else AGAINST if -inner > wide else UNDECIDED
-    slack = inner / half if half else math.copysign(math.inf, inner)
-    return Finding(comparison, outcome, len(values), mean, (mean - half, mean + half), slack)
+    seeds = len(sample.values)
+    if seeds < LEAST_SEEDS:
+        return Finding(sample.comparison, MISSING, seeds, sample.mean if seeds else math.nan)
+    half = _quantile(seeds - 1) * sample.error
+    holds, against = sample.slack > half, sample.slack < 0 and adjusted < ERROR
+    slack = sample.slack / half if half else math.copysign(math.inf, sample.slack)
+    outcome = HOLDS if holds else AGAINST if against else UNDECIDED
+    return Finding(sample.comparison, outcome, seeds, sample.mean, (sample.mean - half, sample.mean + half), slack)
 
 
 @lru_cache
-def _quantile(freedom: int, tail: float) -> float:
-    return float(stdtrit(freedom, 1 - tail))
+def _quantile(freedom: int) -> float:
+    return float(stdtrit(freedom, 1 - ERROR / 2))
+
+
+def _holm(values: Sequence[float]) -> list[float]:
+    """P values after Holm's correction, in the same order."""
+    adjusted, largest = [1.0] * len(values), 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = largest
+    return adjusted
 
 
 def _sample(comparison: Comparison, readings: Readings) -> _Sample:
     factors = [weight for _, weight in comparison.weights]
     rows = [*zip(*(readings[name] for name in comparison.cells), strict=True)]
     complete = [[value for value in row if value is not None] for row in rows]
-    by_seed = tuple(
+    differences = tuple(
         math.fsum(map(operator.mul, factors, values)) if len(values) == len(factors) else None for values in complete
     )
-    used = [value for values in complete if len(values) == len(factors) for value in values]
-    return _Sample(comparison, by_seed, _least_step(used) ** 2 / 12 * math.fsum(factor**2 for factor in factors))
+    used = {round(value, _DIGITS) for values in complete if len(values) == len(factors) for value in values}
+    step = min((upper - lower for lower, upper in pairwise(sorted(used))), default=0.0)
+    return _Sample(comparison, differences, step**2 / 12 * math.fsum(factor**2 for factor in factors))
 
 
-def _least_step(numbers: Sequence[float]) -> float:
-    steps = (upper - lower for lower, upper in pairwise(sorted({round(number, _DIGITS) for number in numbers})))
-    return min(steps, default=0.0)
-
-
-def _together(samples: Sequence[_Sample]) -> list[Together]:
-    """Fisher's test for each two methods that are compared for several pairs."""
+def _over_pairs(samples: Iterable[_Sample]) -> Iterator[_Sample]:
+    """The mean differences on each pair, for each two methods whose difference is to be positive on several pairs."""
     contests: dict[str, dict[str, list[_Sample]]] = {}
     for sample in samples:
-        contests.setdefault(sample.comparison.contest, {}).setdefault(sample.comparison.runs, []).append(sample)
-    tests = (
-        _fisher(contest, [mean for mean in map(_average, pairs.values()) if len(mean.values) >= LEAST_SEEDS])
-        for contest, pairs in contests.items()
-    )
-    return [test for test in tests if test.pairs > 1]
-
-
-def _fisher(contest: str, means: Sequence[_Sample]) -> Together:
-    """Fisher's test as of Brown: the statistic is spread by correlation, so it is scaled, and has less freedom."""
-    statistic = -2 * math.fsum(math.log(max(mean.p, _LEAST_P)) for mean in means)
-    number = len(means)
-    scale = 1 + (number - 1) * (3.25 * CORRELATION + 0.75 * CORRELATION**2) / 4
-    outside = sum(mean.slack <= 0 for mean in means)
-    return Together(contest, number, outside, float(gammaincc(number / scale, statistic / scale / 2)))
-
-
-def _average(samples: Sequence[_Sample]) -> _Sample:
-    """The mean of samples that rest on the same runs, on the seeds that all of them have."""
-    rows = zip(*(sample.by_seed for sample in samples), strict=True)
-    known = ([value for value in row if value is not None] for row in rows)
-    by_seed = tuple(statistics.fmean(values) if len(values) == len(samples) else None for values in known)
-    step = math.fsum(sample.step for sample in samples) / len(samples) ** 2
-    return _Sample(samples[0].comparison, by_seed, step)
+        if sample.comparison.bounds == POSITIVE:
+            contests.setdefault(sample.comparison.contest, {}).setdefault(sample.comparison.runs, []).append(sample)
+    for pairs in contests.values():
+        if len(pairs) > 1:
+            every = [sample for several in pairs.values() for sample in several]
+            rounding = statistics.fmean(sample.rounding / len(sample.values) for sample in every)
+            means = tuple(statistics.fmean(sample.mean for sample in several) for several in pairs.values())
+            yield _Sample(every[0].comparison, means, rounding)

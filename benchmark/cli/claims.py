@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark import claims
+from benchmark.claims import reader
 from benchmark.cli import messages, render
 from benchmark.cli.arguments import DEFAULT_SEEDS
 from benchmark.cli.commands import DONE, Say
@@ -25,7 +25,7 @@ def run(session: Session, say: Say) -> int:
 
 def _ledger(session: Session) -> Ledger:
     """The ledger of a profile, over the wanted seeds and those of the default."""
-    every = claims.load()
+    every = reader.load()
     seeds = sorted({*session.options.seeds, *DEFAULT_SEEDS})
     plan = session.plan(every.tables, seeds)
     return claims_report.build(every, plan.records_by_cell, render.context(plan, seeds, session), plan.records)

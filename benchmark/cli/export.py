@@ -105,7 +105,7 @@ def _cells_of(node: Node, plan: Plan, session: Session) -> Iterator[tuple[Table,
     find = finder(plan, session.store)
     for table in plan.tables:
         for cell in table.cells:
-            nodes = (planned(job, plan, session.store) for job in plan.cells[cell.name])
+            nodes = (planned(job, plan, session.store) for job in plan.cells[cell.key])
             if any(_network(one, find).id == node.id for one in nodes):
                 yield table, cell
 
@@ -208,7 +208,7 @@ def _command(choice: _Choice, session: Session) -> str | None:
     words = [
         *_what(table, session),
         *("--profile", session.resolver.profile.name),
-        *("--pairs", f"{cell.teacher}:{cell.student}", "--methods", cell.method),
+        *("--pairs", cell.pair, "--methods", cell.method),
         *("--seeds", f"{seed}," if seed else "1"),
         *_options(session, ("set", "teacher", "plugin"), str),
         *(("--preset", session.options.preset) if session.options.preset else ()),

@@ -44,7 +44,7 @@ def _list_tables() -> Iterator[tuple[str, str]]:
 
 def _list_recipes() -> Iterator[tuple[str, str]]:
     for name in overrides.names("recipe"):
-        values = overrides.load_recipe(name).layers[0].values
+        values = overrides.load_recipe(name).values
         yield name, ", ".join(f"{key}={value}" for key, value in values.items() if "." not in key)
 
 

@@ -48,9 +48,9 @@ def find_cells(name: str, tables: Sequence[Table]) -> tuple[Table, list[Cell]]:
     table, (pair, method, *rest) = by_name[table_name], parts
     if pair not in table.pairs:
         raise unknown(f"pair of {table.name}", pair, table.pairs)
-    asked = method if method == TEACHER else parse_method(method).name
+    asked = method if method == TEACHER else parse_method(method)
     whole = table.extended([asked])
-    of_pair = [cell for cell in whole.cells if f"{cell.teacher}:{cell.student}" == pair]
+    of_pair = [cell for cell in whole.cells if cell.pair == pair]
     found = [cell for cell in of_pair if cell.method == asked]
     if not found:
         raise unknown(f"method on {pair} in {table.name}", asked, {cell.method for cell in of_pair})

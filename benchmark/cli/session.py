@@ -131,7 +131,7 @@ class Session:
                 errors.append(error)
         if not chosen:
             raise errors[0]
-        taught = {cell.teacher for _, selected in chosen for cell in selected.cells}
+        taught = {cell.pair.teacher for _, selected in chosen for cell in selected.cells}
         if strangers := self.given.keys() - taught:
             raise unknown("teacher of these pairs", min(strangers), taught)
         return chosen
@@ -173,8 +173,8 @@ class Session:
     @cached_property
     def _teacher_remarks(self) -> tuple[str, ...]:
         """What is to be known of the files of ``--teacher``, which are checked here: those of the wanted tables."""
-        cells = (cell for table in self.tables for cell in table.cells if cell.teacher in self.given)
-        teachers = dict.fromkeys(TeacherChoice(cell.teacher_recipe, cell.teacher) for cell in cells)
+        cells = (cell for table in self.tables for cell in table.cells if cell.pair.teacher in self.given)
+        teachers = dict.fromkeys(TeacherChoice(cell.teacher_recipe, cell.pair.teacher) for cell in cells)
         jobs = [job for job in map(self.resolver.teacher, teachers) if isinstance(job, Pretrained)]
         return teacher_files.check(jobs, self.options.checkpoints, self._say)
 
@@ -231,5 +231,5 @@ class Session:
 
 def _found(table: Table, plan: Plan) -> set[int]:
     """Seeds of a table's students that there are records of."""
-    jobs = (job for cell in table.cells if cell.method != TEACHER for job in plan.cells[cell.name])
+    jobs = (job for cell in table.cells if cell.method != TEACHER for job in plan.cells[cell.key])
     return {job.seed for job in jobs if job.id in plan.records}

@@ -43,8 +43,8 @@ def plan_of(tables: Sequence[Table], session: Session) -> Plan:
 def jobs_of(cell: Cell, plan: Plan, session: Session) -> list[Job]:
     """A cell's jobs of the wanted seeds, and of others those that there are records of, by seed."""
     wanted = session.options.seeds
-    jobs = (job for job in plan.cells[cell.name] if job.seed in wanted or job.id in plan.records)
-    found = plan.cells[cell.name] if cell.method == TEACHER else jobs
+    jobs = (job for job in plan.cells[cell.key] if job.seed in wanted or job.id in plan.records)
+    found = plan.cells[cell.key] if cell.method == TEACHER else jobs
     return sorted(found, key=lambda job: job.seed)
 
 
@@ -76,13 +76,13 @@ def _elsewhere(name: str, session: Session) -> Iterator[str]:
 def _of_cells(name: str, session: Session) -> list[Section]:
     table, cells = find_cells(name, session.whole_tables)
     plan = plan_of([table], session)
-    jobs = {cell.name: tuple(jobs_of(cell, plan, session)) for cell in cells}
+    jobs = {cell.key: tuple(jobs_of(cell, plan, session)) for cell in cells}
     records = replace(plan, cells=jobs).records_by_cell
     frame = aggregate(table, records, session.options.selection).set_index("cell", drop=False)
     compared = comparisons(table.cells, plan.records_by_cell, plan.records)
 
     def head(cell: Cell) -> Section:
-        number, odd = frame.loc[cell.name].to_dict(), elsewhere(compared, cell)
+        number, odd = frame.loc[cell.key].to_dict(), elsewhere(compared, cell)
         return why.of_cell(table, number, session.options.selection, stand_in=session.resolver.stand_in, elsewhere=odd)
 
     starts = ([planned(job, plan, session.store) for job in found] for found in jobs.values() if found)

@@ -1,8 +1,8 @@
-"""Recipes and profiles as YAML: layers of changes, for all networks or for those that match.
+"""Recipes, profiles and presets in YAML, and how they override each other.
 
-Later layers win: the methods' own defaults, the recipe, the recipe's overrides, the profile, the profile's overrides, a
-preset's overrides, what a plug-in's data set says itself, ``--set``. Only the resolved values reach a job, never the
-layers' names.
+Later values win: the methods' defaults, the recipe, the recipe's overrides, the profile, the profile's overrides, the
+preset's overrides, values that follow from a plug-in's data set, ``--set``. A job contains only the resolved values,
+not where they come from.
 """
 
 from __future__ import annotations
@@ -12,118 +12,149 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
 
 from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
 from benchmark.files import ALPHABET, is_plain
 from benchmark.ids import parse_value
-from benchmark.registry import catalog, plugins
-from benchmark.runs.objective import checked_options
+from benchmark.registry import catalog
+from benchmark.runs.options import checked_options
 from benchmark.runs.recipe import RECIPE_KEYS, check_value
+from benchmark.yaml_schema import Strict, YamlFile
 
 KINDS = {kind: Path(__file__).with_name(f"{kind}s") for kind in ("recipe", "profile", "preset")}
 HOLDOUT = "tuning.holdout"
 """Key of the number of training images on which tuned variants are chosen."""
-_MATCH_KEYS = ("student", "teacher", "method", "recipe")
-_SET, _SET_ON_BUILT_IN = "set", "set_on_built_in_data"
-_PROFILE_KEYS = (
-    *("title", "note", "stand_in", "slow_on_cpu", "device", "threads", "datasets"),
-    *(_SET, _SET_ON_BUILT_IN, "overrides"),
-)
 
 
 @dataclass(frozen=True)
 class Override:
-    """A set of changes, for all networks or for those that match.
+    """Changes of recipe values for the runs that match.
 
     Attributes:
-        values: dotted keys and their values.
-        match: patterns for the trained network (``student``), its ``teacher``, a ``method`` of its objective or the
-            whole sum (``crd+kd``, sorted), and the ``recipe``.
-        on_built_in: whether they follow from the images of the project's own data sets, so that they do not apply to
-            a plug-in's.
+        values: by dotted key.
+        match: wildcards for the trained network (``student``), its ``teacher``, a ``method`` of its objective or the
+            whole sum (``crd+kd``, sorted), and the ``recipe``; empty for all runs.
+        on_built_in: whether the values follow from the images of the project's own data sets, so that they do not
+            apply to a plug-in's data set.
     """
 
     values: Mapping[str, Any]
     match: Mapping[str, str]
     on_built_in: bool = False
 
-    def fits(self, names: Mapping[str, Sequence[str]]) -> bool:
-        """Whether the layer speaks of a run.
+    def matches(self, names: Mapping[str, Sequence[str]]) -> bool:
+        """Whether it applies to a run.
 
         Args:
-            names: what the run is called, by the keys of ``match``.
+            names: the names of the run's parts, by the keys of ``match``.
         """
         return all(any(fnmatchcase(name, pattern) for name in names[key]) for key, pattern in self.match.items())
 
 
-@dataclass(frozen=True)
-class Profile:
+class _ProfileKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    title: str
+    note: str = ""
+    stand_in: bool = False
+    slow_on_cpu: bool = False
+    device: str | None = None
+    threads: Annotated[int, Meta(gt=0)] | None = None
+    datasets: dict[str, str] = field(default_factory=dict)
+
+
+class Profile(_ProfileKeys, frozen=True, kw_only=True):
     """The scale at which recipes are run.
 
     Attributes:
         name: ``paper``, ``quick``, ``short`` or ``digits``.
         title: one line for people.
         note: printed under its tables.
-        stand_in: whether other data and smaller networks than the paper's are used, so that nobody's weights fit.
+        stand_in: whether it replaces the paper's data and networks, so that published weights do not fit.
         slow_on_cpu: whether it takes days on a CPU.
-        device: where it trains unless told; None for the best there is.
+        device: default device; None for the best available one.
         threads: of a process; None for one.
         datasets: data sets that replace the recipe's.
-        layers: changes to recipes.
+        overrides: changes of recipes.
     """
 
     name: str
-    title: str
-    note: str
-    stand_in: bool
-    slow_on_cpu: bool
-    device: str | None
-    threads: int | None
-    datasets: Mapping[str, str]
-    layers: tuple[Override, ...]
+    overrides: tuple[Override, ...]
 
 
-@dataclass(frozen=True)
-class RecipeFile:
+class PublishedWeights(Strict):
+    """torchvision's weights of a teacher: their name, and the beginning of the file's SHA-256."""
+
+    weights: str
+    sha256: str
+
+
+class RecipeFile(Struct, frozen=True):
     """A recipe as it is written.
 
     Attributes:
-        layers: its values, then its overrides.
-        teachers: of teachers that are not trained here, torchvision's name of the ``weights`` and how their ``sha256``
-            begins.
+        values: by dotted key.
+        overrides: changes of the values.
+        teachers: weights of teachers that are not trained here, by network.
     """
 
-    layers: tuple[Override, ...]
-    teachers: Mapping[str, Mapping[str, str]]
+    values: Mapping[str, Any]
+    overrides: tuple[Override, ...]
+    teachers: Mapping[str, PublishedWeights]
 
 
-@dataclass(frozen=True)
-class Preset:
-    """Values that somebody else chose, on top of recipes and profile.
+class Preset(Struct, frozen=True):
+    """Published values that override recipes and profiles.
 
     Attributes:
         title: one line for people.
-        layers: changes to recipes.
+        overrides: changes of recipes.
     """
 
     title: str
-    layers: tuple[Override, ...]
+    overrides: tuple[Override, ...]
+
+
+class _Changes(Strict):
+    """Changes as they are written: nested or dotted keys."""
+
+    match: dict[Literal["student", "teacher", "method", "recipe"], str] = field(default_factory=dict)
+    set: dict[str, Any] = field(default_factory=dict)
+    set_on_built_in_data: dict[str, Any] = field(default_factory=dict)
+
+
+class _ProfileFile(_ProfileKeys, frozen=True, kw_only=True):
+    set: dict[str, Any] = field(default_factory=dict)
+    set_on_built_in_data: dict[str, Any] = field(default_factory=dict)
+    overrides: tuple[_Changes, ...] = ()
+
+
+class _PresetFile(Strict):
+    title: str
+    overrides: tuple[_Changes, ...]
+
+
+class _RecipeFile(Struct):
+    """The keys of a recipe that are no values."""
+
+    overrides: tuple[_Changes, ...] = ()
+    teachers: dict[str, PublishedWeights] = field(default_factory=dict)
 
 
 def parse_changes(pairs: Sequence[str]) -> dict[str, Any]:
-    """Read ``--set key=value`` arguments.
+    """Parse ``--set key=value`` arguments.
 
     Raises:
-        UserError: no equals sign, a key that no recipe has, or a value that it cannot have.
+        UserError: an argument has no equals sign, a key is unknown, or a value is impossible.
     """
     changes: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set {pair}: write --set KEY=VALUE, for instance --set epochs=30")
-        changes[key] = _checked(key, _frozen(parse_value(value)))
+        changes[key] = _checked(key, parse_value(value), dict(defaults()))
     return changes
 
 
@@ -131,45 +162,44 @@ def load_profile(name: str) -> Profile:
     """Read a profile by name.
 
     Raises:
-        UserError: there is no such profile, or one of its keys is unknown.
+        UserError: the profile does not exist, cannot be read, or has a wrong key or value.
     """
-    raw = _load(name, "profile")
-    for key in raw:
-        if key not in _PROFILE_KEYS:
-            raise unknown(f"key in {name}", key, _PROFILE_KEYS)
-    return Profile(
-        name=name,
-        title=raw["title"],
-        note=raw.get("note", ""),
-        stand_in=raw.get("stand_in", False),
-        slow_on_cpu=raw.get("slow_on_cpu", False),
-        device=raw.get("device"),
-        threads=raw.get("threads"),
-        datasets=raw.get("datasets", {}),
-        layers=tuple(_layers(name, raw, raw.get("overrides", []))),
-    )
+    file = _read("profile", KINDS["profile"] / f"{name}.yaml")
+    raw = file.convert(_ProfileFile)
+    general = _Changes(set=raw.set, set_on_built_in_data=raw.set_on_built_in_data)
+    overrides = (*_overrides(file, general), *_listed_overrides(file, raw.overrides))
+    return Profile(name=name, overrides=overrides, **{key: getattr(raw, key) for key in _ProfileKeys.__struct_fields__})
 
 
-@cache
 def load_recipe(name: str) -> RecipeFile:
     """Read a recipe by name.
 
     Raises:
-        UserError: there is no such recipe, or one of its keys is unknown.
+        UserError: the recipe does not exist, cannot be read, has a wrong key or value, or lacks a value.
     """
-    raw = dict(_load(name, "recipe"))
-    teachers, overrides = raw.pop("teachers", {}), raw.pop("overrides", [])
-    return RecipeFile(tuple(_layers(name, {_SET: raw}, overrides)), teachers)
+    return _read_recipe(KINDS["recipe"] / f"{name}.yaml")
+
+
+@cache
+def _read_recipe(path: Path) -> RecipeFile:
+    file = _read("recipe", path)
+    raw = file.convert(_RecipeFile)
+    stated = {key: value for key, value in file.data.items() if key not in raw.__struct_fields__}
+    values, overrides = _flatten(file, stated), _listed_overrides(file, raw.overrides)
+    if lacking := next((key for key in RECIPE_KEYS if key not in values and key != "name"), None):
+        raise UserError(f"recipe {path.stem} states no '{lacking}'")
+    return RecipeFile(values, overrides, raw.teachers)
 
 
 def load_preset(name: str) -> Preset:
     """Read a preset by name.
 
     Raises:
-        UserError: there is no such preset, or one of its keys is unknown.
+        UserError: the preset does not exist, cannot be read, or has a wrong key or value.
     """
-    raw = _load(name, "preset")
-    return Preset(raw["title"], tuple(_layers(name, {}, raw["overrides"])))
+    file = _read("preset", KINDS["preset"] / f"{name}.yaml")
+    raw = file.convert(_PresetFile)
+    return Preset(raw.title, _listed_overrides(file, raw.overrides))
 
 
 def names(kind: str) -> list[str]:
@@ -178,7 +208,7 @@ def names(kind: str) -> list[str]:
 
 
 def defaults() -> Iterator[tuple[str, Any]]:
-    """Values that no recipe has to state: the methods' own."""
+    """The methods' default values, by dotted key; a recipe does not have to state them."""
     for info in catalog.methods().values():
         prefix = f"objectives.{info.name}"
         yield f"{prefix}.ce", info.objective["ce"]
@@ -191,55 +221,56 @@ def defaults() -> Iterator[tuple[str, Any]]:
     yield HOLDOUT, 5000
 
 
-@cache
-def _load(name: str, kind: str) -> Mapping[str, Any]:
+def _read(kind: str, path: Path) -> YamlFile:
+    name = str(path.relative_to(KINDS[kind]).with_suffix(""))
     if name not in names(kind):
         raise unknown(kind, name, names(kind))
     if not is_plain(name):
         raise UserError(f"{kind} '{name}': rename its file, since a name is made of {ALPHABET}")
-    raw: Mapping[str, Any] = yaml_schema.load(KINDS[kind] / f"{name}.yaml", f"{kind} {name}")
-    return raw
+    return yaml_schema.read(path, f"{kind} {name}")
 
 
-def _layers(where: str, first: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> Iterator[Override]:
-    for entry in (first, *overrides):
-        match = entry.get("match", {})
-        for key in match:
-            if key not in _MATCH_KEYS:
-                raise unknown(f"match key in {where}", key, _MATCH_KEYS)
-        for part in (_SET, _SET_ON_BUILT_IN):
-            if part in entry:
-                flat = {key: _checked(key, value) for key, value in _flatten(entry[part])}
-                yield Override(flat, match, on_built_in=part == _SET_ON_BUILT_IN)
+def _listed_overrides(file: YamlFile, entries: Sequence[_Changes]) -> tuple[Override, ...]:
+    return tuple(one for i, entry in enumerate(entries) for one in _overrides(file, entry, "overrides", i))
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", _frozen(value)
+def _overrides(file: YamlFile, changes: _Changes, *place: str | int) -> Iterator[Override]:
+    match = {str(key): pattern for key, pattern in changes.match.items()}
+    for part, on_built_in in (("set", False), ("set_on_built_in_data", True)):
+        if values := _flatten(file, getattr(changes, part), *place, part):
+            yield Override(values, match, on_built_in)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _flatten(file: YamlFile, values: Mapping[str, Any], *place: str | int) -> dict[str, Any]:
+    """Nested recipe values by dotted key, checked."""
+    known, flat = dict(defaults()), {}
+
+    def add(values: Mapping[str, Any], *keys: str) -> None:
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                add(value, *keys, key)
+            else:
+                with file.at(*place, *keys, key):
+                    dotted = ".".join((*keys, key))
+                    flat[dotted] = _checked(dotted, value, known)
+
+    add(values)
+    return flat
 
 
-def _known() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The keys of objectives and tuning, and the plain ones."""
-    return _known_beside(plugins.listed())
+def _checked(key: str, value: Any, dotted: Mapping[str, Any]) -> Any:
+    """The value as it stands in a recipe.
 
-
-@cache
-def _known_beside(_plugins: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return tuple(dict(defaults())), tuple(key for key in RECIPE_KEYS if key != "name")
-
-
-def _checked(key: str, value: Any) -> Any:
-    known = _known()["." not in key]
+    Args:
+        key: its key.
+        value: as parsed.
+        dotted: the known keys of objectives and tuning.
+    """
+    known = dotted if "." in key else [plain for plain in RECIPE_KEYS if plain != "name"]
     if key not in known:
         raise unknown("recipe key", key, known)
     method, _, option = key.removeprefix("objectives.").partition(".options.")
+    value = tuple(value) if isinstance(value, list) else value
     if option:
         return checked_options(catalog.method(method), {option: value})[option]
     check_value(key, value)

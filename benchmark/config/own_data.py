@@ -1,4 +1,4 @@
-"""What a recipe takes from a plug-in's data set itself, whatever data the recipe and the profile were written for."""
+"""Recipe values that follow from a plug-in's data set, whatever data the recipe and the profile are written for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from benchmark import data
 from benchmark.config.overrides import HOLDOUT
 
 GUESSES = 5
-"""What Top-5 counts where nothing else is said."""
-_PADDED = 8
-_HELD_OUT = 10
+"""Guesses that Top-5 counts by default."""
+_CROP_SHARE = 8
+_HOLDOUT_SHARE = 10
 
 
 def values(name: str) -> dict[str, Any]:
@@ -30,13 +30,13 @@ def values(name: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "in_size": info.image_size,
         "top_k": min(GUESSES, max(1, info.num_classes // 2)),
-        HOLDOUT: max(1, info.num_train // _HELD_OUT),
+        HOLDOUT: max(1, info.num_train // _HOLDOUT_SHARE),
     }
-    if normalisation is None:  # the images have many sizes, and are cropped as ImageNet's are
+    if normalisation is None:  # images of many sizes are cropped as ImageNet's
         return found
     return found | {
         "crop": "pad",
-        "crop_padding": round(info.image_size / _PADDED),
+        "crop_padding": round(info.image_size / _CROP_SHARE),
         "crop_size": None,
         "crop_scale": None,
         "resize": None,

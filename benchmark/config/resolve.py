@@ -1,13 +1,13 @@
-"""Recipes at the scale of one profile: how a job's resolved values follow from its layers."""
+"""Resolves recipes, profiles, presets and the user's changes to jobs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmark import analysis, data
 from benchmark.config import own_data
@@ -16,20 +16,23 @@ from benchmark.errors import UserError
 from benchmark.ids import digest
 from benchmark.registry import catalog
 from benchmark.runs.job import Analysis, Job, Pretrained, Probe, Run, Stage
-from benchmark.runs.objective import STUDENT, MethodName, Objective, Term, applicable, parse_method, unusual
+from benchmark.runs.names import MethodName
+from benchmark.runs.objective import Objective, Term, applicable, unusual
 from benchmark.runs.recipe import RECIPE_KEYS, Recipe
 
 _DATASET = "dataset"
+_STUDENT = MethodName()
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that stand in for a trained teacher.
+    """Weights that are used instead of training a teacher.
 
     Attributes:
         sha256: of the file, or the beginning of it.
         source: the file, or torchvision's name.
-        part: ``student`` or ``teacher``, where the user chose between two networks of the file.
+        part: ``student`` or ``teacher``, where the file has two networks and the user chose one.
     """
 
     sha256: str
@@ -39,12 +42,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class TeacherChoice:
-    """Who teaches a run.
-
-    Attributes:
-        recipe: that trained it.
-        network: its registry name.
-    """
+    """The teacher of a run: its network, and the recipe that trained it."""
 
     recipe: str
     network: str
@@ -52,13 +50,13 @@ class TeacherChoice:
 
 @dataclass(frozen=True)
 class ConfigResolver:
-    """Recipes at the scale of one profile, with the user's changes.
+    """Resolves recipes at the scale of one profile, with the user's changes.
 
     Attributes:
         profile: the scale.
         changes: ``--set``, parsed.
-        preset: somebody else's values, if asked for.
-        given: weights of teachers by the network's name, from ``--teacher``.
+        preset: published values that override recipes, if any.
+        given: weights of teachers from ``--teacher``, by network.
     """
 
     profile: Profile
@@ -68,28 +66,28 @@ class ConfigResolver:
 
     @property
     def folder(self) -> str:
-        """Where results of this profile and these changes live: ``digits``, ``digits+leaves``, ``digits+1a2b3c4d``."""
+        """Name of the folder of results: ``digits``, ``digits+leaves``, ``digits+1a2b3c4d``."""
         others = {key: value for key, value in self.changes.items() if key != _DATASET}
         return "+".join(filter(None, (self.profile.name, self.dataset, digest(others)[:8] if others else "")))
 
     @property
     def dataset(self) -> str:
-        """The data set that the user put in the place of all others; empty for none."""
+        """The data set that replaces all others by ``--set dataset=NAME``; empty for none."""
         return str(self.changes.get(_DATASET, ""))
 
     @property
     def stand_in(self) -> bool:
-        """Whether data or networks are others than the paper's, so that neither its numbers nor its weights fit."""
+        """Whether data or networks differ from the paper's, so that its numbers and published weights do not fit."""
         return self.profile.stand_in or bool(self.dataset)
 
     @property
     def title(self) -> str:
-        """One line for people: what the profile is, or what it does to the data set that the user chose."""
-        return f"on {self.dataset}: {self._scale}" if self.dataset else self.profile.title
+        """One line on the profile, or on its values for the data set that the user chose."""
+        return f"on {self.dataset}: {self._profile_in_words}" if self.dataset else self.profile.title
 
     @property
     def note(self) -> str:
-        """What readers of its tables must know: the data set that the user chose, else the profile's own remark."""
+        """A note for tables: on the data set that the user chose, else the profile's note."""
         if not self.dataset:
             return self.profile.note
         info = data.describe(self.dataset)
@@ -97,87 +95,90 @@ class ConfigResolver:
         sentences = [
             f"Data: {info.name}, {images} of {info.image_size} x {info.image_size} pixels, {info.num_classes:,} classes"
         ]
-        if own := self._listed(self._of_data):
+        if own := self._in_words(self._of_data):
             sentences.append(f"From the data follow {own}")
-        top_k = {**self._general, **self._of_data, **self.changes}.get("top_k", own_data.GUESSES)
+        top_k = {**self._for_all_runs, **self._of_data, **self.changes}.get("top_k", own_data.GUESSES)
         if top_k != own_data.GUESSES:
             sentences.append(f"Top-5 counts the first {f'{top_k} guesses' if top_k > 1 else 'guess'}")
-        return ". ".join([*sentences, f"From profile {self.profile.name}: {self._scale}"])
+        return ". ".join([*sentences, f"From profile {self.profile.name}: {self._profile_in_words}"])
 
     @property
-    def _scale(self) -> str:
-        """What the profile sets on the chosen data set, as text."""
-        text, others = self._listed(self._general), any(layer.match for layer in self._layers)
-        texts = [text, "other values for some networks and methods" if others else ""]
+    def _profile_in_words(self) -> str:
+        others = any(override.match for override in self._profile_overrides)
+        texts = (self._in_words(self._for_all_runs), "other values for some networks and methods" if others else "")
         return ", and ".join(filter(None, texts)) or "the recipes' own values"
 
-    @property
-    def _general(self) -> dict[str, Any]:
-        """What the profile sets for all recipes."""
-        return {key: value for layer in self._layers if not layer.match for key, value in layer.values.items()}
-
-    def _listed(self, values: Mapping[str, Any]) -> str:
-        """Recipe values for people, without those that the user changed."""
+    def _in_words(self, values: Mapping[str, Any]) -> str:
+        """The recipe values except those that the user changed."""
         changed = {*self.changes, *(filter(_is_schedule, values) if "epochs" in self.changes else ())}
         plain = {key: value for key, value in values.items() if "." not in key and value is not None}
         return ", ".join(f"{key}={json.dumps(value)}" for key, value in plain.items() if key not in changed)
 
+    @property
+    def _for_all_runs(self) -> dict[str, Any]:
+        """The profile's values for all runs."""
+        return {key: value for one in self._profile_overrides if not one.match for key, value in one.values.items()}
+
     @cached_property
     def _of_data(self) -> Mapping[str, Any]:
-        """What a plug-in's data set says itself."""
+        """The values that follow from a plug-in's data set."""
         return own_data.values(self.dataset) if self.dataset else {}
 
     @cached_property
-    def _layers(self) -> tuple[Override, ...]:
-        """Those of the profile that apply to the data."""
-        return tuple(layer for layer in self.profile.layers if not (layer.on_built_in and self._of_data))
+    def _profile_overrides(self) -> tuple[Override, ...]:
+        """The profile's overrides that apply to the data."""
+        return tuple(one for one in self.profile.overrides if not (one.on_built_in and self._of_data))
 
     def run(self, recipe: str, network: str, method: MethodName, teacher: TeacherChoice | None, seed: int) -> Run:
-        """The run of a network, resolved; its teacher is a run of seed 0, or weights that somebody gave."""
+        """The run of a network; its teacher is a run of seed 0, or given weights."""
         taught = teacher if method.terms else None
-        key = ("run", recipe, network, method.name, taught, seed)
-        if key not in self._resolved:
-            self._resolved[key] = self._run(recipe, network, method, taught, seed)
-        run: Run = self._resolved[key]
-        return run
 
-    def _run(self, recipe: str, network: str, method: MethodName, taught: TeacherChoice | None, seed: int) -> Run:
-        values = self._values(recipe, network, method, taught)
-        terms = _terms(values, method)
-        ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)
-        return Run(
-            recipe=_recipe(recipe, values),
-            network=network,
-            seed=seed,
-            objective=Objective(ce, terms),
-            teacher=self.teacher(taught) if taught else None,
-            stages=tuple(self._stages(recipe, network, terms, values, taught, seed)) if taught else (),
-            method=method.name,
-        )
+        def resolve() -> Run:
+            values = self._values(recipe, network, method, taught)
+            terms = _terms(values, method)
+            ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)
+            return Run(
+                recipe=_recipe(recipe, values),
+                network=network,
+                seed=seed,
+                objective=Objective(ce, terms),
+                teacher=self.teacher(taught) if taught else None,
+                stages=tuple(self._stages(recipe, network, terms, values, taught, seed)) if taught else (),
+                method=method,
+            )
+
+        return self._once(("run", recipe, network, method, taught, seed), resolve)
 
     def teacher(self, teacher: TeacherChoice) -> Job:
-        """What leaves a teacher's weights."""
-        key = ("teacher", teacher)
-        if key not in self._resolved:
-            self._resolved[key] = self._given(teacher) or self.run(
-                teacher.recipe, teacher.network, parse_method(STUDENT), None, 0
+        """The job that makes a teacher's weights."""
+
+        def resolve() -> Job:
+            weights = self._weights(teacher)
+            if weights is None:
+                return self.run(teacher.recipe, teacher.network, _STUDENT, None, 0)
+            return Pretrained(
+                recipe=_recipe(teacher.recipe, self._values(teacher.recipe, teacher.network, _STUDENT, None)),
+                network=teacher.network,
+                weights=weights.sha256,
+                source=weights.source,
+                part=weights.part,
             )
-        job: Job = self._resolved[key]
-        return job
+
+        return self._once(("teacher", teacher), resolve)
 
     def trials(self, recipe: str, network: str, method: MethodName, teacher: TeacherChoice) -> list[Run]:
         """The runs of seed 0 that choose among a tuned method's candidates, tested on held-out training images."""
-        return [self._trial(self.run(recipe, network, trial, teacher, 0)) for trial in method.trials]
+        return [self._hold_out(self.run(recipe, network, trial, teacher, 0)) for trial in method.trials]
 
     def probe(self, recipe: str, base: Run) -> Probe:
-        """A linear classifier on what a run left."""
-        values = self._values(recipe, base.network, MethodName(()), None)
-        # The network is what the run made it, whatever the probe's recipe says of such networks.
-        made = {"in_size": base.recipe.in_size, "width": base.recipe.width}
-        return Probe(recipe=_recipe(recipe, values | made), network=base.network, seed=base.seed, base=base)
+        """A linear classifier on the features of a run's network."""
+        values = self._values(recipe, base.network, _STUDENT, None)
+        # Size and width are those of the trained network, whatever the probe's recipe says.
+        network = {"in_size": base.recipe.in_size, "width": base.recipe.width}
+        return Probe(recipe=_recipe(recipe, values | network), network=base.network, seed=base.seed, base=base)
 
     def analysis(self, measure: str, subject: Job, teacher: TeacherChoice | None) -> Analysis:
-        """A measurement of what a job left."""
+        """A measurement of the network that a job leaves."""
         info = analysis.measures()[measure]
         return Analysis(
             recipe=replace(subject.recipe, precision="fp32"),
@@ -190,34 +191,28 @@ class ConfigResolver:
         )
 
     @cached_property
-    def _resolved(self) -> dict[Any, Any]:
-        """What was worked out before: tables ask for the same values again and again."""
+    def _resolved(self) -> dict[Hashable, Any]:
         return {}
 
-    def _given(self, teacher: TeacherChoice) -> Pretrained | None:
-        published, weights = self._published(teacher), self.given.get(teacher.network)
-        if weights is not None and published is not None and weights.sha256.startswith(published.sha256):
-            weights = replace(weights, sha256=published.sha256)  # the same weights, already on disk
-        weights = weights or published
-        if weights is None:
-            return None
-        values = self._values(teacher.recipe, teacher.network, MethodName(()), None)
-        recipe = _recipe(teacher.recipe, values)
-        return Pretrained(
-            recipe=recipe,
-            network=teacher.network,
-            weights=weights.sha256,
-            source=weights.source,
-            part=weights.part,
-        )
+    def _once(self, key: Hashable, resolve: Callable[[], _Result]) -> _Result:
+        """The cached result of ``resolve``: the cells of a table ask for the same values many times."""
+        if key not in self._resolved:
+            self._resolved[key] = resolve()
+        found: _Result = self._resolved[key]
+        return found
 
-    def _published(self, teacher: TeacherChoice) -> Weights | None:
-        known = load_recipe(teacher.recipe).teachers.get(teacher.network)
-        # Narrowed networks and networks on other data have no use for them.
-        return None if known is None or self.stand_in else Weights(known["sha256"], known["weights"])
+    def _weights(self, teacher: TeacherChoice) -> Weights | None:
+        """Weights that the user gives, or that are published for the paper's own networks and data."""
+        given, known = self.given.get(teacher.network), load_recipe(teacher.recipe).teachers.get(teacher.network)
+        if known is None or self.stand_in:
+            return given
+        if given is None:
+            return Weights(known.sha256, known.weights)
+        # The published file on the user's disk is the same teacher, with the same id.
+        return replace(given, sha256=known.sha256) if given.sha256.startswith(known.sha256) else given
 
-    def _trial(self, run: Run) -> Run:
-        held = self._values(run.recipe.name, run.network, MethodName(()), None)[HOLDOUT]
+    def _hold_out(self, run: Run) -> Run:
+        held = self._values(run.recipe.name, run.network, _STUDENT, None)[HOLDOUT]
         stages = tuple(replace(stage, recipe=replace(stage.recipe, holdout=held)) for stage in run.stages)
         return replace(run, recipe=replace(run.recipe, holdout=held), stages=stages)
 
@@ -230,13 +225,14 @@ class ConfigResolver:
         teacher: TeacherChoice,
         seed: int,
     ) -> list[Stage]:
+        """The first stages of those methods of a sum that have one."""
         stages = []
         for term in terms:
             info = catalog.method(term.name)
             if not info.pretrain or not applicable(term.name, network, teacher.network):
                 continue
             student = info.pretrain == "student"
-            trained = values if student else self._values(teacher.recipe, teacher.network, MethodName(()), None)
+            trained = values if student else self._values(teacher.recipe, teacher.network, _STUDENT, None)
             prefix = f"objectives.{term.name}.stage"
             rate = values[f"{prefix}.lr"] or values["lr"]
             constant = {"epochs": values[f"{prefix}.epochs"], "lr": rate, "milestones": ()}
@@ -256,13 +252,10 @@ class ConfigResolver:
         return stages
 
     def _values(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
-        key = (recipe, student, method.name, teacher)
-        if key not in self._resolved:
-            self._resolved[key] = self._layered(recipe, student, method, teacher)
-        values: dict[str, Any] = self._resolved[key]
-        return values
+        """The resolved recipe values of a run, by dotted key."""
+        return self._once((recipe, student, method, teacher), lambda: self._override(recipe, student, method, teacher))
 
-    def _layered(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
+    def _override(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
         terms = [name for name, _ in method.terms]
         names = {
             "student": (student,),
@@ -270,15 +263,17 @@ class ConfigResolver:
             "method": (*terms, "+".join(terms)) if terms else (),
             "recipe": (recipe,),
         }
-        layers = load_recipe(recipe).layers
-        preset = self.preset.layers if self.preset else ()
-        values: dict[str, Any] = dict(defaults())
-        planned = dict.fromkeys(filter(_is_schedule, values), layers[0].values["epochs"])
-        for layer in (*layers, *self._layers, *preset, Override(self._of_data, {}), Override(self.changes, {})):
-            if layer.fits(names):
-                values.update(layer.values)
-                planned |= dict.fromkeys(filter(_is_schedule, layer.values), values["epochs"])
-        values |= {key: _scaled(values[key], values["epochs"] / epochs) for key, epochs in planned.items()}
+        written = load_recipe(recipe)
+        preset = self.preset.overrides if self.preset else ()
+        general = (Override(values, {}) for values in (self._of_data, self.changes))
+        values = {**dict(defaults()), **written.values}
+        # By key of a schedule the length of the training for which its value is meant.
+        lengths = dict.fromkeys(filter(_is_schedule, values), values["epochs"])
+        for override in (*written.overrides, *self._profile_overrides, *preset, *general):
+            if override.matches(names):
+                values.update(override.values)
+                lengths |= dict.fromkeys(filter(_is_schedule, override.values), values["epochs"])
+        values |= {key: _scale(values[key], values["epochs"] / epochs) for key, epochs in lengths.items()}
         if not self.dataset:
             values[_DATASET] = self.profile.datasets.get(values[_DATASET], values[_DATASET])
         return values
@@ -288,17 +283,14 @@ def _is_schedule(key: str) -> bool:
     return key == "milestones" or key.endswith(".stage.epochs")
 
 
-def _scaled(value: Any, factor: float) -> Any:
-    """A shorter schedule keeps its shape: rates drop, and first stages end, after the same share of the training."""
+def _scale(value: Any, factor: float) -> Any:
+    """Milestones, or epochs of a first stage, after the same share of a shorter or longer training."""
     if isinstance(value, tuple):
-        return tuple(sorted({_scaled(epoch, factor) for epoch in value}))
+        return tuple(sorted({_scale(epoch, factor) for epoch in value}))
     return max(1, round(value * factor))
 
 
 def _recipe(name: str, values: Mapping[str, Any]) -> Recipe:
-    for key in RECIPE_KEYS:
-        if key not in values and key != "name":
-            raise UserError(f"recipe {name} states no '{key}'")
     return Recipe(name=name, **{key: values[key] for key in RECIPE_KEYS if key != "name"})
 
 

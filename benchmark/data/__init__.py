@@ -1,15 +1,15 @@
 """Data sets by name, in one canonical order, and the batch stream on the device.
 
-A data set is one file that assigns ``SOURCES``, of this folder or of one's own (``--plugin FILE``); nothing else has to
-be edited. `image_folder` and `parquet_files` make what it assigns. What is exported here does not import torch;
-``stream``, ``augment``, ``filestream`` and ``decoders`` do.
+A data set is one file that assigns ``SOURCES``, in this folder or in a plug-in (``--plugin FILE``); nothing else has to
+be edited. `image_folder` and `parquet_files` make the entries of ``SOURCES``. The names exported here do not import
+torch; ``stream``, ``augment``, ``filestream`` and ``decoders`` do.
 """
 
 from benchmark.data.cache import DECODING
+from benchmark.data.custom import image_folder, parquet_files
 from benchmark.data.dataset import Dataset, DatasetInfo, FileDataset, Split
 from benchmark.data.files import use
-from benchmark.data.own import image_folder, parquet_files
-from benchmark.data.registry import code_of, content_of, describe, load, names, normalisation, tell
+from benchmark.data.registry import code_of, content_of, describe, load, location, names, normalisation, tell
 
 __all__ = [
     "DECODING",
@@ -22,6 +22,7 @@ __all__ = [
     "describe",
     "image_folder",
     "load",
+    "location",
     "names",
     "normalisation",
     "parquet_files",

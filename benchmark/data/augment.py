@@ -1,4 +1,4 @@
-"""Padding, random crop, horizontal flip and normalisation of whole batches, on the device they lie on."""
+"""Padding, random crop, horizontal flip and normalisation of whole batches, on their device."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _WHITE = 255
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to images before a network sees them.
+    """The augmentation of images of one size.
 
     Attributes:
         crop_padding: pixels added on every side before a crop of the original size; 0 means no crop.
         pad_mode: ``zero`` (black pixels) or ``reflect`` (without repeating the border).
         flip: probability of a horizontal flip.
-        mean: of each channel, for pixels from 0 to 1.
-        std: of each channel, for pixels from 0 to 1.
+        mean: of each channel, for pixels scaled to 0..1.
+        std: of each channel, for pixels scaled to 0..1.
 
     Raises:
         UserError: a value is out of range.
@@ -47,19 +47,19 @@ class Augmentation:
 
 
 def augment(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: Augmentation) -> Tensor:
-    """Pads, crops, flips and normalises a batch.
+    """Pad, crop, flip and normalise a batch.
 
     Args:
         images: uint8 (B, H, W, C).
         offsets: int64 (B, 2), top and left of each crop in its padded image, 0 to 2 * crop_padding.
         flips: bool (B,), which crops are mirrored.
-        augmentation: what is to be done.
+        augmentation: padding, and mean and standard deviation.
 
     Returns:
         float32 (B, C, H, W) in channels-last memory.
 
     Raises:
-        UserError: reflection of more pixels than the image has.
+        UserError: the padding reflects more pixels than the image has.
     """
     if augmentation.crop_padding or augmentation.flip:
         images = crop_and_flip(images, offsets, flips, augmentation)
@@ -67,19 +67,13 @@ def augment(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: Augmen
 
 
 def crop_and_flip(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: Augmentation) -> Tensor:
-    """The geometric part of `augment`: one gather, without making the padded images.
-
-    Args:
-        images: uint8 (B, H, W, C).
-        offsets: int64 (B, 2).
-        flips: bool (B,).
-        augmentation: padding and how to fill it.
+    """The geometric part of `augment`, in one gather and without making the padded images.
 
     Returns:
         uint8 (B, H, W, C).
 
     Raises:
-        UserError: reflection of more pixels than the image has.
+        UserError: the padding reflects more pixels than the image has.
     """
     batch, height, width, channels = images.shape
     origin = offsets - augmentation.crop_padding
@@ -98,12 +92,12 @@ def crop_and_flip(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: 
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Scales pixels to 0..1, subtracts the mean and divides by the standard deviation of each channel.
+    """Scale pixels to 0..1, subtract the mean and divide by the standard deviation of each channel.
 
     Args:
         images: uint8 (B, H, W, C).
-        mean: C numbers.
-        std: C numbers.
+        mean: of each channel.
+        std: of each channel.
 
     Returns:
         float32 (B, C, H, W) in channels-last memory.
@@ -114,8 +108,8 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
 @cache
 def _affine(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    # Kept on the device, since sending them with every batch would make the host wait. Not as inference tensors,
-    # whatever mode the first caller is in: later callers may want gradients.
+    # Cached on the device, since sending them with every batch would make the host wait. Inference mode is off, since
+    # later callers may need gradients.
     with torch.inference_mode(mode=False):
         deviation = torch.tensor(std, dtype=torch.float64)
         scale, shift = 1 / (_WHITE * deviation), -torch.tensor(mean, dtype=torch.float64) / deviation
@@ -133,5 +127,5 @@ def _reflect(position: Tensor, size: int, padding: int) -> tuple[Tensor, Tensor 
     return (size - 1) - ((size - 1) - position.abs()).abs(), None
 
 
-# From a position in the padded image to the pixel it shows, and where it shows black instead.
+# Each maps positions in the padded image to pixels of the image, and marks the positions that are black.
 _PAD_MODES: dict[str, Callable[[Tensor, int, int], tuple[Tensor, Tensor | None]]] = {"zero": _zero, "reflect": _reflect}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
+from benchmark.data.dataset import DatasetInfo
+from benchmark.data.files import PublishedFiles
 
-from benchmark.data.dataset import DatasetInfo, Source
-from benchmark.data.files import ImageFiles, find
-
-INFO = DatasetInfo(name="cifar10", num_train=50_000, num_test=10_000, num_classes=10, image_size=32)
-FILES = ImageFiles(
-    INFO, torchvision_class="CIFAR10", torchvision_folder="cifar-10-batches-py", label_columns=("label",)
+FILES = PublishedFiles(
+    DatasetInfo(name="cifar10", num_train=50_000, num_test=10_000, num_classes=10, image_size=32),
+    torchvision_class="CIFAR10",
+    torchvision_folder="cifar-10-batches-py",
+    label_columns=("label",),
 )
-
-SOURCES = (Source(INFO, official=None, find=partial(find, FILES)),)
+SOURCES = (FILES.reader(),)

@@ -1,4 +1,4 @@
-"""Processes that read and decode images while the device works."""
+"""Worker processes that read and decode images ahead of the training loop."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.data.dataset import Place
-from benchmark.data.images import Crops, decode, test_pixels, training_pixels
+from benchmark.data.dataset import ImageLocation
+from benchmark.data.images import Crops, central_pixels, decode, training_pixels
 from benchmark.errors import UserError
 
 
 class DecodeTask(NamedTuple):
-    """One batch to be made.
+    """A batch to decode.
 
     Attributes:
-        places: of the encoded images.
-        crops: what is done to them.
+        locations: of the encoded images.
+        crops: how they are cropped and resized.
         draws: float32 (B, `images.DRAWS`), the random numbers of training crops; None for test images.
     """
 
-    places: Sequence[Place]
+    locations: Sequence[ImageLocation]
     crops: Crops
     draws: npt.NDArray[np.float32] | None
 
 
 class Decoders:
-    """Processes that live as long as this object, and no longer than this process.
+    """Worker processes that end with this object or with this process.
 
-    They are spawned, not forked: a forked one would keep the locks and the pipes of this process open after its death.
+    They are spawned: a forked one would keep the locks and the pipes of this process open after its death.
 
     Args:
-        count: processes; with 0 this one decodes as batches are asked for.
-        pin: whether batches are put into memory from which a GPU copies by itself.
+        count: number of workers; with 0 this process decodes each batch when it is needed.
+        pin: whether batches are put into pinned memory.
     """
 
     def __init__(self, count: int, *, pin: bool) -> None:
@@ -54,11 +54,11 @@ class Decoders:
             persistent_workers=count > 0,
             worker_init_fn=_start,
             pin_memory=pin,
-            generator=torch.Generator(),  # of its own, since the loader would draw from the global one
+            generator=torch.Generator(),  # without one, the loader draws from the global generator
         )
 
     def run(self, tasks: Iterable[DecodeTask]) -> Iterator[Tensor]:
-        """The images of each task in turn: uint8 (B, S, S, 3) on the host. It ends what an earlier call has begun.
+        """Yield the images of each task, uint8 (B, S, S, 3) on the host. A further call ends an earlier one.
 
         Raises:
             UserError: an image cannot be read or decoded.
@@ -70,11 +70,11 @@ class Decoders:
                 raise UserError(images)
             yield images
             if turn != self._turn:
-                raise RuntimeError("these images were given up when others were asked for")
+                raise RuntimeError("these tasks were abandoned when others were started")
 
 
 class _Queue:
-    """What the loader samples: the tasks of the moment."""
+    """The sampler of the loader: the current tasks."""
 
     tasks: Iterable[DecodeTask] = ()
 
@@ -83,35 +83,36 @@ class _Queue:
 
 
 class _Decoder(Dataset[Tensor | str]):
-    """From a task to its images, or to what is wrong with them: an exception would bring a traceback in its text."""
+    """Maps a task to its images, or to an error message: the loader would add a traceback to an exception's text."""
 
     def __getitem__(self, task: DecodeTask) -> Tensor | str:
-        size = task.crops.size
-        batch = np.empty((len(task.places), size, size, 3), dtype=np.uint8)
+        crops = task.crops
+        batch = np.empty((len(task.locations), crops.size, crops.size, 3), dtype=np.uint8)
         draws = None if task.draws is None else task.draws.tolist()
         try:
-            for row, place in enumerate(task.places):
-                image = decode(place.name, _read(place))
-                batch[row] = (
-                    test_pixels(image, task.crops) if draws is None else training_pixels(image, task.crops, draws[row])
-                )
+            for row, location in enumerate(task.locations):
+                image = decode(location.name, _read(location))
+                if draws is None:
+                    batch[row] = central_pixels(image, crops.resize, crops.size)
+                else:
+                    batch[row] = training_pixels(image, crops, draws[row])
         except UserError as error:
             return str(error)
         return torch.from_numpy(batch)
 
 
-def _read(place: Place) -> bytes:
+def _read(location: ImageLocation) -> bytes:
     try:
-        with open(place.path, "rb") as file:  # noqa: PTH123 - a path object takes longer to make than the file to open
-            file.seek(place.start)
-            content = file.read(place.length)
+        with open(location.path, "rb") as file:  # noqa: PTH123 - making a path object takes longer than opening a file
+            file.seek(location.start)
+            content = file.read(location.length)
     except OSError as error:
-        raise UserError(f"{place.name}: cannot be read ({error.strerror}): has it been moved?") from error
-    if len(content) < place.length:
-        raise UserError(f"{place.name}: shorter than when it was listed: delete data/ in the cache folder")
+        raise UserError(f"{location.name}: cannot be read ({error.strerror}): has it been moved?") from error
+    if len(content) < location.length:
+        raise UserError(f"{location.name}: the file is too short: delete data/ in the cache folder")
     return content
 
 
 def _start(_number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks for images says when to stop
-    warnings.simplefilter("ignore")  # of odd metadata in images that decode all the same
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers
+    warnings.simplefilter("ignore")  # about odd metadata in images that can be decoded

@@ -1,8 +1,7 @@
-"""The batch stream of images that stay in their files until they are needed."""
+"""The batch stream of images that are read from files and decoded for each batch."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -13,21 +12,40 @@ from benchmark.data.augment import normalise
 from benchmark.data.dataset import EncodedSplit
 from benchmark.data.decoders import Decoders, DecodeTask
 from benchmark.data.images import DRAWS, Crops
-from benchmark.data.stream import Sample, check_sizes, epoch_seed, send
+from benchmark.data.stream import BaseStream, Sample, send
 
 
-class _Draws(NamedTuple):
-    """The random numbers of one epoch, in the order of its samples."""
+class FileDraws(NamedTuple):
+    """The random numbers of one epoch, in the order of its samples.
+
+    Attributes:
+        permutation: int64 (N,), rows of the split.
+        crops: float32 (N, `DRAWS`).
+    """
 
     permutation: Tensor
     crops: Tensor
 
 
-class FileStream:
-    """Shuffled training crops of one split; what `Stream` is for images on the device.
+class FileStream(BaseStream):
+    """Shuffled training crops of one split: the counterpart of `Stream` for images in files.
 
-    The batches are a function of the arguments and the epoch: not of the number of decoders, of where the images lie
-    or of the global random state.
+    The batches do not depend on the number of decoders, on the place of the files or on the global random state.
+
+    Args:
+        split: the images.
+        crops: how they are cropped and resized.
+        batch_size: as in `BaseStream`.
+        seed: as in `BaseStream`.
+        device: as in `BaseStream`.
+        decoders: read and decode the images.
+        train_limit: as in `BaseStream`.
+
+    Attributes:
+        labels: labels of all samples by index: int64 (num_samples,).
+
+    Raises:
+        UserError: ``train_limit`` or ``batch_size`` is out of range.
     """
 
     def __init__(
@@ -40,40 +58,14 @@ class FileStream:
         decoders: Decoders,
         train_limit: int | None = None,
     ) -> None:
-        """Reads no image yet.
-
-        Args:
-            split: the images.
-            crops: what is done to them.
-            batch_size: samples a batch; the last one of an epoch holds the rest.
-            seed: of the run.
-            device: where the batches go.
-            decoders: make them.
-            train_limit: keep the first so many rows of the canonical order; None keeps all.
-
-        Raises:
-            UserError: ``train_limit`` or ``batch_size`` is out of range.
-        """
-        self.num_samples = check_sizes(len(split), train_limit, batch_size)
+        super().__init__(len(split), batch_size, seed, device, train_limit)
         self._split = split.part(0, self.num_samples)
         self._crops = crops
-        self._batch_size = batch_size
-        self._seed = seed
-        self._device = torch.device(device)
         self._decoders = decoders
-        self._labels = torch.tensor(self._split.labels).to(self._device)
-
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        return math.ceil(self.num_samples / self._batch_size)
-
-    @property
-    def labels(self) -> Tensor:
-        """Labels of all its samples by index: int64 (num_samples,)."""
-        return self._labels
+        self.labels = torch.tensor(self._split.labels).to(self._device)
 
     def epoch(self, epoch: int) -> Iterator[Sample]:
-        """All samples once, in an order and with crops and flips of this epoch's own.
+        """Yield all samples once, in the order and with the crops and flips of the epoch.
 
         Args:
             epoch: counted from 1.
@@ -81,17 +73,18 @@ class FileStream:
         Raises:
             UserError: an image cannot be read or decoded.
         """
-        draws, split, crops = self._draw(epoch), self._split, self._crops
+        draws, split, crops = self.draws(epoch), self._split, self._crops
         parts = zip(*(torch.split(values, self._batch_size) for values in draws), strict=True)
-        # Tasks that knew this stream would close a ring with the decoders, whose processes would then end slowly.
-        tasks = (DecodeTask(split.places(rows.numpy()), crops, numbers.numpy()) for rows, numbers in parts)
+        # The generator does not refer to this stream: a reference cycle with the decoders would delay their end.
+        tasks = (DecodeTask(split.locations(rows.numpy()), crops, numbers.numpy()) for rows, numbers in parts)
         order = torch.split(send(draws.permutation, self._device), self._batch_size)
         for indices, images in zip(order, _ahead(self._decoders.run(tasks), self._device), strict=True):
-            yield Sample(normalise(images, crops.mean, crops.std), self._labels[indices], indices)
+            yield Sample(normalise(images, crops.mean, crops.std), self.labels[indices], indices)
 
-    def _draw(self, epoch: int) -> _Draws:
-        generator = torch.Generator().manual_seed(epoch_seed(self._seed, epoch))
-        return _Draws(
+    def draws(self, epoch: int) -> FileDraws:
+        """The random numbers of an epoch, counted from 1; drawn on the CPU."""
+        generator = self._generator(epoch)
+        return FileDraws(
             permutation=torch.randperm(self.num_samples, generator=generator),
             crops=torch.rand((self.num_samples, DRAWS), generator=generator),
         )
@@ -100,20 +93,20 @@ class FileStream:
 def file_evaluation_batches(
     split: EncodedSplit, crops: Crops, batch_size: int, device: torch.device, decoders: Decoders
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The centres of all images in canonical order, normalised, with their labels; the last batch may be smaller.
+    """Yield the centres of all images in canonical order, normalised, with labels; the last batch may be smaller.
 
     Raises:
         UserError: an image cannot be read or decoded.
     """
     rows = torch.split(torch.arange(len(split)), batch_size)
-    tasks = (DecodeTask(split.places(part.numpy()), crops, None) for part in rows)
+    tasks = (DecodeTask(split.locations(part.numpy()), crops, None) for part in rows)
     labels = torch.split(torch.tensor(split.labels).to(device), batch_size)
     for targets, images in zip(labels, _ahead(decoders.run(tasks), device), strict=True):
         yield normalise(images, crops.mean, crops.std), targets
 
 
 def _ahead(batches: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Each batch on the device, sent there while the one before it is in use."""
+    """Yield each batch on the device; it is copied there while the batch before it is in use."""
     copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
     waiting: tuple[Tensor, torch.cuda.Event | None] | None = None
     for batch in batches:
@@ -138,5 +131,5 @@ def _arrived(batch: Tensor, copied: torch.cuda.Event | None) -> Tensor:
     if copied is not None:
         current = torch.cuda.current_stream(batch.device)
         current.wait_event(copied)
-        batch.record_stream(current)  # so that the allocator does not hand its memory to the next copy too early
+        batch.record_stream(current)  # else the allocator could give its memory to the next copy too early
     return batch

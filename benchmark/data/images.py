@@ -1,4 +1,4 @@
-"""Single images: decoding, a random part for training, the centre for tests. Without torch, which is slow to load."""
+"""Single images: decoding, random crops for training, central crops for tests. Does not import torch."""
 
 from __future__ import annotations
 
@@ -14,38 +14,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.data.cache import one_line
-from benchmark.errors import UserError
+from benchmark.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
-"""What is decoded, as Pillow calls it. Of its other formats some start a program: EPS starts Ghostscript."""
+"""Formats that are decoded, by Pillow's names. Some of its other formats start a program: EPS starts Ghostscript."""
 MAX_SIDE = 30_000
-"""Pixels of an image's longer side."""
+"""Largest side of an image in pixels."""
 MAX_PIXELS = 89_478_485
-"""Pixels of an image: where Pillow begins to warn. The largest of ImageNet has about 60 million."""
+"""Largest number of pixels of an image: the limit of Pillow's warning. ImageNet's largest image has 60 million."""
 MAX_ASPECT = 500
-"""Longer side by the shorter: resizing to a shorter side of 256 pixels then makes 33 million of them at most."""
+"""Largest ratio of the sides: an image resized to a shorter side of 256 pixels then has at most 33 million."""
 _WHITE_16 = 2**16 - 1
 _TRIES = 10
 _ASPECT = (3 / 4, 4 / 3)
 DRAWS = 2 * _TRIES + 3
-"""Random numbers that one training image takes."""
+"""Number of random numbers for one training image."""
 
 
 @dataclass(frozen=True)
 class Crops:
-    """What happens to images of many sizes before a network sees them.
+    """The crops of images of many sizes, and their normalisation.
 
     Attributes:
-        size: side of the square that comes out, in pixels.
-        scale: least and greatest share of the image's area that a training crop shows.
-        resize: shorter side to which a test image is brought before its centre is cut out, in pixels.
+        size: side of the square crops in pixels.
+        scale: smallest and largest fraction of the image's area in a training crop.
+        resize: shorter side in pixels to which a test image is resized before its centre is cropped.
         flip: probability that a training crop is mirrored.
-        mean: of each channel, for pixels from 0 to 1.
-        std: of each channel, for pixels from 0 to 1.
+        mean: of each channel, for pixels scaled to 0..1.
+        std: of each channel, for pixels scaled to 0..1.
 
     Raises:
         UserError: values do not fit together.
@@ -60,7 +59,7 @@ class Crops:
 
     def __post_init__(self) -> None:
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise UserError(f"crop_scale must be two rising shares from 0 to 1, not {list(self.scale)}")
+            raise UserError(f"crop_scale must be two rising fractions from 0 to 1, not {list(self.scale)}")
         if not 1 <= self.size <= self.resize:
             raise UserError(
                 f"resize {self.resize} is too small to cut {self.size} pixels out: resize must be crop_size or more"
@@ -68,12 +67,12 @@ class Crops:
 
 
 def decode(where: str, content: bytes) -> Image.Image:
-    """An encoded image as RGB, whatever it was.
+    """Decode an image to RGB.
 
-    Grey of 16 bits is scaled to 8. Transparency is dropped and the colour below it kept, as torchvision's loader does.
+    Grey of 16 bits is scaled to 8. Transparency is dropped and the colour below it kept, as in torchvision's loader.
 
     Args:
-        where: what to call it in an error.
+        where: names the image in an error.
         content: the file's bytes, in one of `FORMATS`.
 
     Raises:
@@ -87,7 +86,7 @@ def decode(where: str, content: bytes) -> Image.Image:
             return _rgb(image)
     except pillow.UnidentifiedImageError as error:
         raise UserError(f"{where}: the image cannot be decoded (it is none of {', '.join(FORMATS)})") from error
-    except Exception as error:  # damaged bytes raise whatever a decoder's author did not think of
+    except Exception as error:  # damaged bytes can raise any exception in a decoder
         raise UserError(f"{where}: the image cannot be decoded ({one_line(error)})") from error
 
 
@@ -95,13 +94,13 @@ def decode(where: str, content: bytes) -> Image.Image:
 def _pillow() -> ModuleType:
     from PIL import Image
 
-    # `decode` refuses what this warns of.
+    # `decode` refuses the images that this warns of.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     return Image
 
 
 def _check_size(width: int, height: int) -> None:
-    """Check the size that an image's header states, before memory is taken for its pixels."""
+    """Check the size in an image's header, before memory is allocated for its pixels."""
     short, long = sorted((width, height))
     if short < 1 or long > MAX_SIDE or width * height > MAX_PIXELS or long > MAX_ASPECT * short:
         raise ValueError(
@@ -116,9 +115,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return _grey(image).convert("RGB")
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, for which nothing says what white is")
+        raise ValueError("its pixels are floating-point numbers of unknown range")
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # the same colours, without a warning
+        image = image.convert("RGBA")  # the direct conversion to RGB warns
     return image.convert("RGB")
 
 
@@ -134,12 +133,12 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def training_pixels(image: Image.Image, crops: Crops, draws: Sequence[float]) -> npt.NDArray[np.uint8]:
-    """A random part of an image, resized to a square and maybe mirrored.
+    """A random crop of an image, resized to a square and perhaps mirrored.
 
     Args:
         image: RGB.
-        crops: what is to be done.
-        draws: `DRAWS` numbers, even from 0 to below 1; nothing else is random.
+        crops: size, scale and flip.
+        draws: `DRAWS` random numbers, uniform on [0, 1).
 
     Returns:
         uint8 (size, size, 3).
@@ -151,13 +150,8 @@ def training_pixels(image: Image.Image, crops: Crops, draws: Sequence[float]) ->
     return pixels[:, ::-1] if draws[-1] < crops.flip else pixels
 
 
-def test_pixels(image: Image.Image, crops: Crops) -> npt.NDArray[np.uint8]:
-    """The centre of an image whose shorter side is brought to ``crops.resize`` pixels: uint8 (size, size, 3)."""
-    return central_pixels(image, crops.resize, crops.size)
-
-
 def central_pixels(image: Image.Image, resize: int, size: int) -> npt.NDArray[np.uint8]:
-    """The centre of an image whose shorter side is brought to ``resize`` pixels: uint8 (size, size, 3)."""
+    """The centre of an image whose shorter side is resized to ``resize`` pixels: uint8 (size, size, 3)."""
     from PIL import Image
 
     width, height = image.size
@@ -169,16 +163,16 @@ def central_pixels(image: Image.Image, resize: int, size: int) -> npt.NDArray[np
 
 
 def crop_box(width: int, height: int, scale: tuple[float, float], draws: Sequence[float]) -> tuple[int, int, int, int]:
-    """A part of an image, its share of the area even in ``scale`` and its aspect even on a log scale from 3/4 to 4/3.
+    """A random crop as in Szegedy et al. 2015 and torchvision's ``RandomResizedCrop``.
 
-    Where ten tries do not fit, the largest central part with an aspect in that range (Szegedy et al. 2015, as common
-    implementations have it).
+    The fraction of the area is uniform in ``scale``, the aspect ratio uniform on a log scale from 3/4 to 4/3. If ten
+    tries do not fit into the image, the crop is the largest central one with an aspect ratio in that range.
 
     Args:
-        width: of the image, in pixels.
-        height: of the image, in pixels.
-        scale: least and greatest share.
-        draws: two numbers a try, then two for the place.
+        width: of the image in pixels.
+        height: of the image in pixels.
+        scale: smallest and largest fraction of the area.
+        draws: two numbers for each try, then two for the position, and one that is not used here.
 
     Returns:
         Left, top, right and bottom in pixels.

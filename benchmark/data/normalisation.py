@@ -1,4 +1,4 @@
-"""Mean and standard deviation of a data set's channels: what a recipe subtracts from pixels, and divides them by."""
+"""Mean and standard deviation of the channels of a data set."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _WHITE = 255
 
 
 class Normalisation(NamedTuple):
-    """Of each channel, for pixels from 0 to 1."""
+    """Mean and standard deviation of each channel, for pixels scaled to 0..1."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
 
 def measured(split: Split) -> Normalisation:
-    """Of the pixels of a split, rounded to four decimals; the deviation of a channel that has none is 1.
+    """Normalisation of a split, rounded to four decimals; a constant channel has a standard deviation of 1.
 
-    The sums are exact, so that every machine finds the same.
+    The sums are exact integers, so all machines get the same result.
     """
     sums, squares = [0, 0, 0], [0, 0, 0]
     for start in range(0, len(split), _CHUNK):

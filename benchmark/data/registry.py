@@ -15,29 +15,27 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from benchmark.data.cache import Copy, Stored, UnwritableError, one_line, stored
-from benchmark.data.content import content
+from benchmark.data.cache import CachedArrays, UnwritableError, load_or_build
+from benchmark.data.content import content_hash
+from benchmark.data.custom import check_name
 from benchmark.data.dataset import (
     Announce,
     Dataset,
+    DatasetFiles,
     DatasetInfo,
+    DatasetReader,
     FileDataset,
-    Found,
-    FoundFiles,
-    Source,
     Split,
     canonical,
     fingerprint,
 )
 from benchmark.data.files import DATA_VARIABLE
-from benchmark.data.index import open_index
 from benchmark.data.normalisation import Normalisation, measured
-from benchmark.data.own import check_name
-from benchmark.errors import UserError, unknown
+from benchmark.errors import UserError, one_line, unknown
 from benchmark.ids import digest, short_id
 from benchmark.registry import plugins
 
-# Looked for in the text, because importing every file of the folder would import torch.
+# Searched for in the text, because importing every file of the folder would import torch.
 _DECLARES_SOURCES = re.compile(r"^SOURCES\b", re.MULTILINE)
 _PARTS = ("images", "labels")
 _KEY_LENGTH = 16
@@ -47,172 +45,186 @@ _announce: ContextVar[Announce] = ContextVar("announce", default=_log.info)
 
 def names() -> list[str]:
     """Names of all data sets, sorted."""
-    return sorted(_sources())
-
-
-def code_of(name: str) -> str:
-    """SHA-256 of the code that states a data set of one's own; empty for all others.
-
-    Raises:
-        UserError: a file of one's own cannot be used.
-    """
-    return next((file.code for file in plugins.found().datasets if name in _own(file)), "")
-
-
-def content_of(name: str) -> str:
-    """SHA-256 of the files of a data set of one's own, by their names in it; empty for all others.
-
-    They are looked for in ``$KD_DATA``, and looked at once a process.
-
-    Raises:
-        UserError: a file of one's own cannot be used, or the data are missing, incomplete or unreadable.
-    """
-    if not code_of(name):
-        return ""
-    return _content(name, plugins.listed(), os.environ.get(DATA_VARIABLE, ""), plugins.cache_folder())
-
-
-@cache
-def _content(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> str:
-    found = _source(name).find(None, cache_dir, _announce.get())
-    return _hashed(name, found, found.place, cache_dir) if isinstance(found, Found) and found.place else ""
-
-
-def _hashed(name: str, found: Found, place: Path, cache_dir: Path) -> str:
-    """SHA-256 of a data set's files, remembered for each folder that holds one of its name."""
-    memory = f"{name}-{short_id(digest(str(place.absolute())))}.json"
-    return content(found.files, cache_dir / "content" / memory)
-
-
-def normalisation(name: str) -> Normalisation | None:
-    """Mean and standard deviation of the training images of a plug-in's data set; None for all others.
-
-    The images are decoded for it where they have not been. None, too, where images stay in their files.
-
-    Raises:
-        UserError: as of `load`.
-    """
-    if not code_of(name):
-        return None
-    return _normalisation(name, plugins.listed(), os.environ.get(DATA_VARIABLE, ""), plugins.cache_folder())
-
-
-@cache
-def _normalisation(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> Normalisation | None:
-    source, announce = _source(name), _announce.get()
-    found = source.find(None, cache_dir, announce)
-    if isinstance(found, FoundFiles):
-        return None
-    try:
-        facts = _opened(source, found, cache_dir, announce).facts
-    except UnwritableError:  # plans are made where nothing can be written, too
-        facts = _canonical(*found.read()).facts
-    return Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
-
-
-def tell(announce: Announce) -> None:
-    """Announce what takes time while ids are worked out, such as decoding a plug-in's data set."""
-    _announce.set(announce)
+    return sorted(_readers())
 
 
 def describe(name: str) -> DatasetInfo:
-    """Sizes of a data set, without loading it.
+    """Facts about a data set, without loading it.
 
     Raises:
         UserError: there is no such data set.
     """
-    return _source(name).info
+    return _reader(name).info
+
+
+def location(name: str) -> str:
+    """The files that a data set is looked for in, in words.
+
+    Raises:
+        UserError: there is no such data set.
+    """
+    return _reader(name).location
 
 
 def load(name: str, data_dir: Path | None, cache_dir: Path, announce: Announce = _log.info) -> Dataset | FileDataset:
-    """Loads a data set; images that have to be decoded are, once, into a memory-mapped cache.
+    """Load a data set. Images of one size are decoded once, into a memory-mapped cache.
 
     Args:
         name: registry name.
-        data_dir: where the user keeps data; None means ``$KD_DATA``, else ``cache_dir/downloads``.
-        cache_dir: decoded images, and indices of encoded ones, go to ``cache_dir/data``.
+        data_dir: holds the user's data; None for ``$KD_DATA``, else ``cache_dir/downloads``.
+        cache_dir: decoded images, and encoded ones copied out of Parquet, go to ``cache_dir/data``.
         announce: called with a line about each longer step.
 
     Raises:
         UserError: unknown name, or the data are missing, incomplete or unreadable.
     """
-    source = _source(name)
-    found = source.find(data_dir, cache_dir, announce)
-    if isinstance(found, FoundFiles):
-        return open_index(source, found, cache_dir / "data" / name, announce)
-    return _decoded(source, found, cache_dir, announce)
+    reader = _reader(name)
+    files = reader.find(data_dir, cache_dir, announce)
+    if isinstance(files, FileDataset):
+        return files
+    cached = _decoded(name, files, cache_dir, announce)
+    train, test = (Split(*(cached.arrays[f"{split}_{part}"] for part in _PARTS)) for split in ("train", "test"))
+    official = reader.is_official(cached.fingerprint, len(train), len(test))
+    return Dataset(name, train, test, reader.info.num_classes, cached.fingerprint, official)
 
 
-def _decoded(source: Source, found: Found, cache_dir: Path, announce: Announce) -> Dataset:
-    info, opened = source.info, _opened(source, found, cache_dir, announce)
-    train, test = (Split(*(opened.arrays[f"{name}_{part}"] for part in _PARTS)) for name in ("train", "test"))
-    official = source.judge(opened.fingerprint, len(train), len(test))
-    return Dataset(info.name, train, test, info.num_classes, opened.fingerprint, official, opened.hold)
+def code_of(name: str) -> str:
+    """SHA-256 of the code of a plug-in's data set; empty for all others.
+
+    Raises:
+        UserError: a plug-in cannot be used.
+    """
+    return next((file.code for file in plugins.found().datasets if name in _plugin_readers(file)), "")
 
 
-def _opened(source: Source, found: Found, cache_dir: Path, announce: Announce) -> Stored:
-    """The decoded copy of a data set, made first where there is none."""
-    name, place = source.info.name, found.place
-    if place is None:
-        return _canonical(*found.read())
-    hashed = _hashed(name, found, place, cache_dir)
+def content_of(name: str) -> str:
+    """SHA-256 of the files of a plug-in's data set in ``$KD_DATA``; empty for all others. Computed once a process.
 
-    def build(_scratch: Path) -> Stored:
-        made = _canonical(*found.read())
-        if _hashed(name, found, place, cache_dir) != hashed:
-            raise UserError(f"{place}: the files changed while they were decoded: run the command again")
+    Raises:
+        UserError: a plug-in cannot be used, or the data are missing, incomplete or unreadable.
+    """
+    return _content(name, *_environment()) if code_of(name) else ""
+
+
+def normalisation(name: str) -> Normalisation | None:
+    """Mean and standard deviation of the training images of a plug-in's data set; None for all others.
+
+    Decodes the images if they are not in the cache. Also None where images stay in their files.
+
+    Raises:
+        UserError: as `load`.
+    """
+    return _normalisation(name, *_environment()) if code_of(name) else None
+
+
+def tell(announce: Announce) -> None:
+    """Set where steps are announced that take time while ids are computed, such as decoding a plug-in's data set."""
+    _announce.set(announce)
+
+
+def forget() -> None:
+    """Read plug-ins and their data again when they are next asked for, as a new process does."""
+    for cached in (_all_readers, _content, _normalisation):
+        cached.cache_clear()
+
+
+def _environment() -> tuple[str, str, Path]:
+    """What data sets of plug-ins depend on: the plug-ins, the data folder and the cache folder."""
+    return plugins.listed(), os.environ.get(DATA_VARIABLE, ""), plugins.cache_folder()
+
+
+@cache
+def _content(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> str:
+    files = _reader(name).find(None, cache_dir, _announce.get())
+    return _hash(name, files, files.folder, cache_dir) if isinstance(files, DatasetFiles) and files.folder else ""
+
+
+@cache
+def _normalisation(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> Normalisation | None:
+    announce = _announce.get()
+    files = _reader(name).find(None, cache_dir, announce)
+    if isinstance(files, FileDataset):
+        return None
+    try:
+        facts = _decoded(name, files, cache_dir, announce).facts
+    except UnwritableError:  # plans are also made where nothing can be written
+        facts = _in_canonical_order(*files.read()).facts
+    return Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
+
+
+def _hash(name: str, files: DatasetFiles, folder: Path, cache_dir: Path) -> str:
+    """SHA-256 of a data set's files, stored for each folder that holds a data set of this name."""
+    memory = f"{name}-{short_id(digest(str(folder.absolute())))}.json"
+    return content_hash(files.files, cache_dir / "content" / memory)
+
+
+def _decoded(name: str, files: DatasetFiles, cache_dir: Path, announce: Announce) -> CachedArrays:
+    """The decoded images of a data set, from the cache if it has a folder."""
+    folder = files.folder
+    if folder is None:
+        return _in_canonical_order(*files.read())
+    content = _hash(name, files, folder, cache_dir)
+
+    def build(_scratch: Path) -> CachedArrays:
+        made = _in_canonical_order(*files.read())
+        if _hash(name, files, folder, cache_dir) != content:
+            raise UserError(f"{folder}: the files changed while they were decoded: run the command again")
         return made
 
-    return stored(Copy(cache_dir / "data" / name, hashed[:_KEY_LENGTH], found.choice, place), build, announce)
+    copy = "-".join(filter(None, (content[:_KEY_LENGTH], files.choice)))
+    return load_or_build(cache_dir / "data" / name / copy, build, announce)
 
 
-def _canonical(train: Split, test: Split) -> Stored:
+def _in_canonical_order(train: Split, test: Split) -> CachedArrays:
     splits = {"train": canonical(train), "test": canonical(test)}
     arrays = {f"{name}_{part}": getattr(split, part) for name, split in splits.items() for part in _PARTS}
-    return Stored(arrays, fingerprint(splits["train"], splits["test"]), measured(train)._asdict())
+    return CachedArrays(arrays, fingerprint(splits["train"], splits["test"]), measured(train)._asdict())
 
 
-def _source(name: str) -> Source:
-    if name not in _sources():
+def _reader(name: str) -> DatasetReader:
+    if name not in _readers():
         raise unknown("data set", name, names())
-    return _sources()[name]
+    return _readers()[name]
 
 
-def _sources() -> dict[str, Source]:
-    return _all_sources(plugins.listed())
+def _readers() -> dict[str, DatasetReader]:
+    return _all_readers(plugins.listed())
 
 
 @cache
-def _all_sources(_plugins: str) -> dict[str, Source]:
+def _all_readers(_plugins: str) -> dict[str, DatasetReader]:
     files = sorted(Path(__file__).parent.glob("*.py"))
     declaring = [path for path in files if _DECLARES_SOURCES.search(path.read_text(encoding="utf-8"))]
-    modules = {path: import_module(f"{__package__}.{path.stem}") for path in declaring}
-    inside = {path: {source.info.name: source for source in module.SOURCES} for path, module in modules.items()}
-    own = {file.path: _own(file) for file in plugins.found().datasets}
-    known: dict[str, Source] = {}
-    places: dict[str, Path] = {}
-    for path, sources in (inside | own).items():
-        for name in sources:
-            if other := places.get(name):
+    by_file = {path: _by_name(import_module(f"{__package__}.{path.stem}").SOURCES) for path in declaring}
+    by_file |= {file.path: _plugin_readers(file) for file in plugins.found().datasets}
+    readers: dict[str, DatasetReader] = {}
+    paths: dict[str, Path] = {}
+    for path, named in by_file.items():
+        for name in named:
+            if other := paths.get(name):
                 raise UserError(f"data set '{name}' of {path}: {other} has one of that name, too: choose another name")
-            places[name] = path
-        known |= sources
-    return known
+            paths[name] = path
+        readers |= named
+    return readers
+
+
+def _by_name(readers: tuple[DatasetReader, ...]) -> dict[str, DatasetReader]:
+    return {reader.info.name: reader for reader in readers}
 
 
 @cache
-def _own(file: plugins.OwnFile) -> dict[str, Source]:
-    """The data sets of a file of one's own."""
-    sources = getattr(_loaded(file.path), "SOURCES", None)
-    if not isinstance(sources, list | tuple) or not all(isinstance(source, Source) for source in sources):
+def _plugin_readers(file: plugins.OwnFile) -> dict[str, DatasetReader]:
+    """The data sets of a plug-in."""
+    readers = getattr(_imported(file.path), "SOURCES", None)
+    if not isinstance(readers, list | tuple) or not all(isinstance(reader, DatasetReader) for reader in readers):
         raise UserError(f"{file.path}: SOURCES must be a tuple of data sets, as in SOURCES = (image_folder(...),)")
-    for source in sources:
-        check_name(source.info.name)
-    return {source.info.name: source for source in sources}
+    for reader in readers:
+        check_name(reader.info.name)
+    return _by_name(tuple(readers))
 
 
-def _loaded(path: Path) -> ModuleType:
-    """A file of one's own as a module."""
+def _imported(path: Path) -> ModuleType:
+    """A plug-in as a module."""
     spec = spec_from_file_location(f"srrl_bench_data_{short_id(sha256(str(path).encode()).hexdigest())}", path)
     assert spec is not None
     assert spec.loader is not None

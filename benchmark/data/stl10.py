@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.dataset import DatasetInfo, Source, Split
-from benchmark.data.files import ImageFiles, find
+from benchmark.data.dataset import DatasetInfo, Split
+from benchmark.data.files import PublishedFiles
 
 
 def _read(folder: Path, split: str) -> Split:
     from torchvision.datasets import STL10
 
     class Labelled(STL10):  # type: ignore[misc]
-        """Does not ask for the 100,000 images without labels, which nobody needs here."""
+        """STL-10 without the 100,000 unlabelled images, which are not used here."""
 
         train_list = [item for item in STL10.train_list if not item[0].startswith("unlabeled")]  # noqa: RUF012
 
@@ -23,14 +22,12 @@ def _read(folder: Path, split: str) -> Split:
     return Split(np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64))
 
 
-INFO = DatasetInfo(name="stl10", num_train=5_000, num_test=8_000, num_classes=10, image_size=96)
-FILES = ImageFiles(
-    INFO,
+FILES = PublishedFiles(
+    DatasetInfo(name="stl10", num_train=5_000, num_test=8_000, num_classes=10, image_size=96),
     torchvision_class="STL10",
     torchvision_folder="stl10_binary",
     label_columns=("label",),
     read=_read,
     unread=("unlabeled_X.bin",),
 )
-
-SOURCES = (Source(INFO, official=None, find=partial(find, FILES)),)
+SOURCES = (FILES.reader(),)

@@ -1,16 +1,14 @@
-"""Cohorts in parallel processes of this machine; workers are reused, and replaced when they die."""
+"""Execution of cohorts in parallel processes of this machine; a process that dies is replaced."""
 
 from __future__ import annotations
 
 import math
 import multiprocessing
-import signal
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import MappingProxyType
@@ -18,9 +16,10 @@ from typing import Any, Protocol
 
 from benchmark import devices
 from benchmark.errors import UserError
+from benchmark.execution.interrupts import Interrupts, sigint_blocked
 from benchmark.execution.worker import (
     DEVICE_LOST,
-    ENDINGS,
+    FATAL,
     NOT_CAPTURED,
     OUT_OF_MEMORY,
     CohortTask,
@@ -30,42 +29,56 @@ from benchmark.execution.worker import (
 from benchmark.planning.plan import Cohort
 from benchmark.runs import provenance
 from benchmark.runs.job import Job
-from benchmark.runs.store import DONE, FAILED, KEPT, NOT_APPLICABLE
+from benchmark.runs.store import DONE, FAILED, KEPT
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 20.0
-MAX_DEATHS = 2
+MAX_CRASHES = 2
 BLOCKED = "blocked"
+
+_REASONS: Mapping[str, str] = MappingProxyType(
+    {OUT_OF_MEMORY: "it does not fit into memory, even alone", DEVICE_LOST: "its device failed"}
+)
+"""Why a job failed, by the last event of its process."""
 
 
 class Observer(Protocol):
-    """Who wants to know how it goes."""
+    """Receives the progress of an executor. A slot is the number of a worker, from 0."""
 
     def started(self, slot: int, cohort: Cohort) -> None:
-        """A worker begins a cohort."""
+        """A worker starts a cohort."""
+
+    def resumed(self, slot: int, event: Mapping[str, Any]) -> None:
+        """Jobs of a worker's cohort continue from checkpoints: a ``resumed`` event of `benchmark.execution.worker`."""
 
     def epoch(self, slot: int, event: Mapping[str, Any]) -> None:
-        """A cohort finished an epoch."""
+        """Jobs of a worker's cohort finished an epoch: an ``epoch`` event of `benchmark.execution.worker`."""
+
+    def elsewhere(self, job: Job) -> None:
+        """Another command is working on this job."""
 
     def ended(self, job: Job, status: str, message: str) -> None:
-        """A job left its record, or never will: ``done``, ``failed``, ``not_applicable`` or ``blocked``."""
+        """A job has its final status: ``done``, ``failed``, ``not_applicable`` or ``blocked``."""
 
     def idle(self, slot: int) -> None:
-        """A worker has nothing to do."""
+        """A worker has finished its cohort or died."""
 
     def note(self, message: str) -> None:
-        """A worker says what takes time."""
+        """A worker reports a step that takes time, such as decoding a data set."""
+
+    def stopping(self) -> None:
+        """The user interrupted; the executor is about to wait for its workers."""
 
 
 @dataclass
 class Outcome:
-    """What became of the runs.
+    """Final statuses of jobs.
 
     Attributes:
-        done: ids of finished jobs, those that turned out not to be applicable among them.
+        done: ids of finished jobs, including jobs that turned out not to be applicable.
         failed: jobs that left a failure record, with the reason.
-        blocked: jobs that could not start, since one that they need failed.
-        out_of_time: whether the time was over before all was done.
+        blocked: jobs that could not start because a job that they need failed.
+        out_of_time: whether the deadline passed before all jobs were done.
     """
 
     done: set[str] = field(default_factory=set)
@@ -80,57 +93,71 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     cohort: Cohort | None = None
-    ending: Mapping[str, Any] | None = None
+    fatal_event: Mapping[str, Any] | None = None
 
 
 class LocalExecutor:
-    """Runs cohorts on this machine.
+    """Runs cohorts on this machine, each in a worker process.
 
     Args:
         config: shared by all workers.
-        devices: one worker for each, as in ``["cpu", "cpu"]`` or ``["cuda:0", "cuda:1"]``.
-        observer: told what happens.
+        devices: device of each worker, as in ``["cpu", "cpu"]`` or ``["cuda:0", "cuda:1"]``.
+        observer: receives the progress.
+        serve: main function of a worker process, picklable.
     """
 
-    def __init__(self, config: WorkerConfig, devices: Sequence[str], observer: Observer) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        devices: Sequence[str],
+        observer: Observer,
+        serve: Callable[[Connection, WorkerConfig, str], None] = serve,
+    ) -> None:
         self._config = config
         self._devices = tuple(devices)
         self._observer = observer
+        self._serve = serve
         self._context = multiprocessing.get_context("spawn")
+        self._interrupts = Interrupts()
         self._workers: dict[int, _Worker] = {}
         self._waiting: list[Cohort] = []
-        self._open: dict[str, Job] = {}
+        self._unsettled: dict[str, Job] = {}
         self._elsewhere: dict[str, Job] = {}
         self._needed: frozenset[str] = frozenset()
-        self._deaths: dict[str, int] = {}
-        self._kept: dict[str, int] = {}
+        self._crashes: dict[str, int] = {}
+        self._checkpoint_times: dict[str, int] = {}
         self._uncaptured: set[str] = set()
         self.outcome = Outcome()
 
     def run(self, cohorts: Sequence[Cohort], deadline: float = math.inf) -> Outcome:
-        """Work on cohorts in the given order, each as soon as what it needs is there.
+        """Run cohorts in the given order, each as soon as the jobs that it needs are done.
 
         Args:
-            cohorts: what is to be done.
-            deadline: of `time.monotonic`, when all work is stopped, to be resumed from its checkpoints.
+            cohorts: to be run.
+            deadline: time of `time.monotonic` at which all work stops; a later call resumes from the checkpoints.
 
         Raises:
-            UserError: data are missing or a folder cannot be written; finished runs are kept.
-            KeyboardInterrupt: passed on after the workers have stopped.
+            UserError: data are missing or a folder cannot be written; finished jobs are kept.
+            KeyboardInterrupt: the user interrupted; the workers have stopped.
         """
         self._waiting = list(cohorts)
-        self._open = {job.id: job for cohort in cohorts for job in cohort.runs}
+        self._unsettled = {job.id: job for cohort in cohorts for job in cohort.runs}
         self._needed = frozenset(need.id for cohort in cohorts for need in cohort.needs)
-        try:
-            while self._open:
-                if time.monotonic() >= deadline:
-                    self.outcome.out_of_time = True
-                    break
-                self._dispatch()
-                self._listen()
-                self._look_elsewhere()
-        finally:
-            self._shut_down()
+        with self._interrupts:
+            try:
+                while self._unsettled:
+                    if time.monotonic() >= deadline:
+                        self.outcome.out_of_time = True
+                        break
+                    self._dispatch()
+                    self._listen()
+                    self._poll_elsewhere()
+                self._interrupts.check()
+            except KeyboardInterrupt:
+                self._observer.stopping()
+                raise
+            finally:
+                self._shut_down()
         return self.outcome
 
     def _dispatch(self) -> None:
@@ -145,21 +172,22 @@ class LocalExecutor:
             worker = worker or self._start(slot)
             worker.cohort = cohort
             self._observer.started(slot, cohort)
+            captured = not any(job.id in self._uncaptured for job in cohort.runs)
             try:
-                captured = not any(job.id in self._uncaptured for job in cohort.runs)
                 worker.connection.send(CohortTask(cohort.runs, cohort.seconds, self._needed, cuda_graphs=captured))
-            except OSError:  # it died while it had nothing to do
-                self._bury(worker)
+            except OSError:  # the process died while it was idle
+                self._handle_exit(worker)
 
     def _ready(self, cohort: Cohort) -> bool:
-        return not any(need.id in self._open for need in cohort.needs)
+        return not any(need.id in self._unsettled for need in cohort.needs)
 
     def _start(self, slot: int) -> _Worker:
         ours, theirs = self._context.Pipe()
         arguments = (theirs, self._config, self._devices[slot])
-        # No daemon: a daemon may not have the processes that decode ImageNet. It ends with its connection all the same.
-        process = self._context.Process(target=serve, args=arguments)
-        with _interrupts_held():
+        # Not a daemon: a daemon cannot start the processes that decode ImageNet. A worker ends when its connection is
+        # closed, so none outlives this process.
+        process = self._context.Process(target=self._serve, args=arguments, name=f"worker-{slot}")
+        with sigint_blocked():
             process.start()
         theirs.close()
         self._workers[slot] = _Worker(slot, process, ours)
@@ -167,91 +195,100 @@ class LocalExecutor:
 
     def _listen(self) -> None:
         busy = {worker.connection: worker for worker in self._workers.values() if worker.cohort is not None}
-        if not busy:
-            time.sleep(POLL_SECONDS if self._elsewhere else 0)
-            return
-        for connection in wait(list(busy), timeout=POLL_SECONDS):
+        with self._interrupts.waiting():
+            if not busy:
+                time.sleep(POLL_SECONDS if self._elsewhere else 0)
+            ready = wait(list(busy), timeout=POLL_SECONDS) if busy else []
+        for connection in ready:
             worker = busy[connection]  # type: ignore[index]
             try:
                 event = worker.connection.recv()
-            except (EOFError, OSError):  # closed, in the midst of a message, or with one unread
-                self._bury(worker)
+            except (EOFError, OSError):  # the process died, perhaps while it sent a message or before it read one
+                self._handle_exit(worker)
             else:
-                self._handle(worker, event)
+                self._handle_event(worker, event)
 
-    def _handle(self, worker: _Worker, event: Mapping[str, Any]) -> None:
-        kind = event["event"]
-        if kind in (DONE, FAILED, NOT_APPLICABLE):
-            if event["id"] in self._open:  # what a job leaves behind may show a second fault
-                self._settle(self._open[event["id"]], kind, event["message"])
-        elif kind == "elsewhere":
-            self._elsewhere[event["id"]] = self._open[event["id"]]
-        elif kind == "epoch":
-            self._observer.epoch(worker.slot, event)
-        elif kind in ENDINGS:
-            worker.ending = event
-        elif kind == "note":
-            self._observer.note(event["message"])
-        elif kind == "warning":
-            warnings.warn(event["message"], stacklevel=2)
-        elif kind == "user_error":
-            raise UserError(event["message"])
-        else:
-            self._try_smaller(self._release(worker), worker.slot, event.get("message", "it ended without a record"))
+    def _handle_event(self, worker: _Worker, event: Mapping[str, Any]) -> None:
+        match kind := event["event"]:
+            case "done" | "failed" | "not_applicable":
+                if event["id"] in self._unsettled:  # one job may report two failures
+                    self._settle(self._unsettled[event["id"]], kind, event["message"])
+            case "elsewhere":
+                self._elsewhere[event["id"]] = self._unsettled[event["id"]]
+                self._observer.elsewhere(self._unsettled[event["id"]])
+            case "epoch":
+                self._observer.epoch(worker.slot, event)
+            case "resumed":
+                self._observer.resumed(worker.slot, event)
+            case "note":
+                self._observer.note(event["message"])
+            case "warning":
+                warnings.warn(event["message"], stacklevel=2)
+            case "user_error":
+                raise UserError(event["message"])
+            case _ if kind in FATAL:
+                worker.fatal_event = event
+            case _:  # idle or broken
+                reason = event.get("message", "it ended without a record")
+                self._retry_smaller(self._release(worker), worker.slot, reason)
 
     def _release(self, worker: _Worker) -> list[Job]:
-        """Take the cohort from a worker; returns the runs that it did not settle."""
+        """Take the cohort from a worker; returns the jobs that it left unsettled."""
         cohort, worker.cohort = worker.cohort, None
         self._observer.idle(worker.slot)
         runs = cohort.runs if cohort else ()
-        return [job for job in runs if job.id in self._open and job.id not in self._elsewhere]
+        return [job for job in runs if job.id in self._unsettled and job.id not in self._elsewhere]
 
-    def _bury(self, worker: _Worker) -> None:
-        worker.process.join()
+    def _handle_exit(self, worker: _Worker) -> None:
+        """Requeue the jobs of a process that exited."""
+        with self._interrupts.waiting():
+            worker.process.join()
         code = worker.process.exitcode or 0
         del self._workers[worker.slot]
         runs = self._release(worker)
-        if worker.ending is None:
+        if worker.fatal_event is None:
             how = f"signal {-code}" if code < 0 else f"exit status {code}"
-            self._try_smaller(runs, worker.slot, f"its process died ({how}), perhaps for want of memory")
-        elif worker.ending["event"] == NOT_CAPTURED:
-            self._without_graph(runs, worker.ending["message"])
+            self._retry_smaller(runs, worker.slot, f"its process died ({how}), perhaps because memory ran out")
+        elif worker.fatal_event["event"] == NOT_CAPTURED:
+            self._retry_without_graph(runs, worker.fatal_event["message"])
         else:
-            self._try_smaller(runs, worker.slot, f"{_ENDED[worker.ending['event']]}: {worker.ending['message']}")
+            reason = f"{_REASONS[worker.fatal_event['event']]}: {worker.fatal_event['message']}"
+            self._retry_smaller(runs, worker.slot, reason)
 
-    def _without_graph(self, runs: list[Job], reason: str) -> None:
-        """Go on in halves, of which one can be captured; a run that cannot be even alone goes on without a graph."""
+    def _retry_without_graph(self, runs: list[Job], reason: str) -> None:
+        """Requeue in halves, which may be captured; a single job that cannot be trains without a CUDA graph."""
         if len(runs) == 1:
             self._uncaptured.add(runs[0].id)
-            self._observer.note(f"{runs[0]} is launched step by step, since it cannot be captured: {reason}")
-        self._halve(runs)
+            self._observer.note(f"{runs[0]} trains without a CUDA graph, since it cannot be captured: {reason}")
+        self._requeue_in_halves(runs)
 
-    def _try_smaller(self, runs: list[Job], slot: int, reason: str) -> None:
-        """Go on from the checkpoints in halves; a run that breaks its process alone and repeatedly has failed."""
+    def _retry_smaller(self, runs: list[Job], slot: int, reason: str) -> None:
+        """Requeue in halves, from the checkpoints; a single job that crashes its process repeatedly fails."""
         for job in runs:
-            self._count_death(job)
-        if len(runs) == 1 and self._deaths[runs[0].id] >= MAX_DEATHS:
-            facts = provenance.describe(devices.name(self._devices[slot]), self._config.threads)
-            if not self._config.store.write(runs[0], FAILED, facts, failure={"reason": reason}):
-                reason = f"{reason}; {KEPT}"
-            self._config.store.log(runs[0], f"{FAILED}: {reason}")
-            self._settle(runs[0], FAILED, reason)
-        else:
-            self._halve(runs)
+            self._count_crash(job)
+        if len(runs) != 1 or self._crashes[runs[0].id] < MAX_CRASHES:
+            self._requeue_in_halves(runs)
+            return
+        [job] = runs
+        facts = provenance.describe(devices.name(self._devices[slot]), self._config.threads)
+        if not self._config.store.write(job, FAILED, facts, failure={"reason": reason}):
+            reason = f"{reason}; {KEPT}"
+        self._config.store.log(job, f"{FAILED}: {reason}")
+        self._settle(job, FAILED, reason)
 
-    def _count_death(self, job: Job) -> None:
-        """Deaths of a job's process count as long as nothing is gained between them: others may kill it, too."""
-        kept = self._config.store.checkpoint_time(job)
-        gained = kept != self._kept.get(job.id, 0)
-        self._kept[job.id] = kept
-        self._deaths[job.id] = 1 if gained else self._deaths.get(job.id, 0) + 1
+    def _count_crash(self, job: Job) -> None:
+        """Count crashes without a new checkpoint between them: with progress, the cause may lie outside the job."""
+        saved = self._config.store.checkpoint_time(job)
+        progress = saved != self._checkpoint_times.get(job.id, 0)
+        self._checkpoint_times[job.id] = saved
+        self._crashes[job.id] = 1 if progress else self._crashes.get(job.id, 0) + 1
 
-    def _halve(self, runs: list[Job]) -> None:
+    def _requeue_in_halves(self, runs: list[Job]) -> None:
         middle = (len(runs) + 1) // 2
         self._waiting[:0] = [Cohort(tuple(half)) for half in (runs[:middle], runs[middle:]) if half]
 
     def _settle(self, job: Job, status: str, message: str) -> None:
-        del self._open[job.id]
+        del self._unsettled[job.id]
         self._elsewhere.pop(job.id, None)
         if status == FAILED:
             self.outcome.failed[job] = message
@@ -259,24 +296,24 @@ class LocalExecutor:
             self.outcome.done.add(job.id)
         self._observer.ended(job, status, message)
         if status != DONE:
-            self._block(job)
+            self._block_dependents(job)
 
-    def _block(self, lost: Job) -> None:
-        """Give up, step by step, what needs a job that left no result."""
+    def _block_dependents(self, lost: Job) -> None:
+        """Give up the jobs that need a job without a result, directly or through others."""
         blocked = [job for cohort in self._waiting for job in cohort.runs if lost in job.needs]
         left = (cohort.without(blocked) for cohort in self._waiting)
         self._waiting = [cohort for cohort in left if cohort.runs]
         for job in blocked:
-            del self._open[job.id]
+            del self._unsettled[job.id]
             self.outcome.blocked.append(job)
             self._observer.ended(job, BLOCKED, f"it needs {lost}")
-            self._block(job)
+            self._block_dependents(job)
 
-    def _look_elsewhere(self) -> None:
-        """Take note of what other processes finished, and take over what they left."""
+    def _poll_elsewhere(self) -> None:
+        """Settle the jobs that other commands finished, and requeue those that they gave up."""
         store = self._config.store
         for job in list(self._elsewhere.values()):
-            # Whoever holds the claim still trains, whatever a record of an earlier attempt says.
+            # As long as the claim is held the job is trained, even if a record of an earlier attempt exists.
             if (lock := store.claim(job)) is None:
                 continue
             lock.release()
@@ -287,34 +324,18 @@ class LocalExecutor:
                 self._waiting.append(Cohort((job,)))
 
     def _shut_down(self) -> None:
-        """Let all workers stop with checkpoints, unless that takes too long or the user cannot wait."""
+        """Tell all workers to stop; kill those still running after ``STOP_SECONDS`` or at a second interrupt."""
         try:
+            self._interrupts.stop_begins()
             for worker in self._workers.values():
                 with suppress(OSError):
                     worker.connection.send(None)
-            deadline = time.monotonic() + STOP_SECONDS
+            patience = STOP_SECONDS if self._interrupts.count == 1 else 0.0
+            deadline = time.monotonic() + patience
             for worker in self._workers.values():
                 worker.process.join(max(0.0, deadline - time.monotonic()))
         finally:
-            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows takes no time, and is not cut short
+            self._interrupts.ignore()  # the rest takes no time and has to be completed
             for worker in self._workers.values():
                 worker.process.kill()
                 worker.process.join()
-            signal.signal(signal.SIGINT, before)
-
-
-_ENDED: Mapping[str, str] = MappingProxyType(
-    {OUT_OF_MEMORY: "it does not fit into memory, even alone", DEVICE_LOST: "its device failed"}
-)
-"""Why a run failed whose process ended so."""
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C, which reaches all processes of a terminal, from one that starts now: it is told when to stop."""
-    resource_tracker.ensure_running()  # its own start, at the first process, would end the hold
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

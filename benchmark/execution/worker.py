@@ -1,4 +1,16 @@
-"""A process that works on one cohort after another and tells what happens."""
+"""The main function of a worker process: trains one cohort after another and sends events to its parent.
+
+An event is a mapping whose ``event`` is one of these:
+
+* ``note``, ``warning``: ``message``, for the user.
+* ``elsewhere``: ``id`` of a job that another command is working on.
+* ``resumed``: ``runs``, the jobs of the cohort that continue from checkpoints; by id, the last trained ``epoch``, its
+  mean training ``loss``, summed over the parts of the loss, and ``top1`` of the last test in percent, or None.
+* ``epoch``: ``runs`` as above, for the jobs that finished an epoch; ``images_per_second`` of these jobs together.
+* ``done``, ``failed``, ``not_applicable``: ``id`` of a job that has left its record, and ``message``.
+* ``idle``: the cohort is finished. ``user_error``, ``broken``: it was given up; ``message``.
+* ``not_captured``, ``out_of_memory``, ``device_lost``: ``message``. The process exits; a new one continues.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +32,7 @@ from benchmark.runs.locks import HeldLocks
 from benchmark.runs.record import Provenance
 from benchmark.runs.store import Store
 
-NOT_CAPTURED, OUT_OF_MEMORY, DEVICE_LOST = ENDINGS = ("not_captured", "out_of_memory", "device_lost")
-"""Events after which a process ends, and its cohort goes on in a new one."""
+NOT_CAPTURED, OUT_OF_MEMORY, DEVICE_LOST = FATAL = ("not_captured", "out_of_memory", "device_lost")
 
 Notify = Callable[[Mapping[str, Any]], None]
 
@@ -30,18 +41,18 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What every worker of a command shares.
+    """Options that all workers of a command share.
 
     Attributes:
-        store: where records, weights and checkpoints go.
-        data_dir: where data sets lie; None for ``$KD_DATA`` or a download.
-        cache_dir: where decoded data are kept.
-        threads: of a process on a CPU.
+        store: holds records, weights and checkpoints.
+        data_dir: folder of the data sets; None for ``$KD_DATA`` or a download.
+        cache_dir: folder of decoded data.
+        threads: CPU threads of a process.
         checkpoint_seconds: time between two checkpoints.
-        retry: train failed runs again.
-        cuda_graphs: whether a GPU replays captured steps.
-        replaced: by job id, where the records come from that are to be replaced.
-        processes: how many workers there are on this machine.
+        retry: whether to train failed jobs again.
+        cuda_graphs: whether a GPU captures training steps and replays them.
+        replaced: provenance of the records to replace, by job id.
+        processes: number of workers on this machine.
     """
 
     store: Store
@@ -55,19 +66,19 @@ class WorkerConfig:
     processes: int = 1
 
     def settled(self, job: Job, *, needed: bool, retry: bool = False) -> str | None:
-        """What became of a job, None where it is to be done, see `Store.settled`."""
+        """The final status of a job, None if it has to be done, see `Store.settled`."""
         return self.store.settled(job, retry=retry, needed=needed, replaced=self.replaced.get(job.id))
 
 
 @dataclass(frozen=True)
 class CohortTask:
-    """A cohort as a worker gets it.
+    """A cohort as it is sent to a worker.
 
     Attributes:
         runs: to be claimed and trained.
         estimated_seconds: the plan's estimate of their time.
-        needed: ids of jobs whose weights others need here.
-        cuda_graphs: whether a GPU replays captured steps, if all are meant to.
+        needed: ids of jobs whose weights other jobs of this command need.
+        cuda_graphs: False if the steps of these jobs cannot be captured.
     """
 
     runs: tuple[Job, ...]
@@ -77,31 +88,31 @@ class CohortTask:
 
 
 def serve(connection: Connection, config: WorkerConfig, device: str) -> None:
-    """Train tasks from the connection until it says None or its other end is gone; events go back over it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    """Train the tasks that the connection delivers, until it delivers None or is closed, and send events over it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(config.threads)))
 
     def warn(message: Warning | str, *_: Any) -> None:
-        with suppress(OSError):  # a parent that is gone is no fault of the run that warns
+        with suppress(OSError):  # if the parent is gone, the job that warns must not fail
             connection.send({"event": "warning", "message": " ".join(str(message).split())})
 
     @cache
     def trainer() -> Callable[[CohortTask], None]:
         return _trainer(connection, config, device)
 
-    with warnings.catch_warnings(), suppress(EOFError, OSError):  # without a parent there is nobody left to tell
+    with warnings.catch_warnings(), suppress(EOFError, OSError):  # the parent is gone
         warnings.showwarning = warn  # type: ignore[assignment]
         while (task := connection.recv()) is not None:
             connection.send(_attempt(trainer, task, config.store))
 
 
 def _attempt(trainer: Callable[[], Callable[[CohortTask], None]], task: CohortTask, store: Store) -> dict[str, str]:
-    """Train a task; returns the event that ends it."""
+    """Train a task and return its last event."""
     try:
         trainer()(task)
     except UserError as error:
         return {"event": "user_error", "message": str(error)}
-    except Exception as error:  # noqa: BLE001 - reported to the parent, which decides what becomes of the runs
+    except Exception as error:  # noqa: BLE001 - the parent decides whether to try the jobs again
         for job in task.runs:
             store.log(job, traceback.format_exc())
         return {"event": "broken", "message": f"{type(error).__name__}: {error}".splitlines()[0]}
@@ -109,7 +120,7 @@ def _attempt(trainer: Callable[[], Callable[[CohortTask], None]], task: CohortTa
 
 
 def _trainer(connection: Connection, config: WorkerConfig, device: str) -> Callable[[CohortTask], None]:
-    """Import torch, which takes seconds, once a process and only when there is work."""
+    """Import torch, which takes seconds and is not needed before the first task; returns what trains a task."""
     import torch
 
     from benchmark.training import work
@@ -129,12 +140,11 @@ def _trainer(connection: Connection, config: WorkerConfig, device: str) -> Calla
     def announce(text: str) -> None:
         notify({"event": "note", "message": text})
 
-    place = torch.device(device)
-    source = DataSource(place, config.data_dir, config.cache_dir, announce, processes=config.processes)
+    source = DataSource(torch.device(device), config.data_dir, config.cache_dir, announce, processes=config.processes)
 
     def run(task: CohortTask) -> None:
-        # A busy worker is sent nothing but the word to stop, and a parent that is gone counts as that word. No event
-        # of multiprocessing: a process that is killed while it looks at one leaves it locked for all others.
+        # The only message to a busy worker is None, and a closed connection can be read, too: both stop the training.
+        # A multiprocessing.Event would stay locked for all processes if one is killed while it reads the event.
         stopped = connection.poll
         times = config.checkpoint_seconds, task.estimated_seconds
         cuda_graphs = config.cuda_graphs and task.cuda_graphs
@@ -149,8 +159,8 @@ def _trainer(connection: Connection, config: WorkerConfig, device: str) -> Calla
         except StoppedError:
             pass
         except Exception as error:
-            if (ending := _ending(error)) is not None:
-                _end(ending, error, locks, config.store, notify)
+            if (fatal := _fatal_event(error)) is not None:
+                _exit(fatal, error, locks, config.store, notify)
             raise
         finally:
             for lock in locks.values():
@@ -159,8 +169,8 @@ def _trainer(connection: Connection, config: WorkerConfig, device: str) -> Calla
     return run
 
 
-def _ending(error: Exception) -> str | None:
-    """The event that tells why this process has to end, where it has: its device or its memory is of no use now."""
+def _fatal_event(error: Exception) -> str | None:
+    """The event of an error after which this process cannot use its device or its memory; None for other errors."""
     from benchmark.training.failures import concerns_all, is_out_of_memory
     from benchmark.training.steps import CaptureError
 
@@ -171,16 +181,16 @@ def _ending(error: Exception) -> str | None:
     return DEVICE_LOST if concerns_all(error) else None
 
 
-def _end(ending: str, error: Exception, jobs: Iterable[Job], store: Store, notify: Notify) -> NoReturn:
-    """Tell why this process ends, and end it."""
+def _exit(event: str, error: Exception, jobs: Iterable[Job], store: Store, notify: Notify) -> NoReturn:
+    """Report why this process exits, and exit."""
     for job in jobs:
         store.log(job, traceback.format_exc())
-    notify({"event": ending, "message": str(error).partition("\n")[0]})
+    notify({"event": event, "message": str(error).partition("\n")[0]})
     raise SystemExit(1) from error
 
 
 def _claim(task: CohortTask, config: WorkerConfig, notify: Notify) -> dict[Job, HeldLocks]:
-    """Claim what nobody else trains and nobody has finished since the plan was made."""
+    """Claim the jobs that no other command is training or has finished since the plan was made."""
     store, locks = config.store, dict[Job, HeldLocks]()
     for job in task.runs:
         lock = store.claim(job)

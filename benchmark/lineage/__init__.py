@@ -1,1 +1,1 @@
-"""From a number back to what it rests on: cells and runs by name, records without their jobs, chains of jobs."""
+"""From a number back to what it rests on: stored records, chains of jobs, and records as a DataFrame."""

@@ -1,4 +1,4 @@
-"""Where a record comes from, in words: code, versions, machine, time and data, as its provenance tells them."""
+"""A record's provenance in words: code, versions, machine, time and data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OFFICIAL: Mapping[bool | None, str] = {True: "the official data", False: "other
 
 
 def origin(record: Record) -> dict[str, str]:
-    """``code, versions, machine, finished`` of a record; what it does not tell is left out, but for the code."""
+    """``code, versions, machine, finished`` of a record in words; unknown parts except the code are left out."""
     provenance = record.provenance
     facts = {
         "code": _code(record),
@@ -28,13 +28,13 @@ def origin(record: Record) -> dict[str, str]:
 
 
 def data_text(data: Data) -> str:
-    """The data of a provenance: name, fingerprint, and whether they are the official ones, if that is known."""
+    """The data in words: name, fingerprint, and whether they are the official data."""
     fingerprint = f"fingerprint {data.fingerprint}" if data.fingerprint else None
     return ", ".join(filter(None, (data.name, fingerprint, _OFFICIAL.get(data.official))))
 
 
 def own_code(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """SHA-256 of the code in a spec that is one's own: of drafts and plug-ins, which no revision needs to hold."""
+    """SHA-256 of the code of drafts and plug-ins in a spec."""
     terms = (spec.get("objective") or {}).get("terms", {}).values()
     stated = (term.get("sha256") for term in (*terms, spec.get("method") or {}))
     return tuple(dict.fromkeys(sha for sha in (*stated, *spec.get("code", {}).values()) if sha))

@@ -1,4 +1,4 @@
-"""What a number rests on: the jobs behind it and those that they needed, from their specs and records alone."""
+"""The jobs that a number rests on, and the jobs that these needed, from specs and records alone."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from benchmark.runs.store import Store
 _ROLES: Mapping[str, str] = MappingProxyType(
     {"subject": "what was analysed", "base": "the frozen network", "teacher": "the teacher", "stages": "first stages"}
 )
-"""Where a spec names the jobs that it needs, and what they are to it."""
+"""The parts of a spec that name needed jobs, and the role of these jobs."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A job, done or not.
+    """A job, finished or not.
 
     Attributes:
-        id: of the job.
-        spec: all that could change its result; empty where neither plan nor record tells it.
-        path: where its record lies or would lie; None where that is unknown.
-        record: what it left, if anything.
+        id: id of the job.
+        spec: the job's spec; empty if neither plan nor record has it.
+        path: path of its record, existing or not; None if unknown.
+        record: its record, or None.
     """
 
     id: str
@@ -44,22 +44,22 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """``train``, ``stage``, ``evaluate``, ``probe`` or ``analyse``; empty where the spec is unknown."""
+        """``train``, ``stage``, ``evaluate``, ``probe`` or ``analyse``; empty if the spec is unknown."""
         return str(self.spec.get("kind", ""))
 
     @property
     def network(self) -> str:
-        """Name of the network that it is about."""
+        """Registry name of its network."""
         return str(self.spec.get("network", ""))
 
 
 @dataclass(frozen=True)
 class Group:
-    """Jobs that play the same part.
+    """Jobs with the same role.
 
     Attributes:
-        role: what they are to those that need them.
-        nodes: one a seed, or several first stages.
+        role: what they are to the jobs that need them.
+        nodes: one job per seed, or several pretraining stages.
     """
 
     role: str
@@ -78,7 +78,7 @@ Find = Callable[[str], Node]
 
 
 def finder(plan: Plan, store: Store) -> Find:
-    """Finds a job by its id, among those of a plan, else among the records."""
+    """A function that finds a job by its id in a plan or, failing that, among the records."""
     jobs, archive = {job.id: job for job in plan.jobs}, Archive(store.results)
 
     def find(job_id: str) -> Node:
@@ -91,27 +91,27 @@ def finder(plan: Plan, store: Store) -> Find:
 
 
 def planned(job: Job, plan: Plan, store: Store) -> Node:
-    """A job of a plan."""
+    """The node of a job in a plan."""
     return Node(job.id, job.spec, store.record_path(job), plan.records.get(job.id))
 
 
 def recorded(known: StoredRecord) -> Node:
-    """A job that left a record."""
+    """The node of a stored record."""
     return Node(known.id, known.record.spec, known.path, known.record)
 
 
 def chain(starts: Iterable[Sequence[Node]], find: Find) -> list[Group]:
-    """Some jobs, and after each group of them what it needs, step by step; each job once.
+    """Groups of jobs and, recursively, the groups that they need; each job once.
 
     Args:
-        starts: groups of jobs of one kind, one a seed.
-        find: a job by its id.
+        starts: groups of jobs of one kind, one per seed.
+        find: finds a job by its id.
     """
     groups: list[Group] = []
     seen: set[str] = set()
     for start in starts:
         waiting = [Group(NOUNS.get(start[0].kind, "job"), tuple(start))]
-        for group in waiting:  # grows on the way
+        for group in waiting:  # grows during the loop
             fresh = tuple(node for node in group.nodes if node.id not in seen)
             seen.update(node.id for node in fresh)
             if fresh:
@@ -122,17 +122,17 @@ def chain(starts: Iterable[Sequence[Node]], find: Find) -> list[Group]:
 
 
 def objective_text(objective: Mapping[str, Any]) -> str:
-    """A spec's objective for people: ``0.1 * cross-entropy + 0.9 * kd[temperature=2] (revision=1)``."""
+    """A spec's objective in words: ``0.1 * cross-entropy + 0.9 * kd[temperature=2] (revision=1)``."""
     return " + ".join([f"{objective['ce']:g} * cross-entropy", *_terms(objective["terms"])])
 
 
 def values_text(values: Mapping[str, Any]) -> str:
-    """Keys and values as people type them after ``--set``; a name is left to others."""
+    """Keys and values as typed after ``--set``, without the name."""
     return ", ".join(f"{key}={_value(value)}" for key, value in values.items() if key != "name")
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
-    """Each value once, in the order in which they come; None is none."""
+    """Each value once, in order of appearance, without None."""
     found: list[Any] = []
     for value in values:
         if value is not None and value not in found:

@@ -1,4 +1,4 @@
-"""Records found without the jobs that left them: all of a folder, or one by its id."""
+"""Stored records without their jobs: all of a folder, or those whose id begins with a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmark.ids import short_id
 from benchmark.runs.job import path_part
-from benchmark.runs.record import ELSEWHERE, Record, UnfitError, leave_out, read
+from benchmark.runs.record import Record
+from benchmark.runs.record_file import ELSEWHERE, UnfitError, leave_out, read
 from benchmark.runs.store import Store, teacher_file
 
 _PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]+")
@@ -19,12 +20,12 @@ _NO_TEACHER = "none"
 
 @dataclass(frozen=True)
 class StoredRecord:
-    """A record and where it lies.
+    """A record and its file.
 
     Attributes:
-        path: its file.
-        place: the file's path below the records, without suffix; a job's ``path``.
-        record: its content.
+        path: path of the file.
+        place: path below the records without suffix, which is the job's ``path``.
+        record: content of the file.
     """
 
     path: Path
@@ -33,39 +34,39 @@ class StoredRecord:
 
     @property
     def id(self) -> str:
-        """Of the job that left it."""
+        """Id of the job."""
         return self.record.id
 
     @property
     def recipe(self) -> str:
-        """Name of the recipe, that of the network for an analysis."""
+        """Name of the recipe; of an analysis that of its network."""
         return self._part("recipe")
 
     @property
     def teacher(self) -> str | None:
-        """Network name of the teacher, if there was one."""
+        """Registry name of the teacher's network, or None."""
         teacher = self._part("teacher")
         return None if teacher == _NO_TEACHER else teacher
 
     @property
     def student(self) -> str:
-        """Name of the network that the record is about."""
+        """Registry name of the job's network."""
         return self._part("student")
 
     @property
     def method(self) -> str:
-        """Name of the objective, without what was done before or after: ``kd+srrl[sr]``, ``student``."""
+        """Name of the objective, as in ``kd+srrl[sr]`` or ``student``."""
         return self.record.method or self._part("method").partition("@")[0]
 
     @property
-    def is_called_so(self) -> bool:
-        """Whether the path begins the method's name as the record states it."""
+    def has_matching_path(self) -> bool:
+        """Whether the path agrees with the method's name in the record."""
         folder = self._part("method")
         _, at, what = folder.partition("@")
         return folder == path_part(f"{self.method}{at}{what}")
 
     def weights(self, results: Path, checkpoints: Path) -> Path | None:
-        """The network's weights, if they are here."""
+        """The network's weights file, or None."""
         kept = teacher_file(self.student, self.recipe, self.record.spec["seed"], self.id)
         return Store(results, checkpoints).weights_of(self.place, kept)
 
@@ -86,9 +87,9 @@ class Archive:
     results: Path
 
     def __iter__(self) -> Iterator[StoredRecord]:
-        """All records by their paths.
+        """All records, sorted by path.
 
-        What cannot be trusted is left out, with an ``UnfitRecordWarning`` that names it.
+        Invalid files are left out with an ``UnfitRecordWarning``.
 
         Raises:
             UserError: a newer revision of the project wrote one.
@@ -96,7 +97,7 @@ class Archive:
         return self._read(self._paths)
 
     def beginning(self, text: str) -> list[StoredRecord]:
-        """The records whose ids begin so."""
+        """The records whose ids begin with a text."""
         near = [path for path in self._paths if path.stem.rpartition("-")[2].startswith(short_id(text))]
         return [known for known in self._read(near) if known.id.startswith(text)]
 
@@ -113,20 +114,20 @@ class Archive:
             try:
                 record = read(path)
                 if record is not None:
-                    yield _known(path, path.relative_to(self._root).with_suffix("").as_posix(), record)
+                    yield _stored(path, path.relative_to(self._root).with_suffix("").as_posix(), record)
             except UnfitError as error:
                 leave_out(path, error)
 
 
-def _known(path: Path, place: str, record: Record) -> StoredRecord:
-    """The record with what its path says.
+def _stored(path: Path, place: str, record: Record) -> StoredRecord:
+    """The stored record of a file.
 
     Raises:
-        UnfitError: the path says something else.
+        UnfitError: the path and the record disagree.
     """
     known, spec = StoredRecord(path, place, record), record.spec
     if _PLACE.fullmatch(place) is None or not place.endswith(f"/seed{spec['seed']}-{short_id(record.id)}"):
         raise UnfitError(ELSEWHERE)
-    if known.student != spec["network"] or not known.is_called_so:
+    if known.student != spec["network"] or not known.has_matching_path:
         raise UnfitError(ELSEWHERE)
     return known

@@ -1,6 +1,6 @@
-"""What to do in limited time: whole columns of the tables before scattered cells, the most wanted first.
+"""``--time-budget``: choose the jobs that fit into a time, whole columns of the tables before scattered cells.
 
-A column is what a table says about one pair of networks, be it printed as a column or as a row.
+A column holds all cells of a table about one pair of networks, printed as a column or as a row.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from benchmark.runs.job import Job
 from benchmark.runs.store import NOT_APPLICABLE
 from benchmark.tables.reader import Table
 
-_NAMED = 4  # columns that are told by name
+_MOST_NAMED = 4  # columns in a message
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What fits into the time.
+    """The jobs that fit into the time.
 
     Attributes:
-        cohorts: what to do, split and in order.
-        columns: what will be whole afterwards, as in "wrn-40-2:wrn-16-2 of Table 11".
-        left: missing jobs that stay so.
-        seconds: when the last cohort will end.
-        fits: whether any job fits; else what is begun has to be stopped and resumed.
-        lines: all this for people.
+        cohorts: cohorts to run, split and in order.
+        columns: columns that will be complete afterwards, as in "wrn-40-2:wrn-16-2 of Table 11".
+        left: missing jobs that are not chosen.
+        seconds: seconds until the last cohort ends.
+        fits: whether any job fits; if not, the cohorts are stopped at the end and resumed by the next command.
+        lines: the choice as messages.
     """
 
     cohorts: tuple[Cohort, ...]
@@ -43,18 +43,18 @@ class Choice:
 
 
 def choose(plan: Plan, slots: int, estimated_seconds: Price, seconds: float, *, reserve: float = 0.0) -> Choice:
-    """Choose from what a plan misses.
+    """Choose among the missing jobs of a plan.
 
-    Tables count in the order asked for. Of one table's columns, the next is that which needs the fewest further seconds
-    a cell: it is nearly done, or cheap, or its teacher is chosen already. What does not fit as a whole is tried seed by
-    seed, and at last job by job.
+    Tables are taken in the order they were asked for. Within a table, the next column is the one that needs the fewest
+    further seconds per cell: it is nearly complete, cheap, or shares a chosen teacher. A column that does not fit is
+    tried seed by seed, then job by job.
 
     Args:
-        plan: its cohorts as planned, whole.
-        slots: equal processes.
-        estimated_seconds: seconds of a cohort.
-        seconds: the time there is.
-        reserve: so much of it is left free, for processes to start and for what estimates miss.
+        plan: the plan, its cohorts not yet split.
+        slots: number of equal processes.
+        estimated_seconds: estimates the seconds of a cohort.
+        seconds: the time budget.
+        reserve: seconds of the budget to leave free, for processes to start and for errors of the estimates.
     """
     picker = _Picker(plan.cohorts, slots, estimated_seconds, seconds - reserve)
     columns = [[column for column in _columns(plan, table) if picker.lacking(column.jobs)] for table in plan.tables]
@@ -63,7 +63,7 @@ def choose(plan: Plan, slots: int, estimated_seconds: Price, seconds: float, *, 
     for some in (*(seed for column in ranked for seed in column.seeds), *([job] for job in jobs)):
         picker.take(some)
     taken, wanted = picker.taken, picker.lacking(jobs)
-    if not taken:  # for each process the most wanted of the jobs that can begin
+    if not taken:  # nothing fits: give each process the next job that can start
         taken = {*[job for job in wanted if not wanted.keys() & {*job.needs}][:slots]}
     there = taken | {job for job in plan.jobs if plan.states[job.id] in (CACHED, NOT_APPLICABLE)}
     left = tuple(job for cohort in plan.cohorts for job in cohort.runs if job not in taken)
@@ -74,7 +74,7 @@ def choose(plan: Plan, slots: int, estimated_seconds: Price, seconds: float, *, 
 
 
 class _Column(NamedTuple):
-    """All that a table says about a pair: so many cells, and their jobs, seed by seed, where all are decided."""
+    """The cells of a table about one pair, and their jobs seed by seed; ``decided`` if all tuned methods are chosen."""
 
     name: str
     cells: int
@@ -87,11 +87,11 @@ class _Column(NamedTuple):
 
 
 def _columns(plan: Plan, table: Table) -> Iterator[_Column]:
-    """A table's columns; trials belong to the pair whose cells they decide."""
+    """The columns of a table; trials belong to the pair whose cells they decide."""
     of_cells = {job for jobs in plan.cells.values() for job in jobs}
     for pair in table.pairs:
-        cells = [plan.cells[cell.name] for cell in table.cells if f"{cell.teacher}:{cell.student}" == pair]
-        others = [(job,) for job in plan.jobs if job not in of_cells and job.pair == pair.replace(":", "--")]
+        cells = [plan.cells[cell.key] for cell in table.cells if cell.pair == pair]
+        others = [(job,) for job in plan.jobs if job not in of_cells and job.pair == pair]
         decided = () not in cells
         seeds = zip_longest(*cells, *([] if decided else others))
         name = f"{pair} of {table.kind.capitalize()} {table.number}"
@@ -99,28 +99,28 @@ def _columns(plan: Plan, table: Table) -> Iterator[_Column]:
 
 
 class _Picker:
-    """Takes what fits into so many seconds of so many processes, beside what it has taken."""
+    """Collects jobs while the schedule of all collected jobs stays below a limit in seconds."""
 
     def __init__(self, cohorts: Sequence[Cohort], slots: int, estimated_seconds: Price, limit: float) -> None:
         self._cohorts = cohorts
         self._slots = slots
-        self._price = estimated_seconds
+        self._seconds = estimated_seconds
         self._limit = limit
-        self._home = {job: cohort for cohort in cohorts for job in cohort.runs}
+        self._cohort_of = {job: cohort for cohort in cohorts for job in cohort.runs}
         self._spent = 0.0
         self._too_much = math.inf
         self.taken: set[Job] = set()
 
     def lacking(self, jobs: Iterable[Job]) -> dict[Job, None]:
-        """The missing ones among some jobs and what they need that are not taken, needs first."""
+        """The missing jobs among some jobs and their needs that are not taken yet, needs first."""
         found: dict[Job, None] = {}
         for job in jobs:
-            if job in self._home and job not in found and job not in self.taken:
+            if job in self._cohort_of and job not in found and job not in self.taken:
                 found |= {**self.lacking(job.needs), job: None}
         return found
 
     def take_columns(self, columns: list[_Column]) -> Iterator[_Column]:
-        """Take the columns that fit as a whole; gives all, the most wanted first."""
+        """Take the columns that fit as a whole; yield all columns in the order they were tried."""
         while columns:
             column = min(columns, key=lambda column: self._added(self.lacking(column.jobs)) / column.cells)
             self.take(column.jobs)
@@ -128,46 +128,46 @@ class _Picker:
             yield column
 
     def take(self, jobs: Iterable[Job]) -> None:
-        """Take some jobs and what they need, if they fit."""
+        """Take some jobs with their needs, if they fit."""
         lacking = self.lacking(jobs)
         added = self._added(lacking)
-        # What is taken only grows: what adds as much as something that did not fit need not be tried.
+        # The taken set only grows, so jobs that add as much as others that did not fit need not be tried.
         if not lacking or added >= self._too_much or self._spent + added > self._limit * self._slots:
             return
         more = _part(self._cohorts, self.taken.union(lacking))
-        if pack(more, self._slots, self._price, enough=self._limit).makespan > self._limit:
+        if pack(more, self._slots, self._seconds, enough=self._limit).makespan > self._limit:
             self._too_much = added
             return
         self.taken.update(lacking)
         self._spent += added
 
     def _added(self, lacking: Iterable[Job]) -> float:
-        """Further seconds of all processes together."""
-        touched = dict.fromkeys(self._home[job] for job in lacking)
+        """Further seconds, summed over processes."""
+        touched = dict.fromkeys(self._cohort_of[job] for job in lacking)
         more, before = (_part(touched, some) for some in (self.taken.union(lacking), self.taken))
-        return sum(self._price(cohort.runs) for cohort in more) - sum(self._price(cohort.runs) for cohort in before)
+        return sum(self._seconds(cohort.runs) for cohort in more) - sum(self._seconds(cohort.runs) for cohort in before)
 
 
 def _part(cohorts: Iterable[Cohort], jobs: Collection[Job]) -> list[Cohort]:
-    """The cohorts with no other members than these jobs."""
+    """The cohorts reduced to these jobs."""
     found = (replace(cohort, runs=tuple(job for job in cohort.runs if job in jobs)) for cohort in cohorts)
     return [cohort for cohort in found if cohort.runs]
 
 
 def _lines(choice: Choice, plan: Plan, seconds: float, later: float) -> Iterator[str]:
-    """A choice for people, of so many seconds, and how many the rest will take."""
+    """The choice as messages; ``later`` is the estimated time of the jobs that are left."""
     chosen = replace(plan, cohorts=choice.cohorts).count_missing()
     if choice.fits:
         yield f"time budget {format_duration(seconds)}: {chosen or 'nothing to do'}, {plan.about(choice.seconds)}"
     else:
         yield (
-            f"time budget {format_duration(seconds)}: too little for any job; {chosen} will be begun, stopped when "
-            f"the time is over, and resumed by the next command ({plan.about(choice.seconds)} in all)"
+            f"time budget {format_duration(seconds)}: too short for any job; {chosen} will start, stop when the "
+            f"time is over, and resume with the next command ({plan.about(choice.seconds)} in all)"
         )
     if choice.columns:
-        named = ", ".join(choice.columns[:_NAMED])
-        more = f" and {len(choice.columns) - _NAMED} more" if len(choice.columns) > _NAMED else ""
-        yield f"whole columns afterwards: {named}{more}"
+        named = ", ".join(choice.columns[:_MOST_NAMED])
+        more = f" and {len(choice.columns) - _MOST_NAMED} more" if len(choice.columns) > _MOST_NAMED else ""
+        yield f"complete columns afterwards: {named}{more}"
     if choice.left:
         rest = replace(plan, cohorts=(Cohort(choice.left),)).count_missing()
-        yield f"left: {rest}, {plan.about(later)}; the same command goes on"
+        yield f"left: {rest}, {plan.about(later)}; the same command continues"

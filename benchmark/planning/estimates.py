@@ -1,8 +1,9 @@
-"""What work takes on this machine: by its records where they tell, else by counted operations.
+"""Estimated seconds of jobs on this machine: from its records, else from counted operations.
 
-A step is one batch through a network: forward, backward, update. Its seconds are those of records of the same network
-and method, else those of the network times what the method costs elsewhere, else those of networks with about as many
-operations. Where no record tells, operations are divided by a rate, and the estimate is called rough.
+A step is one batch through a network: forward pass, backward pass, update. Its seconds come from records of the same
+network and method; else from the network's records times the method's relative cost on other networks; else from
+networks with a similar number of operations. Without any record, operations are divided by a rate, and the estimate is
+rough.
 """
 
 from __future__ import annotations
@@ -22,25 +23,26 @@ from benchmark.errors import UserError
 from benchmark.registry import catalog
 from benchmark.runs.job import Job, Run, Stage
 from benchmark.runs.objective import STUDENT
-from benchmark.runs.record import DONE, TRAIN, Cost, Record, UnfitError, read
+from benchmark.runs.record import DONE, TRAIN, Cost, Record
+from benchmark.runs.record_file import UnfitError, read
 
 BACKWARD = 2.0
-"""Operations of a backward pass, in those of a forward pass."""
+"""Operations of a backward pass, relative to a forward pass."""
 COHORT_SECONDS, MEMBER_SECONDS, LAUNCH_SECONDS = 0.3, 0.15, 0.01
-"""The least that a cohort, each of its members and a step take: networks are built, weights kept, operations begun."""
+"""Fixed seconds of a cohort, of each member and of each step: building networks, saving weights, launching kernels."""
 GPU_RATE = 5e12
-"""Multiply-accumulates a second of a data-centre GPU with the small networks of these tables: stated, not measured."""
+"""Multiply-accumulates per second of a data-centre GPU on these small networks: an assumption, not a measurement."""
 MOST_RECORDS = 2000
-"""Records that are read at most, which takes about 0.1 s."""
+"""Number of records that are read at most, which takes about 0.1 s."""
 
-_BF16, _EMULATED_BF16 = 2.5, 0.3  # times as fast as float32 on a CPU
-_ANALYSIS_SECONDS = 2.0  # a thousand images: clusters and t-SNE, the costliest
+_BF16, _EMULATED_BF16 = 2.5, 0.3  # speed relative to float32 on a CPU
+_ANALYSIS_SECONDS = 2.0  # per thousand images, of clusters and t-SNE, the slowest measures
 _TRAINED = ("train", "stage", "probe")
-_NEIGHBOURS, _REACH = 5, math.log(30)  # steps of no more than 30 times the operations
+_NEIGHBOURS, _REACH = 5, math.log(30)  # nearest known steps, within a factor of 30 in operations
 
 
 class StepCost(NamedTuple):
-    """What a step's seconds depend on, besides machine and method: the network, and values of a recipe."""
+    """What the seconds of a step depend on, besides machine and method."""
 
     network: str
     in_size: int
@@ -54,23 +56,23 @@ class StepCost(NamedTuple):
         return (1 + BACKWARD) * self.batch_size * macs(self.network, self.in_size, self.width)
 
     def distance(self, other: StepCost) -> float:
-        """How unlike another step is: by operations, for different precisions cannot be compared."""
+        """Distance to another step in log operations; infinite between precisions."""
         same = self.precision == other.precision
         return abs(math.log(self.operations / other.operations)) if same else math.inf
 
 
 Known = Mapping[StepCost, Mapping[str, Sequence[float]]]
-"""What records tell: seconds of a step by its method, a value a record, without the teacher's forward pass."""
+"""Recorded seconds of a step by method, one value per record, without the teacher's forward pass."""
 
 
 def macs(network: str, in_size: int, width: float) -> float:
-    """Multiply-accumulates of a network's forward pass over one image, at a size and a factor of its channels."""
+    """Multiply-accumulates of a forward pass over one image of ``in_size`` pixels at a width factor."""
     info = catalog.networks()[network]
     return info.macs * (in_size / info.in_size) ** 2 * width**2
 
 
 def measured_rate(threads: int, precision: str) -> float:
-    """Multiply-accumulates a second of a CPU process, by the best of some float32 products: takes about 0.1 s."""
+    """Multiply-accumulates per second of a CPU process: the best of 20 float32 matrix products, about 0.1 s."""
     import numpy as np
     from threadpoolctl import threadpool_limits
 
@@ -85,54 +87,54 @@ def measured_rate(threads: int, precision: str) -> float:
 
 
 def load_estimates(results: Path, device: str, threads: int) -> Estimates:
-    """Estimates for a process by the results of all profiles, which are read when a price is asked for."""
+    """Estimates for one process from the records of all profiles, which are read when first needed."""
     machine = {"processor": devices.processor(), "device": devices.name(device), "threads": threads}
     rate = partial(measured_rate, threads) if device == "cpu" else (lambda _: GPU_RATE)
-    return Estimates(rate, lambda: told(_records(results), machine))
+    return Estimates(rate, lambda: recorded_seconds(_records(results), machine))
 
 
 class Estimates:
-    """Seconds of cohorts, each in one process.
+    """Estimated seconds of cohorts, each in one process.
 
     Args:
-        rate: multiply-accumulates a second of a process in a precision, asked once where no record tells.
-        known: what records tell, asked once.
+        rate: gives multiply-accumulates per second in a precision; called once, and only without records.
+        known: gives the recorded seconds; called once.
     """
 
     def __init__(self, rate: Callable[[str], float], known: Callable[[], Known] = dict) -> None:
         self._rate = cache(rate)
         self._known = cache(known)
-        self._load = cache(self._priced)
+        self._of_job = cache(self._job_seconds)
         self._seconds: dict[tuple[StepCost, str], float] = {}
         self._used: set[tuple[StepCost, str]] = set()
         self.rough = False
 
     def estimated_seconds(self, jobs: Sequence[Job]) -> float:
-        """Seconds of a cohort of these jobs: what each takes, and once the teacher's passes that they share."""
+        """Seconds of a cohort of these jobs: each job's own, and once the teacher's forward passes that they share."""
         own, shared = COHORT_SECONDS, dict[tuple[StepCost, bool], float]()
         for job in jobs:
-            more, passes = self._load(job)
+            more, passes = self._of_job(job)
             own += more
             shared |= {key: max(seconds, shared.get(key, 0.0)) for key, seconds in passes.items()}
         return own + sum(shared.values())
 
     @property
     def basis(self) -> str:
-        """What the prices so far rest on, for people."""
+        """What the estimates so far rest on, as a message."""
         if self.rough:
             return "rough: from counted operations"
         count = sum(len(self._known()[step][method]) for step, method in self._used)
         return f"from {count} record{'s' * (count != 1)} of this machine"
 
     def seconds(self, step: StepCost, method: str = STUDENT) -> float:
-        """Seconds of a training step without the teacher's pass; several methods are sorted and joined by ``+``."""
+        """Seconds of a training step without the teacher's forward pass; methods of a sum are sorted and joined."""
         if (step, method) not in self._seconds:
             recorded = method in self._known().get(step, ())
             self._seconds[step, method] = self._recorded(step, method) if recorded else self._inferred(step, method)
         return self._seconds[step, method]
 
     def _recorded(self, step: StepCost, method: str) -> float:
-        """The median of records; of two the lower one, since other work only slows a machine."""
+        """The lower median of records, since other work only slows a machine down."""
         self._used.add((step, method))
         return median_low(self._known()[step][method])
 
@@ -150,13 +152,13 @@ class Estimates:
         return LAUNCH_SECONDS + step.operations / self._rate(step.precision)
 
     def _factor(self, method: str, precision: str) -> float:
-        """How many times longer steps take by a method than without, where records have both."""
+        """Relative cost of a method: its step seconds over the plain student's, where records have both; else 1."""
         alike = [known for step, known in self._known().items() if step.precision == precision]
         both = [known for known in alike if {method, STUDENT} <= known.keys()]
         return median_low(median_low(known[method]) / median_low(known[STUDENT]) for known in both) if both else 1.0
 
-    def _priced(self, job: Job) -> tuple[float, Mapping[tuple[StepCost, bool], float]]:
-        """Seconds of a job's own work, and of the teacher's passes that it needs, by step and mode."""
+    def _job_seconds(self, job: Job) -> tuple[float, Mapping[tuple[StepCost, bool], float]]:
+        """Seconds of a job's own work, and of the teacher's forward passes that it needs, by step and mode."""
         if isinstance(job, Run) and not job.applies:
             return 0.0, {}
         step, (batches, tests) = _step(job, job), _batches(job)
@@ -165,7 +167,7 @@ class Estimates:
         terms = job.objective.terms if isinstance(job, Run) else [job.term] if isinstance(job, Stage) else []
         if isinstance(job, Run):
             own += batches * self.seconds(step, "+".join(sorted(term.name for term in terms)) or STUDENT)
-        else:  # of what is no student's training, next to nothing is passed backward
+        else:  # other jobs have next to no backward pass
             own += batches * (self.seconds(step) if isinstance(job, Stage) and job.student else forward)
         if job.kind == "analyse":
             own += _ANALYSIS_SECONDS * describe(job.recipe.dataset).num_test / 1000
@@ -177,13 +179,13 @@ class Estimates:
 
 
 def _step(job: Job, network: Job) -> StepCost:
-    """A batch of a job through a network, which keeps the scale of its own recipe."""
+    """A batch of a job through a network at the scale of that network's own recipe."""
     scale, recipe = network.recipe, job.recipe
     return StepCost(network.network, scale.in_size, scale.width, recipe.batch_size, recipe.precision)
 
 
 def _batches(job: Job) -> tuple[float, float]:
-    """Batches of images that a job trains on, and that it tests on."""
+    """Number of batches that a job trains on and tests on."""
     recipe, data = job.recipe, describe(job.recipe.dataset)
     epochs, tests = (recipe.epochs, -(-recipe.epochs // recipe.evaluate_every)) if job.kind in _TRAINED else (0, 1)
     train = min(recipe.train_limit or math.inf, data.num_train - recipe.holdout)
@@ -191,34 +193,34 @@ def _batches(job: Job) -> tuple[float, float]:
     return epochs * train / recipe.batch_size, tests * test / recipe.batch_size
 
 
-def told(records: Iterable[Record], machine: Mapping[str, Any]) -> Known:
-    """What records tell that a machine made, by their provenance; networks that are not known any more tell nothing."""
+def recorded_seconds(records: Iterable[Record], machine: Mapping[str, Any]) -> Known:
+    """Seconds of steps from the records that a machine made; records of unknown networks are skipped."""
     found: dict[StepCost, dict[str, list[float]]] = {}
     for record in records:
         if (record.kind, record.status, record.provenance.machine) != (TRAIN, DONE, machine) or record.cost is None:
             continue
         with suppress(LookupError, ZeroDivisionError):
-            step, seconds = _told(record.spec, record.cost)
+            step, seconds = _step_seconds(record.spec, record.cost)
             method = "+".join(sorted(record.spec["objective"]["terms"])) or STUDENT
             if seconds > 0:
                 found.setdefault(step, {}).setdefault(method, []).append(seconds)
     return found
 
 
-def _told(spec: Mapping[str, Any], cost: Cost) -> tuple[StepCost, float]:
-    """Seconds of a run's step: its own where they were measured, else (on a GPU) its part of what its cohort took."""
+def _step_seconds(spec: Mapping[str, Any], cost: Cost) -> tuple[StepCost, float]:
+    """Seconds of a run's step: its own where measured, else (on a GPU) its share of the cohort's time."""
     step = StepCost(spec["network"], *(spec["recipe"][key] for key in StepCost._fields[1:]))
     own, steps = step.operations, (cost.images or 0) / step.batch_size
     if cost.step_seconds is not None:
         return step, cost.step_seconds / steps
     members, teacher = cost.cohort_members, spec["teacher"]
-    # At the student's scale, since a record does not state its teacher's.
+    # At the student's scale, because a record does not state its teacher's.
     forward = step._replace(network=teacher["network"]).operations / (1 + BACKWARD) if teacher else 0.0
     return step, cost.cohort_seconds / members / steps * own / (own + forward / members)
 
 
 def _records(results: Path) -> Iterator[Record]:
-    """Records in all profiles; of many, some from everywhere. What is no record of use tells nothing."""
+    """Records of all profiles, thinned out evenly beyond `MOST_RECORDS`; unreadable files are skipped."""
     paths = sorted(results.glob("*/records/*/*/*/seed*.json"))
     for path in paths[:: -(-len(paths) // MOST_RECORDS) or 1]:
         with suppress(UnfitError, UserError):
@@ -227,7 +229,7 @@ def _records(results: Path) -> Iterator[Record]:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration for people: ``40 s``, ``12 min``, ``3.5 h``, ``9 days``."""
+    """A duration in words: ``40 s``, ``12 min``, ``3.5 h``, ``9 days``."""
     for limit, unit, name in ((90, 1, "s"), (90 * 60, 60, "min"), (48 * 3600, 3600, "h")):
         if seconds < limit:
             return f"{seconds / unit:.{1 if name == 'h' else 0}f} {name}"

@@ -1,6 +1,6 @@
-"""When cohorts are done, and which are split: the longest chain first, and whole unless a process would be idle.
+"""The order of cohorts: the longest chain first; a cohort is split only where a process would be idle.
 
-Every part of a cohort makes the teacher's forward passes again.
+Every part of a split cohort repeats the teacher's forward passes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from benchmark.planning.plan import Cohort, Price
 from benchmark.runs.job import Job
 
 TRIES = 4
-"""So many of the longest cohorts are tried for a split before the search ends."""
-WORTH = 0.999
-"""Splits are worth it where the last cohort ends before so much of the time without them."""
+"""Number of longest cohorts that are tried for a split before the search ends."""
+_WORTHWHILE = 0.999
+"""A split is kept if the last cohort then ends before this fraction of the time without it."""
 
 Parts = Sequence[Sequence[Cohort]]
 """The parts of each cohort."""
@@ -25,19 +25,19 @@ Parts = Sequence[Sequence[Cohort]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Cohorts in their order, and when each process has done all it does: seconds from now, the last one first."""
+    """Cohorts in their order, and the seconds from now after which each process is free, the latest first."""
 
     cohorts: tuple[Cohort, ...]
     free: tuple[float, ...]
 
     @property
     def makespan(self) -> float:
-        """When the last cohort ends."""
+        """Seconds until the last cohort ends."""
         return self.free[0]
 
 
 def simulate(cohorts: Sequence[Cohort], slots: int) -> Schedule:
-    """What the executor will do: each of so many processes takes the first cohort in order that waits for nothing."""
+    """Simulate the executor: each of ``slots`` processes takes the first cohort whose needs are finished."""
     after = _followers(cohorts)
     waits = Counter(chain.from_iterable(after))
     ready = [index for index in range(len(cohorts)) if not waits[index]]  # sorted, so a heap
@@ -60,7 +60,7 @@ def simulate(cohorts: Sequence[Cohort], slots: int) -> Schedule:
 
 
 def longest_chain_first(cohorts: Sequence[Cohort]) -> tuple[Cohort, ...]:
-    """The cohorts, those first that begin the longest chain of cohorts that wait for each other; equals in order."""
+    """Sort cohorts by the length of the chain of cohorts that wait for them, longest first; ties keep their order."""
     after = _followers(cohorts)
     lengths: dict[int, float] = {}
 
@@ -73,29 +73,29 @@ def longest_chain_first(cohorts: Sequence[Cohort]) -> tuple[Cohort, ...]:
 
 
 def pack(cohorts: Sequence[Cohort], slots: int, estimated_seconds: Price, *, enough: float = 0.0) -> Schedule:
-    """Order cohorts, and split some so that the last one ends earlier; the same input gives the same result.
+    """Order cohorts and split some of them so that the last one ends earlier. Deterministic.
 
     Args:
-        cohorts: what is to be done.
-        slots: equal processes.
-        estimated_seconds: seconds of a cohort.
-        enough: seconds that need not be bettered.
+        cohorts: the cohorts of a plan.
+        slots: number of equal processes.
+        estimated_seconds: estimates the seconds of a cohort.
+        enough: a makespan in seconds that need not be improved.
     """
     parts: Parts = [[replace(cohort, seconds=estimated_seconds(cohort.runs))] for cohort in cohorts]
     best = _scheduled(parts, slots)
     found: Schedule | None = best
     while found and best.makespan > enough:
         parts, found = next(_better(parts, found, slots, estimated_seconds), (parts, None))
-        if found and found.makespan < WORTH * best.makespan:
+        if found and found.makespan < _WORTHWHILE * best.makespan:
             best = found
     return best
 
 
 def _better(parts: Parts, schedule: Schedule, slots: int, estimated_seconds: Price) -> Iterator[tuple[Parts, Schedule]]:
-    """More parts of one of the longest cohorts, where processes are free earlier with them."""
-    home = {part.ids[0]: index for index, each in enumerate(parts) for part in each}
+    """Split one of the longest cohorts further where processes are free earlier that way."""
+    cohort_of = {part.ids[0]: index for index, each in enumerate(parts) for part in each}
     longest = sorted((part for part in schedule.cohorts if len(part.runs) > 1), key=lambda part: -part.seconds)
-    for index in [*dict.fromkeys(home[part.ids[0]] for part in longest)][:TRIES]:
+    for index in [*dict.fromkeys(cohort_of[part.ids[0]] for part in longest)][:TRIES]:
         jobs = [job for part in parts[index] for job in part.runs]
         for count in range(len(parts[index]) + 1, min(len(parts[index]) + slots, len(jobs)) + 1):
             changed = [*parts[:index], _dealt(jobs, count, estimated_seconds), *parts[index + 1 :]]
@@ -104,7 +104,7 @@ def _better(parts: Parts, schedule: Schedule, slots: int, estimated_seconds: Pri
 
 
 def _dealt(jobs: Sequence[Job], count: int, estimated_seconds: Price) -> list[Cohort]:
-    """A cohort in so many parts: the longest job first, each to the part that is shortest with it."""
+    """Deal a cohort's jobs into ``count`` parts: the longest job first, each to the part that stays shortest."""
     piles: list[list[Job]] = [[] for _ in range(count)]
     for job in sorted(jobs, key=lambda job: -estimated_seconds([job])):
         min(piles, key=lambda pile: estimated_seconds([*pile, job])).append(job)
@@ -116,7 +116,7 @@ def _scheduled(parts: Parts, slots: int) -> Schedule:
 
 
 def _followers(cohorts: Sequence[Cohort]) -> list[list[int]]:
-    """For each cohort the positions of those that wait for it; a need that is in no cohort is there already."""
+    """For each cohort the positions of the cohorts that wait for it; needs outside all cohorts are done already."""
     place: dict[str, int] = {}
     for index, cohort in enumerate(cohorts):
         place |= dict.fromkeys(cohort.ids, index)

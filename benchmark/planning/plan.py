@@ -1,4 +1,4 @@
-"""What a plan is: the jobs that tables need, what of them is there, and the cohorts that the rest is done in."""
+"""A plan: the jobs that tables need, which of them have records, and the cohorts in which the others run."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from typing import Any
 
 from benchmark.planning.estimates import Estimates, format_duration
 from benchmark.runs.job import Job, Run
+from benchmark.runs.names import CellKey
 from benchmark.runs.record import NOT_APPLICABLE, Provenance, Record
 from benchmark.tables.reader import Table
 
 CACHED, MISSING, RETRAIN = "cached", "missing", "retrain"
 Price = Callable[[Sequence[Job]], float]
-"""Seconds of a cohort of these jobs: what each takes, and once what they share."""
+"""Estimates the seconds of a cohort of these jobs."""
 NOUNS = {"train": "run", "stage": "first stage", "evaluate": "evaluation", "probe": "probe", "analyse": "analysis"}
-"""What jobs are called, by their kind."""
+"""Nouns for kinds of jobs in messages."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Jobs that share what they are done on (one stream of batches, one teacher), done together in one process.
+    """Jobs that share a batch stream and a teacher and run together in one process.
 
     Attributes:
         runs: the members, all of one kind and seed.
-        seconds: the estimated time.
+        seconds: estimated time.
     """
 
     runs: tuple[Job, ...]
@@ -34,21 +35,21 @@ class Cohort:
 
     @cached_property
     def needs(self) -> frozenset[Job]:
-        """What must be finished before this cohort starts."""
+        """The jobs that must be finished before this cohort starts."""
         return frozenset(need for job in self.runs for need in job.needs)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """Of the members."""
+        """Ids of the members."""
         return tuple(job.id for job in self.runs)
 
     @property
     def teacher(self) -> Job | None:
-        """What left the weights of the teacher that the members share, if they have one."""
+        """The job that leaves the weights of the members' teacher, or None."""
         return self.runs[0].teacher_job
 
     def without(self, jobs: Iterable[Job]) -> Cohort:
-        """The cohort less some of its members."""
+        """The cohort without some of its members."""
         left = {*self.runs} - {*jobs}
         return Cohort(tuple(job for job in self.runs if job in left), self.seconds)
 
@@ -61,24 +62,24 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Plan:
-    """What tables need and what of it is there.
+    """The jobs that tables need, their records, and the cohorts of the missing ones.
 
     Attributes:
-        tables: the tables, as selected.
-        jobs: every needed job, what others need first.
-        cells: for each cell's name its jobs, one a seed; none where they are not decided yet.
-        records: the records found, by job id.
-        states: by job id, ``cached``, ``failed``, ``not_applicable``, ``missing``, or ``retrain``: its record is to be
-            replaced.
-        cohorts: what has to be done.
-        remarks: what a person should know, such as a teacher whose weights are not here.
+        tables: the selected tables.
+        jobs: all needed jobs, needs before the jobs that need them.
+        cells: jobs by cell, one per seed; empty while a tuned method is not chosen yet.
+        records: the records that exist, by job id.
+        states: by job id, ``cached``, ``failed``, ``not_applicable``, ``missing``, or ``retrain`` (its record is
+            replaced).
+        cohorts: the jobs to run.
+        remarks: messages for the user, such as a teacher whose weights are missing.
         choices: what tuned methods chose, as sentences.
-        estimates: of the time that cohorts take; None where nobody asks for it.
+        estimates: estimated seconds of cohorts; None if they were not requested.
     """
 
     tables: tuple[Table, ...]
     jobs: tuple[Job, ...]
-    cells: Mapping[str, tuple[Job, ...]]
+    cells: Mapping[CellKey, tuple[Job, ...]]
     records: Mapping[str, Record]
     states: Mapping[str, str]
     cohorts: tuple[Cohort, ...]
@@ -87,38 +88,38 @@ class Plan:
     estimates: Estimates | None = None
 
     @cached_property
-    def records_by_cell(self) -> dict[str, list[Record | None]]:
-        """By a cell's name, one record or None for each of its jobs; of a job in vain, the record that says why."""
+    def records_by_cell(self) -> dict[CellKey, list[Record | None]]:
+        """Records by cell, one or None per job; for a job that does not apply, the record that says why."""
         return {cell: [self._record(job) for job in jobs] for cell, jobs in self.cells.items()}
 
     def _record(self, job: Job) -> Record | None:
-        """A job's record; where it needs what does not apply, such as a first stage, the record of that."""
+        """A job's record; if one of its needs does not apply (such as a pretraining stage), that need's record."""
         needed = (self._record(need) for need in job.needs)
         not_applicable = (record for record in needed if record is not None and record.status == NOT_APPLICABLE)
         return self.records.get(job.id) or next(not_applicable, None)
 
     @property
     def replaced(self) -> dict[str, Provenance]:
-        """By job id, where the records come from that are to be replaced."""
+        """Provenance of the records that are to be replaced, by job id."""
         ids = (job.id for job in self.jobs if self.states[job.id] == RETRAIN)
         return {job_id: self.records[job_id].provenance for job_id in ids}
 
     @property
     def missing(self) -> int:
-        """How many jobs have to be done."""
+        """Number of jobs to run."""
         return sum(len(cohort.runs) for cohort in self.cohorts)
 
     def about(self, seconds: float) -> str:
-        """An estimated time for people, as in "about 3 min" or, from counted operations, "roughly 3 min"."""
+        """An estimated time in words: "about 3 min", or "roughly 3 min" from counted operations."""
         rough = self.estimates is not None and self.estimates.rough
         return f"{'roughly' if rough else 'about'} {format_duration(seconds)}"
 
     def count_missing(self) -> str:
-        """What has to be done, as in "12 runs, 1 analysis"."""
+        """The jobs to run in words, as in "12 runs, 1 analysis"."""
         return ", ".join(count_jobs(job for cohort in self.cohorts for job in cohort.runs))
 
     def summary(self) -> list[str]:
-        """How many cells and jobs there are, in all and by recipe, and how many of them are here."""
+        """Lines that count cells and jobs, in all and by recipe, and how many have records."""
         states = list(self.states.values())
         found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         total = f"{len(self.cells)} cells, {len(self.jobs)} jobs ({', '.join(count_jobs(self.jobs))}): {found}"
@@ -128,7 +129,7 @@ class Plan:
         return [total, *(f"  {recipe}: {', '.join(count_jobs(jobs))}" for recipe, jobs in groups.items())]
 
     def to_json(self) -> dict[str, Any]:
-        """The plan for machines."""
+        """The plan as plain JSON values."""
         names: dict[str, list[str]] = {job.id: [] for job in self.jobs}
         for cell, jobs in self.cells.items():
             for job in jobs:
@@ -159,7 +160,7 @@ class Plan:
 
 
 def count_jobs(jobs: Iterable[Job]) -> list[str]:
-    """Jobs by their kind; a run between networks that its method cannot pair is none."""
+    """Counts of jobs by kind, in words; runs whose method does not apply to their pair are counted apart."""
     found = list(jobs)
     not_applicable = [job for job in found if isinstance(job, Run) and not job.applies]
     kinds = Counter(job.kind for job in found if job not in not_applicable)

@@ -1,4 +1,4 @@
-"""Tables to jobs to cohorts: what is cached, what has to be done, together with what, after what."""
+"""Make a plan: expand tables into jobs, look up their records, and group the missing ones into cohorts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from benchmark.planning import retrain
 from benchmark.planning.estimates import Estimates
 from benchmark.planning.packing import longest_chain_first
 from benchmark.planning.plan import CACHED, MISSING, RETRAIN, Cohort, Plan
-from benchmark.planning.retrain import Again
+from benchmark.planning.retrain import Retraining
 from benchmark.runs.job import Job
 from benchmark.runs.metrics import metric
-from benchmark.runs.objective import MethodName, parse_method
+from benchmark.runs.names import TEACHER, CellKey, MethodName
 from benchmark.runs.record import Conditions
 from benchmark.runs.store import DONE, FAILED, NOT_APPLICABLE, Record, Store
-from benchmark.tables.reader import TEACHER, Cell, Table
+from benchmark.tables.table import Cell, Table
 
 
 def make_plan(
@@ -29,77 +29,77 @@ def make_plan(
     retry: bool = False,
     here: Sequence[Conditions] = (),
 ) -> Plan:
-    """Expand tables into jobs, drop duplicates, look up what exists and put the rest into cohorts.
+    """Expand tables into jobs, drop duplicates, look up records, and group missing jobs into cohorts.
 
     Args:
-        tables: as selected.
+        tables: the selected tables.
         resolver: recipes at the scale of the profile.
-        seeds: of the students; a teacher is the one run of seed 0.
-        store: where records lie.
-        estimates: of the time that cohorts take; None where nobody asks for it.
-        retry: train failed runs again.
-        here: the conditions of this machine's processes, where what other machines left is to be trained again.
+        seeds: seeds of the students; a teacher is one run of seed 0.
+        store: holds the records.
+        estimates: estimated seconds of cohorts; None if they are not needed.
+        retry: whether failed runs are trained again.
+        here: conditions of this machine's processes, if records of other machines are to be replaced.
     """
     expansion = _Expansion(resolver, store)
-    cells = {cell.name: expansion.jobs(cell, _wanted(table, seeds)) for table in tables for cell in table.cells}
+    cells = {cell.key: expansion.jobs(cell, _seeds(table, seeds)) for table in tables for cell in table.cells}
     jobs = _closure([*(job for found in cells.values() for job in found), *expansion.trials])
     records = {job.id: record for job in jobs if (record := store.read(job)) is not None}
     states = {job.id: _state(records.get(job.id)) for job in jobs}
-    again = _again(tables, cells, jobs, records, here, store) if here else Again()
+    again = _again(tables, cells, jobs, records, here, store) if here else Retraining()
     states |= {job.id: RETRAIN for job in again.why}
-    blocked = _stuck(jobs, states, store, retry=retry)
-    states |= _left_alone(blocked, states)
+    blocked = _blocked(jobs, states, store, retry=retry)
+    states |= _blocked_states(blocked, states)
     todo = MISSING, RETRAIN, *([FAILED] if retry else [])
-    wanted = _with_lost([job for job in jobs if states[job.id] in todo and job not in blocked], states, store)
+    wanted = _with_lost_weights([job for job in jobs if states[job.id] in todo and job not in blocked], states, store)
     lost = [job for job in jobs if job in wanted and states[job.id] == CACHED]
     states |= {job.id: MISSING for job in lost}
     cohorts = _cohorts([job for job in jobs if job in wanted], estimates)
     broken = dict.fromkeys(job for job in blocked.values() if states[job.id] == FAILED)
     retrained = again.remarks([job for job in again.why if states[job.id] == RETRAIN], here) if here else ()
-    remarks = (*retrained, *map(_stuck_remark, broken), *(_lost_remark(job, store) for job in lost))
+    remarks = (*retrained, *map(_blocked_remark, broken), *(_lost_remark(job, store) for job in lost))
     choices = tuple(dict.fromkeys(expansion.choices))
     return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks, choices, estimates)
 
 
-def _wanted(table: Table, seeds: Sequence[int]) -> Sequence[int]:
-    """A figure shows one run of each panel."""
+def _seeds(table: Table, seeds: Sequence[int]) -> Sequence[int]:
+    """The seeds of a table; a figure shows one run per panel."""
     return seeds[:1] if table.kind == "figure" else seeds
 
 
 class _Expansion:
-    """Cells into jobs.
+    """Expands cells into jobs.
 
     Args:
         resolver: recipes at the scale of the profile.
-        store: where the records of trials lie.
+        store: holds the records of trials.
     """
 
     def __init__(self, resolver: ConfigResolver, store: Store) -> None:
-        self._book = resolver
+        self._resolver = resolver
         self._store = store
         self.trials: list[Job] = []
         self.choices: list[str] = []
 
     def jobs(self, cell: Cell, seeds: Sequence[int]) -> tuple[Job, ...]:
-        """The jobs whose records hold a cell's number, one a seed; none while its objective is not chosen."""
-        resolver, teacher = self._book, TeacherChoice(cell.teacher_recipe, cell.teacher)
+        """The jobs whose records hold a cell's number, one per seed; empty while its tuned objective is not chosen."""
+        resolver, teacher = self._resolver, TeacherChoice(cell.teacher_recipe, cell.pair.teacher)
         found: list[Job]
         if cell.method == TEACHER:
             found = [resolver.teacher(teacher)]
-        elif (method := self._decided(cell, teacher)) is None:
+        elif (method := self._objective_of(cell, teacher)) is None:
             return ()
         else:
-            runs = [resolver.run(cell.recipe, cell.student, method, teacher, seed) for seed in seeds]
+            runs = [resolver.run(cell.recipe, cell.pair.student, method, teacher, seed) for seed in seeds]
             found = [resolver.probe(cell.probe, run) for run in runs] if cell.probe else [*runs]
         measure = metric(cell.metric).measure
         return tuple(resolver.analysis(measure, job, teacher) for job in found) if measure else tuple(found)
 
-    def _decided(self, cell: Cell, teacher: TeacherChoice) -> MethodName | None:
-        """The objective of a cell; a tuned one is that of the best trial, once all of them are done."""
-        method = parse_method(cell.method)
+    def _objective_of(self, cell: Cell, teacher: TeacherChoice) -> MethodName | None:
+        """The objective of a cell; of a tuned one the best trial's, or None until all trials are done."""
+        method = cell.method
         if method.tuned is None:
             return method
-        trials = self._book.trials(cell.recipe, cell.student, method, teacher)
+        trials = self._resolver.trials(cell.recipe, cell.pair.student, method, teacher)
         self.trials += trials
         records = [self._store.read(trial) for trial in trials]
         scores = [record.metrics.last["top1"] for record in records if record and record.status == DONE]
@@ -112,13 +112,13 @@ class _Expansion:
 
 def _choice(cell: Cell, method: MethodName, holdout: int, chosen: MethodName) -> str:
     return (
-        f"{method.title} on {cell.teacher}:{cell.student} is {chosen.title}, the best of {len(method.trials)} on "
+        f"{method.label} on {cell.pair} is {chosen.label}, the best of {len(method.trials)} on "
         f"{holdout:,} training images held out with seed 0; the teacher had seen them. Test images played no part."
     )
 
 
 def _closure(jobs: Iterable[Job]) -> tuple[Job, ...]:
-    """Each job once, after all that it needs."""
+    """Each job once, after its needs."""
     found: dict[str, Job] = {}
 
     def add(job: Job) -> None:
@@ -140,14 +140,14 @@ def _state(record: Record | None) -> str:
 
 def _again(
     tables: Sequence[Table],
-    cells: Mapping[str, tuple[Job, ...]],
+    cells: Mapping[CellKey, tuple[Job, ...]],
     jobs: Sequence[Job],
     records: Mapping[str, Record],
     here: Sequence[Conditions],
     store: Store,
-) -> Again:
-    """What other machines left of the numbers that are compared: those of students. All of them share a teacher."""
-    wanted = [job for table in tables for cell in table.cells if cell.method != TEACHER for job in cells[cell.name]]
+) -> Retraining:
+    """Jobs of other machines among the students' jobs; teachers stay, because students share them."""
+    wanted = [job for table in tables for cell in table.cells if cell.method != TEACHER for job in cells[cell.key]]
     teachers = {job.teacher_job for job in jobs}
 
     def is_teacher(job: Job) -> bool:
@@ -156,12 +156,12 @@ def _again(
     return retrain.find(wanted, jobs, records, here, is_teacher)
 
 
-def _stuck(jobs: Sequence[Job], states: Mapping[str, str], store: Store, *, retry: bool) -> dict[Job, Job]:
-    """Jobs to be done that cannot be, each with the job that is in its way: failed, or not applicable."""
+def _blocked(jobs: Sequence[Job], states: Mapping[str, str], store: Store, *, retry: bool) -> dict[Job, Job]:
+    """Jobs that cannot run, each with the failed or not applicable job that blocks it."""
     ends = {NOT_APPLICABLE} if retry else {NOT_APPLICABLE, FAILED}
     blocked: dict[Job, Job] = {}
     for job in jobs:
-        # One whose weights are lost may have to be done again, and then needs what it once had.
+        # A job whose weights are lost may have to run again, and then has needs.
         if states[job.id] in (MISSING, RETRAIN) or (states[job.id] == CACHED and store.weights(job) is None):
             for need in job.needs:
                 if need in blocked or states[need.id] in ends:
@@ -169,14 +169,14 @@ def _stuck(jobs: Sequence[Job], states: Mapping[str, str], store: Store, *, retr
     return {job: end for job, end in blocked.items() if states[job.id] in (MISSING, RETRAIN)}
 
 
-def _left_alone(blocked: Mapping[Job, Job], states: Mapping[str, str]) -> dict[str, str]:
-    """The states of what cannot be done: what is there stays, and what needs something not applicable is neither."""
+def _blocked_states(blocked: Mapping[Job, Job], states: Mapping[str, str]) -> dict[str, str]:
+    """States of blocked jobs: a record stays, and a job whose need does not apply does not apply."""
     not_applicable = {job.id: NOT_APPLICABLE for job, end in blocked.items() if states[end.id] == NOT_APPLICABLE}
     return not_applicable | {job.id: CACHED for job in blocked if states[job.id] == RETRAIN}
 
 
-def _with_lost(wanted: Sequence[Job], states: Mapping[str, str], store: Store) -> set[Job]:
-    """The wanted jobs and, step by step, what they need of which only the record is left."""
+def _with_lost_weights(wanted: Sequence[Job], states: Mapping[str, str], store: Store) -> set[Job]:
+    """The wanted jobs and, recursively, needs that have a record but no weights."""
     found, waiting = set(wanted), list(wanted)
     while waiting:
         for need in waiting.pop().needs:
@@ -186,8 +186,8 @@ def _with_lost(wanted: Sequence[Job], states: Mapping[str, str], store: Store) -
     return found
 
 
-def _stuck_remark(job: Job) -> str:
-    return f"{job} failed, so what needs it cannot be done: --retry-failed trains it again"
+def _blocked_remark(job: Job) -> str:
+    return f"{job} failed, so jobs that need it are blocked: --retry-failed trains it again"
 
 
 def _lost_remark(job: Job, store: Store) -> str:
@@ -196,7 +196,7 @@ def _lost_remark(job: Job, store: Store) -> str:
 
 
 def _cohorts(jobs: Sequence[Job], estimates: Estimates | None) -> tuple[Cohort, ...]:
-    """Group what can be done together; what most of the work waits for comes first."""
+    """Group jobs into cohorts; the cohort with the longest chain of followers comes first."""
     groups: dict[tuple[Any, ...], list[Job]] = {}
     for job in jobs:
         groups.setdefault(job.cohort_key, []).append(job)

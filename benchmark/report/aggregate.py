@@ -12,11 +12,12 @@ import pandas as pd
 from benchmark.errors import unknown
 from benchmark.ids import short_id
 from benchmark.runs.metrics import LAST, SELECTIONS, Metric, metric
+from benchmark.runs.names import CellKey
 from benchmark.runs.record import Record
 from benchmark.tables.reader import Cell, Table
 
-Records = Mapping[str, Sequence[Record | None]]
-"""By a cell's name: one record, or None, for each wanted seed."""
+Records = Mapping[CellKey, Sequence[Record | None]]
+"""By cell: one record, or None, per wanted seed."""
 
 DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "missing", "failed", "not_applicable")
 
@@ -24,18 +25,18 @@ DONE, PARTIAL, MISSING, FAILED, NOT_APPLICABLE = STATES = ("done", "partial", "m
 def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataFrame:
     """One row per cell of a table, in print order.
 
-    Only records that are ``done`` and hold the cell's metric are averaged. Where one is done without it, it does not
-    apply.
+    Only ``done`` records with the cell's metric are averaged. A ``done`` record without the metric counts as not
+    applicable.
 
     Args:
         table: layout and printed values.
-        records: what was measured.
-        selection: ``last`` or ``best``, the epoch that numbers are taken from.
+        records: records by cell.
+        selection: ``last`` or ``best``, the epoch of the numbers.
 
     Returns:
         Columns ``table, row, column, metric, mean, std`` (sample, NaN below two values), ``n, paper, difference``
         (mean minus paper), ``state`` (one of `STATES`), and for layouts ``cell, row_index, column_index, hidden,
-        teacher, student, method, probe, wanted, values, runs`` (how the ids of the averaged records begin), ``failed``
+        teacher, student, method, probe, wanted, values, runs`` (short ids of the averaged records), ``failed``
         (number of failed records) and ``reasons``.
 
     Raises:
@@ -43,15 +44,15 @@ def aggregate(table: Table, records: Records, selection: str = LAST) -> pd.DataF
     """
     if selection not in SELECTIONS:
         raise unknown("selection", selection, SELECTIONS)
-    return pd.DataFrame([_line(table, cell, records.get(cell.name, ()), selection) for cell in table.cells])
+    return pd.DataFrame([_line(table, cell, records.get(cell.key, ()), selection) for cell in table.cells])
 
 
 def inapplicable(record: Record | None, kind: Metric, selection: str) -> str:
-    """Why a record cannot have a number: its job does not apply, or is done without it. Empty where it has or may have.
+    """Why a record cannot have a number: its job does not apply, or is done without it; empty if it can.
 
     Args:
-        record: of a job, None where it left none.
-        kind: of the number.
+        record: record of a job, or None.
+        kind: the metric.
         selection: ``last`` or ``best``.
     """
     if record is None or record.status == FAILED:
@@ -81,12 +82,12 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
         "paper": paper,
         "difference": mean - paper,
         "state": _state(len(values), wanted, failed, not_applicable),
-        "cell": cell.name,
+        "cell": cell.key,
         "row_index": cell.row,
         "column_index": cell.column,
         "hidden": table.columns[cell.column].hidden or table.rows[cell.row].hidden,
-        "teacher": cell.teacher,
-        "student": cell.student,
+        "teacher": cell.pair.teacher,
+        "student": cell.pair.student,
         "method": cell.method,
         "probe": cell.probe or "",
         "wanted": wanted,
@@ -98,7 +99,7 @@ def _line(table: Table, cell: Cell, records: Sequence[Record | None], selection:
 
 
 def _averaged(kind: Metric, records: Sequence[Record | None], selection: str) -> list[tuple[Record, float]]:
-    """The records that a cell rests on, each with its number."""
+    """The records that a cell averages, each with its number."""
     read = ((record, kind.read(record, selection)) for record in of_status(DONE, records))
     found = [(record, value) for record, value in read if value is not None]
     return found[:1] if kind.of_network else found
@@ -116,5 +117,5 @@ def of_status(status: str, records: Sequence[Record | None]) -> list[Record]:
 
 
 def distinct(values: Iterable[Any]) -> list[str]:
-    """The texts of some values in order, each once; None is none."""
+    """The distinct values as sorted texts, without None."""
     return sorted({str(value) for value in values if value is not None})

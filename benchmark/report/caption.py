@@ -1,4 +1,4 @@
-"""What is printed around a table: how to read it, on what it rests, what went wrong."""
+"""Captions and notes of tables: how to read the numbers, what they rest on, what failed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,18 @@ _LEGENDS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Context:
-    """How the records of a table came about, as far as its reader must know.
+    """How the records of a table were made, as far as its caption states it.
 
     Attributes:
         profile: name of the profile.
-        note: a remark on all of them, such as the profile's on stand-in data and narrowed networks.
-        changes: the user's changes of recipes, like ``epochs=1``.
+        note: a note on all records, such as the profile's on stand-in data and narrowed networks.
+        changes: the user's changes of recipes, as in ``epochs=1``.
         seeds: the wanted seeds of students.
-        selection: ``last`` or ``best``, the epoch that numbers are taken from.
+        selection: ``last`` or ``best``, the epoch of the numbers.
         stand_in: whether other data than the paper's are used.
-        variants: what sets these tables apart from the profile's others, in the names of their files.
+        variants: suffixes of the names of the table's files, if a preset or other teachers are used.
         choices: what tuned methods chose, as sentences.
-        dataset: the data set that the user put in the place of the tables' own, which the note is then about; empty for
-            none.
+        dataset: the data set that replaces the table's own and that the note describes; empty for none.
     """
 
     profile: str
@@ -52,30 +51,27 @@ class Context:
     dataset: str = ""
 
     def titled(self, title: str) -> str:
-        """The title of a table or figure, with the scale of its runs."""
+        """The title of a table or figure with the profile."""
         return f"{title} (profile {self.profile})"
 
     def stem(self, name: str) -> str:
-        """Name of the files of a table or figure, without suffix.
-
-        Numbers of the best epoch never replace those of the last, nor those of other weights or teachers.
-        """
+        """File name without suffix: tables of best epochs, presets and other teachers have files of their own."""
         full = "+".join((name, *self.variants))
         return file_stem(full if self.selection == LAST else f"{full}-{self.selection}")
 
 
 def caption(frame: pd.DataFrame, context: Context) -> tuple[str, ...]:
-    """Sentences on how to read a table, those only that this one needs.
+    """Sentences on how to read a table.
 
     Args:
         frame: the cells, from `aggregate`.
-        context: how its records came about.
+        context: how the records were made.
     """
     return tuple(_sentences(frame[~frame["hidden"]], context))
 
 
 def notes(frame: pd.DataFrame) -> tuple[str, ...]:
-    """Why cells failed or do not apply, a few of each."""
+    """Why cells failed or do not apply, at most five reasons of each."""
     visible = frame[~frame["hidden"]]
     failed = visible[(visible["failed"] > 0) & (visible["state"] != NOT_APPLICABLE)]
     return (

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from benchmark.claims import Claim, Claims, verdicts
+from benchmark.claims import verdicts
 from benchmark.claims.comparison import Comparison
-from benchmark.claims.verdicts import Finding, Judgement, Readings, Together, judge
+from benchmark.claims.reader import Claim, Claims
+from benchmark.claims.verdicts import Finding, Judgement, PairsTest, Readings, judge
 from benchmark.report.aggregate import DONE, Records, inapplicable
 from benchmark.report.caption import Context
 from benchmark.report.document import Document
@@ -38,17 +39,17 @@ _STYLES: Mapping[str, str] = MappingProxyType(
 )
 _RULE = """\
 A claim is a set of comparisons, each a difference of two students (or of means over pairs) that has to be positive, or
-about as large as the paper says. On the seeds that both sides have, a comparison holds where the 95 % t interval of the
-paired differences lies on the right side.
+about as large as the paper says. Each comparison is tested by a paired t test on the seeds that both sides have, and
+holds where the 95 % interval of the differences lies on the right side.
 
-**Reproduced**: all comparisons hold. **Not reproduced**: at least one of them is on the wrong side, or the pairs for
-which the same two methods are compared say so together (Fisher's test), by tests that share an error of 2.5 % among all
-of the claim's (Bonferroni), so that many comparisons do not fail it by chance. **Within noise**: neither; the seeds are
-too few, or the difference is too small, to tell. **Not enough runs**: nothing is on the wrong side, but some comparison
-has fewer than two seeds.
+**Reproduced**: all comparisons hold. **Not reproduced**: at least one of them is on the wrong side, or the mean over
+the pairs on which the same two methods are compared is, at 5 % after Holm's correction for all tests of the claim.
+**Within noise**: neither; the seeds are too few, or the difference is too small, to tell. **Not enough runs**: nothing
+is on the wrong side, but some comparison has fewer than two seeds.
 
-Either of the first two verdicts is wrong in at most 2.5 % of cases. A teacher is one run: comparisons with it count the
-student's spread alone. What does not apply (n/a) is left out.
+The tests are two-sided, so either of the first two verdicts is wrong in about 2.5 % of cases, and in at most 5 % where
+pairs share what their seeds do. A teacher is one run: comparisons with it count the student's spread alone. What does
+not apply (n/a) is left out.
 
 {of_paper}Where means bear a claim out only in part, it is counted by the cells of whom the claim speaks. SRRL is the
 method that the paper calls its own.\
@@ -197,7 +198,7 @@ def build(claims: Claims, records: Records, context: Context, known: Known = NOT
     """
     cells = [cell for table in claims.tables for cell in table.cells]
     seeds = len(context.seeds)
-    found = ((cell.name, _reading(cell, records.get(cell.name, ()), context.selection, seeds)) for cell in cells)
+    found = ((cell.key, _reading(cell, records.get(cell.key, ()), context.selection, seeds)) for cell in cells)
     readings = {name: values for name, values in found if values is not None}
     entries = (_entry(claim, claims.printed, readings, sign_only=context.stand_in) for claim in claims.claims)
     remarks = mixed_machines(comparisons(cells, records, known))
@@ -262,7 +263,7 @@ def _spoken(finding: Finding) -> str:
     return f"{comparison.text}: {mean} ({low} to {high}), {finding.seeds} seeds{_wanted(comparison)}"
 
 
-def _spoken_against(tests: Sequence[Together]) -> Iterator[str]:
+def _spoken_against(tests: Sequence[PairsTest]) -> Iterator[str]:
     """The clearest of the tests of several pairs that speak against a claim."""
     if tests:
         one = min(tests, key=lambda test: test.p)

@@ -1,4 +1,4 @@
-"""The table that all forms print: texts in their places, without any form's markup."""
+"""The layout of a table that all output formats print: texts without markup."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from benchmark.tables.reader import TEACHER, Table
 
 MEASURED = (DONE, PARTIAL)
 WORDS: Mapping[str, str] = MappingProxyType({MISSING: "–", FAILED: "failed", NOT_APPLICABLE: "n/a"})
-"""What stands in a cell without a number."""
+"""The text of a cell without a number."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The texts of one cell; what does not apply is empty.
+    """The texts of one cell; empty where they do not apply.
 
     Attributes:
-        mean: ours, ``97.22``, or the word for a cell without a number.
-        state: of the cell, one of `aggregate.STATES`.
-        spread: ``0.31``, the standard deviation, where all wanted seeds are there and there are several.
-        count: ``2/3`` where seeds are missing.
-        failures: number of failed seeds where others gave a number.
-        paper: the printed value.
-        difference: ours minus the paper's, signed.
+        mean: our mean, as ``97.22``, or the word for a cell without a number.
+        state: state of the cell, one of `aggregate.STATES`.
+        spread: standard deviation, as ``0.31``, if all wanted seeds are done and there are several.
+        count: ``2/3`` if seeds are missing.
+        failures: number of failed seeds, if others have a number.
+        paper: the paper's value.
+        difference: our mean minus the paper's value, signed.
         best: whether it is the best student of its pair.
-        runs: how the ids of the runs behind the mean begin.
+        runs: short ids of the runs behind the mean.
     """
 
     mean: str
@@ -47,7 +47,7 @@ class Entry:
 
     @property
     def detail(self) -> str:
-        """What follows the mean: ``± 0.31``, ``(2/3)`` or ``(2/3, 1 failed)``."""
+        """The text after the mean: ``± 0.31``, ``(2/3)`` or ``(2/3, 1 failed)``."""
         if self.spread:
             return f"± {self.spread}"
         failed = f", {self.failures} failed" if self.failures else ""
@@ -55,7 +55,7 @@ class Entry:
 
     @property
     def reference(self) -> str:
-        """The paper's side in one text: ``74.52 (+0.70)``."""
+        """The paper's value and the difference: ``74.52 (+0.70)``."""
         return f"{self.paper} ({self.difference})" if self.difference else self.paper
 
 
@@ -69,13 +69,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a row printed with a cell's parts below each other.
+    """One line of a row whose cells are printed over several lines.
 
     Attributes:
         stub: text at the left.
-        texts: one per column.
-        ours: whether these are the means, which the best are marked in.
-        quiet: whether it should step back behind the others.
+        texts: one text per column.
+        ours: whether the texts are our means, in which the best are marked.
+        quiet: whether the line is printed dimmed.
     """
 
     stub: str
@@ -86,17 +86,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """What the forms print.
+    """The texts of a whole table.
 
     Attributes:
         name: ``table06``.
         number: ``Table 6``, ``Figure 2``.
-        title: the caption's first sentence.
-        heads: headers of the stub.
+        title: first sentence of the caption.
+        heads: headers of the stub columns.
         columns: headers of the cells.
         rows: rows in print order.
-        caption: sentences on how to read the table; the word for the best one is left open as ``{best}``.
-        notes: remarks below the table.
+        caption: sentences on how to read the table, with ``{best}`` for the word for the best cells.
+        notes: notes below the table.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Grid:
         """The caption as one text.
 
         Args:
-            best: how this form marks the best, as in "Bold".
+            best: how the output format marks the best cells, as in "Bold".
         """
         return " ".join(sentence.replace("{best}", best) for sentence in self.caption)
 
@@ -120,14 +120,14 @@ class Grid:
 def layout(
     table: Table, frame: pd.DataFrame, title: str, caption: tuple[str, ...], notes: tuple[str, ...], *, compare: bool
 ) -> Grid:
-    """Put aggregated cells into their places.
+    """Lay out aggregated cells.
 
     Args:
         table: heads, rows and columns.
         frame: the cells, from `aggregate`.
-        title: what the table is about.
+        title: title of the table.
         caption: sentences on how to read the table.
-        notes: remarks below the table.
+        notes: notes below the table.
         compare: whether to show the difference from the paper.
     """
     best = best_cells(frame)
@@ -153,7 +153,7 @@ def layout(
 
 
 def best_cells(frame: pd.DataFrame) -> set[str]:
-    """Names of the best students of a pair by each measure, all that tie as displayed, where there are several."""
+    """Keys of the best students of each pair by each metric, with ties as displayed, if there are several students."""
     open_to_all = ~frame["hidden"] & (frame["method"] != TEACHER) & frame["state"].isin(MEASURED)
     best: set[str] = set()
     for _, group in frame[open_to_all].groupby(["teacher", "student", "probe", "metric"]):
@@ -192,7 +192,7 @@ def signed(value: float, decimals: int) -> str:
 
 
 def stub_texts(heads: tuple[str, ...], label: str) -> tuple[str, ...]:
-    """A row's label spread over the heads: ``teacher -> student`` goes under the heads that begin so."""
+    """Distribute a row's label over the heads: ``teacher -> student`` goes under the heads of these names."""
     parts = dict(zip(("teacher", "student"), label.split(" -> "), strict=False))
     texts = tuple(parts.get(head.split(" ")[0].lower(), "") for head in heads)
     split = len(heads) > 1 and len(parts) == 2 and all(texts)
@@ -200,12 +200,12 @@ def stub_texts(heads: tuple[str, ...], label: str) -> tuple[str, ...]:
 
 
 def title_lines(title: str) -> list[str]:
-    """A column's title in lines that keep it narrow: the teacher, an arrow down, the student."""
+    """A column's title on several short lines: teacher, arrow, student."""
     return title.replace(" -> ", "\n↓\n").split("\n")
 
 
 def stacked(row: Row) -> list[Line]:
-    """A row as narrow lines: the stub's texts and a cell's parts each below each other; empty lines are dropped."""
+    """A row as narrow lines: stub texts and the parts of a cell below each other, without empty lines."""
     first, second, *others = (*row.stub, "")
     lines = [
         Line(first, tuple(entry.mean for entry in row.entries), ours=True),

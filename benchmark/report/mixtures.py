@@ -1,4 +1,4 @@
-"""What a reader should know of runs that were not made alike, above all where they are compared with each other."""
+"""Remarks on runs that were made under different conditions, above all where they are compared with each other."""
 
 from __future__ import annotations
 
@@ -12,61 +12,55 @@ from typing import Any, NamedTuple, TypeVar
 from benchmark.planning.plan import NOUNS
 from benchmark.report.aggregate import DONE, Records, distinct, of_status
 from benchmark.runs.metrics import metric
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT, TEACHER, PairName
 from benchmark.runs.record import STAGE, TRAIN, Record
-from benchmark.tables.table import TEACHER, Cell, Table
+from benchmark.tables.table import Cell, Table
 
 Key = TypeVar("Key")
 Known = Mapping[str, Record]
-"""Records by their ids, those among them that numbers rest on."""
+"""Records by id, including those that numbers rest on."""
 Machine = Mapping[str, frozenset[Any]]
-"""What is known of where a number was made: the values of each condition, as a rule one."""
+"""The known conditions under which a number was made: the values of each condition, usually one."""
 
 NOTHING_KNOWN: Known = MappingProxyType({})
 ADVICE = "--retrain trains again here what other machines left"
-_NAMED = 3
-"""So many of the others are told by name."""
+_MOST_NAMED = 3
+"""Number of other methods that a reason names."""
 
 
-class Matter(NamedTuple):
-    """What methods are compared on: numbers that agree in it, and in the seed, are paired."""
+class Setting(NamedTuple):
+    """What methods are compared on: numbers with equal setting and seed are paired."""
 
-    teacher: str
+    pair: PairName
     teacher_recipe: str
-    student: str
     recipe: str
     probe: str | None
     measure: str
 
     @classmethod
-    def of(cls, cell: Cell) -> Matter:
-        """That of a cell."""
+    def of(cls, cell: Cell) -> Setting:
+        """The setting of a cell."""
         measure = metric(cell.metric).measure
-        return cls(cell.teacher, cell.teacher_recipe, cell.student, cell.recipe, cell.probe, measure)
-
-    @property
-    def pair(self) -> str:
-        """The pair of networks, as people write it."""
-        return f"{self.teacher}:{self.student}"
+        return cls(cell.pair, cell.teacher_recipe, cell.recipe, cell.probe, measure)
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Numbers of several methods that are paired.
+class PairedNumbers:
+    """Paired numbers of several methods.
 
     Attributes:
-        matter: what they are compared on.
-        seed: of their runs.
-        machines: by method, in the table's order, where its number was made.
+        setting: what they are compared on.
+        seed: seed of their runs.
+        machines: conditions of each method's number, in the table's order.
     """
 
-    matter: Matter
+    setting: Setting
     seed: int
     machines: Mapping[str, Machine]
 
     @cached_property
     def differing(self) -> dict[str, set[Any]]:
-        """The conditions in which the machines differ, with all their values; what is unknown differs from nothing."""
+        """The conditions that differ, with all their values; an unknown condition differs from nothing."""
         found = {}
         for what in dict.fromkeys(what for machine in self.machines.values() for what in machine):
             values = {machine[what] for machine in self.machines.values() if what in machine}
@@ -75,18 +69,18 @@ class Comparison:
         return found
 
     def is_odd(self, method: str, judges: Iterable[str] = (STUDENT,)) -> bool:
-        """Whether a method's number was made elsewhere than most of the others, or than that of any of some methods."""
+        """Whether a method's number was made on another machine than most others, or than one of the ``judges``."""
         most = Counter(frozenset(machine.items()) for machine in self.machines.values()).most_common(1)[0][0]
         judged = (dict(most), *(self.machines[name] for name in judges if name in self.machines))
         return any(_unlike(self.machines[method], other) for other in judged)
 
     def others(self, method: str) -> list[str]:
-        """The methods whose numbers were made elsewhere than this one's."""
+        """The methods whose numbers were made on another machine than this one's."""
         own = self.machines[method]
         return [name for name, machine in self.machines.items() if _unlike(own, machine)]
 
     def contrast(self, method: str) -> str:
-        """In what those others differ: ``processor: Intel Xeon (6.85.7), there AMD EPYC (26.2.1)``."""
+        """How the machines of the others differ: ``processor: Intel Xeon (6.85.7), there AMD EPYC (26.2.1)``."""
         others, facts = self.others(method), []
         for what, own in self.machines[method].items():
             theirs = frozenset().union(*(self.machines[name].get(what, frozenset()) for name in others))
@@ -97,11 +91,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A cell with runs that were made on another machine than those they are compared with.
+    """Runs of a cell that were made on another machine than the runs they are compared with.
 
     Attributes:
-        seeds: how many such runs it has.
-        reason: where they were made, and where the others.
+        seeds: number of such runs.
+        reason: the machines of these runs and of the others.
     """
 
     seeds: int
@@ -109,17 +103,17 @@ class Elsewhere:
 
 
 def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tuple[str, ...]:
-    """What a reader should know of runs that were not made alike, as sentences for notes.
+    """Sentences for a table's notes about runs that were made under different conditions.
 
     Args:
-        table: that the runs stand in.
-        records: by a cell's name.
-        known: records of what those rest on, by their ids.
+        table: the table.
+        records: records by cell.
+        known: records of the jobs that these rest on, by id.
     """
-    done = [(cell, record) for cell in table.cells for record in of_status(DONE, records.get(cell.name, ()))]
+    done = [(cell, record) for cell in table.cells for record in of_status(DONE, records.get(cell.key, ()))]
     compared = comparisons(table.cells, records, known)
     told = {what for comparison in compared for what in comparison.differing}
-    # An analysis is always in float32: only what jobs of one kind were made by has to agree.
+    # An analysis is always in float32, so only jobs of one kind have to agree.
     conditions = (((what, _of_kind(rec)), look(rec)) for _, rec in done for what, look in _CONDITIONS.items())
     mixes, facts = f"This {table.kind} mixes", [*mixed_machines(compared)]
     for (what, kind), values in _differing(conditions).items():
@@ -130,7 +124,7 @@ def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tu
     facts += [f"{mixes} versions of {name}: {', '.join(values)}." for name, values in versions.items()]
     if any(seen.official is False for seen in data):
         facts.append("Some runs saw other data than the official ones: their records name the fingerprint.")
-    weights = (((cell.teacher, cell.teacher_recipe), record.provenance.teacher_weights) for cell, record in done)
+    weights = (((cell.pair.teacher, cell.teacher_recipe), record.provenance.teacher_weights) for cell, record in done)
     teachers = dict.fromkeys(name for name, _ in _differing(weights))
     if teachers:
         facts.append(f"{mixes} teachers: students learned from different weights of {', '.join(teachers)}.")
@@ -139,25 +133,25 @@ def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tu
     return tuple(facts)
 
 
-def comparisons(cells: Iterable[Cell], records: Records, known: Known = NOTHING_KNOWN) -> list[Comparison]:
-    """The numbers of cells that are paired, in the cells' order. A teacher's are not: all its students share the one.
+def comparisons(cells: Iterable[Cell], records: Records, known: Known = NOTHING_KNOWN) -> list[PairedNumbers]:
+    """The paired numbers of cells, in the cells' order, without teachers, which all their students share.
 
     Args:
-        cells: of one table or several.
-        records: by a cell's name.
-        known: records of what those rest on, by their ids.
+        cells: cells of one or several tables.
+        records: records by cell.
+        known: records of the jobs that these rest on, by id.
     """
-    found: dict[tuple[Matter, int], dict[str, Machine]] = {}
+    found: dict[tuple[Setting, int], dict[str, Machine]] = {}
     for cell in cells:
         if cell.method != TEACHER and not metric(cell.metric).of_network:
-            for record in of_status(DONE, records.get(cell.name, ())):
-                numbers = found.setdefault((Matter.of(cell), record.spec["seed"]), {})
+            for record in of_status(DONE, records.get(cell.key, ())):
+                numbers = found.setdefault((Setting.of(cell), record.spec["seed"]), {})
                 numbers[cell.method] = _machine(record, known)
-    return [Comparison(matter, seed, machines) for (matter, seed), machines in found.items()]
+    return [PairedNumbers(setting, seed, machines) for (setting, seed), machines in found.items()]
 
 
-def mixed_machines(compared: Sequence[Comparison]) -> tuple[str, ...]:
-    """A sentence on paired numbers that were made on different machines, if there are any."""
+def mixed_machines(compared: Sequence[PairedNumbers]) -> tuple[str, ...]:
+    """A sentence about paired numbers that were made on different machines, if there are any."""
     mixed = [comparison for comparison in compared if comparison.differing]
     if not mixed:
         return ()
@@ -166,7 +160,7 @@ def mixed_machines(compared: Sequence[Comparison]) -> tuple[str, ...]:
         for what, found in comparison.differing.items():
             values.setdefault(what, set()).update(found)
     several = [comparison for comparison in compared if len(comparison.machines) > 1]
-    on, pairs = (len({comparison.matter.pair for comparison in some}) for some in (mixed, several))
+    on, pairs = (len({comparison.setting.pair for comparison in some}) for some in (mixed, several))
     where = "On the one pair" if pairs == 1 else f"On {on} of {pairs} pairs"
     facts = "; ".join(f"{what}: {_listed(found)}" for what, found in values.items())
     made = f"{where}, runs that are compared were made on different machines ({facts}), which can change their numbers"
@@ -174,21 +168,21 @@ def mixed_machines(compared: Sequence[Comparison]) -> tuple[str, ...]:
 
 
 def elsewhere(
-    compared: Iterable[Comparison],
+    compared: Iterable[PairedNumbers],
     cell: Cell,
     titles: Mapping[str, str] = MappingProxyType({}),
     judges: Iterable[str] = (STUDENT,),
 ) -> Elsewhere | None:
-    """What is to be known of a cell whose runs were made elsewhere than those they are compared with, if any were.
+    """The runs of a cell that were made on another machine than those they are compared with, or None.
 
     Args:
-        compared: numbers of the cell's table.
-        cell: one of them.
-        titles: what people call methods, by name, where that is something else.
-        judges: methods that the cell's own is compared with, whatever most of the others are.
+        compared: paired numbers of the cell's table.
+        cell: the cell.
+        titles: titles of methods, where they differ from their names.
+        judges: methods that the cell's method is always compared with.
     """
-    matter, judges = Matter.of(cell), tuple(judges)
-    own = [one for one in compared if one.matter == matter and cell.method in one.machines]
+    setting, judges = Setting.of(cell), tuple(judges)
+    own = [one for one in compared if one.setting == setting and cell.method in one.machines]
     reasons: dict[str, list[int]] = {}
     for one in own:
         if one.is_odd(cell.method, judges):
@@ -202,15 +196,15 @@ def elsewhere(
     return Elsewhere(odd, "; ".join(told))
 
 
-def _reason(comparison: Comparison, method: str, titles: Mapping[str, str]) -> str:
+def _reason(comparison: PairedNumbers, method: str, titles: Mapping[str, str]) -> str:
     others = [titles.get(name, name) for name in comparison.others(method)]
-    more = [f"{len(others) - _NAMED} more"] if len(others) > _NAMED else []
-    names = ", ".join([*others[:_NAMED], *more])
+    more = [f"{len(others) - _MOST_NAMED} more"] if len(others) > _MOST_NAMED else []
+    names = ", ".join([*others[:_MOST_NAMED], *more])
     return f"made on another machine than {names} ({comparison.contrast(method)})"
 
 
 def _machine(record: Record, known: Known) -> Machine:
-    """Where a number was made: the run itself, and what it rests on, but for the teacher."""
+    """The conditions of a number: those of its run and of the jobs it rests on, except the teacher."""
     values: dict[str, set[Any]] = {}
     for part in _parts(record, known):
         for what, value in part.provenance.conditions.items():
@@ -220,7 +214,7 @@ def _machine(record: Record, known: Known) -> Machine:
 
 
 def _parts(record: Record, known: Known) -> Iterator[Record]:
-    """A record, those of its first stages, and that of the run that it looks at with its own."""
+    """A record with those of its pretraining stages and of the run that it measures, recursively."""
     yield record
     for needed in _needed(record, known):
         yield from _parts(needed, known)
@@ -236,7 +230,7 @@ def _needed(record: Record, known: Known) -> Iterator[Record]:
 
 
 def _of_kind(record: Record) -> str:
-    """How a condition is told apart that is not a training's: probes and analyses have machines of their own."""
+    """Suffix for conditions of probes and analyses, which may run on other machines than the training."""
     return "" if record.kind in (TRAIN, STAGE) else f" of the {NOUNS[record.kind]}"
 
 
@@ -255,12 +249,12 @@ _CONDITIONS: Mapping[str, Callable[[Record], Any]] = MappingProxyType(
         "precision": lambda record: record.spec.get("recipe", {}).get("precision"),
     }
 )
-"""What a whole table should have been made by, compared or not."""
+"""Conditions that should be equal in a whole table."""
 _PLURALS = {"device": "devices", "threads": "numbers of threads", "precision": "precisions"}
 
 
 def _differing(values: Iterable[tuple[Key, Any]]) -> dict[Key, list[str]]:
-    """The distinct values of each key that has several."""
+    """The distinct values of each key that has several values."""
     groups: dict[Key, list[Any]] = {}
     for key, value in values:
         groups.setdefault(key, []).append(value)

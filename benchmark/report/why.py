@@ -1,4 +1,4 @@
-"""What lies behind a number, for the terminal: its runs, how they were made, and what they rest on."""
+"""``why``: what a number rests on, for the terminal: its runs, how they were made, and the jobs they needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmark.runs.record import Record
 from benchmark.tables.table import Table
 from benchmark.text import visible_line
 
-Row = tuple[str, str]
+Fact = tuple[str, str]
 _STYLES: Mapping[str, str] = MappingProxyType({"done": "green", "failed": "red"})
 _INDENT = 2
 _KEYS = 11
@@ -30,17 +30,17 @@ _KEYS = 11
 
 @dataclass(frozen=True)
 class Section:
-    """A title and what stands under it.
+    """A titled list of facts.
 
     Attributes:
-        title: of the section.
-        rows: a word and what it says.
-        depth: of the indentation.
-        state: of the job that it is about; empty for others.
+        title: title of the section.
+        rows: facts, each a word and its text.
+        depth: depth of the indentation.
+        state: state of the section's job; empty for other sections.
     """
 
     title: str
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Fact, ...] = ()
     depth: int = 0
     state: str = ""
 
@@ -48,14 +48,14 @@ class Section:
 def of_cell(
     table: Table, cell: Mapping[Any, Any], selection: str, *, stand_in: bool, elsewhere: Elsewhere | None = None
 ) -> Section:
-    """The number itself.
+    """The section about the number itself.
 
     Args:
-        table: that it stands in.
-        cell: its row of `aggregate`.
+        table: table of the cell.
+        cell: the cell's row of `aggregate`.
         selection: ``last`` or ``best``.
-        stand_in: whether it was measured on other data than the paper's.
-        elsewhere: what is to be known of its runs' machines, if they are not those of what they are compared with.
+        stand_in: whether other data than the paper's were used.
+        elsewhere: its runs that were made on other machines than the runs they are compared with.
     """
     texts, kind = entry(cell, best=False, compare=not stand_in), metric(cell["metric"])
     spread = f" ± {cell['std']:.{kind.decimals}f}" if cell["n"] > 1 else ""
@@ -72,11 +72,11 @@ def of_cell(
 
 
 def of_groups(groups: Sequence[Group], short: Callable[[Path], str]) -> Iterator[Section]:
-    """The jobs behind a number, group by group: each, then what they have in common.
+    """Sections about the jobs behind a number, group by group: each job, then what the group has in common.
 
     Args:
-        groups: from `lineage.chain`.
-        short: a path for people.
+        groups: groups of jobs, from `lineage.graph.chain`.
+        short: shortens a path.
     """
     used = _weights_used(groups)
     for group in groups:
@@ -92,7 +92,7 @@ def of_groups(groups: Sequence[Group], short: Callable[[Path], str]) -> Iterator
 
 
 def show(sections: Sequence[Section], console: Console) -> None:
-    """Print sections, long lines continued under their beginning; what has no spaces, like a path, stays whole."""
+    """Print sections; long lines wrap under their beginning, texts without spaces (such as paths) stay whole."""
     for section in sections:
         if section.depth == 0:
             console.print()
@@ -127,7 +127,7 @@ def _node(node: Node, short: Callable[[Path], str]) -> Section:
     return Section(f"{title}  {short_id(node.id)}", tuple(rows), 1, node.state)
 
 
-def _common(group: Group) -> Iterator[Row]:
+def _common(group: Group) -> Iterator[Fact]:
     for part, tell in _SPEC.items():
         for value in group.facts(part):
             yield part, tell(value)
@@ -135,8 +135,8 @@ def _common(group: Group) -> Iterator[Row]:
         yield "data", data_text(data)
 
 
-def _machines(group: Group) -> Iterator[Row]:
-    """In what the machines of a group's jobs differ: each value, and the seeds whose jobs have it."""
+def _machines(group: Group) -> Iterator[Fact]:
+    """How the machines of a group's jobs differ: each value with its seeds."""
     made: dict[str, dict[Any, list[str]]] = {}
     for node in group.nodes:
         for what, value in (node.record.provenance.conditions if node.record else {}).items():
@@ -149,7 +149,7 @@ def _machines(group: Group) -> Iterator[Row]:
 
 
 def _weights_used(groups: Sequence[Group]) -> dict[str, list[str]]:
-    """SHA-256 of the weights from which students learned, by the teacher's id."""
+    """SHA-256 of the weights that students learned from, by the teacher's id."""
     used: dict[str, list[str]] = {}
     for node in (node for group in groups for node in group.nodes):
         teacher, sha = node.spec.get("teacher"), node.record.provenance.teacher_weights if node.record else None
@@ -158,7 +158,7 @@ def _weights_used(groups: Sequence[Group]) -> dict[str, list[str]]:
     return used
 
 
-def _weights(group: Group, used: Mapping[str, list[str]]) -> Iterator[Row]:
+def _weights(group: Group, used: Mapping[str, list[str]]) -> Iterator[Fact]:
     for node in group.nodes:
         for sha in used.get(node.id, ()):
             yield "weights", f"SHA-256 {sha}, as its students used them"
@@ -194,7 +194,7 @@ _FACTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
         "time": _time,
     }
 )
-"""What a record tells of its own run, before where it comes from."""
+"""Facts of a record about its own run."""
 
 _SPEC: Mapping[str, Callable[[Any], str]] = MappingProxyType(
     {
@@ -207,4 +207,4 @@ _SPEC: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         "code": values_text,
     }
 )
-"""What a spec tells of all seeds alike."""
+"""Facts of a spec that all seeds share."""

@@ -1,6 +1,6 @@
-"""Jobs: the nodes of the plan, frozen, with an id that says all that could change the result.
+"""Jobs: the nodes of a plan, frozen, with an id that covers everything that could change the result.
 
-Every kind is worked on the same way: planned, looked up in the store, claimed by one process, and left as a record.
+All kinds take the same way: planned, looked up in the store, locked by one process, and left as a record.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from benchmark import data
 from benchmark.files import fitted
 from benchmark.ids import digest, short_id
 from benchmark.registry import catalog
-from benchmark.runs.objective import STUDENT, Objective, Term, applicable
+from benchmark.runs.names import NO_TEACHER, STUDENT, PairName
+from benchmark.runs.objective import Objective, Term, applicable
 from benchmark.runs.recipe import Recipe
 
 NUMERICS = 2
@@ -29,10 +30,10 @@ class Job:
     Attributes:
         kind: ``train``, ``stage``, ``evaluate``, ``probe`` or ``analyse``.
         leaves_weights: whether jobs that need this one need its weights.
-        keeps_weights: whether those of a teacher are kept beside the results.
-        recipe: resolved for this network.
+        keeps_weights: whether a teacher's weights are kept among the results.
+        recipe: the recipe, resolved for this network.
         network: registry name of the network that the job is about.
-        seed: of everything random.
+        seed: seed of everything random.
     """
 
     kind: ClassVar[str]
@@ -45,37 +46,37 @@ class Job:
 
     @property
     def needs(self) -> tuple[Job, ...]:
-        """The jobs that have to be finished before."""
+        """The jobs that must be finished before this one."""
         return ()
 
     @property
     def teacher_job(self) -> Job | None:
-        """The job that leaves the teacher's weights."""
+        """The job that leaves the teacher's weights, or None."""
         return None
 
     @property
     def parts(self) -> tuple[Job, ...]:
-        """Those of the needed jobs that belong to this one: its first stages, or the run that it looks at."""
+        """The needed jobs that belong to this one: its pretraining stages, or the run that it measures."""
         return tuple(need for need in self.needs if need != self.teacher_job)
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """What the result depends on besides kind, network, seed and the engine."""
+        """What the result depends on besides kind, network, seed and engine."""
         raise NotImplementedError
 
     @property
     def folder(self) -> str:
-        """A readable name of what is done, a folder of the record's path."""
+        """A readable name of the job, which is a folder in the record's path."""
         raise NotImplementedError
 
     @property
     def cohort_key(self) -> tuple[Any, ...]:
-        """Jobs that agree in this are worked on together."""
+        """Jobs with equal keys run together."""
         return (self.kind, self.id)
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """All that could change the result, and nothing else."""
+        """Everything that could change the result, and nothing else."""
         head = {"kind": self.kind, "numerics": NUMERICS, "network": self.network}
         return {**head, **self.inputs, **_own(self.network, self.recipe.dataset), "seed": self.seed}
 
@@ -85,22 +86,22 @@ class Job:
         return digest(self.spec)
 
     @property
-    def pair(self) -> str:
-        """``TEACHER--STUDENT``, ``none`` standing for no teacher."""
-        return f"{self.teacher_job.network if self.teacher_job else 'none'}--{self.network}"
+    def pair(self) -> PairName:
+        """The network and its teacher's, ``none`` standing for no teacher."""
+        return PairName(self.teacher_job.network if self.teacher_job else NO_TEACHER, self.network)
 
     @property
     def path(self) -> str:
-        """Where records, checkpoints and logs of this job lie below their roots, without suffix."""
-        return f"{self.recipe.name}/{self.pair}/{path_part(self.folder)}/seed{self.seed}-{short_id(self.id)}"
+        """Path of the job's record, checkpoint and log below their roots, without suffix."""
+        return f"{self.recipe.name}/{self.pair.folder}/{path_part(self.folder)}/seed{self.seed}-{short_id(self.id)}"
 
     @property
     def title(self) -> str:
-        """What is done, for people."""
+        """The job in messages."""
         return self.folder
 
     def __str__(self) -> str:
-        return f"{self.pair.replace('--', ':')} {self.title} seed {self.seed}"
+        return f"{self.pair} {self.title} seed {self.seed}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and self.id == other.id
@@ -110,15 +111,15 @@ class Job:
 
 
 def path_part(folder: str) -> str:
-    """A job's folder as it stands in paths; of one that is too long, what stands before its ``@`` is shortened."""
+    """A job's folder in paths; if it is too long, the part before ``@`` is shortened."""
     name, at, what = folder.partition("@")
     return f"{fitted(name, len((at + what).encode()))}{at}{what}"
 
 
 def _own(network: str, dataset: str) -> dict[str, Any]:
-    """What stands for the code of network and data set, and for the data, beyond their names.
+    """The parts of a spec that stand for the code of network and data set and for the data, beyond their names.
 
-    Of a network the revision, if it is not the first. Of what is the user's own, the code, and the content of the data.
+    For a settled network its revision above 1; for drafts and plug-ins their code and the content of the data.
     """
     known = catalog.networks().get(network)
     codes = {"network": known.code if known else "", "dataset": data.code_of(dataset)}
@@ -136,12 +137,12 @@ def _named(job: Job | None) -> dict[str, str] | None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pretrained(Job):
-    """Weights that somebody else trained: read, measured, and used as a teacher.
+    """Published or given weights: read, measured, and used as a teacher.
 
     Attributes:
-        weights: SHA-256 of the file, or the beginning of it where that is what its publisher states.
-        source: the file, or torchvision's name of the weights; where it comes from changes nothing.
-        part: ``student`` or ``teacher``, where the user chose between two networks of the file.
+        weights: SHA-256 of the file, or its beginning if the publisher states only that.
+        source: the file, or torchvision's name of the weights; not part of the id.
+        part: ``student`` or ``teacher``, if the user chose between two networks in the file.
     """
 
     kind = "evaluate"
@@ -162,12 +163,12 @@ class Pretrained(Job):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stage(Job):
-    """What a method trains before its runs: a student's features, or its own modules on the teacher's.
+    """A method's pretraining stage: trains a student's features, or the method's modules on the teacher's features.
 
     Attributes:
-        term: the method with its options; the weight plays no part.
-        teacher: whose features are seen.
-        student: whether a student is trained; else the network is the teacher's, and stays as it is.
+        term: the method with its options; the weight has no effect.
+        teacher: the job that leaves the teacher.
+        student: whether a student is trained; if not, ``network`` is the teacher's and stays fixed.
     """
 
     kind = "stage"
@@ -210,10 +211,10 @@ class Run(Job):
     """A network trained by a recipe and an objective, under a teacher or alone.
 
     Attributes:
-        objective: resolved.
-        teacher: what leaves the teacher's weights.
-        stages: what its methods train before, by the method's name.
-        method: the name by which the objective was asked for; not part of the id.
+        objective: the resolved objective.
+        teacher: the job that leaves the teacher's weights, or None.
+        stages: pretraining stages of its methods, sorted by the method's name.
+        method: the name by which the objective was requested; not part of the id.
     """
 
     kind = "train"
@@ -248,7 +249,7 @@ class Run(Job):
 
     @property
     def cohort_key(self) -> tuple[Any, ...]:
-        # Without a teacher nothing but the stream is shared: a network at a time keeps processes evenly busy.
+        # Without a teacher only the stream is shared: one network per cohort keeps processes evenly busy.
         return (self.kind, self.recipe.stream, self.seed, self.teacher.id if self.teacher else self.network)
 
     @property
@@ -257,7 +258,7 @@ class Run(Job):
 
     @property
     def applies(self) -> bool:
-        """Whether all its methods can be used between the two networks, as far as their requirements tell."""
+        """Whether the requirements of all its methods allow this pair of networks."""
         teacher = self.teacher
         return teacher is None or all(
             applicable(term.name, self.network, teacher.network) for term in self.objective.terms
@@ -269,7 +270,7 @@ class Probe(Job):
     """A linear classifier trained on the features of a frozen network.
 
     Attributes:
-        base: the run that left the network.
+        base: the run that leaves the network.
     """
 
     kind = "probe"
@@ -290,7 +291,7 @@ class Probe(Job):
         return self.base.folder
 
     @property
-    def pair(self) -> str:
+    def pair(self) -> PairName:
         return self.base.pair
 
     @property
@@ -304,13 +305,13 @@ class Probe(Job):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Analysis(Job):
-    """A measurement of what a network gives on the test images, in full precision.
+    """A measurement of a network's outputs on the test images, in float32.
 
     Attributes:
-        measure: what is measured, a file of ``benchmark/analysis``.
-        revision: of the measure's code.
-        subject: what left the network.
-        teacher: what left the network to compare it with, if the measure compares.
+        measure: name of the measure, a file of ``benchmark/analysis``.
+        revision: revision of the measure's code.
+        subject: the job that leaves the network.
+        teacher: the job that leaves the network it is compared with, or None.
     """
 
     kind = "analyse"

@@ -1,4 +1,4 @@
-"""Claims: what only one process does at a time, among all that share a folder."""
+"""Locks: what only one process does at a time, among all processes that share a folder."""
 
 from __future__ import annotations
 
@@ -12,36 +12,38 @@ from filelock import BaseFileLock, FileLock, Timeout
 from benchmark.errors import writing
 
 LOCK: type[BaseFileLock] = FileLock
-"""What claims are made of: ``flock``, which the system drops with its process, however that ends. On Linux it holds
-across the hosts of an NFS server, which keeps it as a lock of the file's bytes, but neither where that is mounted with
-``nolock`` or ``local_lock=flock``, nor on a Lustre without ``flock``. There `filelock.SoftFileLock` would hold, whose
-file outlives a process that is killed."""
+"""The kind of lock: ``flock``, which the system releases when its process ends, however it ends.
+
+On Linux it works across the hosts of an NFS server, except where the share is mounted with ``nolock`` or
+``local_lock=flock``, and not on a Lustre without ``flock``. `filelock.SoftFileLock` would work there, but its file
+outlives a killed process.
+"""
 
 
 @dataclass(frozen=True)
 class HeldLocks:
-    """Locks that one process holds.
+    """Locks that this process holds.
 
     Attributes:
-        locks: what to close to give them back.
+        locks: closing this stack releases them.
     """
 
     locks: ExitStack
 
     def release(self) -> None:
-        """Let others have them."""
+        """Release the locks."""
         self.locks.close()
 
 
 def claim(paths: Mapping[str, Path]) -> HeldLocks | None:
-    """Lock some files, until they are released or the process ends.
+    """Lock files until the locks are released or the process ends.
 
     Args:
-        paths: of the files, made where they are missing, by the option that names their folder. Whoever wants the
-            same of them takes them in the same order.
+        paths: the files by the option that names their folder; missing ones are created. All processes must lock the
+            same files in the same order.
 
     Returns:
-        None where somebody else holds one of them.
+        The locks, or None if another process holds one of them.
 
     Raises:
         UserError: a folder cannot be written.

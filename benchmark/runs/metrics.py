@@ -1,4 +1,4 @@
-"""The numbers that tables show: which record has them, where they stand in it and how they are printed."""
+"""The metrics of tables: which record has them, where, and how they are printed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.runs.record import Record
 
 LAST = "last"
 SELECTIONS: Mapping[str, str] = MappingProxyType({LAST: "last epoch", "best": "best epoch, chosen on the test data"})
-"""Which epoch a table is about, and how its caption says so."""
+"""The epoch that a table shows, and its name in the caption."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Metric:
     """One number of a record.
 
     Attributes:
-        key: its name in the record.
-        decimals: digits after the point in tables.
-        higher: whether more is better; None where there is no better.
+        key: name of the number in the record.
+        decimals: decimals in tables.
+        higher: whether higher is better; None if neither is.
         scale: factor from the record's unit to the table's.
-        of_network: whether it belongs to the network rather than to an epoch of a run: no seeds, no spread.
-        measure: the analysis of the trained network whose record has it; empty where it stands in the run's own.
-        absent: why a job that is done may lack it.
+        of_network: whether it is a property of the network, without seeds and spread.
+        measure: name of the analysis whose record has it; empty if the run's own record has it.
+        absent: why a finished job may lack it.
     """
 
     key: str
@@ -37,7 +37,7 @@ class Metric:
     absent: str = "the record is done without this number"
 
     def read(self, record: Record, selection: str) -> float | None:
-        """The number in the table's unit, None if the record lacks it."""
+        """The number in the table's unit; None if the record lacks it."""
         metrics = record.metrics
         value = getattr(metrics, self.key) if self.of_network else metrics.of(selection).get(self.key)
         return None if value is None else float(value * self.scale)
@@ -61,14 +61,18 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "l2_normalised": Metric("l2_normalised", decimals=2, higher=False, measure="distance", absent=_UNEQUAL),
         "nmi_percent": Metric("nmi", decimals=2, higher=True, measure="clusters"),
         "nmi_predicted": Metric("nmi_predicted", decimals=2, higher=True, measure="clusters"),
-        # What the picture is left with; the picture itself are the record's points.
+        # The divergence that is left; the picture itself is in the record's points.
         "tsne": Metric("kl_divergence", decimals=2, higher=None, measure="tsne"),
     }
 )
 
 
 def metric(name: str) -> Metric:
-    """One metric by name; an unknown one is an error that names its nearest neighbour."""
+    """A metric by name.
+
+    Raises:
+        UserError: the name is unknown.
+    """
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
     return METRICS[name]

@@ -1,4 +1,4 @@
-"""Where a record comes from: code revision, library versions, machine."""
+"""The origin of records: code revision, library versions, machine."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from benchmark.registry.catalog import ROOT
 from benchmark.runs.record import Conditions
 
 _CODE = ("methods/*.py", "models/*.py", "benchmark/*.py")
-"""What runs where it lies there, committed or not; git's ``*`` goes into folders, too."""
+"""Files that can run even if they are not committed; git's ``*`` also matches in folders."""
 _LIBRARIES = ("srrl-bench", "torch", "torchvision", "numpy", "scikit-learn")
 
 
 def conditions(device: str, threads: int) -> Conditions:
-    """What equal runs can end with other numbers on, as the records of a process of this machine state it.
+    """The conditions of a process of this machine that can change the numbers of equal runs.
 
     Args:
         device: ``cpu``, or a GPU's name.
-        threads: of the process.
+        threads: number of threads of the process.
     """
     torch = _versions().get("torch")
     return {"processor": devices.processor(), "device": device, "threads": threads, "torch": torch}
 
 
 def describe(device: str, threads: int) -> dict[str, Any]:
-    """Facts about this process that stand in every record it writes."""
+    """Facts about this process, for every record it writes."""
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
     untracked = _git("ls-files", "--others", "--exclude-standard", "--", *_CODE)
     return {
@@ -46,7 +46,7 @@ def describe(device: str, threads: int) -> dict[str, Any]:
 
 @cache
 def _git(*arguments: str) -> str | None:
-    """Output of a git command in the project's folder, None where there is no git or no repository."""
+    """Output of a git command in the project's folder; None without git or a repository."""
     try:
         done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)  # noqa: S603, S607
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""What a recipe is: every value that trains a network and could change its accuracy, and what the value may be."""
+"""Recipes: every value that trains a network and could change its accuracy, and its valid range."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _not_negative(value: Any) -> bool:
     return bool(value >= 0)
 
 
-def _share(value: Any) -> bool:
+def _fraction(value: Any) -> bool:
     return bool(0 <= value <= 1)
 
 
@@ -51,7 +51,7 @@ _CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = Map
         "lr": (_NUMBER, _positive, "a number above 0"),
         "milestones": ((tuple,), _rising, "a rising list of epochs, like [100,150]"),
         "lr_decay": (_NUMBER, _positive, "a number above 0"),
-        "momentum": (_NUMBER, _share, "a number from 0 to 1"),
+        "momentum": (_NUMBER, _fraction, "a number from 0 to 1"),
         "beta2": ((*_NUMBER, type(None)), lambda value: value is None or 0 <= value < 1, "a number below 1, or null"),
         "nesterov": ((bool,), lambda _: True, "true or false"),
         "weight_decay": (_NUMBER, _not_negative, "a number from 0"),
@@ -65,7 +65,7 @@ _CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = Map
             "two rising shares of the image's area, like [0.08,1], or null",
         ),
         "resize": (_MAYBE_INTEGER, _above(7), "a side in pixels from 8, or null"),
-        "flip": (_NUMBER, _share, "a probability from 0 to 1"),
+        "flip": (_NUMBER, _fraction, "a probability from 0 to 1"),
         "mean": ((tuple,), _numbers, "three numbers, like [0.5,0.5,0.5]"),
         "std": ((tuple,), lambda value: _numbers(value) and min(value) > 0, "three numbers above 0"),
         "train_limit": (_MAYBE_INTEGER, _above(1), "a whole number above 1, or null"),
@@ -78,16 +78,16 @@ _CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = Map
     }
 )
 _WEIGHT = (_NUMBER, _not_negative, "a number from 0")
-# With no images held out, the test images would choose.
+# At least one: without held-out images the test images would choose.
 _TUNING_CHECKS = {"tuning.holdout": _CHECKS["epochs"]}
 _STAGE_CHECKS = {"epochs": _CHECKS["epochs"], "lr": ((*_NUMBER, type(None)), _above(0), "a number above 0, or null")}
 
 
 def check_value(key: str, value: Any) -> None:
-    """See that a recipe's value, an objective's weight or a first stage's value makes sense.
+    """Check a value of a recipe, an objective or a pretraining stage.
 
     Raises:
-        UserError: it does not.
+        UserError: the value is invalid.
     """
     stage = _STAGE_CHECKS.get(key.rpartition(".")[2]) if ".stage." in key else None
     kinds, valid, meaning = stage or _TUNING_CHECKS.get(key) or _CHECKS.get(key, _WEIGHT)
@@ -101,36 +101,36 @@ class Recipe:
     """Everything that trains a network and could change its accuracy, except the objective.
 
     Attributes:
-        name: ``C100`` ...
+        name: name of the recipe, as ``C100``.
         dataset: name of the data set.
-        epochs: length of the training.
-        batch_size: images a step.
+        epochs: number of epochs.
+        batch_size: images per step.
         optimizer: ``sgd`` or ``adam``.
-        lr: first learning rate.
-        milestones: epochs after which the rate is multiplied by ``lr_decay``.
+        lr: initial learning rate.
+        milestones: epochs after which the learning rate is multiplied by ``lr_decay``.
         lr_decay: factor at each milestone.
-        momentum: of SGD; Adam's decay rate of the first moment.
+        momentum: momentum of SGD, or Adam's decay rate of the first moment.
         beta2: Adam's decay rate of the second moment; None for SGD.
         nesterov: whether the momentum is Nesterov's.
-        weight_decay: on all parameters.
+        weight_decay: weight decay on all parameters.
         crop: ``pad`` (a random crop of the padded image) or ``resized`` (a random part of the image, resized).
         crop_padding: pixels added on each side before a random crop; 0 for none.
         pad_mode: ``zero`` or ``reflect``.
-        crop_size: side of a resized crop in pixels; None where images keep their size.
-        crop_scale: least and greatest share of the image's area that a resized crop shows; None for ``pad``.
-        resize: shorter side of a test image before its central crop, or the side to which stored images are brought
+        crop_size: side of a resized crop in pixels; None if images keep their size.
+        crop_scale: smallest and largest fraction of the image's area in a resized crop; None for ``pad``.
+        resize: shorter side of a test image before its central crop, or the side to which stored images are resized
             before padding; None for neither.
         flip: probability of a horizontal flip.
-        mean: of the channels, in units of [0, 1] pixels.
-        std: of the channels, in the same units.
-        train_limit: use only so many training images.
-        holdout: leave out so many training images and test on them instead of the test images.
+        mean: channel means, for pixels in [0, 1].
+        std: channel standard deviations, for pixels in [0, 1].
+        train_limit: number of training images to use; None for all.
+        holdout: number of training images to hold out and test on, instead of the test images.
         precision: ``bf16`` or ``fp16`` autocast, the latter with a scaled loss, ``tf32`` or ``fp32``; losses and
             weights are float32 in all of them.
-        evaluate_every: epochs between two test evaluations; the last epoch always has one.
+        evaluate_every: epochs between tests; the last epoch is always tested.
         in_size: side of the network's input in pixels; images of another size are resized.
         width: factor on the network's channels.
-        top_k: how many guesses the second accuracy counts.
+        top_k: number of guesses that the second accuracy counts.
     """
 
     name: str
@@ -168,12 +168,12 @@ class Recipe:
 
     @property
     def stream(self) -> tuple[Any, ...]:
-        """What a batch stream depends on besides the seed: runs that agree in it can share one."""
+        """What a batch stream depends on besides the seed: runs with equal values can share one."""
         return self._only(_STREAM)
 
     @property
     def view(self) -> dict[str, Any]:
-        """What matters where a network is only looked at: the test images, and what the network is."""
+        """The values that matter when a network is only tested: those of the test images and of the network."""
         return dict(zip(_VIEW, self._only(_VIEW), strict=True))
 
     def _only(self, keys: tuple[str, ...]) -> tuple[Any, ...]:

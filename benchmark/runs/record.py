@@ -1,79 +1,72 @@
-"""The record that a job leaves: the type of every part, and the one place where a file of one is read and checked.
-
-What another revision of the same schema adds to a part is ignored.
-"""
+"""The record that a job leaves: a typed value. Parts that a later revision of the same schema adds are ignored."""
 
 from __future__ import annotations
 
-import json
-import os
-import stat
-import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
-from benchmark.errors import UserError
 from benchmark.ids import digest
+from benchmark.runs.record_types import (
+    ANALYSE,
+    DONE,
+    EVALUATE,
+    FAILED,
+    KINDS,
+    LARGEST,
+    NOT_APPLICABLE,
+    PROBE,
+    SPECS,
+    STAGE,
+    STATUSES,
+    TRAIN,
+    Conditions,
+    Count,
+    Maybe,
+    Number,
+    Seconds,
+    Sha256,
+    Words,
+)
+
+__all__ = [
+    "ANALYSE",
+    "DONE",
+    "EVALUATE",
+    "FAILED",
+    "KINDS",
+    "NOT_APPLICABLE",
+    "PROBE",
+    "STAGE",
+    "STATUSES",
+    "TRAIN",
+    "Conditions",
+    "Cost",
+    "Curves",
+    "Data",
+    "Metrics",
+    "Provenance",
+    "Record",
+    "STEPS",
+    "COHORT_OF_ONE",
+    "SCHEMA",
+]
 
 SCHEMA = 1
-DONE, FAILED, NOT_APPLICABLE = STATUSES = ("done", "failed", "not_applicable")
-TRAIN, STAGE, EVALUATE, PROBE, ANALYSE = KINDS = ("train", "stage", "evaluate", "probe", "analyse")
 STEPS, COHORT_OF_ONE = "steps", "cohort of one"
-ELSEWHERE = "it belongs to another run than its path says"
-
-if TYPE_CHECKING:
-    Part = TypeVar("Part")
-    Maybe: TypeAlias = Part | None
-else:
-
-    class Maybe:
-        """The type of a part that may be left out, and is None then. Written down, null does not stand for it."""
-
-        def __class_getitem__(cls, part: Any) -> Any:
-            return part
-
-
-_LARGEST = 2**63 - 1
-Count = Annotated[int, Meta(ge=0, le=_LARGEST)]
-Number = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)] | float
-"""Decoding refuses what is not finite."""
-Seconds = Annotated[float, Meta(ge=0)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Words = Annotated[str, Meta(min_length=1)]
-Conditions: TypeAlias = Mapping[str, str | int | None]
-"""What equal runs can end with other numbers on: ``processor, device, threads, torch``; None where it is unknown."""
-
-
-class UnfitRecordWarning(UserWarning):
-    """A file that should be a record is left out."""
-
-
-class UnfitError(ValueError):
-    """A file is not the record that it should be; the message says what is wrong, in one line."""
-
-
-class UnreadableError(UnfitError):
-    """Nobody can tell what a file is: it cannot be read, or is no regular file."""
-
-
-class NewerSchemaError(Exception):
-    """A record is in a form that this revision does not know."""
 
 
 class Metrics(Struct, frozen=True):
-    """What was measured.
+    """The measured numbers.
 
     Attributes:
         last: numbers of the last epoch, or of an analysis, by name; accuracies in percent, losses in nats.
-        best: the same of the epoch with the highest top-1 accuracy on the test images.
-        params: of the network.
+        best: numbers of the epoch with the highest top-1 accuracy on the test images.
+        params: number of the network's parameters.
     """
 
     last: dict[str, Number] = {}
@@ -86,12 +79,12 @@ class Metrics(Struct, frozen=True):
                 raise ValueError(f"the epoch {epoch['epoch']!r} is no whole number")
 
     def of(self, selection: str) -> Mapping[str, Number]:
-        """The numbers of ``last`` or ``best``; empty where there are none."""
+        """The numbers of ``last`` or ``best``."""
         return self.last if selection == "last" else self.best
 
 
 class Evaluations(Struct, frozen=True):
-    """Tests during the training: lists of one length, by epoch; a first stage has none."""
+    """Tests during training: lists of one length, by epoch; a pretraining stage has none."""
 
     epoch: list[Count] = []
     top1: list[float] = []
@@ -103,7 +96,7 @@ class Evaluations(Struct, frozen=True):
 
 
 class Curves(Struct, frozen=True):
-    """The course of the training: learning rate and parts of the loss by epoch, and the tests."""
+    """Training curves: learning rate and parts of the loss by epoch, and the tests."""
 
     epoch: list[Count] = []
     lr: list[float] = []
@@ -112,19 +105,19 @@ class Curves(Struct, frozen=True):
 
 
 class Cost(Struct, frozen=True):
-    """What the training took.
+    """The cost of the training.
 
     Attributes:
-        cohort_seconds: of the whole cohort, since the process took it up.
-        cohort_members: jobs that were trained together.
-        extra_parameters: trained beside the network and dropped.
-        cohort_estimated_seconds: the plan's estimate.
-        step_seconds: of the job's own steps; None on a GPU, where the end of a step is not waited for.
-        images: that the job has seen.
+        cohort_seconds: seconds of the whole cohort.
+        cohort_members: number of jobs that trained together.
+        extra_parameters: number of parameters trained beside the network and dropped.
+        cohort_estimated_seconds: the plan's estimate of ``cohort_seconds``.
+        step_seconds: seconds of the job's own steps; None on a GPU, where the loop does not wait for a step to end.
+        images: number of images that the job has seen.
     """
 
     cohort_seconds: Seconds
-    cohort_members: Annotated[int, Meta(ge=1, le=_LARGEST)]
+    cohort_members: Annotated[int, Meta(ge=1, le=LARGEST)]
     extra_parameters: Count
     cohort_estimated_seconds: Maybe[Seconds] = None
     step_seconds: Seconds | None = None
@@ -132,20 +125,20 @@ class Cost(Struct, frozen=True):
 
     @property
     def own_seconds(self) -> tuple[str, float] | None:
-        """Seconds that are this job's alone, after what they are of; None where it shared those of its cohort."""
+        """Seconds of this job alone, with their kind; None if it shared its cohort's seconds with others."""
         if self.step_seconds is not None:
             return STEPS, self.step_seconds
         return (COHORT_OF_ONE, self.cohort_seconds) if self.cohort_members == 1 else None
 
 
 class Failure(Struct, frozen=True):
-    """Why a job came to nothing."""
+    """Why a job has no result."""
 
     reason: Words
 
 
 class Points(Struct, frozen=True):
-    """A picture: where each point lies, and the number of its class."""
+    """A point cloud: coordinates and class of each point."""
 
     x: Annotated[list[float], Meta(min_length=1)]
     y: Annotated[list[float], Meta(min_length=1)]
@@ -156,12 +149,12 @@ class Points(Struct, frozen=True):
 
 
 class Data(Struct, frozen=True):
-    """Which data were seen.
+    """The data of a job.
 
     Attributes:
-        name: of the data set.
+        name: name of the data set.
         fingerprint: SHA-256 of its images and labels.
-        official: whether these are the published data; None where that is not known.
+        official: whether these are the published data; None if unknown.
     """
 
     name: Maybe[str] = None
@@ -170,20 +163,21 @@ class Data(Struct, frozen=True):
 
 
 class Provenance(Struct, frozen=True):
-    """Where a record comes from. What it does not tell is None.
+    """The origin of a record. Unknown parts are None.
 
     Attributes:
-        revision: of the code, where it lies in a git repository.
-        dirty: whether files differed from it.
-        versions: of Python and libraries, by name.
-        processor: of the machine.
+        revision: git revision of the code.
+        dirty: whether files differed from the revision.
+        versions: versions of Python and libraries, by name.
+        processor: name of the processor.
         device: ``cpu``, or a GPU's name.
-        threads: of the process.
-        finished: when.
-        data: which were seen.
-        teacher_weights: SHA-256 of the weights file that the teacher was read from.
-        rests_on: the same of all files that the job read, by the id of the job that left it; older records state none.
-        machines: the conditions of all machines that a run was trained on one after another, where these are several.
+        threads: number of threads of the process.
+        finished: time at which the job finished.
+        data: the data of the job.
+        teacher_weights: SHA-256 of the teacher's weights file.
+        rests_on: SHA-256 of all weights files that the job read, by the id of the job that left them; older records
+            state none.
+        machines: conditions of all machines that the run trained on, if there were several.
     """
 
     revision: str | None = None
@@ -200,12 +194,12 @@ class Provenance(Struct, frozen=True):
 
     @property
     def machine(self) -> dict[str, str | int | None]:
-        """What times can be compared on."""
+        """The conditions under which times can be compared."""
         return {what: value for what, value in self.conditions.items() if what != "torch"}
 
     @property
     def conditions(self) -> Conditions:
-        """What numbers can be compared on; of a run that was gone on with elsewhere, as in ``1, then 2``."""
+        """The conditions under which numbers can be compared; of several machines as in ``1, then 2``."""
         machine = {"processor": self.processor, "device": self.device, "threads": self.threads}
         last: Conditions = {**machine, "torch": self.versions.get("torch")}
         every = {what: [*dict.fromkeys([each.get(what) for each in self.machines] or [last[what]])] for what in last}
@@ -213,24 +207,24 @@ class Provenance(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """What a job leaves.
+    """The result of a job.
 
     Attributes:
-        schema: version of this form.
+        schema: version of the record's form.
         id: SHA-256 of the spec's canonical JSON.
-        kind: of the job, one of `KINDS`.
+        kind: kind of the job, one of `KINDS`.
         status: one of `STATUSES`.
-        metrics: what was measured.
-        spec: all that could change the result; plain JSON, whose form is checked.
+        metrics: the measured numbers.
+        spec: everything that could change the result; plain JSON whose form is checked.
         provenance: code, versions, machine and data.
-        curves: the course of the training.
-        cost: what the training took.
+        curves: training curves.
+        cost: cost of the training.
         failure: why there is no result.
-        given: about weights that somebody gave, such as the name of their ``file``.
-        points: the picture that an analysis made.
+        given: facts about given weights, such as the name of their ``file``.
+        points: the point cloud of an analysis.
         weights: SHA-256 of the weights file that the job left; older records do not state it.
-        terms: the same of the file of what was trained beside the network.
-        method: name of the job's objective, stated where the record's path is too short for it.
+        terms: SHA-256 of the file of the modules trained beside the network.
+        method: name of the job's objective, if the record's path had to be cut.
     """
 
     schema: Annotated[int, Meta(ge=1)]
@@ -252,7 +246,7 @@ class Record(Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"its status '{self.status}' is unknown")
-        if self.kind != msgspec.convert(self.spec, _SPECS).kind:
+        if self.kind != msgspec.convert(self.spec, SPECS).kind:
             raise ValueError(f"its kind '{self.kind}' is not that of its spec")
         if fault := self._done_fault() if self.status == DONE else self._reason_fault():
             raise ValueError(fault)
@@ -261,11 +255,11 @@ class Record(Struct, frozen=True):
 
     @property
     def reason(self) -> str:
-        """Why there is no result; empty where there is one."""
+        """Why there is no result; empty if there is one."""
         return self.failure.reason if self.failure else ""
 
     def rests_on_earlier(self, other: Record) -> bool:
-        """Whether the job read other weights than those that are the other one's now; False where that is unknown."""
+        """Whether the job read other weights than the ones that ``other`` states now; False if unknown."""
         used = self.provenance.rests_on.get(other.id)
         return used is not None and other.weights is not None and used != other.weights
 
@@ -273,10 +267,10 @@ class Record(Struct, frozen=True):
         return None if self.failure else f"it is {self.status} without a reason"
 
     def _done_fault(self) -> str | None:
-        """What a finished job of this kind promises, and the record lacks."""
+        """The number that a finished job of this kind must have and that the record lacks."""
         if self.kind == ANALYSE and not self.metrics.last and self.points is None:
             return "it is done without a number"
-        selections, names = _PROMISED.get(self.kind, ((), ()))
+        selections, names = _REQUIRED.get(self.kind, ((), ()))
         for selection in selections:
             for name in names:
                 if name not in self.metrics.of(selection):
@@ -284,7 +278,7 @@ class Record(Struct, frozen=True):
         return None
 
 
-_PROMISED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType(
+_REQUIRED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType(
     {
         TRAIN: (("last", "best"), ("epoch", "top1", "topk", "loss")),
         PROBE: (("last", "best"), ("epoch", "top1", "topk", "loss")),
@@ -292,196 +286,11 @@ _PROMISED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = MappingProxyType(
         STAGE: (("last",), ("loss",)),
     }
 )
-"""By kind, the epochs of which a finished job has numbers, and their names."""
-
-
-class _Named(Struct, frozen=True):
-    network: str
-    id: Sha256
-
-
-class _View(Struct, frozen=True):
-    """What of a recipe matters where a network is only looked at."""
-
-    name: Words
-    dataset: Words
-    precision: str
-    in_size: Count
-    width: float
-    top_k: Count
-    holdout: Count
-    crop: str
-    crop_size: Count | None
-    resize: Count | None
-    mean: list[float]
-    std: list[float]
-
-
-class _Recipe(_View, frozen=True):
-    epochs: Count
-    batch_size: Count
-    optimizer: str
-    lr: float
-    weight_decay: float
-
-
-class _Method(Struct, frozen=True):
-    name: str
-    options: dict[str, Any]
-    revision: Maybe[Count] = None
-    sha256: Maybe[str] = None
-
-
-class _Term(Struct, frozen=True):
-    weight: float
-    options: dict[str, Any]
-    revision: Maybe[Count] = None
-    sha256: Maybe[str] = None
-
-
-class _Objective(Struct, frozen=True):
-    ce: float
-    terms: dict[str, _Term]
-
-
-class _Measure(Struct, frozen=True):
-    name: Words
-    revision: Count
-
-
-class _Spec(Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """What all specs have in common; which job is meant is told by their kind."""
-
-    network: str
-    seed: Count
-    numerics: Count
-    code: dict[str, str] = {}
-    data: dict[str, str | Count] = {}
-
-    @property
-    def kind(self) -> str:
-        return str(self.__struct_config__.tag)
-
-
-class _Train(_Spec, frozen=True, kw_only=True, tag=TRAIN):
-    recipe: _Recipe
-    objective: _Objective
-    teacher: _Named | None
-    stages: list[Sha256] = []
-
-
-class _Stage(_Spec, frozen=True, kw_only=True, tag=STAGE):
-    recipe: _Recipe
-    method: _Method
-    teacher: _Named
-
-
-class _Evaluate(_Spec, frozen=True, kw_only=True, tag=EVALUATE):
-    recipe: _View
-    weights: str
-
-
-class _Probe(_Spec, frozen=True, kw_only=True, tag=PROBE):
-    recipe: _Recipe
-    base: _Named
-
-
-class _Analyse(_Spec, frozen=True, kw_only=True, tag=ANALYSE):
-    measure: _Measure
-    subject: _Named
-    teacher: _Named | None
-
-
-_SPECS: Any = _Train | _Stage | _Evaluate | _Probe | _Analyse
-
-
-def parse(content: bytes) -> Record:
-    """A record that fits by itself, wherever it lies.
-
-    Raises:
-        UnfitError: it does not.
-        NewerSchemaError: it is in a form that this revision does not know.
-    """
-    try:
-        # The decoder of types is silent about a key that stands there twice.
-        raw = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
-        if isinstance(raw, dict) and type(schema := raw.get("schema")) is int and schema > SCHEMA:
-            raise NewerSchemaError(f"its schema is {schema}, and this revision knows none beyond {SCHEMA}")
-        return msgspec.json.decode(content, type=Record)
-    except msgspec.ValidationError as error:
-        raise UnfitError(f"it does not fit: {error}") from None
-    except (ValueError, RecursionError, msgspec.DecodeError) as error:  # the second where brackets are nested deeply
-        raise UnfitError(f"it is no complete JSON ({error})") from None
-
-
-def read(path: Path) -> Record | None:
-    """The record of a file, None where there is none.
-
-    Raises:
-        UnreadableError: it cannot be read; a pipe or a device is not even opened.
-        UnfitError: it is no record that can be trusted.
-        UserError: a newer revision of the project wrote it, or its folder cannot be entered.
-    """
-    content = _content(path)
-    try:
-        return None if content is None else _parsed(content)
-    except NewerSchemaError as error:
-        raise UserError(
-            f"record {path} was written by a newer revision of the project ({error}): update the project, or choose "
-            "another folder with --results"
-        ) from None
-
-
-@lru_cache(maxsize=4096)
-def _parsed(content: bytes) -> Record:
-    """The record of a text; several tables of one command share many."""
-    return parse(content)
-
-
-def leave_out(path: Path, error: UnfitError) -> None:
-    """Name a file that is no record of use, in a warning."""
-    # At one place and in the same words, so that Python shows it once, however often the file is met.
-    warnings.warn(f"record {path} is left out: {error}", UnfitRecordWarning, stacklevel=1)
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise UnreadableError("it is no regular file")
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        if path.is_symlink():
-            raise UnreadableError("it is a link to nothing") from None
-        return None
-    except OSError as error:
-        _check_folder(path.parent)
-        raise UnreadableError(f"it cannot be read ({error.strerror})") from None
-
-
-def _check_folder(folder: Path) -> None:
-    """See that it is not for their folder that files cannot be read: that is one error, not a warning for each."""
-    try:
-        os.stat(f"{folder}/.")  # noqa: PTH116 - a `Path` drops the dot, which asks whether the folder can be entered
-    except OSError as error:
-        raise UserError(
-            f"cannot read {folder} ({error.strerror}): make it readable, or choose another folder with --results"
-        ) from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it has {next(name for name in names if names.count(name) > 1)!r} twice")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+"""By kind, the epochs of which a finished job must have numbers, and the names of these numbers."""
 
 
 def _check_lengths(lists: Struct) -> None:
-    """See that lists which belong together are of one length, but for those that are empty."""
+    """Check that all lists that are not empty have one length."""
     lengths = {len(values) for name in lists.__struct_fields__ if (values := getattr(lists, name))}
     if len(lengths) > 1:
         raise ValueError(f"{', '.join(lists.__struct_fields__)} are of different lengths")

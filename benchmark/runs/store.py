@@ -1,4 +1,4 @@
-"""Records, weights, checkpoints and logs: found by a job's path, written atomically, claimed by one process."""
+"""The store: records, weights, checkpoints, logs and locks of jobs, each at a path that follows from the job."""
 
 from __future__ import annotations
 
@@ -17,20 +17,8 @@ from benchmark.errors import UserError, writing
 from benchmark.files import below, temporary_path, write_atomically
 from benchmark.ids import file_digest, short_id
 from benchmark.runs.job import Job, path_part
-from benchmark.runs.record import (
-    DONE,
-    ELSEWHERE,
-    FAILED,
-    NOT_APPLICABLE,
-    SCHEMA,
-    Provenance,
-    Record,
-    UnfitError,
-    UnreadableError,
-    leave_out,
-    parse,
-    read,
-)
+from benchmark.runs.record import DONE, FAILED, NOT_APPLICABLE, SCHEMA, Provenance, Record
+from benchmark.runs.record_file import ELSEWHERE, UnfitError, UnreadableError, leave_out, parse, read
 from benchmark.text import visible
 
 if TYPE_CHECKING:
@@ -49,23 +37,22 @@ __all__ = [
 ]
 
 _LEFT: Mapping[str, str] = MappingProxyType({"weights": ".safetensors", "terms": ".terms.safetensors"})
-"""How the names of the files end that a job leaves, by the part of its record that states the SHA-256."""
+"""Suffixes of the files that a job leaves, by the part of the record that states their SHA-256."""
 
 _SHARED = ".shared"
-"""Below the results, what commands that share them tell each other; it is of no use to anybody else."""
-
+"""Folder below the results for locks and pointers between commands that share the results."""
 
 KEPT = "its earlier record stays"
-"""What happens where a job that was done comes to nothing when it is done again."""
+"""Said of a finished job that fails when it is trained again."""
 
 
 class SetAsideWarning(UserWarning):
-    """A record that cannot be trusted was moved out of the way."""
+    """A file that is not the record of its job was moved out of the way."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """Two folders: ``results`` for what is measured and kept, ``checkpoints`` for what can be made again.
+    """Two folders: ``results`` for what is measured and kept, ``checkpoints`` for what can be recreated.
 
     Attributes:
         results: ``RESULTS/PROFILE``, with records, tables and teachers.
@@ -76,28 +63,28 @@ class Store:
     checkpoints: Path
 
     def record_path(self, job: Job) -> Path:
-        """Where the job's record lies."""
+        """Path of the job's record."""
         return _below(self.results / "records", job, ".json")
 
     def checkpoint_path(self, job: Job) -> Path:
-        """Where the state of an unfinished run lies."""
+        """Path of the checkpoint of an unfinished run."""
         return _below(self.checkpoints / "checkpoints", job, ".pt")
 
     def checkpoint_time(self, job: Job) -> int:
-        """When the checkpoint of an unfinished run was written, in nanoseconds; 0 where there is none."""
+        """Modification time of the checkpoint in nanoseconds; 0 if there is none."""
         try:
             return self.checkpoint_path(job).stat().st_mtime_ns
         except OSError:
             return 0
 
     def log_path(self, job: Job) -> Path:
-        """Where the job's log lies."""
+        """Path of the job's log."""
         return _below(self.checkpoints / "logs", job, ".log")
 
     def read(self, job: Job) -> Record | None:
-        """The job's record, or None where there is none that can be trusted; nothing is moved, made or removed.
+        """The job's record, or None if there is none. Reading changes nothing in the store.
 
-        A file in its place that is no such record is named in an ``UnfitRecordWarning``.
+        A file in its place that is not this record is named in an ``UnfitRecordWarning``.
 
         Raises:
             UserError: a newer revision of the project wrote it, or its folder cannot be entered.
@@ -109,33 +96,33 @@ class Store:
             return None
 
     def check_places(self, jobs: Iterable[Job]) -> None:
-        """Find out before training whether the records of these jobs can be written.
+        """Check before training that the records of these jobs can be written.
 
         Raises:
-            UserError: a file is in the way that must not be replaced.
+            UserError: a file that must not be replaced is in the way.
         """
         for job in jobs:
-            with suppress(UnfitError):  # that is set aside
+            with suppress(UnfitError):  # such a file is set aside
                 self._check_place(job)
 
     def write(self, job: Job, status: str, provenance: Mapping[str, Any], **parts: Any) -> bool:
-        """Keep a record, whole or not at all; what lay in its place and was no record of this job is set aside.
+        """Write a job's record atomically; a file in its place that is not this job's record is set aside.
 
-        Where the job has left weights, the record states their SHA-256. A job that was done before keeps that record
-        where it came to nothing when it was done again.
+        If the job left weights, the record states their SHA-256. A finished job keeps its record if it fails when it is
+        trained again.
 
         Args:
-            job: what the record is of.
+            job: the job.
             status: ``done``, ``failed`` or ``not_applicable``.
             provenance: code, versions, machine and data.
             parts: ``metrics``, ``curves``, ``cost``; ``failure`` with a ``reason``.
 
         Returns:
-            Whether it was kept.
+            Whether the record was written.
 
         Raises:
-            UnfitError: the parts make no record that could be read.
-            UserError: the folder cannot be written, or something is in the way that must not be replaced.
+            UnfitError: the parts do not form a valid record.
+            UserError: the folder cannot be written, or a file that must not be replaced is in the way.
         """
         head = {"schema": SCHEMA, "id": job.id, "kind": job.spec["kind"], "status": status, "metrics": {}}
         stated = self._stated(job) if status == DONE else {}
@@ -145,7 +132,7 @@ class Store:
         path = self.record_path(job)
         before = self._known(job)
         if before is not None and before.status == DONE != status:
-            self._drop_weights_of_others(job, before)
+            self._drop_unrecorded_weights(job, before)
             return False
         try:
             self._check_place(job)
@@ -158,18 +145,18 @@ class Store:
         return True
 
     def weights(self, job: Job) -> Path | None:
-        """The trained network's weights file, if it is here: among the kept teachers, else among the checkpoints."""
+        """The weights file of the trained network, among the teachers or the checkpoints; None if there is none."""
         return self.weights_of(job.path, self.teacher_path(job).name)
 
     def weights_of(self, place: str, kept: str) -> Path | None:
-        """The same of a job of which only its ``path`` is known, and the name of its file among the teachers."""
+        """As `weights`, from a job's ``path`` and the name of its file among the teachers."""
         return _first([below(self.results / "teachers", kept), *self._left(place, _LEFT["weights"])])
 
     def trusted_weights(self, job: Job) -> Path | None:
-        """The same, after a look at whether they are those that the job's record states.
+        """As `weights`, after checking their SHA-256 against the job's record.
 
         Raises:
-            UserError: they are not.
+            UserError: they differ.
         """
         path, record = self.weights(job), self._known(job)
         if path is not None and record is not None:
@@ -177,10 +164,10 @@ class Store:
         return path
 
     def trusted_terms(self, job: Job) -> Path | None:
-        """What the job trained beside the network, if it left such a file, after the same look.
+        """The file of the modules trained beside the network, if there is one, checked against the job's record.
 
         Raises:
-            UserError: it is not what the record states, or gone.
+            UserError: the file differs from the record, or is gone.
         """
         path, record = _first(self._left(job.path, _LEFT["terms"])), self._known(job)
         stated = record.terms if record else None
@@ -188,24 +175,24 @@ class Store:
             check_weights(path, stated)
         elif stated is not None:
             raise UserError(
-                f"what {job} trained beside its network is gone: remove its record {self.record_path(job)}, and it is "
-                "trained again"
+                f"the modules that {job} trained beside its network are gone: remove its record "
+                f"{self.record_path(job)}, and it is trained again"
             )
         return path
 
     def settled(
         self, job: Job, *, retry: bool = False, needed: bool = True, replaced: Provenance | None = None
     ) -> str | None:
-        """What became of the job: its record's status, or None where it is (again) to be trained.
+        """The status of the job's record, or None if the job has to be trained.
 
-        That is where there is no record, or one that is to be replaced, where the weights of a finished run are gone,
-        and where a failed run is to be retried.
+        It has to be trained if it has no record, if its record is to be replaced, if its needed weights are gone, or
+        if it failed and is retried.
 
         Args:
-            job: what is asked about.
-            retry: whether a failed run is to be retried.
-            needed: whether other jobs need its weights; else a record is enough.
-            replaced: where the record comes from that is to be replaced; any other one counts.
+            job: the job.
+            retry: whether a failed run is retried.
+            needed: whether other jobs need its weights.
+            replaced: provenance of the record that is to be replaced; any other record counts.
         """
         record = self._known(job)
         if record is None or record.provenance == replaced:
@@ -215,36 +202,36 @@ class Store:
         return None if retry and record.status == FAILED else record.status
 
     def weights_path(self, job: Job) -> Path:
-        """Where a finished run leaves its weights."""
+        """Path of a finished run's weights."""
         return _below(self.checkpoints / "weights", job, _LEFT["weights"])
 
     def terms_path(self, job: Job) -> Path:
-        """Where a finished run leaves what its objective trained beside the network."""
+        """Path of the modules that a finished run trained beside its network."""
         return _below(self.checkpoints / "weights", job, _LEFT["terms"])
 
     def teacher_path(self, job: Job) -> Path:
-        """Where a teacher's weights are kept beside the results."""
+        """Path of a teacher's weights among the results."""
         name = teacher_file(job.network, job.recipe.name, job.seed, job.id)
         return below(self.results / "teachers", name)
 
     def keep_teacher(self, job: Job, weights: Path | None = None) -> Path:
-        """Put a trained network's weights among the teachers and return the file there.
+        """Copy a trained network's weights to the teachers and return the path of the copy.
 
         Args:
-            job: what trained it.
-            weights: the file; None for the one below the checkpoints.
+            job: the job that trained it.
+            weights: the file to copy; None for the one below the checkpoints.
         """
         kept = self.teacher_path(job)
         write_atomically(kept, (weights or self.weights_path(job)).read_bytes())
         return kept
 
     def claim(self, job: Job) -> HeldLocks | None:
-        """Become the only process that trains this job, until the claim is released or the process ends.
+        """Become the only process that trains this job, until the locks are released or the process ends.
 
-        Of two commands that share either folder one gets it: both folders are locked, always in the same order.
+        Both folders are locked, always in the same order, so of two commands that share either folder one gets the job.
 
         Returns:
-            The claim, or None where somebody else holds it.
+            The locks, or None if another process holds one of them.
 
         Raises:
             UserError: a folder cannot be written.
@@ -255,17 +242,17 @@ class Store:
         return claim({option: _below(folder, job, ".lock") for option, folder in folders.items()})
 
     def log(self, job: Job, text: str) -> None:
-        """Add to the job's log."""
+        """Append a line to the job's log."""
         path = self.log_path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(visible(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job}: {text.rstrip()}\n"))
 
     def check_writable(self) -> None:
-        """Find out before training whether results can be kept.
+        """Check before training that both folders can be written.
 
         Raises:
-            UserError: one of the folders cannot be written.
+            UserError: one of them cannot be written.
         """
         for folder, option in ((self.results, "--results"), (self.checkpoints, "--checkpoints")):
             with writing(folder, option):
@@ -275,7 +262,7 @@ class Store:
                 probe.unlink()
 
     def disk_use(self) -> int:
-        """Bytes below the checkpoints folder."""
+        """Bytes of all files below the checkpoints folder."""
         return sum(_size(Path(folder, name)) for folder, _, names in os.walk(self.checkpoints) for name in names)
 
     def _read(self, job: Job) -> Record | None:
@@ -285,18 +272,18 @@ class Store:
         return record
 
     def _known(self, job: Job) -> Record | None:
-        """The job's record if it can be trusted, without a word about what is wrong with it: planning has told that."""
+        """As `read`, without a warning, because planning has given it already."""
         try:
             return self._read(job)
         except UnfitError:
             return None
 
     def _check_place(self, job: Job) -> None:
-        """See that a record of the job can be put in its place.
+        """Check that the job's record can be written.
 
         Raises:
-            UnfitError: what lies there is provably no record of this job, and may be set aside.
-            UserError: what lies there may be something else: it cannot be read, or a newer revision wrote it.
+            UnfitError: the file in its place is certainly not this job's record and may be set aside.
+            UserError: the file in its place cannot be read, or a newer revision wrote it.
         """
         try:
             self._read(job)
@@ -307,35 +294,31 @@ class Store:
             ) from None
 
     def _stated(self, job: Job) -> dict[str, str]:
-        """SHA-256 of the files that the job has left."""
+        """SHA-256 of the files that the job left."""
         files = {part: _below(self.checkpoints / "weights", job, suffix) for part, suffix in _LEFT.items()}
         return {part: file_digest(path) for part, path in files.items() if job.leaves_weights and path.is_file()}
 
-    def _drop_weights_of_others(self, job: Job, record: Record) -> None:
-        """Remove what a job left below the checkpoints where it is not what its record states."""
+    def _drop_unrecorded_weights(self, job: Job, record: Record) -> None:
+        """Remove files below the checkpoints that differ from the job's record."""
         for part, suffix in _LEFT.items():
             path, stated = _below(self.checkpoints / "weights", job, suffix), getattr(record, part)
             if stated is not None and path.is_file() and file_digest(path) != stated:
                 path.unlink()
 
     def _left(self, place: str, suffix: str) -> Iterator[Path]:
-        """Where a file of weights may lie: below these checkpoints, and where the command that trained it has them."""
+        """Candidate paths of a weights file: below these checkpoints, and where the command that trained it put it."""
         yield below(self.checkpoints / "weights", f"{place}{suffix}")
         pointer = self._pointer(place, suffix)
         with suppress(OSError, ValueError):
-            if pointer.is_file():  # reading a pipe would wait for ever
+            if pointer.is_file():  # reading a pipe would block
                 yield Path(os.fsdecode(pointer.read_bytes()))
 
     def _pointer(self, place: str, suffix: str) -> Path:
-        """What tells commands that share the results alone where a file of weights lies; they may reach it or not."""
+        """Path of a file that tells other commands that share the results where a weights file lies."""
         return below(self.results / _SHARED / "weights", f"{place}{suffix}.path")
 
     def _set_aside(self, path: Path, fault: str) -> None:
-        """Move a file out of the way of a record.
-
-        Raises:
-            UserError: it cannot be moved.
-        """
+        """Move a file out of the way of a record."""
         place = self.results / "set-aside" / path.relative_to(self.results / "records")
         place = next(p for n in range(10**6) if not (p := place.with_suffix(f".{n}.json")).exists())
         with writing(place.parent, "--results"):
@@ -345,15 +328,15 @@ class Store:
 
 
 def teacher_file(network: str, recipe: str, seed: int, job_id: str) -> str:
-    """Name of a network's weights among the teachers."""
+    """File name of a network's weights among the teachers."""
     return f"{network}-{recipe}-seed{seed}-{short_id(job_id)}.safetensors"
 
 
 def check_weights(path: Path, stated: str | None) -> None:
-    """See that a weights file is the one whose SHA-256 a record states; older records state none.
+    """Check a weights file against the SHA-256 in a record; older records state none.
 
     Raises:
-        UserError: it is another one.
+        UserError: the file cannot be read, or differs.
     """
     if stated is None:
         return
@@ -374,12 +357,12 @@ def _below(root: Path, job: Job, suffix: str) -> Path:
 
 
 def _named(job: Job) -> dict[str, str]:
-    """The name of the job's objective, where its path is too short for it."""
+    """The name of the job's objective, if its path had to be cut."""
     return {} if path_part(job.folder) == job.folder else {"method": job.folder.partition("@")[0]}
 
 
 def _first(paths: Iterable[Path]) -> Path | None:
-    """The first that is a file, as far as that may be known."""
+    """The first path that is a file."""
     for path in paths:
         with suppress(OSError):
             if path.is_file():
@@ -390,12 +373,12 @@ def _first(paths: Iterable[Path]) -> Path | None:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # another process has just removed it
+    except OSError:  # removed by another process
         return 0
 
 
 def _compact_lists(text: str) -> str:
-    """Curves on one line each: a record is for people, too."""
+    """Put each list of numbers on one line, so that people can read a record."""
     lines: list[str] = []
     inside: list[str] | None = None
     for line in text.split("\n"):

@@ -1,52 +1,64 @@
-"""What the leaderboard compares methods on: the pairs and methods of several tables as one table."""
+"""The leaderboard's pairs and methods: those of several tables, as one table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from msgspec import Meta
 
 from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
 from benchmark.files import expanded
 from benchmark.runs.metrics import METRICS
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT, TEACHER, PairName
 from benchmark.tables import reader
-from benchmark.tables.table import TEACHER, Axis, Cell, Table
+from benchmark.tables.table import Axis, Cell, Table
+from benchmark.yaml_schema import Strict
 
 FILE = reader.TABLES / "leaderboard.yaml"
-_REQUIRED = ("title", "metric", "tables")
-_OPTIONAL = ("methods", "notes")
-_Axes = tuple[Axis, ...]
+
+
+class _LeaderboardFile(Strict):
+    title: str
+    metric: str
+    tables: Annotated[dict[int | str, str], Meta(min_length=1)]
+    methods: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A cell of one of the tables, and what it is called there."""
+class _SourceCell:
+    """A cell of one of the tables, with the labels that it has there.
+
+    Attributes:
+        cell: the cell.
+        table: the table that it stands in.
+        group: heading of the table's pairs on the leaderboard.
+    """
 
     cell: Cell
     table: Table
     group: str
 
     @property
-    def pair(self) -> str:
-        """``teacher:student``."""
-        return f"{self.cell.teacher}:{self.cell.student}"
+    def pair(self) -> PairName:
+        """The cell's pair."""
+        return self.cell.pair
 
     @property
     def column(self) -> Axis:
-        """That of its pair."""
+        """The leaderboard's column of its pair."""
         label, cell = next((axis.label for axis in self._axes if axis.pair), self.pair), self.cell
         return Axis(label, pair=self.pair, recipe=cell.recipe, teacher_recipe=cell.teacher_recipe, group=self.group)
 
     @property
     def row(self) -> Axis:
-        """That of its method."""
-        label = next((axis.label for axis in self._axes if axis.run), self.cell.method)
-        if self.cell.method == TEACHER:
-            return Axis(label, role=TEACHER)
-        return Axis(label, method=self.cell.method)
+        """The leaderboard's row of its method."""
+        label, method = next((axis.label for axis in self._axes if axis.run), self.cell.method), self.cell.method
+        return Axis(label, role=TEACHER) if method == TEACHER else Axis(label, method=method)
 
     @property
     def _axes(self) -> tuple[Axis, Axis]:
@@ -54,85 +66,66 @@ class _Place:
 
 
 def load(path: Path = FILE) -> Table:
-    """The table of all methods (rows) and pairs (columns) of some tables; its name is the file's.
+    """Read the table of all methods (rows) and pairs (columns) of some tables; it is named after its file.
 
-    A pair or a method of several tables is called as in the first of them.
+    A pair or a method of several tables has the label of the first of them.
 
     Raises:
-        UserError: the file cannot be read, a key, a table, the metric or a method is unknown, a value is of another
-            kind, a table has no numbers of the metric, or two tables train one pair by different recipes.
+        UserError: the file cannot be read or does not fit the schema, a table, the metric or a method is unknown, a
+            table has no numbers of the metric, or two tables train one pair by different recipes.
     """
-    where = path.name
-    raw = yaml_schema.mapping(yaml_schema.load(path, where), where)
-    yaml_schema.check_keys(raw, where, _REQUIRED, _OPTIONAL)
-    metric = _metric(raw, where)
-    rows, columns, paper = _laid_out(_places(raw["tables"], metric, path), where)
-    notes = yaml_schema.texts(raw.get("notes", []), "notes", where, empty=True)
+    file = yaml_schema.read(path, path.name)
+    raw = file.convert(_LeaderboardFile)
+    comparable = [key for key, kind in METRICS.items() if kind.higher is not None and not kind.measure]
+    if raw.metric not in comparable:
+        with file.at("metric"):
+            raise unknown("metric", raw.metric, comparable)
+    with file.at("tables"):
+        rows, columns, paper = _merge(_source_cells(raw, path.parent))
     table = Table(
         name=path.stem,
         kind="leaderboard",
         number="",
-        title=yaml_schema.text(raw["title"], "title", where),
+        title=raw.title,
         recipe=columns[0].recipe or "",
         heads=("Method",),
         rows=rows,
         columns=columns,
         paper=paper,
-        notes=notes,
-        notes_elsewhere=notes,
-        defaults=Axis(label="", metric=metric),
+        notes=raw.notes,
+        notes_elsewhere=raw.notes,
+        defaults=Axis(label="", metric=raw.metric),
         kept=(STUDENT,),
     )
-    return replace(table.extended(yaml_schema.texts(raw.get("methods", []), "methods", where, empty=True)), added=())
+    with file.at("methods"):
+        return replace(table.extended(raw.methods), added=())
 
 
-def _laid_out(places: Iterable[_Place], where: str) -> tuple[_Axes, _Axes, tuple[tuple[float | None, ...], ...]]:
-    """Rows, columns, and what the paper prints there."""
+def _merge(
+    cells: Iterable[_SourceCell],
+) -> tuple[tuple[Axis, ...], tuple[Axis, ...], tuple[tuple[float | None, ...], ...]]:
+    """The rows, the columns, and the paper's values."""
     rows: dict[str, Axis] = {}
     columns: dict[str, Axis] = {}
     printed: dict[tuple[str, str], float] = {}
-    for place in places:
-        cell, column = place.cell, place.column
-        _check_alike(columns.setdefault(place.pair, column), column, where)
-        rows.setdefault(cell.method, place.row)
+    for source in cells:
+        cell, column = source.cell, source.column
+        first = columns.setdefault(source.pair, column)
+        if (first.recipe, first.teacher_recipe) != (column.recipe, column.teacher_recipe):
+            raise UserError(f"{source.pair} is a pair of two tables that train it differently: name one of them")
+        rows.setdefault(cell.method, source.row)
         # Where a method cannot be applied there is no number, whatever the paper prints.
         if cell.applies and cell.paper is not None:
-            printed.setdefault((cell.method, place.pair), cell.paper)
+            printed.setdefault((cell.method, source.pair), cell.paper)
     paper = tuple(tuple(printed.get((method, pair)) for pair in columns) for method in rows)
     return tuple(rows.values()), tuple(columns.values()), paper
 
 
-def _metric(raw: Mapping[str, Any], where: str) -> str:
-    """A metric that every run has, and of which more is better or worse."""
-    name = yaml_schema.text(raw["metric"], "metric", where)
-    fit = [key for key, kind in METRICS.items() if kind.higher is not None and not kind.measure]
-    if name not in fit:
-        raise unknown(f"metric in {where}", name, fit)
-    return name
-
-
-def _places(raw: Any, metric: str, path: Path) -> Iterator[_Place]:
-    where = f"'tables' of {path.name}"
-    named = yaml_schema.mapping(raw, where)
-    if not named:
-        raise UserError(f"{where}: name at least one, as in 11: what its pairs have in common")
-    for key, group in named.items():
-        table = _table(key, where, path.parent)
-        title = yaml_schema.text(group, str(key), where)
-        cells = [cell for cell in table.cells if cell.metric == metric and not cell.probe]
+def _source_cells(raw: _LeaderboardFile, folder: Path) -> Iterator[_SourceCell]:
+    for key, group in raw.tables.items():
+        name = str(key)
+        table = reader.load(str(folder / expanded(name)) if name.endswith((".yaml", ".yml")) else name)
+        cells = [cell for cell in table.cells if cell.metric == raw.metric and not cell.probe]
         if not cells:
-            raise UserError(f"{where}: {table.spoken} has no {metric} of networks as they were trained: leave it out")
-        yield from (_Place(cell, table, title) for cell in cells)
-
-
-def _table(key: Any, where: str, folder: Path) -> Table:
-    """A table by its number, or one's own by its path; a relative one is seen from the file that names it."""
-    if type(key) not in (int, str):
-        raise UserError(f"{where}: '{key}' must be a table's number, or the path of one's own")
-    name = str(key)
-    return reader.load(str(folder / expanded(name)) if name.endswith((".yaml", ".yml")) else name)
-
-
-def _check_alike(first: Axis, other: Axis, where: str) -> None:
-    if (first.recipe, first.teacher_recipe) != (other.recipe, other.teacher_recipe):
-        raise UserError(f"{where}: {first.pair} is a pair of two tables that train it differently: name one of them")
+            raise UserError(f"{table.spoken} has no {raw.metric} of networks as they were trained: leave it out")
+        yield from (_SourceCell(cell, table, group) for cell in cells)

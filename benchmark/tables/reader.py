@@ -1,13 +1,15 @@
-"""The files of ``tables/``, and one's own beside them: layout, printed values, and which run makes each cell."""
+"""Reads tables from YAML: layout, printed values, and which run makes each cell."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from reprlib import repr as short
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+from msgspec.structs import asdict
 
 from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
@@ -15,43 +17,83 @@ from benchmark.files import expanded
 from benchmark.registry import catalog
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.metrics import metric
-from benchmark.runs.objective import STUDENT
-from benchmark.tables.table import TEACHER, Aside, Axis, Cell, Table
+from benchmark.runs.names import TEACHER, PairName, parse_method, parse_pair
+from benchmark.tables.table import Aside, Axis, Cell, Table
 from benchmark.text import visible_line
+from benchmark.yaml_schema import Strict, Texts, YamlFile
 
 __all__ = ["TABLES", "TEACHER", "Aside", "Axis", "Cell", "Table", "figures", "load", "numbers", "read"]
 
 TABLES = ROOT / "tables"
-_REQUIRED = ("title", "recipe", "rows", "columns")
-_SHARED = ("pair", "method", "role", "metric", "teacher_recipe", "probe")
-_OPTIONAL = ("data", "heads", "notes", "asides", *_SHARED)
-_TEXTS = (*_SHARED, "recipe")
-_OF_COLUMNS = (*_TEXTS, "stub", "hidden")
-_OF_ROWS = (*_OF_COLUMNS, "paper")
-_OF_NOTES = ("elsewhere",)
-_OF_ASIDES = ("row", "column", "metric", "value")
-# With what a selection, a preset or the best epoch adds to a name: files of one's own must not take the place of these.
-_TAKEN = re.compile(r"(?:(?:table|figure)\d+|leaderboard|claims)(?!\w)", re.IGNORECASE)
+# Names of this project's files, which may go on with what a selection, a preset or the best epoch adds to them.
+_RESERVED = re.compile(r"(?:(?:table|figure)\d+|leaderboard|claims)(?!\w)", re.IGNORECASE)
+
+
+class _Names(Strict):
+    """Keys of a whole table, a row or a column that tell which run and which number a cell is about."""
+
+    pair: str | None = None
+    method: str | None = None
+    role: Literal["student", "teacher"] | None = None
+    metric: str | None = None
+    teacher_recipe: str | None = None
+    probe: str | None = None
+
+
+class _Column(_Names, kw_only=True):
+    label: str
+    recipe: str | None = None
+    stub: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+class _Row(_Column):
+    paper: tuple[float | None, ...] = ()
+
+
+class _Note(Strict):
+    """A note about what the paper prints, and the note in its place where the runs are on other data."""
+
+    paper: str
+    elsewhere: str | None = None
+
+
+class _Aside(Strict):
+    row: str
+    column: str
+    metric: str
+    value: float
+
+
+class _TableFile(_Names, kw_only=True):
+    title: str
+    recipe: str
+    rows: Annotated[tuple[_Row, ...], Meta(min_length=1)]
+    columns: Annotated[tuple[_Column, ...], Meta(min_length=1)]
+    data: tuple[str, ...] = ()
+    heads: Texts = ("",)
+    notes: tuple[str | _Note, ...] = ()
+    asides: tuple[_Aside, ...] = ()
 
 
 def numbers() -> list[str]:
-    """The numbers of all tables there are."""
+    """The numbers of all tables."""
     return _numbers("table")
 
 
 def figures() -> list[str]:
-    """The numbers of all figures there are."""
+    """The numbers of all figures."""
     return _numbers("figure")
 
 
 def load(number: str, kind: str = "table") -> Table:
-    """Read one table, or figure, by its number; or a table of one's own, by the path of its file.
+    """Read a table or a figure by its number, or a table of the user's own by the path of its file.
 
     Raises:
-        UserError: there is no such table or figure, or the file is none, or has a name of the project's.
+        UserError: the table does not exist, its file cannot be read, or the user's file has a reserved name.
     """
     if kind == "table" and number.endswith((".yaml", ".yml")):
-        return _own(expanded(number))
+        return _read_own(expanded(number))
     known = _numbers(kind)
     if number.lstrip("0") not in known:
         raise unknown(kind, number, [*known, "all"])
@@ -63,150 +105,109 @@ def _numbers(kind: str) -> list[str]:
     return sorted((end.lstrip("0") for end in ends if end.isdecimal()), key=int)
 
 
-def _own(path: Path) -> Table:
-    if _TAKEN.match(path.stem):
+def _read_own(path: Path) -> Table:
+    if _RESERVED.match(path.stem):
         raise UserError(
             f"table {path}: files of this project are called '{path.stem}': give yours another name, or ask for one of "
             "the project's by its number"
         )
     if not path.exists():
         raise UserError(f"there is no file {path}")
-    if visible_line(path.stem) != path.stem:  # its files are called so, too
+    if visible_line(path.stem) != path.stem:  # it becomes the name of written files
         raise UserError(f"table {path}: rename the file, whose name has characters that cannot be shown")
     return read(path)
 
 
 def read(path: Path, kind: str = "table", number: str | None = None) -> Table:
-    """Read one file of a table or a figure.
+    """Read the file of a table or a figure.
 
     Args:
         path: of the file.
         kind: ``table`` or ``figure``.
-        number: by which it is called; None for its name.
+        number: its number; None for a table that is called by its name.
 
     Raises:
-        UserError: the file cannot be read, a key or a name in it is unknown, a value is of another kind, a cell has no
-            pair or metric or is there twice, or both its row and its column name a method.
+        UserError: the file cannot be read or does not fit the schema, a name in it is unknown, a cell has no pair or
+            metric or is there twice, or both its row and its column name a method.
     """
-    where = f"{kind} {path}"
-    raw = yaml_schema.mapping(yaml_schema.load(path, where), where)
-    yaml_schema.check_keys(raw, where, _REQUIRED, _OPTIONAL)
-    rows, columns = _lines(raw, "rows", where), _lines(raw, "columns", where)
-    notes, notes_elsewhere = _notes(raw.get("notes", []), where)
+    file = yaml_schema.read(path, f"{kind} {path}")
+    raw = file.convert(_TableFile)
+    with file.at():
+        defaults = Axis(label="", **_names(raw))
+    width = len(raw.columns)
+    for i, row in enumerate(raw.rows):
+        with file.at("rows", i):
+            _check_row(row, len(raw.heads), width)
     table = Table(
         name=path.stem,
         kind=kind,
         number=path.stem if number is None else number,
-        title=yaml_schema.text(raw["title"], "title", where),
-        recipe=yaml_schema.text(raw["recipe"], "recipe", where),
-        heads=yaml_schema.texts(raw.get("heads", [""]), "heads", where),
-        rows=tuple(_axis(row, place, _OF_ROWS) for place, row in rows.items()),
-        columns=tuple(_axis(column, place, _OF_COLUMNS) for place, column in columns.items()),
-        paper=tuple(_printed(row, place, len(columns)) for place, row in rows.items()),
-        notes=notes,
-        notes_elsewhere=notes_elsewhere,
-        data=yaml_schema.texts(raw.get("data", []), "data", where, empty=True),
-        defaults=Axis(label="", **_names(raw, where, _SHARED)),
-        asides=tuple(_aside(aside, place) for place, aside in _lines(raw, "asides", where).items()),
+        title=raw.title,
+        recipe=raw.recipe,
+        heads=raw.heads,
+        rows=_axes(file, "rows", raw.rows),
+        columns=_axes(file, "columns", raw.columns),
+        paper=tuple((*row.paper, *[None] * (width - len(row.paper))) for row in raw.rows),
+        notes=tuple(note if isinstance(note, str) else note.paper for note in raw.notes),
+        notes_elsewhere=tuple(filter(None, (note if isinstance(note, str) else note.elsewhere for note in raw.notes))),
+        data=raw.data,
+        defaults=defaults,
+        asides=tuple(Aside(**asdict(aside)) for aside in raw.asides),
     )
-    _check(table, where)
+    _check(table, file)
     return table
 
 
-def _lines(raw: Mapping[str, Any], key: str, where: str) -> dict[str, Mapping[str, Any]]:
-    """The rows, columns or asides by what errors call them."""
-    found = yaml_schema.items(raw[key], key, where) if key in raw else []
-    places = {f"{key.removesuffix('s')} {number} of {where}": line for number, line in enumerate(found, 1)}
-    return {place: yaml_schema.mapping(line, place) for place, line in places.items()}
+def _axes(file: YamlFile, key: str, lines: Sequence[_Column]) -> tuple[Axis, ...]:
+    axes = []
+    for i, line in enumerate(lines):
+        with file.at(key, i):
+            same = {name: getattr(line, name) for name in ("label", "recipe", "stub", "hidden")}
+            axes.append(Axis(**same, **_names(line)))
+    return tuple(axes)
 
 
-def _axis(raw: Mapping[str, Any], where: str, optional: Sequence[str]) -> Axis:
-    yaml_schema.check_keys(raw, where, ("label",), optional)
-    return Axis(
-        label=yaml_schema.text(raw["label"], "label", where),
-        stub=yaml_schema.texts(raw.get("stub", []), "stub", where, empty=True),
-        hidden=yaml_schema.flag(raw.get("hidden", False), "hidden", where),
-        **_names(raw, where, _TEXTS),
-    )
+def _names(raw: _Names) -> dict[str, Any]:
+    """The keys of `_Names` with pair and method parsed; networks, methods and metrics are known."""
+    if raw.metric is not None:
+        metric(raw.metric)
+    pair = None if raw.pair is None else _pair(raw.pair)
+    method = None if raw.method is None else parse_method(raw.method)
+    same = {key: getattr(raw, key) for key in ("role", "metric", "teacher_recipe", "probe")}
+    return {**same, "pair": pair, "method": method}
 
 
-def _names(raw: Mapping[str, Any], where: str, keys: Sequence[str]) -> dict[str, Any]:
-    """What is said of a run or of a number of it, its names known."""
-    names = {key: yaml_schema.text(raw[key], key, where) for key in keys if key in raw}
-    if "pair" in names:
-        _check_pair(names["pair"], where)
-    if "metric" in names:
-        metric(names["metric"])
-    if names.get("role", STUDENT) not in (STUDENT, TEACHER):
-        raise unknown(f"role in {where}", names["role"], (STUDENT, TEACHER))
-    return names
-
-
-def _check_pair(pair: str, where: str) -> None:
-    teacher, colon, student = pair.partition(":")
-    if not colon:
-        raise UserError(f"{where}: '{pair}' is no pair: write TEACHER:STUDENT")
-    for network in (teacher, student):
+def _pair(text: str) -> PairName:
+    pair = parse_pair(text)
+    for network in (pair.teacher, pair.student):
         if network not in catalog.networks():
-            raise unknown(f"network in {where}", network, catalog.networks())
+            raise unknown("network", network, catalog.networks())
+    return pair
 
 
-def _printed(raw: Mapping[str, Any], where: str, width: int) -> tuple[float | None, ...]:
-    """What the paper prints in a row; what it does not say is None."""
-    values = raw.get("paper", [])
-    if not isinstance(values, list) or not all(value is None or yaml_schema.is_number(value) for value in values):
-        raise UserError(f"{where}: 'paper' must be a list of numbers, with ~ where there is none")
-    if len(values) > width:
-        raise UserError(f"{where}: 'paper' has {len(values)} numbers for {width} columns")
-    return (*values, *[None] * (width - len(values)))
+def _check_row(row: _Row, heads: int, columns: int) -> None:
+    if len(row.paper) > columns:
+        raise UserError(f"'paper' has {len(row.paper)} numbers for {columns} columns")
+    if len(row.stub) not in (0, heads):
+        raise UserError(f"'stub' has {len(row.stub)} texts for {heads} heads")
 
 
-def _notes(raw: Any, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The notes under a table, and those under it on other data: without ``paper``, but with its ``elsewhere``."""
-    if not isinstance(raw, list):
-        raise UserError(f"{where}: 'notes' must be a list of texts, not {short(raw)}")
-    notes, elsewhere = [], []
-    for note in raw:
-        if isinstance(note, dict):
-            yaml_schema.check_keys(note, f"a note of {where}", ("paper",), _OF_NOTES)
-            texts = [
-                yaml_schema.text(note[key], key, f"a note of {where}") for key in ("paper", *_OF_NOTES) if key in note
-            ]
-            notes.append(texts[0])
-            elsewhere += texts[1:]
-        else:
-            notes.append(yaml_schema.text(note, "notes", where))
-            elsewhere.append(notes[-1])
-    return tuple(notes), tuple(elsewhere)
-
-
-def _aside(raw: Mapping[str, Any], where: str) -> Aside:
-    yaml_schema.check_keys(raw, where, _OF_ASIDES)
-    row, column, name = (yaml_schema.text(raw[key], key, where) for key in ("row", "column", "metric"))
-    return Aside(row, column, name, yaml_schema.number(raw["value"], "value", where))
-
-
-def _check(table: Table, where: str) -> None:
-    """Check what rows and columns come to together."""
+def _check(table: Table, file: YamlFile) -> None:
+    """Check what rows and columns say together."""
     texts = [table.title, *(text for axis in (*table.rows, *table.columns) for text in (axis.label, *axis.stub))]
-    if absent := next((name for name in table.data if not any(name in text for text in texts)), None):
-        raise UserError(f"{where}: 'data' names {absent}, which stands in no title and no label")
-    if any(row.run for row in table.rows) and any(column.run for column in table.columns):
-        raise UserError(f"{where}: rows and columns name a method or role: only one of them can")
-    for row in table.rows:
-        if len(row.stub) not in (0, len(table.heads)):
-            raise UserError(
-                f"{where}: row '{row.label}' has {len(row.stub)} texts as stub for {len(table.heads)} heads"
-            )
+    with file.at("data"):
+        if absent := next((name for name in table.data if not any(name in text for text in texts)), None):
+            raise UserError(f"no title and no label names {absent}")
+    with file.at("rows"):
+        if any(row.run for row in table.rows) and any(column.run for column in table.columns):
+            raise UserError("rows and columns name a method or role: only one of them can")
     for key in ("pair", "metric"):
-        stated = (
-            any(getattr(axis, key) for axis in (row, col, table.defaults))
-            for row in table.rows
-            for col in table.columns
-        )
-        if not all(stated):
-            raise UserError(f"{where}: there are cells without a {key}: state it for rows, columns or all")
-    there = {(cell.row, cell.column) for cell in table.cells}
+        axes = [[bool(getattr(axis, key)) for axis in each] for each in (table.rows, table.columns)]
+        if not (getattr(table.defaults, key) or any(map(all, axes))):
+            with file.at():
+                raise UserError(f"there are cells without a {key}: state it for rows, columns or all")
+    known = {(cell.row, cell.column) for cell in table.cells}
     for (i, row), (j, column) in product(enumerate(table.rows), enumerate(table.columns)):
-        if (i, j) not in there and not (row.hidden or column.hidden):
-            raise UserError(f"{where}: row '{row.label}', column '{column.label}' is the same number as another cell")
+        if (i, j) not in known and not (row.hidden or column.hidden):
+            with file.at("rows", i):
+                raise UserError(f"column '{column.label}' has the same number as another cell")

@@ -10,10 +10,9 @@ from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.files import fitted
-from benchmark.registry import catalog
-from benchmark.runs.objective import STUDENT, applicable, parse_method
+from benchmark.runs.names import STUDENT, TEACHER, CellKey, MethodName, PairName, parse_method
+from benchmark.runs.objective import applicable
 
-TEACHER = catalog.TEACHER
 LONGEST_ENDING = "-pairs.csv"
 """Of the names of files of a table, a figure or a page."""
 
@@ -24,8 +23,8 @@ class Axis:
 
     Attributes:
         label: as the paper prints it, the CSV's ``row`` or ``column``.
-        pair: ``teacher:student``.
-        method: name of the objective that trains the student.
+        pair: teacher and student.
+        method: the objective that trains the student.
         role: ``student``, or ``teacher`` for a cell about the pair's teacher.
         metric: which number of a record.
         recipe: name of the recipe of its runs, where it is not the table's.
@@ -37,8 +36,8 @@ class Axis:
     """
 
     label: str
-    pair: str | None = None
-    method: str | None = None
+    pair: PairName | None = None
+    method: MethodName | None = None
     role: str | None = None
     metric: str | None = None
     recipe: str | None = None
@@ -49,9 +48,11 @@ class Axis:
     group: str = ""
 
     @property
-    def run(self) -> str | None:
-        """The run that its cells are about, a method's name or ``teacher``; None where the other axis tells."""
-        return TEACHER if self.role == TEACHER else self.method or self.role
+    def run(self) -> MethodName | None:
+        """The method that trained the networks of its cells, or `TEACHER`; None where the other axis tells."""
+        if self.role == TEACHER:
+            return TEACHER
+        return MethodName() if self.role == STUDENT and self.method is None else self.method
 
 
 @dataclass(frozen=True)
@@ -61,34 +62,36 @@ class Cell:
     Attributes:
         row: position of its row.
         column: position of its column.
-        teacher: network name of the pair's teacher.
-        student: network name of the pair's student.
-        method: the objective's name, ``teacher`` for a cell about the teacher.
+        pair: its teacher and its student.
+        method: the objective, `TEACHER` for a cell about the teacher.
         metric: which number of a record.
         recipe: name of the recipe of the student's run.
         teacher_recipe: name of the recipe of the teacher's run.
         probe: name of the probe's recipe where the number is that of a linear probe on the run's frozen network.
         paper: the printed value.
-        name: ``table06/wrn-40-4:wrn-16-2/kd/top1``, with the probe's recipe before the metric where there is one.
+        table: name of its table.
     """
 
     row: int
     column: int
-    teacher: str
-    student: str
-    method: str
+    pair: PairName
+    method: MethodName
     metric: str
     recipe: str
     teacher_recipe: str
     probe: str | None
     paper: float | None
-    name: str
+    table: str
+
+    @cached_property
+    def key(self) -> CellKey:
+        """Its name, as in ``table06/wrn-40-4:wrn-16-2/kd/top1``."""
+        return CellKey(self.table, self.pair, self.method, self.metric, self.probe or "")
 
     @property
     def applies(self) -> bool:
         """Whether its method can be used between the two networks, as far as the method's requirements tell."""
-        terms = () if self.method == TEACHER else parse_method(self.method).terms
-        return all(applicable(name, self.student, self.teacher) for name, _ in terms)
+        return all(applicable(name, self.pair.student, self.pair.teacher) for name, _ in self.method.terms)
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class Table:
     notes: tuple[str, ...]
     defaults: Axis
     asides: tuple[Aside, ...] = ()
-    added: tuple[str, ...] = ()
+    added: tuple[MethodName, ...] = ()
     kept: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     notes_elsewhere: tuple[str, ...] = ()
@@ -152,13 +155,13 @@ class Table:
         return f"{self.kind} {self.number}".rstrip()
 
     @property
-    def pairs(self) -> tuple[str, ...]:
-        """Every ``teacher:student`` of its cells."""
-        return tuple(dict.fromkeys(f"{cell.teacher}:{cell.student}" for cell in self.cells))
+    def pairs(self) -> tuple[PairName, ...]:
+        """The pairs of its cells."""
+        return tuple(dict.fromkeys(cell.pair for cell in self.cells))
 
     @property
-    def methods(self) -> tuple[str, ...]:
-        """The methods of its cells, with ``student`` and ``teacher``."""
+    def methods(self) -> tuple[MethodName, ...]:
+        """The methods of its cells, with ``student`` and `TEACHER`."""
         return tuple(dict.fromkeys(cell.method for cell in self.cells))
 
     @property
@@ -169,11 +172,11 @@ class Table:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """All cells, row by row, each once: a pair's parameters may stand in several (hidden) places."""
-        cells: dict[str, Cell] = {}
+        cells: dict[CellKey, Cell] = {}
         for i, row in enumerate(self.rows):
             for j, column in enumerate(self.columns):
                 cell = self._cell(i, j, row, column)
-                cells.setdefault(cell.name, cell)
+                cells.setdefault(cell.key, cell)
         return tuple(cells.values())
 
     def transposed(self) -> Table:
@@ -222,15 +225,15 @@ class Table:
         if any(row.run for row in self.rows):
             return self.transposed().extended(methods).transposed()
         have = {*self.methods, TEACHER}
-        lacking = [parse_method(name) for name in _named(methods or [], self.methods) if name not in have]
-        added = [Axis(label=method.title, method=method.name) for method in lacking]
+        lacking = [name for name in _named(methods or [], self.methods) if name not in have]
+        added = [Axis(label=method.label, method=method) for method in lacking]
         said = ([getattr(row, key) or getattr(self.defaults, key) for row in self.rows] for key in ("pair", "metric"))
         if lacking and not all(map(all, said)):
             raise UserError(f"{self.spoken}: no method can be added, for pairs or metrics stand where it would")
         place = max((j + 1 for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden), default=0)
         paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
         columns = _insert(self.columns, place, added)
-        return replace(self, columns=columns, paper=paper, added=tuple(method.name for method in lacking))
+        return replace(self, columns=columns, paper=paper, added=tuple(lacking))
 
     def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
         """The part of the table that some methods and pairs make, be they its rows or its columns.
@@ -263,21 +266,18 @@ class Table:
         def pick(key: str) -> Any:
             return next((value for axis in (column, row, self.defaults) if (value := getattr(axis, key))), None)
 
-        pair, method, metric, probe = pick("pair"), pick("run") or STUDENT, pick("metric"), pick("probe")
-        teacher, student = pair.split(":")
         recipe = pick("recipe") or self.recipe
         return Cell(
             row=i,
             column=j,
-            teacher=teacher,
-            student=student,
-            method=method,
-            metric=metric,
+            pair=pick("pair"),
+            method=pick("run") or MethodName(),
+            metric=pick("metric"),
             recipe=recipe,
             teacher_recipe=pick("teacher_recipe") or recipe,
-            probe=probe,
+            probe=pick("probe"),
             paper=self.paper[i][j],
-            name="/".join(filter(None, (self.name, pair, method, probe, metric))),
+            table=self.name,
         )
 
 
@@ -290,14 +290,14 @@ def _insert(items: Sequence[Any], place: int, added: Sequence[Any]) -> tuple[Any
     return (*items[:place], *added, *items[place:])
 
 
-def _matching_pairs(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
+def _matching_pairs(patterns: Sequence[str], known: Sequence[PairName]) -> set[PairName]:
     for pattern in patterns:
         if not any(fnmatchcase(pair, pattern) for pair in known):
             raise UserError(f"no pair of this table matches '{pattern}' (TEACHER:STUDENT): it has {', '.join(known)}")
     return {pair for pair in known if any(fnmatchcase(pair, pattern) for pattern in patterns)}
 
 
-def _wanted_methods(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
+def _wanted_methods(patterns: Sequence[str], known: Sequence[MethodName]) -> set[MethodName]:
     wanted = set(_named(patterns, known))
     if not wanted.intersection(known):
         raise _no_method(TEACHER, known)
@@ -305,13 +305,13 @@ def _wanted_methods(patterns: Sequence[str], known: Sequence[str]) -> set[str]:
     return wanted if wanted <= {STUDENT, TEACHER} else {*wanted, TEACHER}
 
 
-def _named(patterns: Sequence[str], known: Sequence[str]) -> list[str]:
+def _named(patterns: Sequence[str], known: Sequence[MethodName]) -> list[MethodName]:
     return list(dict.fromkeys(name for pattern in patterns for name in _matching_methods(pattern, known)))
 
 
-def _matching_methods(pattern: str, known: Sequence[str]) -> list[str]:
+def _matching_methods(pattern: str, known: Sequence[MethodName]) -> list[MethodName]:
     if "*" not in pattern and "?" not in pattern:
-        return [pattern if pattern == TEACHER else parse_method(pattern).name]
+        return [TEACHER if pattern == TEACHER else parse_method(pattern)]
     found = [name for name in known if fnmatchcase(name, pattern)]
     if not found:
         raise _no_method(pattern, known)

@@ -84,6 +84,7 @@ class CohortTraining:
 
     def run(self) -> None:
         """Train until every member has left its record."""
+        self._notify("resumed", [member for member in self.members if member.epoch])
         resumed = [member for member in self.members if member.finished]
         self._test(resumed)
         for member in self._still_here(resumed):
@@ -105,7 +106,7 @@ class CohortTraining:
         active = self._still_here(active)
         self._test(active)
         active = self._still_here(active)
-        self._report(epoch, active, time.monotonic() - start)
+        self._report(active, time.monotonic() - start)
         for member in active:
             if member.finished:
                 self._finish(member)
@@ -171,7 +172,7 @@ class CohortTraining:
             fault = f"it does not fit ({type(error).__name__})"
         else:
             if resumed:
-                self._context.store.log(job, f"resumed after epoch {made.epoch} from {path}")
+                self._context.store.log(job, f"resumed after epoch {made.epoch} of {job.recipe.epochs} from {path}")
             return made
         warnings.warn(f"checkpoint {path} is not used, {fault}: the run starts anew", stacklevel=2)
         return self._new_member(job)
@@ -266,16 +267,17 @@ class CohortTraining:
             member.save(self._context.store.checkpoint_path(member.job))
         self._saved = time.monotonic()
 
-    def _report(self, epoch: int, active: list[Trainable], seconds: float) -> None:
-        if not active:
-            return
+    def _report(self, active: list[Trainable], seconds: float) -> None:
         rate = len(active) * self.stream.num_samples / max(seconds, 1e-9)
         for member in active:
-            best = member.curves.best_top1
-            text = "" if best is None else f", best top-1 {best:.2f}"
-            text = f"epoch {epoch}/{member.job.recipe.epochs}{text}, {rate:.0f} images/s in the cohort"
-            self._context.store.log(member.job, text)
-        tops = [best for member in active if (best := member.curves.best_top1) is not None]
-        epochs = max(member.job.recipe.epochs for member in active)
-        event = {"event": "epoch", "epoch": epoch, "epochs": epochs, "images_per_second": rate}
-        self._context.notify({**event, "best": max(tops, default=None), "members": len(self.members)})
+            loss, top1 = member.curves.latest.values()
+            test = "" if top1 is None else f", top-1 {top1:.2f}"
+            text = f"epoch {member.epoch}/{member.job.recipe.epochs}, loss {loss:.4g}{test}"
+            self._context.store.log(member.job, f"{text}, {rate:.0f} images/s in the cohort")
+        self._notify("epoch", active, images_per_second=rate)
+
+    def _notify(self, event: str, members: list[Trainable], **facts: float) -> None:
+        """Send an event with the epoch, loss and last test of each member, by job id; nothing without members."""
+        if members:
+            runs = {member.job.id: {"epoch": member.epoch, **member.curves.latest} for member in members}
+            self._context.notify({"event": event, "runs": runs, **facts})

@@ -46,6 +46,8 @@ class CurveRecorder:
         return self.metrics(max(range(len(top1)), key=lambda index: (top1[index], -index)))
 
     @property
-    def best_top1(self) -> float | None:
-        """The highest top-1 so far."""
-        return max(self.state["test"].get("top1", ()), default=None)
+    def latest(self) -> dict[str, float | None]:
+        """``loss``, the parts' sum in the last epoch, and ``top1`` of the last test, None before the first test."""
+        top1 = self.state["test"].get("top1")
+        loss = sum(values[-1] for values in self.state["parts"].values())
+        return {"loss": loss, "top1": top1[-1] if top1 else None}

@@ -18,7 +18,7 @@ from benchmark.data.dataset import EncodedSplit
 from benchmark.data.decoders import Decoders
 from benchmark.data.filestream import FileStream, file_evaluation_batches
 from benchmark.data.images import Crops
-from benchmark.data.index import cpus
+from benchmark.data.parallel import cpus
 from benchmark.data.stream import DeviceSplit, Stream, evaluation_batches, resized, upload
 from benchmark.errors import UserError
 from benchmark.runs.recipe import Recipe

@@ -13,7 +13,8 @@ from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.ids import digest
 from benchmark.runs.job import Job
 from benchmark.runs.objective import parse_method
-from benchmark.runs.record import ANALYSE, DONE, EVALUATE, PROBE, STAGE, TRAIN, Record, parse
+from benchmark.runs.record import ANALYSE, DONE, EVALUATE, PROBE, STAGE, TRAIN, Record
+from benchmark.runs.record_file import parse
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

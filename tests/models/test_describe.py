@@ -90,7 +90,9 @@ def test_every_network_of_the_paper_is_checked():
     checked = {name for name, *_ in CASES}
     assert checked <= set(models.names())
     paper = [reader.load(number, kind) for kind, numbers in PAPER.items() for number in numbers()]
-    assert {name for table in paper for cell in table.cells for name in (cell.teacher, cell.student)} <= checked
+    assert {
+        name for table in paper for cell in table.cells for name in (cell.pair.teacher, cell.pair.student)
+    } <= checked
 
 
 def test_counting_leaves_no_hook_behind():

@@ -71,11 +71,11 @@ class Source:
 
     def of(self, cell: Cell) -> list[Record | None]:
         """The records of a cell, one or None for each wanted seed; a teacher has one."""
-        return self.plan.records_by_cell[cell.name]
+        return self.plan.records_by_cell[cell.key]
 
     def runs(self, cell: Cell) -> list[tuple[Job, Record | None]]:
         """The runs of a cell, one a wanted seed, each with its record if there is one."""
-        return list(zip(self.plan.cells[cell.name], self.of(cell), strict=True))
+        return list(zip(self.plan.cells[cell.key], self.of(cell), strict=True))
 
     @property
     def has_methods(self) -> bool:
@@ -134,7 +134,7 @@ class LeaderboardData:
         """By a cell's name, its state and the reasons of that."""
         lines = self.frame[["cell", "state", "reasons"]].itertuples(index=False)
         found = {cell: (state, "; ".join(reasons)) for cell, state, reasons in lines}
-        unfit = (cell.name for cell in self.cells if not cell.applies and found[cell.name][0] == MISSING)
+        unfit = (cell.key for cell in self.cells if not cell.applies and found[cell.key][0] == MISSING)
         return found | dict.fromkeys(unfit, (NOT_APPLICABLE, UNFIT))
 
     @cached_property
@@ -152,7 +152,7 @@ class LeaderboardData:
 
     def lack(self, method: str) -> tuple[str, str]:
         """Why a method has no number, if it has none: in a few words, and as a sentence."""
-        states = [self.states[cell.name] for cell in self.cells if cell.method == method]
+        states = [self.states[cell.key] for cell in self.cells if cell.method == method]
         if reasons := sorted({reason for state, reason in states if state == FAILED}):
             return WORDS[FAILED], f"Its runs failed: {'; '.join(reasons)}."
         if states and all(state == NOT_APPLICABLE for state, _ in states):
@@ -242,7 +242,7 @@ def disambiguate(table: Table) -> Table:
 
 def pair_of(cell: Cell) -> str:
     """The pair of a cell, as people write it."""
-    return f"{cell.teacher}:{cell.student}"
+    return cell.pair
 
 
 def _done(record: Record | None) -> TypeGuard[Record]:

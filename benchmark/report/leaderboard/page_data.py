@@ -134,7 +134,7 @@ def _nested(cells: Iterable[tuple[Cell, dict[str, Any]]]) -> dict[str, dict[str,
 
 def _measured_cell(board: LeaderboardData, cell: Cell) -> dict[str, Any]:
     runs = board.source.runs(cell)
-    state, reason = board.states[cell.name]
+    state, reason = board.states[cell.key]
     other = board.elsewhere.get((cell.method, pair_of(cell)))
     return {
         "state": state,

@@ -2,19 +2,19 @@ import math
 
 import pytest
 
-from benchmark.claims.comparison import POSITIVE, Comparison, chosen, places_of
+from benchmark.claims.comparison import POSITIVE, Comparison, evaluation_settings, select_settings
 from benchmark.errors import UserError
 from benchmark.tables import reader
 from benchmark.tables.reader import TEACHER
 
 
 @pytest.fixture
-def places():
-    return lambda number: places_of(reader.load(str(number)))
+def settings():
+    return lambda number: evaluation_settings(reader.load(str(number)))
 
 
 def printed(comparison):
-    found = {cell.name: cell.paper for number in reader.numbers() for cell in reader.load(number).cells}
+    found = {cell.key: cell.paper for number in reader.numbers() for cell in reader.load(number).cells}
     return comparison.total({name: found[name] for name in comparison.cells})
 
 
@@ -27,23 +27,23 @@ def printed(comparison):
         (11, 7, "table11/wrn-40-2:wrn-16-2/top1", 16),
     ],
 )
-def test_places_are_where_methods_stand_side_by_side_in_rows_or_columns(number, count, first, methods, places):
-    found = places(number)
+def test_settings_are_where_methods_stand_side_by_side_in_rows_or_columns(number, count, first, methods, settings):
+    found = settings(number)
     assert (len(found), found[0].name, len(found[0].cells)) == (count, first, methods)
 
 
-def test_a_method_that_does_not_apply_stands_nowhere_whatever_is_printed(places):
-    with_fsp = [place.pair for place in places(11) if "fsp" in place.cells]
+def test_a_method_that_does_not_apply_stands_nowhere_whatever_is_printed(settings):
+    with_fsp = [setting.pair for setting in settings(11) if "fsp" in setting.cells]
     assert len(with_fsp) == 6
     assert "wrn-40-2:wrn-40-1" not in with_fsp
 
 
-def test_a_number_of_which_more_is_neither_better_nor_worse_is_no_place(places):
-    assert {place.metric for place in places(6)} == {"top1"}
+def test_a_number_of_which_more_is_neither_better_nor_worse_makes_no_setting(settings):
+    assert {setting.metric for setting in settings(6)} == {"top1"}
 
 
-def test_a_lead_is_positive_where_the_method_is_better(places):
-    by_metric = {place.metric: place for place in places(2)}
+def test_a_lead_is_positive_where_the_method_is_better(settings):
+    by_metric = {setting.metric: setting for setting in settings(2)}
     accuracy, divergence = (
         Comparison.of([by_metric[metric]], "kd", "student") for metric in ("top1", "kl_div_with_teacher")
     )
@@ -51,22 +51,22 @@ def test_a_lead_is_positive_where_the_method_is_better(places):
     assert printed(divergence) == pytest.approx(0.5964 - 0.5818)
 
 
-def test_a_lead_over_several_places_is_their_mean_where_both_stand(places):
-    both = Comparison.of(places(7)[::2], "srrl", "crd")
+def test_a_lead_over_several_settings_is_their_mean_where_both_stand(settings):
+    both = Comparison.of(settings(7)[::2], "srrl", "crd")
     assert printed(both) == pytest.approx((71.73 - 71.17 + 72.49 - 71.40) / 2)
-    assert len(Comparison.of(places(11), "srrl", "fsp").cells) == 12
+    assert len(Comparison.of(settings(11), "srrl", "fsp").cells) == 12
 
 
-def test_leads_are_compared_as_means_over_rivals_and_places(places):
-    one = Comparison.of_leads(places(8), places(5)[:1], "srrl", ["kd", "at"])
+def test_leads_are_compared_as_means_over_rivals_and_settings(settings):
+    one = Comparison.of_leads(settings(8), settings(5)[:1], "srrl", ["kd", "at"])
     binary = ((70.50 - 68.65) + (70.50 - 68.54) + (59.57 - 57.39) + (59.57 - 58.45)) / 4
     assert printed(one) == pytest.approx(binary - ((92.95 - 92.57) + (92.95 - 92.15)) / 2)
     with pytest.raises(UserError, match="in several metrics"):
-        Comparison.of_leads(places(7), places(5), "srrl", ["kd"])
+        Comparison.of_leads(settings(7), settings(5), "srrl", ["kd"])
 
 
-def test_a_teacher_can_be_a_rival(places):
-    assert printed(Comparison.of([places(1)[0]], "srrl", TEACHER)) == pytest.approx(79.58 - 79.50)
+def test_a_teacher_can_be_a_rival(settings):
+    assert printed(Comparison.of([settings(1)[0]], "srrl", TEACHER)) == pytest.approx(79.58 - 79.50)
 
 
 @pytest.mark.parametrize(
@@ -79,16 +79,15 @@ def test_slack_is_the_way_to_the_nearer_bound(bounds, total, slack):
     assert comparison.sign_only.bounds == POSITIVE
 
 
-def test_comparisons_of_one_kind_agree_in_their_contest_and_those_on_one_run_in_their_runs(places):
-    stl, home, other, _ = (Comparison.of([place], "srrl", "kd") for place in places(4))
-    assert stl.contest == home.contest == other.contest != Comparison.of([places(4)[0]], "srrl", "crd").contest
+def test_comparisons_of_one_kind_agree_in_their_contest_and_those_on_one_run_in_their_runs(settings):
+    stl, home, other, _ = (Comparison.of([setting], "srrl", "kd") for setting in settings(4))
+    assert stl.contest == home.contest == other.contest != Comparison.of([settings(4)[0]], "srrl", "crd").contest
     assert stl.runs == home.runs != other.runs
     assert len({stl.subject, home.subject, other.subject}) == 3
 
 
-def test_places_are_chosen_by_wildcards(places):
-    assert len(chosen(places(6), "pairs", ["wrn-*:wrn-*", "*:wrn-16-4"], "here")) == 3
-    assert len(chosen(places(4), "probes", None, "here")) == 4
-    assert [place.metric for place in chosen(places(7), "metrics", ["top5"], "here")] == ["top5"] * 2
-    with pytest.raises(UserError, match="here: no pair matches 'vgg"):
-        chosen(places(6), "pairs", ["vgg*"], "here")
+def test_settings_are_selected_by_wildcards(settings):
+    assert len(select_settings(settings(6), "pair", ["wrn-*:wrn-*", "*:wrn-16-4"])) == 3
+    assert [one.metric for one in select_settings(settings(7), "metric", ["top5"])] == ["top5"] * 2
+    with pytest.raises(UserError, match="no pair matches 'vgg"):
+        select_settings(settings(6), "pair", ["vgg*"])

@@ -145,45 +145,54 @@ class TestConjunction:
         weak = [-1.0, -1.2, -1.35]
         assert stats.ttest_1samp(weak, 0).pvalue < 0.05
         assert self.judged(weak) == FAILED
-        assert self.judged(weak, *[self.GOOD] * 9) == NOISE
+        assert self.judged(weak, *[self.OPEN] * 9) == NOISE
 
 
-class TestTogether:
+class TestHolm:
+    def test_corrects_for_the_tests_that_are_not_rejected_before(self):
+        found = {
+            "a/p": [70.0, 70.1, 70.3],
+            "b0/p": [69.0, 69.2, 69.5],
+            "b1/p": [71.0, 71.5, 72.0],
+            "b2/p": [68, 69, 73],
+        }
+        comparisons = [over(f"b{number}") for number in range(3)]
+        differences = np.array([[x - y for x, y in zip(found["a/p"], found[f"b{i}/p"], strict=True)] for i in range(3)])
+        p = stats.ttest_1samp(differences, 0, axis=-1).pvalue
+        assert p[0] < 0.05 / 3  # it is rejected first, so the next factor is 2
+        assert 0.05 / 3 < p[1] < 0.05 / 2
+        assert [finding.outcome for finding in judge(comparisons, found).findings] == [HOLDS, AGAINST, UNDECIDED]
+        assert [finding.outcome for finding in judge(comparisons[1:], found).findings] == [AGAINST, UNDECIDED]
+
+
+class TestOverPairs:
     def test_many_pairs_refute_what_none_can_alone(self):
-        rng = np.random.default_rng(0)
-        values = rng.normal(70, 0.3, (9, 2, 3))
-        values[:, 1] += 0.7
+        values = np.random.default_rng(0).normal(70, 1.0, (9, 2, 3))
+        values[:, 1] += 1.5
         judgement = judge(conjunction(9, 1), readings(values))
-        assert judgement.verdict == FAILED
-        assert judgement.count(AGAINST) == 0
-        [together] = judgement.against
-        assert (together.contest, together.pairs) == ("a over b0", 9)
-        assert together.outside == sum(mean < 0 for mean in (values[:, 0] - values[:, 1]).mean(-1))
+        assert (judgement.verdict, judgement.count(AGAINST)) == (FAILED, 0)
+        [test] = judgement.against
+        means = (values[:, 0] - values[:, 1]).mean(-1)
+        assert (test.contest, test.pairs, test.outside) == ("a over b0", 9, sum(means < 0))
+        assert test.p == pytest.approx(10 * stats.ttest_1samp(means, 0).pvalue)
 
-    def test_the_p_value_is_fishers_with_browns_correction(self):
-        rng = np.random.default_rng(1)
-        values = rng.normal(70, 0.3, (6, 2, 3))
-        values[:, 1] += 1.0
-        [together] = judge(conjunction(6, 1), readings(values)).against
-        p = stats.ttest_1samp(values[:, 0] - values[:, 1], 0, axis=-1, alternative="less").pvalue
-        assert p.max() < 0.5
-        statistic, variance = -2 * np.log(p).sum(), 4 * 6 + 6 * 5 * (3.25 * 0.1 + 0.75 * 0.1**2)
-        scale = variance / (2 * 12)
-        assert together.p == pytest.approx(stats.chi2.sf(statistic / scale, 2 * 12**2 / variance))
-        assert together.p > stats.chi2.sf(statistic, 12)
-
-    def test_one_run_seen_through_two_probes_is_no_second_witness(self):
+    def test_two_probes_of_one_run_are_one_pair(self):
         found, comparisons = {}, []
-        for probe in "xyz":
-            found |= {f"a/p{probe}": [70.0, 70.2, 70.3], f"b/p{probe}": [71.0, 71.1, 71.5]}
+        for probe in "wxyz":
+            found |= {f"a/p{probe}": [70.0, 70.2, 70.3], f"b/p{probe}": [71.0, 71.1, 71.5 + ord(probe) / 1000]}
             comparisons.append(over("b", probe=probe))
         assert judge(comparisons, found).against == ()
-        apart = [replace(comparison, runs=probe) for comparison, probe in zip(comparisons, "xyz", strict=True)]
+        apart = [replace(comparison, runs=probe) for comparison, probe in zip(comparisons, "wxyz", strict=True)]
         assert judge(apart, found).against != ()
 
+    def test_sizes_are_not_averaged(self):
+        values = np.random.default_rng(0).normal(70, 0.3, (9, 2, 3))
+        sizes = [replace(comparison, bounds=(1.0, 2.0)) for comparison in conjunction(9, 1)]
+        assert judge(sizes, readings(values)).against == ()
 
-SIMULATIONS = 400
-"""Enough to tell 2.5 % from 6 % or more."""
+
+SIMULATIONS = 300
+"""Enough to tell 2.5 % from 7 % or more."""
 MOST = 0.025 + 3 * math.sqrt(0.025 * 0.975 / SIMULATIONS)
 
 
@@ -206,23 +215,28 @@ class TestRatesOfFalseVerdicts:
     @pytest.mark.parametrize("name", ["equal", "one method", "one pair"])
     @pytest.mark.parametrize(("pairs", "rivals", "seeds"), [(9, 4, 3), (1, 6, 3), (2, 10, 5), (6, 2, 2)])
     def test_a_true_claim_is_hardly_ever_refuted(self, name, pairs, rivals, seeds):
-        """All methods are equal, the hardest of what is not against the claim."""
-        rng = np.random.default_rng(0)
-        noise = rng.normal(0, 1, (SIMULATIONS, pairs, rivals + 1, seeds))
+        """All methods are equal: of all truths that are not against the claim, the hardest."""
+        noise = np.random.default_rng(0).normal(0, 1, (SIMULATIONS, pairs, rivals + 1, seeds))
         assert rate(FAILED, conjunction(pairs, rivals), 70 + noise * spread(name, pairs, rivals + 1)) <= MOST
 
-    def test_nor_where_pairs_share_what_seeds_do(self):
+    def test_nor_where_all_but_one_comparison_plainly_hold(self):
+        values = np.random.default_rng(8).normal(70, 0.2, (SIMULATIONS, 3, 3, 3))
+        values[:, :, 1:] -= 20
+        values[:, -1, -1] += 20
+        assert rate(FAILED, conjunction(3, 2), values) <= MOST
+
+    def test_nor_above_the_level_of_the_tests_where_pairs_share_what_seeds_do(self):
         rng = np.random.default_rng(1)
-        own, shared = rng.normal(0, 1, (SIMULATIONS, 9, 5, 3)), rng.normal(0, 1, (SIMULATIONS, 1, 5, 3))
+        own, shared = rng.normal(0, 1, (SIMULATIONS, 9, 3, 3)), rng.normal(0, 1, (SIMULATIONS, 1, 3, 3))
         values = 70 + 0.2 * (math.sqrt(0.9) * own + math.sqrt(0.1) * shared)
-        assert rate(FAILED, conjunction(9, 4), values) <= MOST
+        assert rate(FAILED, conjunction(9, 2), values) <= 0.05 + MOST - 0.025
 
     @pytest.mark.parametrize("seeds", [2, 3, 5])
-    @pytest.mark.parametrize("images", [300, 1000, 10_000])
+    @pytest.mark.parametrize("images", [300, 10_000])
     def test_nor_where_accuracies_are_counts(self, images, seeds):
         rng = np.random.default_rng(2)
-        values = np.round(rng.normal(0.97, 0.002, (SIMULATIONS, 6, 4, seeds)) * images) / images * 100
-        assert rate(FAILED, conjunction(6, 3), values) <= MOST
+        values = np.round(rng.normal(0.97, 0.002, (SIMULATIONS, 6, 3, seeds)) * images) / images * 100
+        assert rate(FAILED, conjunction(6, 2), values) <= MOST
 
     @pytest.mark.parametrize("name", ["equal", "one method"])
     def test_a_claim_with_one_false_part_is_hardly_ever_called_reproduced(self, name):

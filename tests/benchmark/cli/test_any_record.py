@@ -21,7 +21,8 @@ from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.planning.estimates import StepCost, load_estimates
 from benchmark.report.leaderboard.data import TIMING
 from benchmark.runs.objective import parse_method
-from benchmark.runs.record import KINDS, UnfitRecordWarning
+from benchmark.runs.record import KINDS
+from benchmark.runs.record_file import UnfitRecordWarning
 from benchmark.runs.store import Store
 from benchmark.tables import leaderboard, reader
 from tests.benchmark.made_up import raw_record
@@ -283,7 +284,7 @@ class TestNewer:
     def test_the_newer_revision_reads_both(self, filled, kd, command, monkeypatch):
         path = write_record(filled, kd)
         changed(lambda raw: raw.update(schema=2, more="of it"))(path, path.read_text())
-        monkeypatch.setattr("benchmark.runs.record.SCHEMA", 2)
+        monkeypatch.setattr("benchmark.runs.record_file.SCHEMA", 2)
         before = path.read_bytes()
         assert command("--table", "11", "--render").err == ""
         assert path.read_bytes() == before

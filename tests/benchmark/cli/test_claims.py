@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import claims as claims_file
+from benchmark.claims import reader
 from benchmark.cli import claims
 from benchmark.cli.arguments import parser
 from benchmark.cli.session import Session
@@ -40,11 +40,11 @@ def finish(session, number, seeds, elsewhere=()):
 
     Those of some methods are from another machine.
     """
-    [table] = [table for table in claims_file.load().tables if table.number == number]
+    [table] = [table for table in reader.load().tables if table.number == number]
     plan = session.plan([table], seeds)
     metrics = {}
     for cell in table.cells:
-        for job in plan.cells[cell.name]:
+        for job in plan.cells[cell.key]:
             last = metrics.setdefault(job, {"last": {}})["last"]
             last[metric(cell.metric).key] = cell.paper + job.seed / 1000 + len(cell.method) / 10_000 * job.seed
     for job, found in metrics.items():

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark.cli import main
-from benchmark.config import overrides
 from benchmark.registry import catalog, plugins
 from benchmark.tables import leaderboard, reader
 from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
@@ -47,7 +46,7 @@ def _plugins(monkeypatch, tmp_path):
     """None but those of a test, and nothing remembered of those of others."""
     monkeypatch.setenv(plugins.VARIABLE, "")
     monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path))
-    known = (plugins._found, catalog._methods, overrides._known_beside)
+    known = (plugins._found, catalog._methods)
     for one in known:
         one.cache_clear()
     yield

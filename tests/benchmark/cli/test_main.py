@@ -213,7 +213,7 @@ def test_nothing_to_train_again_is_said(command, elsewhere, plan):
     shown = command(*RETRAIN)
     assert shown.status == 0
     here = f"(processor: {devices.processor()}; device: cpu; threads: 1; torch: {version('torch')})"
-    assert f"nothing to train again: as far as is known, all that is selected was made here {here}" in shown.out
+    assert f"nothing to train again: as far as is known, all selected jobs were trained here {here}" in shown.out
     assert "3 of 3 jobs are in" in shown.out
 
 
@@ -772,13 +772,13 @@ def test_failures_and_what_they_block_are_told(command, plan, monkeypatch):
     assert "--retry-failed trains failed runs again" in shown.out
     again = command("--table", "6", *ONE_PAIR)
     assert again.status == 1
-    assert "none:wrn-40-4 student seed 0 failed, so what needs it cannot be done" in again.out
+    assert "none:wrn-40-4 student seed 0 failed, so jobs that need it are blocked" in again.out
 
 
 def test_a_time_budget_chooses_what_is_done(command, plan, worked, monkeypatch):
     monkeypatch.setattr(run_command, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     shown = command("--table", "6", *ONE_PAIR, "--time-budget", "1s", "--plan")
-    assert "time budget 1 s: too little for any job" in shown.out
+    assert "time budget 1 s: too short for any job" in shown.out
     assert "left: " in shown.out
     cohorts = json.loads(command("--table", "6", *ONE_PAIR, "--jobs", "1", "--plan", "--json").out)["cohorts"]
     enough = (cohorts[0]["estimated_seconds"] + START_SECONDS) / (1 - UNCERTAIN) + 1

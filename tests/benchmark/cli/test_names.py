@@ -13,7 +13,7 @@ def some():
 
 
 def names(found):
-    return [cell.name for cell in found[1]]
+    return [cell.key for cell in found[1]]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_other_spellings_of_a_method(some):
 
 def test_a_method_that_the_table_lacks_is_added_to_it(some):
     table, cells = find_cells("table06/wrn-40-4:wrn-16-2/srrl+kd", some)
-    assert [cell.name for cell in cells] == ["table06/wrn-40-4:wrn-16-2/kd+srrl/top1"]
+    assert [cell.key for cell in cells] == ["table06/wrn-40-4:wrn-16-2/kd+srrl/top1"]
     assert cells[0] in table.cells
     assert table.added == ("kd+srrl",)
 

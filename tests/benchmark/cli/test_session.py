@@ -68,7 +68,7 @@ def test_unknown_tables_and_figures(words, says, request_for):
 def test_of_all_tables_those_are_taken_that_the_selection_speaks_of(request_for):
     chosen = request_for("--table", "all", "--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd")
     assert shown(chosen) == ["table06", "table10"]
-    assert {cell.student for table in chosen.tables for cell in table.cells} == {"wrn-16-2"}
+    assert {cell.pair.student for table in chosen.tables for cell in table.cells} == {"wrn-16-2"}
     assert [table.stem for table in chosen.whole_tables] == ["table06", "table10"]
     assert chosen.whole_tables[0] == reader.load("6")
     with pytest.raises(UserError, match="no pair of this table matches 'wrn-99:\\*'"):
@@ -270,7 +270,7 @@ class TestEverything:
     def finish(self, session, *seeds):
         for seed in seeds:
             [cell] = [cell for cell in reader.load("9").cells if (cell.method, cell.metric) == ("srrl", "top1")]
-            [job] = session.plan([reader.load("9")], [seed]).cells[cell.name]
+            [job] = session.plan([reader.load("9")], [seed]).cells[cell.key]
             session.store.write(job, "done", {"device": "cpu"}, **parts(job.kind))
 
     @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ class TestEverything:
         assert list(seeds) == expected
         assert table == reader.load("9")
         cells = [cell for cell in reader.load("9").cells if cell.method != reader.TEACHER]
-        assert all([job.seed for job in plan.cells[cell.name]] == expected for cell in cells)
+        assert all([job.seed for job in plan.cells[cell.key]] == expected for cell in cells)
 
     def test_a_teachers_record_is_no_students(self, request_for):
         chosen = request_for(*self.TABLE, "3,")

@@ -38,7 +38,9 @@ def printed():
 @pytest.fixture(scope="session")
 def questions(printed):
     return {
-        Question(cell.recipe, cell.student, cell.method, TeacherChoice(cell.teacher_recipe, cell.teacher)): None
+        Question(
+            cell.recipe, cell.pair.student, cell.method, TeacherChoice(cell.teacher_recipe, cell.pair.teacher)
+        ): None
         for cell in printed
     }.keys()
 
@@ -46,5 +48,7 @@ def questions(printed):
 @pytest.fixture(scope="session")
 def resolved(questions):
     """By profile the answer to each question."""
-    books = {name: ConfigResolver(overrides.load_profile(name), {}) for name in overrides.names("profile")}
-    return {name: {question: question.answer(resolver) for question in questions} for name, resolver in books.items()}
+    resolvers = {name: ConfigResolver(overrides.load_profile(name), {}) for name in overrides.names("profile")}
+    return {
+        name: {question: question.answer(resolver) for question in questions} for name, resolver in resolvers.items()
+    }

@@ -1,28 +1,22 @@
 import pytest
 
 from benchmark.config import overrides
-from benchmark.config.overrides import Override, load_preset, load_profile, load_recipe, parse_changes
+from benchmark.config.overrides import Override, PublishedWeights, load_preset, load_profile, load_recipe, parse_changes
 from benchmark.errors import UserError
+from benchmark.runs.recipe import RECIPE_KEYS
 
 RECIPES = ["C10-RES", "C10-WRN", "C100", "C100-BIN", "CRD100", "IN", "IN-BIN", "PROBE-CIFAR100", "PROBE-STL10"]
 
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """Writes a recipe, a profile or a preset of one's own, beside which there is no other."""
+    """Writes ``mine.yaml`` and makes it the only recipe, profile or preset."""
 
     def write(kind, text):
         (tmp_path / "mine.yaml").write_text(text)
         monkeypatch.setitem(overrides.KINDS, kind, tmp_path)
 
-    _forget()
-    yield write
-    _forget()
-
-
-def _forget():
-    overrides._load.cache_clear()
-    load_recipe.cache_clear()
+    return write
 
 
 def test_there_are_nine_recipes_four_profiles_and_a_preset():
@@ -47,16 +41,16 @@ def test_unknown_names_are_errors(load, name, says):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_values_then_overrides(name):
-    first, *rest = load_recipe(name).layers
-    assert first.match == {}
-    assert all(layer.match and layer.values for layer in rest)
+    recipe = load_recipe(name)
+    assert {*RECIPE_KEYS} - {"name"} <= recipe.values.keys()
+    assert all(override.match and override.values for override in recipe.overrides)
 
 
 def test_profiles_are_told_apart():
     profiles = {name: load_profile(name) for name in overrides.names("profile")}
     assert {name for name, profile in profiles.items() if profile.slow_on_cpu} == {"paper", "quick", "short"}
     assert {name for name, profile in profiles.items() if profile.stand_in} == {"digits"}
-    assert profiles["paper"].layers == ()
+    assert profiles["paper"].overrides == ()
     assert (profiles["digits"].device, profiles["digits"].threads) == ("cpu", 1)
     assert (profiles["short"].device, profiles["short"].threads) == (None, 1)
     assert (profiles["paper"].device, profiles["paper"].threads, profiles["paper"].datasets) == (None, None, {})
@@ -65,7 +59,7 @@ def test_profiles_are_told_apart():
 
 
 def test_every_data_set_has_its_own_stand_in():
-    used = {load_recipe(name).layers[0].values["dataset"] for name in RECIPES}
+    used = {load_recipe(name).values["dataset"] for name in RECIPES}
     stand_ins = load_profile("digits").datasets
     assert set(stand_ins) == used == {"cifar10", "cifar100", "stl10", "imagenet"}
     assert len(set(stand_ins.values())) == len(stand_ins)
@@ -75,8 +69,8 @@ def test_torchvisions_weights_teach_on_imagenet():
     teachers = {name: dict(load_recipe(name).teachers) for name in RECIPES if load_recipe(name).teachers}
     assert teachers == {
         "IN": {
-            "resnet34-imagenet": {"weights": "ResNet34_Weights.IMAGENET1K_V1", "sha256": "b627a593"},
-            "resnet50-imagenet": {"weights": "ResNet50_Weights.IMAGENET1K_V1", "sha256": "0676ba61"},
+            "resnet34-imagenet": PublishedWeights("ResNet34_Weights.IMAGENET1K_V1", "b627a593"),
+            "resnet50-imagenet": PublishedWeights("ResNet50_Weights.IMAGENET1K_V1", "0676ba61"),
         }
     }
 
@@ -85,7 +79,7 @@ NAMES = {"student": ("wrn-16-2",), "teacher": ("resnet34-wide",), "method": ("at
 
 
 @pytest.mark.parametrize(
-    ("match", "fits"),
+    ("match", "matches"),
     [
         ({}, True),
         ({"student": "wrn-16-?", "teacher": "resnet*"}, True),
@@ -99,14 +93,14 @@ NAMES = {"student": ("wrn-16-2",), "teacher": ("resnet34-wide",), "method": ("at
         ({"recipe": "C10-*"}, False),
     ],
 )
-def test_layers_match_all_their_patterns(match, fits):
-    assert Override({"lr": 0.3}, match).fits(NAMES) == fits
+def test_overrides_match_all_their_patterns(match, matches):
+    assert Override({"lr": 0.3}, match).matches(NAMES) == matches
 
 
-def test_without_teacher_or_method_only_a_pattern_for_none_fits():
+def test_without_teacher_or_method_only_a_pattern_for_none_matches():
     alone = NAMES | {"teacher": ("",), "method": ()}
-    assert not Override({}, {"method": "*"}).fits(alone)
-    assert not Override({}, {"teacher": "?*"}).fits(alone)
+    assert not Override({}, {"method": "*"}).matches(alone)
+    assert not Override({}, {"teacher": "?*"}).matches(alone)
 
 
 def test_changes_are_read():
@@ -184,39 +178,39 @@ def test_a_wrong_change_is_one_line(change, says):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("kind", "text", "says"),
     [
-        ("title: x\nset: {epoch: 3}", "did you mean 'epochs'"),
-        ("title: x\nset: {epochs: long}", "epochs='long'"),
-        ("title: x\noverides: []", "unknown key in mine 'overides': did you mean 'overrides'"),
-        ("title: x\noverrides: [{match: {studnet: 'a'}, set: {lr: 1}}]", "did you mean 'student'"),
+        (
+            "profile",
+            "title: x\nset: {epoch: 3}",
+            "line 2: set.epoch: unknown recipe key 'epoch': did you mean 'epochs'",
+        ),
+        ("profile", "title: x\nset: {epochs: long}", "line 2: set.epochs: recipe value epochs='long'"),
+        ("profile", "title: x\noverides: []", "line 2: overides: unknown key 'overides': did you mean 'overrides'"),
+        ("profile", "set: {}", "it lacks 'title'"),
+        ("profile", "title: x\nthreads: 0", "threads: expected a whole number >= 1, not 0"),
+        (
+            "profile",
+            "title: x\noverrides:\n- match: {studnet: a}\n  set: {lr: 1}",
+            r"line 3: overrides\[0\].match.studnet: unknown key 'studnet': did you mean 'student'",
+        ),
+        ("recipe", "epoch: 3", "line 1: epoch: unknown recipe key 'epoch': did you mean 'epochs'"),
+        ("recipe", "objectives: {kd: {wieght: 1}}", "objectives.kd.wieght: .*did you mean 'objectives.kd.weight'"),
+        ("recipe", "objectives: {kd: {options: {temperature: hot}}}", "temperature of kd must be of type float"),
+        ("recipe", "epochs: 3\noverrides: [{match: {methods: kd}, set: {lr: 1}}]", "did you mean 'method'"),
+        ("recipe", "teachers: {vgg13: {weights: a, sha256: 5}}", "teachers: expected text"),
+        ("recipe", "dataset: cifar100\nepochs: 3", " states no 'batch_size'"),
+        ("recipe", "- 1", "expected a mapping"),
+        ("preset", "title: x\noverrides: [{match: {student: a}, set: {epoch: 1}}]", "did you mean 'epochs'"),
+        ("preset", "title: x", "it lacks 'overrides'"),
     ],
 )
-def test_a_wrong_profile_names_its_fault(text, says, written):
-    written("profile", text)
-    with pytest.raises(UserError, match=says):
-        load_profile("mine")
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("epoch: 3", "did you mean 'epochs'"),
-        ("objectives: {kd: {wieght: 1}}", "did you mean 'objectives.kd.weight'"),
-        ("objectives: {kd: {options: {temperature: hot}}}", "temperature of kd must be of type float"),
-        ("epochs: 3\noverrides: [{match: {methods: kd}, set: {lr: 1}}]", "did you mean 'method'"),
-    ],
-)
-def test_a_wrong_recipe_names_its_fault(text, says, written):
-    written("recipe", text)
-    with pytest.raises(UserError, match=says):
-        load_recipe("mine")
-
-
-def test_a_wrong_preset_names_its_fault(written):
-    written("preset", "title: x\noverrides: [{match: {student: a}, set: {epoch: 1}}]")
-    with pytest.raises(UserError, match="did you mean 'epochs'"):
-        load_preset("mine")
+def test_a_mistake_is_named_with_its_line(kind, text, says, written):
+    written(kind, text)
+    load = {"recipe": load_recipe, "profile": load_profile, "preset": load_preset}[kind]
+    with pytest.raises(UserError, match=rf"^{kind} mine.*{says}") as caught:
+        load("mine")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

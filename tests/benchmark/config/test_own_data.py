@@ -28,8 +28,8 @@ SOURCES = (image_folder("leaves", num_train=24, num_test=24, num_classes={classe
 
 def forget():
     """Let files be looked at again, as a new process does."""
-    for known in (plugins._found, registry._all_sources, registry._content, registry._normalisation):
-        known.cache_clear()
+    plugins._found.cache_clear()
+    registry.forget()
 
 
 @pytest.fixture
@@ -314,8 +314,8 @@ def test_an_unknown_data_set_is_an_error_before_anything_is_written(command, tmp
 def test_a_data_set_whose_name_is_a_path_is_refused(leaves):
     leaves()
     text = """
-from benchmark.data.dataset import DatasetInfo, Source
-SOURCES = (Source(DatasetInfo('../x', 2, 1, 2, 8), None, None),)
+from benchmark.data.dataset import DatasetInfo, DatasetReader
+SOURCES = (DatasetReader(DatasetInfo('../x', 2, 1, 2, 8), None, None),)
 """
     Path(os.environ[plugins.VARIABLE]).write_text(text)
     forget()

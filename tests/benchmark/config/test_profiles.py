@@ -1,5 +1,7 @@
 from dataclasses import asdict, replace
 
+from msgspec import structs
+
 from benchmark.config import overrides
 from benchmark.config.resolve import TeacherChoice
 from benchmark.registry import catalog
@@ -73,5 +75,5 @@ def test_a_data_set_of_ones_own_is_not_replaced(job):
 
 
 def test_profiles_name_is_no_part_of_the_id(resolver, job):
-    renamed = replace(resolver(), profile=replace(resolver().profile, name="other"))
+    renamed = replace(resolver(), profile=structs.replace(resolver().profile, name="other"))
     assert renamed.run("C100", "wrn-16-2", parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0).id == job().id

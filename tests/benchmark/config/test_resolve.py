@@ -1,10 +1,11 @@
-"""How values come about: the order of the layers, and what runs, stages, teachers, trials and looks are made of."""
+"""How recipes resolve: the order of overrides, and what runs, stages, teachers, trials and probes are made of."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from msgspec import structs
 
 from benchmark.config import overrides
 from benchmark.config.overrides import Override
@@ -14,54 +15,55 @@ from benchmark.runs.job import Pretrained, Run
 from benchmark.runs.objective import parse_method
 from benchmark.runs.recipe import RECIPE_KEYS
 
-METHODS = ["student", "kd", "at", "ofd", "rkd", "crd", "srrl"]
 MEASURES = {"similarity": True, "distance": True, "clusters": False, "tsne": False}
 
 
-class TestLayers:
-    def test_apply_in_order(self, resolver):
+@pytest.fixture
+def with_overrides(resolver):
+    """A resolver of profile digits with these overrides in the place of the profile's."""
+
+    def make(*overrides, profile="digits", **changes):
+        made = resolver(profile, **changes)
+        return replace(made, profile=structs.replace(made.profile, overrides=overrides))
+
+    return make
+
+
+class TestOverrides:
+    def test_apply_in_order(self, with_overrides):
         wide = Override({"lr": 0.3, "width": 2.0}, {"student": "wrn-16-*"})
         preset = overrides.Preset("mine", (Override({"flip": 0.2, "width": 4.0}, {"student": "wrn-16-4"}),))
-        layered = replace(resolver("paper", lr=0.4), preset=preset)
-        profile = replace(layered.profile, layers=(Override({"lr": 0.2, "width": 3.0, "flip": 0.1}, {}), wide))
-        layered = replace(layered, profile=profile)
+        general = Override({"lr": 0.2, "width": 3.0, "flip": 0.1}, {})
+        made = replace(with_overrides(general, wide, profile="paper", lr=0.4), preset=preset)
 
         def values(network):
-            recipe = layered.run("C100", network, parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0).recipe
+            recipe = made.run("C100", network, parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0).recipe
             return recipe.lr, recipe.width, recipe.flip
 
         assert values("resnet10-wide") == (0.4, 3.0, 0.1)
         assert values("wrn-16-2") == (0.4, 2.0, 0.1)
         assert values("wrn-16-4") == (0.4, 4.0, 0.2)
 
-    def test_a_student_alone_is_not_touched_by_what_a_teacher_brings(self, resolver):
-        layered = replace(
-            resolver(), profile=replace(resolver().profile, layers=(Override({"lr": 0.3}, {"teacher": "wrn-*"}),))
-        )
+    @pytest.mark.parametrize(
+        ("match", "matching", "others"),
+        [
+            ({"teacher": "wrn-*"}, ["kd", "at", "srrl"], ["student"]),
+            ({"method": "kd"}, ["kd", "kd+srrl", "kd[temperature=2]"], ["student", "srrl"]),
+            (
+                {"method": "kd+srrl"},
+                ["srrl+kd", "kd[temperature=2]+srrl[sr]"],
+                ["student", "kd", "srrl", "at+kd+srrl"],
+            ),
+        ],
+    )
+    def test_a_pattern_chooses_the_runs(self, match, matching, others, with_overrides):
+        made = with_overrides(Override({"lr": 0.3}, match))
         teacher = TeacherChoice("C100", "wrn-40-4")
-        rates = {name: layered.run("C100", "wrn-16-2", parse_method(name), teacher, 0).recipe.lr for name in METHODS}
-        assert rates == dict.fromkeys(METHODS, 0.3) | {"student": 0.1}
-
-    def test_a_method_brings_its_own_wherever_it_stands_in_the_sum(self, resolver):
-        layered = replace(
-            resolver(), profile=replace(resolver().profile, layers=(Override({"lr": 0.3}, {"method": "kd"}),))
-        )
         rates = {
-            name: layered.run("C100", "wrn-16-2", parse_method(name), TeacherChoice("C100", "wrn-40-4"), 0).recipe.lr
-            for name in ("student", "srrl", "kd", "kd+srrl", "kd[temperature=2]")
+            name: made.run("C100", "wrn-16-2", parse_method(name), teacher, 0).recipe.lr
+            for name in (*matching, *others)
         }
-        assert rates == {"student": 0.1, "srrl": 0.1, "kd": 0.3, "kd+srrl": 0.3, "kd[temperature=2]": 0.3}
-
-    def test_a_pattern_of_a_sum_means_that_sum_alone(self, resolver):
-        layered = replace(
-            resolver(), profile=replace(resolver().profile, layers=(Override({"lr": 0.3}, {"method": "kd+srrl"}),))
-        )
-        rates = {
-            name: layered.run("C100", "wrn-16-2", parse_method(name), TeacherChoice("C100", "wrn-40-4"), 0).recipe.lr
-            for name in ("student", "kd", "srrl", "at+kd+srrl", "srrl+kd", "kd[temperature=2]+srrl[sr]")
-        }
-        plain = dict.fromkeys(("student", "kd", "srrl", "at+kd+srrl"), 0.1)
-        assert rates == {**plain, "srrl+kd": 0.3, "kd[temperature=2]+srrl[sr]": 0.3}
+        assert rates == dict.fromkeys(matching, 0.3) | dict.fromkeys(others, 0.1)
 
     @pytest.mark.parametrize(
         ("epochs", "milestones"),
@@ -107,12 +109,6 @@ class TestLayers:
         one = resolver("digits", epochs=30, lr=1).folder
         assert one.startswith("digits+")
         assert one == resolver("digits", lr=1.0, epochs=30).folder != resolver("digits", epochs=31, lr=1).folder
-
-    def test_an_incomplete_recipe_names_what_it_lacks(self, tmp_path, monkeypatch, resolver):
-        (tmp_path / "short.yaml").write_text("dataset: cifar100\nepochs: 3\n")
-        monkeypatch.setitem(overrides.KINDS, "recipe", tmp_path)
-        with pytest.raises(UserError, match="recipe short states no 'batch_size'"):
-            resolver("paper").run("short", "wrn-16-2", parse_method("student"), None, 0)
 
 
 class TestObjectives:
@@ -279,4 +275,4 @@ class TestProbesAndAnalyses:
         analysis = resolver().analysis("similarity", job("student"), TeacherChoice("C100", "wrn-40-4"))
         assert analysis.subject.teacher is None
         assert analysis.teacher == job("student", "wrn-40-4")
-        assert analysis.pair == "wrn-40-4--wrn-16-2"
+        assert analysis.pair == "wrn-40-4:wrn-16-2"

@@ -1,10 +1,7 @@
 """Small data sets, and writers of them in every form that is read."""
 
-import hashlib
 import io
-import pickle
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from benchmark.data import Split, imagenet, load, registry
+from benchmark.data import Split, imagenet, load
 
 
 @pytest.fixture(autouse=True)
@@ -60,12 +57,11 @@ def write_parquet():
     return write
 
 
-def write_cells(path, cells, labels, row_group_size=3):
+def write_cells(path, cells, labels, names):
     """Writes encoded images as they are into one Parquet file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    column = pa.array([{"bytes": cell, "path": None} for cell in cells])
-    pq.write_table(pa.table({"image": column, "label": pa.array(labels)}), path, row_group_size=row_group_size)
-    return path
+    column = pa.array([{"bytes": cell, "path": name} for cell, name in zip(cells, names, strict=True)])
+    pq.write_table(pa.table({"image": column, "label": pa.array(labels)}), path, row_group_size=3)
 
 
 @pytest.fixture
@@ -77,35 +73,12 @@ def parquet_dir(tmp_path, small, write_parquet):
     return folder
 
 
-@pytest.fixture
-def write_torchvision(monkeypatch):
-    """Writes torchvision's own files and makes torchvision take their checksums for the official ones."""
-    from torchvision.datasets import CIFAR100
-
-    def dump(path, content):
-        path.write_bytes(pickle.dumps(content))
-        return [path.name, hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()]
-
-    def write(root: Path, train, test):
-        folder = root / "cifar-100-python"
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, split in (("train", train), ("test", test)):
-            rows = split.images.transpose(0, 3, 1, 2).reshape(len(split), -1)
-            sums = dump(folder / name, {"data": rows, "fine_labels": split.labels.tolist()})
-            monkeypatch.setattr(CIFAR100, f"{name}_list", [sums])
-        meta = dump(folder / "meta", {"fine_label_names": [str(index) for index in range(100)]})
-        monkeypatch.setattr(CIFAR100, "meta", {"filename": "meta", "key": "fine_label_names", "md5": meta[1]})
-        return root
-
-    return write
-
-
-CLASSES = ("n01", "n02", "n03")
+SYNSETS = ("n01440764", "n01443537", "n01484850")
 PHOTOS = {
-    "train": [("n01", 40, 30), ("n01", 30, 40), ("n02", 64, 20), ("n02", 9, 33), ("n02", 50, 50), ("n03", 31, 47)],
-    "val": [("n01", 37, 29), ("n02", 21, 64), ("n03", 45, 45), ("n03", 24, 24)],
+    "train": [(0, 40, 30), (0, 30, 40), (1, 64, 20), (1, 9, 33), (1, 50, 50), (2, 31, 47)],
+    "val": [(0, 37, 29), (1, 21, 64), (2, 45, 45), (2, 24, 24)],
 }
-"""Class, width and height of some photographs."""
+"""Label, width and height of some photographs."""
 
 
 def photo(width, height, seed=0, mode="RGB", form="JPEG"):
@@ -119,44 +92,66 @@ def photo(width, height, seed=0, mode="RGB", form="JPEG"):
 
 @pytest.fixture
 def photos():
-    """Of each split a list of (class, encoded image)."""
-    return {split: [(name, photo(*size)) for name, *size in rows] for split, rows in PHOTOS.items()}
+    """For each split a list of (label, name, encoded image)."""
+    return {
+        split: [(label, f"{SYNSETS[label]}_{number}", photo(*size)) for number, (label, *size) in enumerate(rows)]
+        for split, rows in PHOTOS.items()
+    }
 
 
 @pytest.fixture
 def three_classes(monkeypatch):
     """ImageNet with three classes instead of a thousand."""
-    info = replace(imagenet.INFO, num_train=6, num_test=4, num_classes=len(CLASSES))
-    monkeypatch.setattr(imagenet, "INFO", info)
-    sources = registry._sources()
-    monkeypatch.setitem(sources, "imagenet", replace(sources["imagenet"], info=info))
+    monkeypatch.setattr(imagenet, "INFO", replace(imagenet.INFO, num_train=6, num_test=4, num_classes=len(SYNSETS)))
 
 
 @pytest.fixture
-def tree(tmp_path, photos):
+def write_tree(tmp_path, photos):
+    """Writes photographs as one folder a class; returns the data folder."""
+
+    def write(folder="tree", photos=photos):
+        for split, rows in photos.items():
+            for label, name, content in rows:
+                path = tmp_path / folder / "imagenet" / split / SYNSETS[label] / f"{name}.JPEG"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        return tmp_path / folder
+
+    return write
+
+
+@pytest.fixture
+def write_shards(tmp_path, photos):
+    """Writes photographs as Parquet, in another order and the training images in two files; returns the data folder.
+
+    ``path`` makes the field ``path`` from an image's name and synset: the default does so as Hugging Face does.
+    """
+
+    def write(folder="shards", photos=photos, path="{}_{}.JPEG".format):
+        parts = {
+            "train-00000-of-00002": photos["train"][4:],
+            "train-00001-of-00002": photos["train"][:4],
+            "validation-00000-of-00001": photos["val"][::-1],
+        }
+        for part, rows in parts.items():
+            labels, names, cells = zip(*rows, strict=True)
+            paths = [path(name, SYNSETS[label]) for name, label in zip(names, labels, strict=True)]
+            write_cells(tmp_path / folder / "imagenet" / f"{part}.parquet", cells, labels, paths)
+        return tmp_path / folder
+
+    return write
+
+
+@pytest.fixture
+def tree(write_tree):
     """A data folder that holds the photographs as one folder a class."""
-    folder = tmp_path / "tree"
-    for split, rows in photos.items():
-        for number, (name, content) in enumerate(rows):
-            path = folder / "imagenet" / split / name / f"{name}_{number}.JPEG"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-    return folder
+    return write_tree()
 
 
 @pytest.fixture
-def shards(tmp_path, photos):
-    """A data folder that holds the photographs as Parquet, in another order and the training images in two files."""
-    folder = tmp_path / "shards"
-    parts = {
-        "train-00000-of-00002": photos["train"][4:],
-        "train-00001-of-00002": photos["train"][:4],
-        "validation-00000-of-00001": photos["val"][::-1],
-    }
-    for name, rows in parts.items():
-        labels = [CLASSES.index(name) for name, _ in rows]
-        write_cells(folder / "imagenet" / f"{name}.parquet", [content for _, content in rows], labels)
-    return folder
+def shards(write_shards):
+    """A data folder that holds the photographs as Parquet."""
+    return write_shards()
 
 
 @pytest.fixture

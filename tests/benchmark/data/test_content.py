@@ -3,14 +3,14 @@ import shutil
 
 import pytest
 
-from benchmark.data import content as module
-from benchmark.data.content import content, state_key
+from benchmark.data import content
+from benchmark.data.content import content_hash
 from benchmark.errors import UserError
 
 
 @pytest.fixture
 def place(tmp_path):
-    """Two files below a folder, and where their hash is remembered."""
+    """A folder with two files."""
     folder = tmp_path / "place"
     folder.mkdir()
     for name in ("a", "b"):
@@ -21,14 +21,13 @@ def place(tmp_path):
 @pytest.fixture
 def hashed(tmp_path, monkeypatch):
     """``hashed(folder)``: the hash of a folder's files, and the names of those that were read for it."""
-    read = []
-    sum_of = module._sum
-    monkeypatch.setattr(module, "_sum", lambda path: read.append(path.name) or sum_of(path))
+    read, file_digest = [], content.file_digest
+    monkeypatch.setattr(content, "file_digest", lambda path: read.append(path.name) or file_digest(path))
     memory = tmp_path / "memory" / "place.json"
 
     def find(folder):
         read.clear()
-        found = content({path.name: path for path in folder.iterdir()}, memory)
+        found = content_hash({path.name: path for path in folder.iterdir()}, memory)
         return found, sorted(read)
 
     find.memory = memory
@@ -36,19 +35,15 @@ def hashed(tmp_path, monkeypatch):
 
 
 def settle(memory):
-    """Let a hash be remembered long after its files changed."""
+    """Let a hash be stored long after its files changed."""
     os.utime(memory, ns=(2**62, 2**62))
 
 
-def test_files_are_read_once(hashed, place):
+def test_files_are_read_once_unless_they_had_just_changed(hashed, place):
     first = hashed(place)
     assert first[1] == ["a", "b"]
     settle(hashed.memory)
     assert hashed(place) == (first[0], [])
-
-
-def test_files_that_had_just_changed_are_read_again(hashed, place):
-    first = hashed(place)
     os.utime(hashed.memory, ns=(0, 0))
     assert hashed(place) == first
 
@@ -96,23 +91,23 @@ def test_files_that_change_while_they_are_read_are_an_error(place, tmp_path, mon
         path.write_text("more than before")
         return "0" * 64
 
-    monkeypatch.setattr(module, "_sum", change)
+    monkeypatch.setattr(content, "file_digest", change)
     with pytest.raises(UserError, match=r"place: the files change while they are read: wait"):
-        content({"a": place / "a"}, tmp_path / "memory.json")
+        content_hash({"a": place / "a"}, tmp_path / "memory.json")
 
 
 def test_what_is_no_file_is_named_and_not_waited_for(place, tmp_path):
     os.mkfifo(place / "pipe")
-    with pytest.raises(UserError, match=r"place/pipe: it is no file: remove it"):
-        content({"pipe": place / "pipe"}, tmp_path / "memory.json")
+    with pytest.raises(UserError, match=r"place/pipe: it is not a file: remove it"):
+        content_hash({"pipe": place / "pipe"}, tmp_path / "memory.json")
     (place / "link").symlink_to(tmp_path / "gone")
     with pytest.raises(UserError, match=r"the data cannot be read \(.*link"):
-        content({"link": place / "link"}, tmp_path / "memory.json")
+        content_hash({"link": place / "link"}, tmp_path / "memory.json")
 
 
-def test_nothing_has_to_be_remembered(place, tmp_path):
+def test_the_memory_may_be_unwritable(place, tmp_path):
     (tmp_path / "file").touch()
-    assert len(content({"a": place / "a"}, tmp_path / "file" / "memory.json")) == 64
+    assert len(content_hash({"a": place / "a"}, tmp_path / "file" / "memory.json")) == 64
 
 
 @pytest.mark.parametrize("name", ["new\nline", "\x1b[31mred", os.fsdecode(b"\xff\xfe"), "a" * 200])
@@ -124,13 +119,3 @@ def test_odd_names_of_files_are_names(hashed, place, name):
     assert read == sorted(["a", "b", name])
     settle(hashed.memory)
     assert hashed(place) == (first, [])
-
-
-def test_the_state_of_files_follows_their_inodes(place):
-    before = state_key([place / "a"])
-    assert state_key([place / "a"]) == before
-    stat = (place / "a").stat()
-    (place / "copy").write_text("a" * 9)
-    (place / "copy").replace(place / "a")
-    os.utime(place / "a", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert state_key([place / "a"]) != before

@@ -1,52 +1,87 @@
-import hashlib
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmark.data import FileDataset, imagenet, load
-from benchmark.data.dataset import EncodedSplit
+from benchmark.data import FileDataset, describe, load, unpack
+from benchmark.data.dataset import row_keys
 from benchmark.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("three_classes")
 
 
-def contents(split: EncodedSplit):
+def contents(split):
+    """The encoded images of a split, in its order."""
     result = []
-    for place in split.places(np.arange(len(split))):
-        with Path(place.path).open("rb") as file:
-            file.seek(place.start)
-            result.append(file.read(place.length))
+    for location in split.locations(np.arange(len(split))):
+        with Path(location.path).open("rb") as file:
+            file.seek(location.start)
+            result.append(file.read(location.length))
     return result
 
 
-def test_every_form_lists_the_same_images_in_the_same_order(tmp_path, photos, tree, shards):
-    first, second = (load("imagenet", folder, tmp_path / "cache") for folder in (tree, shards))
+@pytest.mark.parametrize(
+    "path",
+    ["{}_{}.JPEG".format, lambda name, _: f"{name}.JPEG", lambda name, synset: f"train/{synset}/{name}.JPEG"],
+    ids=["exported", "plain", "folders"],
+)
+def test_tree_and_parquet_have_the_same_order_and_fingerprint(tmp_path, photos, tree, write_shards, path):
+    lines = []
+    first, second = (load("imagenet", folder, tmp_path, lines.append) for folder in (tree, write_shards(path=path)))
     assert isinstance(first, FileDataset)
-    assert first.fingerprint == second.fingerprint
+    assert (first.fingerprint, first.official, first.num_classes) == (second.fingerprint, None, 3)
     for name, part in (("train", "train"), ("val", "test")):
         ours, theirs = getattr(first, part), getattr(second, part)
         assert contents(ours) == contents(theirs)
         assert ours.labels.tolist() == theirs.labels.tolist()
-        expected = {content: int(folder[1:]) - 1 for folder, content in photos[name]}
-        assert dict(zip(contents(ours), ours.labels.tolist(), strict=True)) == expected
+        rows = photos[name]
+        order = np.argsort(row_keys(f"{label}/{image}.JPEG".encode() for label, image, _ in rows))
+        assert contents(ours) == [rows[row][2] for row in order]
+        assert ours.labels.tolist() == [rows[row][0] for row in order]
+    assert "names" not in " ".join(lines)
 
 
-def test_order_and_fingerprint_follow_from_bytes_and_labels(photos, files):
-    digest = hashlib.sha256()
-    for name, split in (("train", files.train), ("val", files.test)):
-        hashes = {
-            hashlib.blake2b(content + (int(folder[1:]) - 1).to_bytes(8, "little"), digest_size=16).digest(): content
-            for folder, content in photos[name]
-        }
-        assert contents(split) == [hashes[key] for key in sorted(hashes)]
-        digest.update(f"({len(hashes)},)".encode() + b"".join(sorted(hashes)))
-    assert files.fingerprint == digest.hexdigest()
-    assert (files.num_classes, files.official) == (3, None)
+NEW = {
+    "name": lambda label, name, content: (label, f"{name}x", content),
+    "label": lambda label, name, content: (2 - label, name, content),
+    "size": lambda label, name, content: (label, name, content + b"0"),
+}
+
+
+@pytest.mark.parametrize("form", ["tree", "shards"])
+@pytest.mark.parametrize("change", NEW)
+def test_fingerprint_notices_names_labels_and_sizes(request, tmp_path, photos, form, change):
+    write = request.getfixturevalue(f"write_{form}")
+    before = load("imagenet", write("before"), tmp_path / "cache")
+    changed = {split: [NEW[change](*row) for row in rows] for split, rows in photos.items()}
+    after = load("imagenet", write("after", changed), tmp_path / "cache")
+    assert before.fingerprint != after.fingerprint
+    assert (before.train.labels.tolist() == after.train.labels.tolist()) == (change == "size")
+
+
+def test_no_image_is_read_before_it_is_needed(tmp_path, tree, files, monkeypatch):
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("a file was opened"))
+    assert load("imagenet", tree, tmp_path / "cache").fingerprint == files.fingerprint
+
+
+@pytest.mark.parametrize("path", [lambda *_: None, lambda *_: "image.jpg"], ids=["no names", "equal names"])
+def test_without_names_the_order_follows_from_the_rows_and_is_announced(tmp_path, write_shards, photos, path):
+    lines = []
+    folder = write_shards(path=path)
+    split = load("imagenet", folder, tmp_path / "cache", lines.append).train
+    rows = photos["train"][4:] + photos["train"][:4]
+    order = np.argsort(row_keys(f"{label}/{row}".encode() for row, (label, *_) in enumerate(rows)))
+    assert contents(split) == [rows[row][2] for row in order]
+    said = "have no names that tell them apart: their order follows from that of the rows"
+    assert sum(said in line for line in lines) == 2
+    count = len(lines)
+    assert contents(load("imagenet", folder, tmp_path / "cache", lines.append).train) == contents(split)
+    assert len(lines) == count
 
 
 @pytest.mark.parametrize("form", ["tree", "shards"])
@@ -56,93 +91,63 @@ def test_images_may_lie_in_the_data_folder_itself(request, tmp_path, form):
     assert inner.fingerprint == outer.fingerprint
 
 
-@pytest.mark.parametrize(
-    ("form", "name"), [("tree", "train/n01/n01_0.JPEG"), ("shards", "train-00001-of-00002.parquet: row 0")]
-)
-def test_places_have_names_that_a_person_finds(request, tmp_path, photos, form, name):
-    folder = request.getfixturevalue(form)
-    split = load("imagenet", folder, tmp_path / "cache").train
-    row = contents(split).index(photos["train"][0][1])
-    assert split.places([row])[0].name == str(folder / "imagenet" / name)
+def test_locations_have_names_that_a_person_finds(tmp_path, photos, files, tree, shards):
+    copied = load("imagenet", shards, tmp_path / "cache").train
+    for split, name in ((files.train, str(tree / "imagenet/train/n01440764/n01440764_0.JPEG")), (copied, "row 0")):
+        row = contents(split).index(photos["train"][0][2])
+        assert split.locations([row])[0].name.endswith(name)
+        assert ("train-00001-of-00002.images" in split.locations([row])[0].name) == (split is copied)
 
 
-@pytest.mark.parametrize("form", ["tree", "shards"])
-def test_index_is_made_once(request, tmp_path, form):
-    folder, lines = request.getfixturevalue(form), []
-    first = load("imagenet", folder, tmp_path / "cache", lines.append)
-    assert "6 of 6 images" in " ".join(lines)
+def test_images_are_copied_out_of_parquet_once(tmp_path, shards):
+    lines = []
+    first = load("imagenet", shards, tmp_path / "cache", lines.append)
+    assert "copied 6 images" in " ".join(lines)
     count = len(lines)
-    assert load("imagenet", folder, tmp_path / "cache", lines.append).fingerprint == first.fingerprint
-    assert len(lines) == count
-
-
-def test_index_of_a_tree_follows_its_files(tmp_path, tree):
-    before = load("imagenet", tree, tmp_path / "cache")
-    next((tree / "imagenet" / "train" / "n02").iterdir()).unlink()
-    after = load("imagenet", tree, tmp_path / "cache")
-    assert (len(before.train), len(after.train)) == (6, 5)
-    assert before.official is None
-    assert after.official is False
-
-
-def indices(tmp_path):
-    return [path for path in (tmp_path / "cache" / "data" / "imagenet").iterdir() if path.is_dir()]
-
-
-@pytest.mark.parametrize("form", ["tree", "shards"])
-def test_one_index_is_kept_of_a_place(request, tmp_path, form):
-    folder, found = request.getfixturevalue(form), set()
-    touched = next((folder / "imagenet").glob("train*"))
-    for stamp in (1, 2, 3):
-        os.utime(touched, (stamp, stamp))
-        load("imagenet", folder, tmp_path / "cache")
-        [index] = indices(tmp_path)
-        found.add(index.name)
-    assert len(found) == 3
-
-
-def test_images_copied_out_of_parquet_stay_while_they_are_used(tmp_path, shards):
-    used = load("imagenet", shards, tmp_path / "cache")
-    before = contents(used.train)
     os.utime(next((shards / "imagenet").glob("train*")), (1, 1))
-    load("imagenet", shards, tmp_path / "cache")
-    assert len(indices(tmp_path)) == 2
-    assert contents(used.train) == before
+    moved = shards.rename(tmp_path / "moved")
+    second = load("imagenet", moved, tmp_path / "cache", lines.append)
+    assert len(lines) == count
+    assert contents(second.train) == contents(first.train)
 
 
-def test_other_files_and_hidden_folders_are_no_images(tmp_path, tree):
-    before = load("imagenet", tree, tmp_path / "cache").fingerprint
-    (tree / "imagenet" / "train" / ".cache").mkdir()
-    (tree / "imagenet" / "train" / "n01" / "notes.txt").write_text("no image")
-    assert load("imagenet", tree, tmp_path / "cache").fingerprint == before
+def test_other_parquet_files_make_another_copy(tmp_path, write_shards, photos):
+    first = load("imagenet", write_shards(), tmp_path / "cache")
+    before = contents(first.train)
+    photos["val"].pop()
+    second = load("imagenet", write_shards(), tmp_path / "cache")
+    assert (len(first.test), len(second.test)) == (4, 3)
+    assert (first.official, second.official) == (None, False)
+    assert contents(first.train) == before
 
 
-def spoil_classes(folder):
-    shutil.rmtree(folder / "train" / "n03")
+def test_a_tree_is_listed_anew(tmp_path, tree, files):
+    next((tree / "imagenet/train/n01443537").iterdir()).unlink()
+    after = load("imagenet", tree, tmp_path / "cache")
+    assert (len(files.train), len(after.train)) == (6, 5)
+    assert (files.official, after.official) == (None, False)
 
 
-def spoil_validation_class(folder):
-    (folder / "val" / "n03").rename(folder / "val" / "n04")
+def test_other_files_and_hidden_folders_are_no_images(tmp_path, tree, files):
+    (tree / "imagenet/train/.cache").mkdir()
+    (tree / "imagenet/train/n01440764/notes.txt").write_text("no image")
+    assert load("imagenet", tree, tmp_path / "cache").fingerprint == files.fingerprint
 
 
-def spoil_validation(folder):
+def unsort_validation(folder):
     for path in (folder / "val").glob("*/*"):
         path.rename(folder / "val" / path.name)
-    for path in (folder / "val").glob("n??"):
+    for path in (folder / "val").glob("n????????"):
         path.rmdir()
 
 
-def spoil_image(folder):
-    os.mkfifo(folder / "train" / "n02" / "pipe.JPEG")
-
-
 SPOILT_TREES = {
-    r"train/n02/pipe.JPEG: it is called as an image is and is no file": spoil_image,
-    r"train: 2 class folders, there must be 3": spoil_classes,
-    r"val/n04: no class of the training images is called so": spoil_validation_class,
-    r"val: no images: put one folder a class there": spoil_validation,
-    r"the folder val/ is missing": lambda folder: shutil.rmtree(folder / "val"),
-    r"the folder train/ is missing": lambda folder: shutil.rmtree(folder / "train"),
+    r"train/n01443537/pipe.JPEG: it has the name of an image": lambda at: os.mkfifo(at / "train/n01443537/pipe.JPEG"),
+    r"train: 2 class folders, there must be 3": lambda at: shutil.rmtree(at / "train/n01484850"),
+    r"val/n0: the training images have no class of this name": lambda at: (at / "val/n0").mkdir(),
+    r"val: no images: put one folder a class there": unsort_validation,
+    r"the folder val/ is missing": lambda at: shutil.rmtree(at / "val"),
+    r"the folder train/ is missing": lambda at: shutil.rmtree(at / "train"),
 }
 
 
@@ -162,16 +167,13 @@ def spoil_row(folder, column, row, value):
     pq.write_table(pa.table({**table.to_pydict(), column: values}, schema=table.schema), path)
 
 
+NO_BYTES = {"bytes": None, "path": None}
 SPOILT_SHARDS = {
-    r"00001-of-00002.parquet: row 2 has label 3, it must be 0 to 2": lambda folder: spoil_row(folder, "label", 2, 3),
-    r"00001-of-00002.parquet: row 3 holds no image bytes": lambda folder: spoil_row(
-        folder, "image", 3, {"bytes": None, "path": None}
-    ),
-    r"the file numbered 0 is missing": lambda folder: (folder / "train-00000-of-00002.parquet").unlink(),
-    r"one split is missing: add val": lambda folder: (folder / "validation-00000-of-00001.parquet").unlink(),
-    r"00001-of-00002.parquet: not a readable Parquet": lambda folder: (
-        folder / "train-00001-of-00002.parquet"
-    ).write_bytes(b"no"),
+    r"00001-of-00002.parquet: row 2 has label 3, it must be 0 to 2": lambda at: spoil_row(at, "label", 2, 3),
+    r"00001-of-00002.parquet: row 3 holds no image bytes": lambda at: spoil_row(at, "image", 3, NO_BYTES),
+    r"the file numbered 0 is missing": lambda at: (at / "train-00000-of-00002.parquet").unlink(),
+    r"the val split is missing: add val": lambda at: (at / "validation-00000-of-00001.parquet").unlink(),
+    r"00001.*not a readable Parquet": lambda at: (at / "train-00001-of-00002.parquet").write_bytes(b"no"),
 }
 
 
@@ -184,9 +186,8 @@ def test_what_is_wrong_with_shards_is_said(tmp_path, shards, message):
 
 
 def test_full_disk_is_an_error_beforehand(tmp_path, shards, monkeypatch):
-    full = shutil._ntuple_diskusage(total=100, used=99, free=1)
-    monkeypatch.setattr("benchmark.data.copies.shutil.disk_usage", lambda _: full)
-    with pytest.raises(UserError, match=r"are needed to copy the images of imagenet out of Parquet, 0\.0 MB are free"):
+    monkeypatch.setattr(unpack.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    with pytest.raises(UserError, match=r"images of imagenet out of Parquet needs .* MB, 0\.0 MB are free: make room"):
         load("imagenet", shards, tmp_path / "cache")
 
 
@@ -199,4 +200,4 @@ def test_missing_images_are_an_error_that_says_what_to_put_where(tmp_path):
 
 
 def test_official_numbers():
-    assert imagenet.SOURCES[0].info.num_train == 1_281_167
+    assert (describe("imagenet").num_train, describe("imagenet").num_test) == (1_281_167, 50_000)

@@ -11,8 +11,7 @@ from PIL import EpsImagePlugin, Image, ImageFile
 from torchvision import transforms
 from torchvision.transforms import functional
 
-from benchmark.data.images import DRAWS, FORMATS, Crops, crop_box, decode, training_pixels
-from benchmark.data.images import test_pixels as central_pixels
+from benchmark.data.images import DRAWS, FORMATS, Crops, central_pixels, crop_box, decode, training_pixels
 from benchmark.errors import UserError
 
 NORMAL = {"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
@@ -103,7 +102,7 @@ SIZES = [(500, 375), (375, 500), (300, 300), (32, 90), (90, 33), (31, 31), (7, 1
 def test_test_pixels_are_exactly_those_of_torchvision(size, crop, resize):
     image = random_image(*size)
     expected = transforms.Compose([transforms.Resize(resize), transforms.CenterCrop(crop)])(image)
-    np.testing.assert_array_equal(central_pixels(image, make(size=crop, resize=resize)), np.asarray(expected))
+    np.testing.assert_array_equal(central_pixels(image, resize, crop), np.asarray(expected))
 
 
 @pytest.mark.parametrize(

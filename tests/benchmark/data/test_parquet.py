@@ -30,16 +30,14 @@ def read_spoilt(tmp_path):
     return write_and_read
 
 
-def test_rows_keep_their_order_over_batches_and_files(tmp_path, make_split, write_parquet, monkeypatch):
-    monkeypatch.setattr("benchmark.data.parquet._BATCH", 4)
-    monkeypatch.setattr("benchmark.data.parquet._CHUNK", 3)
-    splits = [make_split(11, seed=1), make_split(6, seed=2)]
-    lines = []
-    paths = [write_parquet(tmp_path / f"{index}.parquet", split) for index, split in enumerate(splits)]
-    result = read(*paths, announce=lines.append)
-    np.testing.assert_array_equal(result.images, np.concatenate([split.images for split in splits]))
-    np.testing.assert_array_equal(result.labels, np.concatenate([split.labels for split in splits]))
-    assert lines[-1] == "cifar100: decoded 17 of 17 images (1.parquet)"
+def test_rows_keep_their_order_over_batches_and_files(tmp_path, make_split, write_parquet):
+    last, lines = make_split(6, seed=2), []
+    few = pq.read_table(write_parquet(tmp_path / "1.parquet", last))
+    pq.write_table(pa.concat_tables([few] * 900), tmp_path / "0.parquet")  # more rows than are read at once
+    result = read(tmp_path / "0.parquet", tmp_path / "1.parquet", announce=lines.append)
+    np.testing.assert_array_equal(result.images, np.tile(last.images, (901, 1, 1, 1)))
+    np.testing.assert_array_equal(result.labels, np.tile(last.labels, 901))
+    assert lines[-1] == "cifar100: decoded 5,406 of 5,406 images (1.parquet)"
 
 
 def spoil_cell(columns, row, value):

@@ -1,9 +1,14 @@
+"""What both streams have in common, and the stream of images on the device."""
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from benchmark.data.augment import Augmentation, augment, normalise
+from benchmark.data.decoders import Decoders
+from benchmark.data.filestream import FileStream
+from benchmark.data.images import Crops
 from benchmark.data.stream import Stream, evaluation_batches, resized, upload
 from benchmark.errors import UserError
 
@@ -25,65 +30,94 @@ def make(split):
     return make_stream
 
 
-def joined(stream, epoch):
-    return [torch.cat(parts) for parts in zip(*stream.epoch(epoch), strict=True)]
+@pytest.fixture(params=["memory", "files"])
+def make_any(request, make, files):
+    """Factory of streams of 50 images in memory, or of 6 in files."""
+
+    def make_file_stream(batch_size=4, seed=0, **options):
+        crops = Crops(16, (0.2, 1.0), 20, 0.5, MEAN, STD)
+        return FileStream(files.train, crops, batch_size, seed, "cpu", Decoders(0, pin=False), **options)
+
+    return make if request.param == "memory" else make_file_stream
+
+
+def joined(batches):
+    return [torch.cat(parts) for parts in zip(*batches, strict=True)]
 
 
 def same(first, second):
     return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def test_epoch_shows_every_sample_once_in_batches(make):
-    stream = make()
+def test_epoch_shows_every_sample_once_in_batches(make_any):
+    stream = make_any(batch_size=4)
     batches = list(stream.epoch(1))
-    assert [len(batch.targets) for batch in batches] == [16, 16, 16, 2]
-    assert len(stream) == 4
-    assert sorted(torch.cat([batch.indices for batch in batches]).tolist()) == list(range(50))
-    assert batches[0].images.shape == (16, 3, 8, 8)
+    count = stream.num_samples
+    assert len(stream) == len(batches) == -(-count // 4)
+    assert [len(batch.targets) for batch in batches] == [4] * (count // 4) + [2]
+    images, targets, indices = joined(batches)
+    assert sorted(indices.tolist()) == list(range(count))
+    assert torch.equal(targets, stream.labels[indices])
+    assert (images.shape[:2], images.dtype) == ((count, 3), torch.float32)
     assert batches[0].images.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_stream_is_a_function_of_seed_and_epoch(make_any):
+    first = joined(make_any(seed=1).epoch(2))
+    torch.manual_seed(99)
+    stream = make_any(seed=1)
+    joined(stream.epoch(1))
+    assert same(joined(stream.epoch(2)), first)
+    assert same(joined(make_any(seed=1, batch_size=7).epoch(2)), first)
+    for other in (stream.epoch(3), make_any(seed=2).epoch(2)):
+        assert not torch.equal(joined(other)[2], first[2])
+
+
+def test_global_random_state_is_left_alone(make_any):
+    before = torch.get_rng_state()
+    joined(make_any().epoch(1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_train_limit_keeps_the_first_rows(make_any):
+    stream = make_any(train_limit=5, batch_size=4)
+    assert (stream.num_samples, len(stream)) == (5, 2)
+    assert torch.equal(stream.labels, make_any().labels[:5])
+    assert sorted(joined(stream.epoch(1))[2].tolist()) == list(range(5))
+
+
+@pytest.mark.parametrize("limit", [0, -1, 51])
+def test_sizes_out_of_range_are_errors(make_any, limit):
+    with pytest.raises(UserError, match=rf"train_limit must be from 1 to {make_any().num_samples}, not {limit}"):
+        make_any(train_limit=limit)
+    with pytest.raises(UserError, match="batch_size"):
+        make_any(batch_size=0)
+
+
 def test_images_and_targets_are_those_of_the_indices(make, split):
-    images, targets, indices = joined(make(PLAIN), 1)
+    images, targets, indices = joined(make(PLAIN).epoch(1))
     assert torch.equal(targets, torch.from_numpy(split.labels)[indices])
     assert torch.equal(images, normalise(torch.from_numpy(split.images)[indices], MEAN, STD))
 
 
 def test_images_are_the_augmented_ones_of_the_draws(make, split):
     stream = make()
-    draws = stream._draw(3)
+    draws = stream.draws(3)
     expected = augment(torch.from_numpy(split.images)[draws.permutation], draws.offsets, draws.flips, CROPS)
-    assert torch.equal(joined(stream, 3)[0], expected)
-
-
-def test_stream_is_a_function_of_seed_and_epoch(make):
-    first = joined(make(seed=1), 2)
-    torch.manual_seed(99)
-    stream = make(seed=1)
-    joined(stream, 1)
-    assert same(joined(stream, 2), first)
-    for other in (joined(stream, 3), joined(make(seed=2), 2)):
-        assert not torch.equal(other[2], first[2])
-    assert same(joined(make(seed=1, batch_size=7), 2), first)
+    assert torch.equal(joined(stream.epoch(3))[0], expected)
 
 
 def test_stream_is_the_one_that_results_were_measured_with(make):
     # A change here changes every result: the engine's numerics version must be raised with it.
-    draws = make(seed=0)._draw(1)
+    draws = make(seed=0).draws(1)
     assert draws.permutation[:8].tolist() == [4, 26, 39, 7, 38, 3, 49, 47]
     assert draws.offsets[:4].tolist() == [[3, 1], [2, 0], [2, 3], [3, 4]]
     assert draws.flips[:8].int().tolist() == [1, 0, 0, 1, 0, 1, 1, 1]
 
 
-def test_global_random_state_is_left_alone(make):
-    before = torch.get_rng_state()
-    joined(make(), 1)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_offsets_and_flips_are_evenly_drawn(make_split):
     stream = Stream(make_split(20_000, size=1), Augmentation(4, "zero", 0.3, MEAN, STD), 128, 0, "cpu")
-    draws = stream._draw(1)
+    draws = stream.draws(1)
     for side in draws.offsets.T:
         counts = np.bincount(side.numpy(), minlength=9)
         assert len(counts) == 9
@@ -93,28 +127,11 @@ def test_offsets_and_flips_are_evenly_drawn(make_split):
     assert abs(draws.flips.float().mean() - 0.3) < 0.02
 
 
-def test_train_limit_keeps_the_first_rows(make):
-    stream = make(train_limit=20)
-    assert (stream.num_samples, len(stream)) == (20, 2)
-    assert sorted(joined(stream, 1)[2].tolist()) == list(range(20))
-
-
-@pytest.mark.parametrize("limit", [0, -1, 51])
-def test_train_limit_out_of_range_is_an_error(make, limit):
-    with pytest.raises(UserError, match="train_limit must be from 1 to 50"):
-        make(train_limit=limit)
-
-
-def test_batch_size_of_nothing_is_an_error(make):
-    with pytest.raises(UserError, match="batch_size"):
-        make(batch_size=0)
-
-
 def test_streams_share_one_upload(make, split):
     data = upload(split, "cpu")
     first, second = make(data=data), make(data=data, seed=1, train_limit=10)
-    assert first._data.images.data_ptr() == second._data.images.data_ptr() == data.images.data_ptr()
-    assert same(joined(first, 1), joined(make(), 1))
+    assert first.labels.data_ptr() == second.labels.data_ptr() == data.labels.data_ptr()
+    assert same(joined(first.epoch(1)), joined(make().epoch(1)))
 
 
 def test_upload_takes_read_only_memory_maps(tmp_path, split, recwarn):
@@ -125,12 +142,11 @@ def test_upload_takes_read_only_memory_maps(tmp_path, split, recwarn):
 
 
 @pytest.mark.parametrize("size", [4, 6, 12])
-def test_resized_images_are_close_to_those_of_another_library(make_split, monkeypatch, size):
-    monkeypatch.setattr("benchmark.data.stream._RESIZED_AT_ONCE", 4)
-    split = make_split(10, size=12)
+def test_resized_images_are_close_to_those_of_another_library(make_split, size):
+    split = make_split(510, size=12)  # more than are resized at once
     images = [Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in split.images]
     result = resized(split, size)
-    assert (result.images.dtype, result.images.shape) == (np.uint8, (10, size, size, 3))
+    assert (result.images.dtype, result.images.shape) == (np.uint8, (510, size, size, 3))
     assert np.abs(result.images.astype(int) - np.stack([np.asarray(image) for image in images])).max() <= 1
     assert result.labels is split.labels
 
@@ -139,8 +155,9 @@ def test_evaluation_is_in_order_and_normalised_only(split):
     data = upload(split, "cpu")
     batches = list(evaluation_batches(data, CROPS, 16))
     assert [len(targets) for _, targets in batches] == [16, 16, 16, 2]
-    assert torch.equal(torch.cat([targets for _, targets in batches]), data.labels)
-    assert torch.equal(torch.cat([images for images, _ in batches]), normalise(data.images, MEAN, STD))
+    images, targets = joined(batches)
+    assert torch.equal(targets, data.labels)
+    assert torch.equal(images, normalise(data.images, MEAN, STD))
 
 
 @pytest.mark.gpu
@@ -155,8 +172,8 @@ def test_cuda_makes_the_same_batches_without_waiting(make, split, mode):
         batches = list(stream.epoch(2))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    images, targets, indices = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
-    expected = joined(make(augmentation), 2)
+    images, targets, indices = (part.cpu() for part in joined(batches))
+    expected = joined(make(augmentation).epoch(2))
     assert torch.equal(targets, expected[1])
     assert torch.equal(indices, expected[2])
     torch.testing.assert_close(images, expected[0], rtol=0, atol=1e-6)

@@ -1,9 +1,10 @@
-"""Tiny runs, folders for them, and an observer that can act on what it is told."""
+"""Tiny runs, folders for them, workers with a script, and an observer with callbacks."""
 
 import json
+import multiprocessing
 import os
-from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,12 +14,12 @@ from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.execution.local import LocalExecutor
 from benchmark.execution.worker import WorkerConfig
-from benchmark.planning.plan import Cohort
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.objective import parse_method
 from benchmark.runs.store import Store
 from benchmark.training import TrainContext, work
 from benchmark.training.data_source import DataSource
+from tests.benchmark.execution import scripted
 
 SMALL = {"epochs": 6, "train_limit": 64, "batch_size": 32, "evaluate_every": 10, "in_size": 8, "width": 0.25}
 
@@ -42,34 +43,48 @@ def make_job(small):
 
 
 class Recorder:
-    """An observer that remembers, and calls back."""
+    """An observer that records all calls and runs a callback after each.
+
+    Attributes:
+        calls: name and arguments of every call.
+        then: callbacks by the name of the call.
+    """
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
-        self.then: dict[str, Any] = defaultdict(lambda: lambda *_: None)
+        self.then: dict[str, Any] = {}
 
-    def _note(self, *call: Any) -> None:
-        self.calls.append(call)
-        self.then[call[0]](*call[1:])
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> None:
+            self.calls.append((name, *arguments))
+            self.then.get(name, lambda *_: None)(*arguments)
 
-    def started(self, slot: int, cohort: Cohort) -> None:
-        self._note("started", slot, cohort)
+        return call
 
-    def epoch(self, slot: int, event: dict[str, Any]) -> None:
-        self._note("epoch", slot, event)
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        """Arguments of all calls of this name."""
+        return [call[1:] for call in self.calls if call[0] == name]
 
-    def ended(self, job: Any, status: str, message: str) -> None:
-        self._note("ended", job, status, message)
-
-    def idle(self, slot: int) -> None:
-        self._note("idle", slot)
-
-    def note(self, message: str) -> None:
-        self._note("note", message)
+    def cohorts(self) -> list[tuple[Any, ...]]:
+        """Jobs of the cohorts in the order in which they were started."""
+        return [cohort.runs for _, cohort in self.named("started")]
 
     def endings(self) -> dict[str, tuple[str, str]]:
-        """Status and message by run."""
-        return {call[1].id: call[2:] for call in self.calls if call[0] == "ended"}
+        """Status and message by job id."""
+        return {job.id: (status, message) for job, status, message in self.named("ended")}
+
+
+def process(slot: int) -> Any:
+    """The running process of a worker."""
+    [found] = [process for process in multiprocessing.active_children() if process.name == f"worker-{slot}"]
+    return found
+
+
+def kill(slot: int) -> None:
+    """Kill a worker and wait for its end."""
+    worker = process(slot)
+    worker.kill()
+    worker.join()
 
 
 @pytest.fixture
@@ -98,8 +113,11 @@ def config(store, tmp_path):
 
 @pytest.fixture
 def make_executor(config, recorder):
-    def make(workers: int = 1, **changes: Any) -> LocalExecutor:
-        return LocalExecutor(replace(config, **changes), ["cpu"] * workers, recorder)
+    """Factory of executors; with ``faults``, their workers train nothing, see `scripted.serve`."""
+
+    def make(workers: int = 1, faults: dict[str, str] | None = None, **changes: Any) -> LocalExecutor:
+        serve = {} if faults is None else {"serve": partial(scripted.serve, faults)}
+        return LocalExecutor(replace(config, **changes), ["cpu"] * workers, recorder, **serve)
 
     return make
 

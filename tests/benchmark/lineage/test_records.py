@@ -4,7 +4,7 @@ import pytest
 
 from benchmark import records
 from benchmark.lineage.records import Archive
-from benchmark.runs.record import UnfitRecordWarning
+from benchmark.runs.record_file import UnfitRecordWarning
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_finds_records_without_their_jobs(archive, store, finish, kinds):
     for job in jobs.values():
         known = found[job.id]
         assert (known.path, known.place) == (store.record_path(job), job.path)
-        assert (known.recipe, f"{known.teacher or 'none'}--{known.student}") == (job.recipe.name, job.pair)
+        assert (known.recipe, f"{known.teacher or 'none'}:{known.student}") == (job.recipe.name, job.pair)
     methods = {kind: found[job.id].method for kind, job in jobs.items()}
     assert methods == {"train": "fsp", "stage": "fsp", "evaluate": "given", "probe": "fsp", "analyse": "fsp"}
 
@@ -126,7 +126,7 @@ def test_what_is_called_by_a_long_name_is_found_by_it(archive, store, finish, ki
     assert methods == {"train": LONG, "probe": LONG, "analyse": LONG, "stage": "fsp", "evaluate": "given"}
     for job in jobs.values():
         known = found[job.id]
-        assert (known.recipe, f"{known.teacher or 'none'}--{known.student}") == (job.recipe.name, job.pair)
+        assert (known.recipe, f"{known.teacher or 'none'}:{known.student}") == (job.recipe.name, job.pair)
     run = found[jobs["train"].id]
     assert run.weights(store.results, store.checkpoints) == store.weights(jobs["train"])
     frame = records(store.results.name, store.results.parent)

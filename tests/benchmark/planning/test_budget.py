@@ -139,8 +139,8 @@ class TestNothingFits:
         assert (choice.fits, choice.seconds, choice.columns) == (False, 20, ())
         assert len(choice.left) == len(missing(made)) - 1
         assert choice.lines[0] == (
-            "time budget 19 s: too little for any job; 1 run will be begun, stopped when the time is over, and resumed "
-            "by the next command (about 20 s in all)"
+            "time budget 19 s: too short for any job; 1 run will start, stop when the time is over, and resume "
+            "with the next command (about 20 s in all)"
         )
 
     def test_on_every_process_something_that_can_begin(self, plan):
@@ -175,7 +175,7 @@ class TestProcesses:
         assert all(need in found for job in found for need in job.needs)
         whole = {name for name in choice.columns if name.endswith("of Table 6")}
         for pair in made.tables[0].pairs:
-            cells = [made.cells[cell.name] for cell in made.tables[0].cells if f"{cell.teacher}:{cell.student}" == pair]
+            cells = [made.cells[cell.key] for cell in made.tables[0].cells if cell.pair == pair]
             assert all(found.issuperset(cell) for cell in cells) == (f"{pair} of Table 6" in whole)
 
 
@@ -184,8 +184,8 @@ class TestWords:
         choice = choose(plan(ELEVEN), 1, estimated_seconds, COLUMN + SECOND)
         assert choice.lines == (
             "time budget 3 min: 13 runs, about 3 min",
-            f"whole columns afterwards: {PAIR} of Table 11, {SIBLING} of Table 11",
-            "left: 7 runs, about 2 min; the same command goes on",
+            f"complete columns afterwards: {PAIR} of Table 11, {SIBLING} of Table 11",
+            "left: 7 runs, about 2 min; the same command continues",
         )
 
     def test_many_columns_are_counted(self, plan):

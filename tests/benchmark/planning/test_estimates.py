@@ -15,11 +15,11 @@ from benchmark.planning.estimates import (
     StepCost,
     load_estimates,
     measured_rate,
-    told,
+    recorded_seconds,
 )
 from benchmark.registry import catalog
 from benchmark.runs.objective import STUDENT
-from benchmark.runs.record import parse
+from benchmark.runs.record_file import parse
 from tests.benchmark import made_up
 
 HERE = {"processor": "this one", "device": "cpu", "threads": 1}
@@ -196,14 +196,16 @@ class TestTold:
 
     def test_a_cpu_tells_seconds_of_a_step_by_network_and_method(self, record, job):
         runs = [job("student"), job("kd"), job("srrl+kd"), job("srrl[sr]")]
-        found = told([record(run=run, step=0.003) for run in runs], HERE)
+        found = recorded_seconds([record(run=run, step=0.003) for run in runs], HERE)
         assert set(found) == {PLAIN}
         assert found[PLAIN] == {name: [pytest.approx(0.003)] for name in (STUDENT, "kd", "kd+srrl", "srrl")}
 
     def test_a_gpu_tells_a_part_of_the_seconds_of_its_cohort(self, record, job):
         """There a step's end is not waited for."""
         run, gpu = job("kd"), {**HERE, "device": "Some GPU"}
-        made = Estimates(never, lambda: told([record(run=run, step=None, cohort=60.0, members=3, here=gpu)], gpu))
+        made = Estimates(
+            never, lambda: recorded_seconds([record(run=run, step=None, cohort=60.0, members=3, here=gpu)], gpu)
+        )
         assert made.basis == "from 0 records of this machine"
         # Three alike make the teacher's forward passes once; testing is part of what their cohort took.
         tests = 3 * estimates._batches(run)[1] * made.seconds(PLAIN) / 3
@@ -215,12 +217,12 @@ class TestTold:
         )
         assert steps == pytest.approx(60.0, rel=0.05)
         alone = record(run=job("student"), step=None, cohort=7.0, here=gpu)
-        [[seconds]] = told([alone], gpu)[PLAIN].values()
+        [[seconds]] = recorded_seconds([alone], gpu)[PLAIN].values()
         assert seconds * estimates._batches(run)[0] == pytest.approx(7.0)
 
     @pytest.mark.parametrize("other", [{"processor": "another"}, {"threads": 2}, {"device": "Some GPU"}])
     def test_other_machines_tell_nothing(self, other, record):
-        assert told([record(here={**HERE, **other})], HERE) == {}
+        assert recorded_seconds([record(here={**HERE, **other})], HERE) == {}
 
     @pytest.mark.parametrize(
         "changes",
@@ -233,10 +235,10 @@ class TestTold:
     )
     def test_nor_does_what_was_not_measured_or_is_not_known_any_more(self, changes, record, job):
         useless, good = made_up.record(job("kd"), provenance=HERE, **{"cost": {}, **changes}), record()
-        assert told([useless, good], HERE) == told([good], HERE)
+        assert recorded_seconds([useless, good], HERE) == recorded_seconds([good], HERE)
 
     def test_nor_does_a_record_without_costs(self, job):
-        assert told([made_up.record(job("kd"), provenance=HERE)], HERE) == {}
+        assert recorded_seconds([made_up.record(job("kd"), provenance=HERE)], HERE) == {}
 
 
 class TestFiles:

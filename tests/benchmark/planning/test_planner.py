@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from benchmark.config import overrides
 from benchmark.config.overrides import Override
@@ -61,7 +62,7 @@ def done(plan):
 def students(plan, *names):
     """Runs of the students of some tables, those that probes and analyses look at among them."""
     cells = (cell for table in plan.tables if table.name in names for cell in table.cells)
-    found = [job for cell in cells if cell.method != reader.TEACHER for job in plan.cells[cell.name]]
+    found = [job for cell in cells if cell.method != reader.TEACHER for job in plan.cells[cell.key]]
     return {getattr(job, "base", getattr(job, "subject", job)) for job in found}
 
 
@@ -127,7 +128,7 @@ class TestWholePaper:
         found = students(whole, *names)
         assert len([run for run in found if run.applies]) == trained
         cells = [cell for table in whole.tables if table.name in names for cell in table.cells]
-        taught = {whole.cells[cell.name] for cell in cells if cell.method == reader.TEACHER}
+        taught = {whole.cells[cell.key] for cell in cells if cell.method == reader.TEACHER}
         taught |= {(run.teacher,) for run in found if run.teacher}
         assert len({job for [job] in taught if isinstance(job, Run)} - found) == teachers
 
@@ -232,12 +233,10 @@ class TestWholePaper:
 
 @pytest.mark.parametrize(("changes", "together"), [({"batch_size": 17}, False), ({"epochs": 3, "lr": 0.2}, True)])
 def test_who_needs_another_stream_trains_apart(changes, together, resolver, store):
-    layered = resolver()
-    layered = replace(
-        layered,
-        profile=replace(layered.profile, layers=(*layered.profile.layers, Override(changes, {"student": "wrn-16-4"}))),
-    )
-    made = make_plan([load("6").select(["kd"], ["wrn-40-4:wrn*"])], layered, (0,), store)
+    profile = resolver().profile
+    profile = structs.replace(profile, overrides=(*profile.overrides, Override(changes, {"student": "wrn-16-4"})))
+    changed = replace(resolver(), profile=profile)
+    made = make_plan([load("6").select(["kd"], ["wrn-40-4:wrn*"])], changed, (0,), store)
     found = [{job.network for job in cohort.runs} for cohort in made.cohorts if cohort.teacher]
     both = [{"wrn-16-2", "wrn-16-4"}] if together else [{"wrn-16-2"}, {"wrn-16-4"}]
     assert sorted(found, key=sorted) == both
@@ -272,7 +271,7 @@ class TestRecords:
         made = plan(["kd", "student"], ONE, seeds=(0, 1))
         assert trained(made) == [[(None, "wrn-16-2", "student", 0)], [(None, "wrn-16-2", "student", 1)]]
         [remark] = made.remarks
-        assert f"{job().teacher} failed, so what needs it cannot be done" in remark
+        assert f"{job().teacher} failed, so jobs that need it are blocked" in remark
         assert "--retry-failed" in remark
         assert made.states[job("kd").id] == "missing"
         made = plan(["kd"], ONE, seeds=(0,), retry=True)

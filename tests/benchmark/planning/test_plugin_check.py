@@ -113,7 +113,7 @@ def test_what_there_are_results_of_has_passed(runs, check, asked):
 def test_all_planned_pairs_are_offered_once(runs):
     jobs = runs("plugged")
     (found,) = plugin_check.subjects([*jobs, *(replace(job, seed=1) for job in jobs)])
-    assert [job.pair for job in found.jobs] == ["wrn-40-4--wrn-16-2", "wrn-16-10--wrn-16-2"]
+    assert [job.pair for job in found.jobs] == ["wrn-40-4:wrn-16-2", "wrn-16-10:wrn-16-2"]
 
 
 def test_what_applied_to_no_pair_is_no_error_and_checked_again(runs, check, asked):

@@ -84,7 +84,7 @@ def test_what_another_machine_left_is_trained_again(other, told, plan, leave, ru
     made = plan("6", ["kd"])
     assert (again(made), len(made.remarks)) == ([], 1)
     assert made.remarks[0] == (
-        "nothing to train again: as far as is known, all that is selected was made here "
+        "nothing to train again: as far as is known, all selected jobs were trained here "
         "(processor: AMD EPYC (26.2.1); device: cpu; threads: 1; torch: 2.9)"
     )
 
@@ -152,7 +152,7 @@ class TestTeachers:
         def again(plan):
             return [job for job in plan.jobs if plan.states[job.id] == "retrain"]
 
-        told = f"not to train again: {teacher}, for students rest on its weights as those of their teacher"
+        told = f"not trained again: {teacher}, because it is the teacher of students"
         both = plan(["student", "kd"], *pairs)
         assert (again(both), told in both.remarks) == ([taught], True)
         # Where no student of its is selected, the kept file tells that it has some.
@@ -176,7 +176,7 @@ class TestTeachers:
         leave(kd, **INTEL)
         made = plan("6", ["kd"])
         assert (again(made), made.states[kd.id]) == ([], "cached")
-        assert any("failed, so what needs it cannot be done" in remark for remark in made.remarks)
+        assert any("failed, so jobs that need it are blocked" in remark for remark in made.remarks)
 
 
 class TestChains:
@@ -243,7 +243,7 @@ class TestChains:
         assert again(made)[0] == "kd seed 0"
         assert len(again(made)) == 2 + len(others)
         noun = "2 probes" if others else "1 analysis"
-        assert made.remarks[1] == f"to train again: {noun} resting on what is trained again"
+        assert made.remarks[1] == f"to train again: {noun} resting on jobs that are trained again"
         # The run is replaced, and the command interrupted then.
         leave(kd, weights=NOW)
         for job in (look, *others):

@@ -43,7 +43,7 @@ def _environment(monkeypatch):
 
 def forget():
     """Let what is installed be looked for again."""
-    for known in (plugins._found, catalog._methods, overrides._known_beside):
+    for known in (plugins._found, catalog._methods):
         known.cache_clear()
 
 
@@ -89,7 +89,7 @@ def test_a_method_is_known_with_its_options_and_its_code(write):
     assert len(info.code) == 64
     assert {name: info.code for name, info in catalog.methods().items() if name != "plugged"} == before
     assert overrides.parse_changes(["objectives.plugged.weight=3"]) == {"objectives.plugged.weight": 3}
-    assert parse_method("plugged[power=3]+kd").name == "kd+plugged[power=3]"
+    assert parse_method("plugged[power=3]+kd") == "kd+plugged[power=3]"
 
 
 def test_what_is_no_plugin_any_more_is_forgotten(write, monkeypatch):
@@ -352,7 +352,7 @@ def test_a_draft_that_cannot_be_read_is_left_out_unless_it_is_asked_for(write, m
         plugins.use([])
     assert any(re.match(f"method 'bad' is left out: .*methods/{fault}", str(warning.message)) for warning in told)
     assert list(catalog.methods()) == ["good"]
-    assert parse_method("good").name == "good"
+    assert parse_method("good") == "good"
     with pytest.raises(UserError, match=f"methods/{fault}"):
         parse_method("bad")
 
@@ -398,4 +398,4 @@ def test_no_value_of_an_option_leads_out_of_its_folder(write):
             parse_method(text)
     with pytest.raises(UserError, match="option sizes of plugged must be of type list"):
         overrides.parse_changes(['objectives.plugged.options.sizes=["../../../../x"]'])
-    assert parse_method("plugged[two,power=3]").name == "plugged[power=3,sizes=[1,2]]"
+    assert parse_method("plugged[two,power=3]") == "plugged[power=3,sizes=[1,2]]"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from benchmark.report import Context
+from benchmark.runs.names import MethodName, PairName
 from benchmark.runs.record import Record
 from benchmark.tables.reader import Axis, Table, load
 from tests.benchmark import made_up
@@ -36,10 +37,12 @@ def small_table() -> Callable[..., Table]:
         columns: Sequence[str] = ("student", "kd", "at", "teacher"), label: str = "Big -> Small", **changes: Any
     ) -> Table:
         axes = tuple(
-            Axis(label=name.upper(), role="teacher") if name == "teacher" else Axis(label=name.upper(), method=name)
+            Axis(label=name.upper(), role="teacher")
+            if name == "teacher"
+            else Axis(label=name.upper(), method=MethodName(role=name))
             for name in columns
         )
-        row = Axis(label=label, pair="big:small")
+        row = Axis(label=label, pair=PairName("big", "small"))
         parts = {
             "name": "table06",
             "kind": "table",
@@ -76,7 +79,7 @@ def full_records(table6: Table, record: Callable[..., Record]) -> Records:
     def found(position: int, method: str) -> list[Record | None]:
         return [record(95 + position % 7 / 10 + seed / 100) for seed in range(1 if method == "teacher" else 3)]
 
-    records: Records = {cell.name: found(i, cell.method) for i, cell in enumerate(table6.cells)}
+    records: Records = {cell.key: found(i, cell.method) for i, cell in enumerate(table6.cells)}
     failed, refused = record(None, "failed", "diverged in epoch 3"), record(None, "not_applicable", "unequal channels")
     start = "table06/wrn-40-4:wrn-16-2"
     return records | {
@@ -101,7 +104,7 @@ def records_of(record: Callable[..., Record]) -> Callable[[Table], Records]:
             one.metrics.last.update({key: value + position / 100 + seed / 50 for key, value in MEASURES.items()})
         return [*made]
 
-    return lambda table: {cell.name: found(i, cell.method) for i, cell in enumerate(table.cells)}
+    return lambda table: {cell.key: found(i, cell.method) for i, cell in enumerate(table.cells)}
 
 
 @pytest.fixture

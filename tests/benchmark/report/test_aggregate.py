@@ -127,6 +127,6 @@ def test_numbers_of_an_analysis_come_from_its_record(number, metric, key, analys
 def test_a_figure_is_there_with_its_pictures(analysed):
     figure = load("2", "figure")
     drawn = analysed(kl_divergence=0.2)
-    frame = aggregate(figure, {cell.name: [drawn if cell.metric == "tsne" else None] for cell in figure.cells})
+    frame = aggregate(figure, {cell.key: [drawn if cell.metric == "tsne" else None] for cell in figure.cells})
     assert list(frame[~frame["hidden"]]["state"]) == ["done"] * 5
     assert list(frame[frame["hidden"]]["state"]) == ["missing"] * 10

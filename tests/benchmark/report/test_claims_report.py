@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmark import claims
+from benchmark.claims import reader
 from benchmark.claims.verdicts import FAILED, FEW, NOISE, REPRODUCED
 from benchmark.report import claims_report
 from benchmark.runs.metrics import metric
@@ -16,7 +16,7 @@ from tests.benchmark.hostile import ESCAPES, hidden
 
 @pytest.fixture(scope="module")
 def every():
-    return claims.load()
+    return reader.load()
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def as_printed(cells):
         rng = np.random.default_rng(0)
         records = {}
         for cell in cells:
-            kind, value = metric(cell.metric), (changed or {}).get(cell.name, cell.paper)
+            kind, value = metric(cell.metric), (changed or {}).get(cell.key, cell.paper)
             values = [value] if cell.method == TEACHER else value + sd * rng.normal(size=seeds)
-            records[cell.name] = [
+            records[cell.key] = [
                 made_up.record(metrics={"last": {kind.key: float(one)}, "best": {kind.key: float(one) + 1}})
                 for one in values
             ]

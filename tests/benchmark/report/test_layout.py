@@ -119,7 +119,7 @@ def best_places(number, values, context, record):
     """Row and column labels of the best cells, where the cells of these places hold these values."""
     table = load(number)
     records = {
-        cell.name: [record(values[place])]
+        cell.key: [record(values[place])]
         for cell in table.cells
         if (place := (table.rows[cell.row].label, table.columns[cell.column].label)) in values
     }
@@ -155,7 +155,7 @@ def test_best_is_the_lowest_where_lower_is_better(context, kinds):
     table = load("3")
     last = {"student": {"l2": 1.5, "nmi": 70.0}, "srrl": {"l2": 1.2, "nmi": 71.0}, "srrl[sr]": {"l2": 1.3, "nmi": 72.0}}
     records = {
-        cell.name: [made_up.record(kinds()["analyse"], metrics={"last": last[cell.method]})]
+        cell.key: [made_up.record(kinds()["analyse"], metrics={"last": last[cell.method]})]
         for cell in table.cells
         if cell.method in last
     }

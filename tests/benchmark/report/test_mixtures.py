@@ -4,6 +4,7 @@ import pytest
 
 from benchmark.report import build
 from benchmark.report.mixtures import comparisons, elsewhere, mixtures
+from benchmark.runs.names import PairName
 from benchmark.tables.reader import load
 from tests.benchmark import made_up
 
@@ -52,7 +53,7 @@ def test_seeds_are_not_compared_with_each_other(small_table, runs_on):
 @pytest.fixture
 def two_pairs(small_table):
     table = small_table()
-    rows = tuple(replace(table.rows[0], pair=pair) for pair in ("big:small", "big:tiny"))
+    rows = tuple(replace(table.rows[0], pair=PairName("big", student)) for student in ("small", "tiny"))
     return replace(table, rows=rows, paper=table.paper * 2)
 
 
@@ -206,7 +207,7 @@ def test_jobs_of_different_kinds_may_differ(small_table, named, job, kinds):
 
 def test_a_teacher_has_weights_of_its_own_under_each_recipe(small_table, record):
     table = small_table()
-    rows = (replace(table.rows[0], recipe="A"), replace(table.rows[0], recipe="B", pair="big:tiny"))
+    rows = (replace(table.rows[0], recipe="A"), replace(table.rows[0], recipe="B", pair=PairName("big", "tiny")))
     table = replace(table, rows=rows, paper=table.paper * 2)
     records = {
         f"table06/big:{student}/kd/top1": [record(teacher_weights=weights)]

@@ -19,7 +19,7 @@ def records(record, kinds):
     picture = made_up.record(job, metrics={"last": {"kl_divergence": 0.2}}, points=points)
     clusters = made_up.record(job, metrics={"last": {"nmi": 91.234}})
     by_metric = {"tsne": picture, "nmi_percent": clusters, "top1": record(97.5)}
-    found = {cell.name: [by_metric[cell.metric]] for cell in load("2", "figure").cells}
+    found = {cell.key: [by_metric[cell.metric]] for cell in load("2", "figure").cells}
     start = "figure02/wrn-40-4:wrn-16-4"
     missing = {f"{start}/srrl[fm]/{metric}": [None] for metric in by_metric}
     return found | missing | {f"{start}/srrl/tsne": [record(None, "failed", "all points are equal")]}

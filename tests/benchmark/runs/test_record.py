@@ -14,8 +14,9 @@ from benchmark.errors import UserError
 from benchmark.ids import file_digest
 from benchmark.lineage.records import Archive
 from benchmark.registry.catalog import ROOT
-from benchmark.runs import record as module
-from benchmark.runs.record import KINDS, NewerSchemaError, UnfitError, UnreadableError, parse, read
+from benchmark.runs import record_file as module
+from benchmark.runs.record import KINDS
+from benchmark.runs.record_file import NewerSchemaError, UnfitError, UnreadableError, parse, read
 from tests.benchmark.made_up import raw_record
 
 CURVES = {

@@ -11,14 +11,14 @@ def _tested(*top1):
 
 
 def test_empty():
-    assert CurveRecorder().best_top1 is None
+    assert CurveRecorder().latest == {"loss": 0, "top1": None}
 
 
 def test_last_and_best():
     curves = _tested(10.0, 30.0, 30.0, 20.0)
     assert curves.best == {"epoch": 2, "top1": 30.0, "topk": 99.0, "loss": 1.0}
     assert curves.metrics(-1)["top1"] == 20.0
-    assert curves.best_top1 == 30.0
+    assert curves.latest["top1"] == 20.0
 
 
 def test_training_is_noted_by_epoch():
@@ -27,6 +27,7 @@ def test_training_is_noted_by_epoch():
     curves.add_training(2, 0.01, {"ce": 1.5, "kd.kd": 0.0})
     assert curves.state["lr"] == [0.1, 0.01]
     assert curves.state["parts"] == {"ce": [2.0, 1.5], "kd.kd": [1e-9, 0.0]}
+    assert curves.latest == {"loss": 1.5, "top1": None}
 
 
 def test_goes_on_from_its_state_as_json():

@@ -35,7 +35,7 @@ def photos(tmp_path, monkeypatch):
             spans.append([start, buffer.tell() - start, number])
         (tmp_path / name).write_bytes(buffer.getvalue())
         files = np.array([name.encode()] * count)
-        return EncodedSplit(np.arange(count) % 2, files, np.array(spans), tmp_path, tmp_path)
+        return EncodedSplit(np.arange(count) % 2, files, np.array(spans), tmp_path)
 
     dataset = FileDataset("photos", split(7, "train"), split(3, "test"), 2, "abc", official=None)
     monkeypatch.setattr(data_source, "load", lambda *_: dataset)

@@ -37,7 +37,7 @@ def source_for(plan_for):
 
     def build(table, record, **changes):
         plan = plan_for(table)
-        made = {job.id: record(cell, job) for cell in table.cells for job in plan.cells[cell.name]}
+        made = {job.id: record(cell, job) for cell in table.cells for job in plan.cells[cell.key]}
         found = {key: one for key, one in made.items() if one is not None}
         context = Context("digits", "Note.", (), DEFAULT_SEEDS, stand_in=True)
         return Source(table, replace(plan, records=found), replace(context, **changes))
@@ -55,7 +55,7 @@ def source(table, source_for):
     """``source(change)`` is three seeds of all; but one pair lacks FSP, and one cannot have it."""
 
     def made(cell, job):
-        number = PAIRS.index(f"{cell.teacher}:{cell.student}")
+        number = PAIRS.index(cell.pair)
         if cell.method == "fsp" and number:
             return {2: broken(job, "not_applicable", "unequal channels")}.get(number)
         number = 0 if cell.method == TEACHER else number

@@ -174,7 +174,7 @@ def mixed(source):
 
     def build(method, seeds):
         def change(cell, job, record):
-            odd = (cell.method, f"{cell.teacher}:{cell.student}") == (method, PAIRS[0]) and job.seed in seeds
+            odd = (cell.method, cell.pair) == (method, PAIRS[0]) and job.seed in seeds
             return done(job, 70.0, provenance=PROVENANCE | {"processor": "Q"}) if odd else record
 
         return LeaderboardData(source(change))

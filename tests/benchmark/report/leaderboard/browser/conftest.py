@@ -71,7 +71,7 @@ def driver() -> Iterator[Chrome]:
 
 
 def _record(cell: Cell, job: Job, **given: Any) -> Record | None:
-    pair = f"{cell.teacher}:{cell.student}"
+    pair = cell.pair
     if (cell.method, pair) == ("crd", "wrn-40-2:wrn-40-1"):
         return broken(job, "failed", "the loss was not finite in epoch 2")
     lacks = (cell.method, pair) == (DIST, "resnet32x4:shufflenetv2")

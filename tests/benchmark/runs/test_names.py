@@ -1,10 +1,12 @@
+import pickle
 from dataclasses import replace
 
 import pytest
 
 from benchmark.errors import UserError
 from benchmark.registry import catalog
-from benchmark.runs.objective import applicable, parse_method
+from benchmark.runs.names import TEACHER, CellKey, PairName, parse_method, parse_pair
+from benchmark.runs.objective import applicable
 
 
 @pytest.mark.parametrize(
@@ -22,11 +24,11 @@ from benchmark.runs.objective import applicable, parse_method
     ],
 )
 def test_canonical_names_read_back(name):
-    assert parse_method(name).name == name
+    assert parse_method(name) == name
 
 
 def test_an_option_asked_for_stays_in_the_name_even_where_it_is_the_default():
-    assert parse_method("at[last=0]").name == "at[last=0]"
+    assert parse_method("at[last=0]") == "at[last=0]"
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def test_an_option_asked_for_stays_in_the_name_even_where_it_is_the_default():
     [("student", "Student"), ("kd", "KD"), ("srrl[sr]+kd", "KD+SRRL[sr]"), ("srrl[ tuned ]", "SRRL[tuned]")],
 )
 def test_titles_are_the_methods_own(name, title):
-    assert parse_method(name).title == title
+    assert parse_method(name).label == title
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_a_tuned_method_stands_for_its_candidates():
     for trial, candidate in zip(trials, declared, strict=True):
         assert trial.tuned is None
         assert dict(trial.terms) == {"kd": {"temperature": 2.0}, "srrl": candidate}
-        assert parse_method(trial.name) == trial
+        assert parse_method(trial) == trial
     assert parse_method("srrl").trials == ()
 
 
@@ -103,3 +105,27 @@ def test_whether_a_method_can_join_two_networks():
     assert not applicable("fsp", "wrn-40-1", "wrn-40-2")
     assert applicable("kd", "wrn-40-1", "wrn-40-2")
     assert applicable("fsp", "a network of one's own", "wrn-40-2")
+
+
+KEY = CellKey("table06", PairName("wrn-40-4", "wrn-16-2"), parse_method("srrl[sr]+kd"), "top1", "PROBE-STL10")
+
+
+@pytest.mark.parametrize("name", [KEY, KEY.pair, KEY.method, parse_method("srrl[tuned]"), TEACHER], ids=str)
+def test_names_go_to_other_processes_with_their_parts(name):
+    copy = pickle.loads(pickle.dumps(name))
+    assert type(copy) is type(name)
+    assert (copy, vars(copy)) == (name, vars(name))
+
+
+def test_a_cell_is_called_by_its_parts():
+    assert KEY == "table06/wrn-40-4:wrn-16-2/kd+srrl[sr]/PROBE-STL10/top1"
+
+
+def test_a_pair_reads_back():
+    assert (parse_pair(KEY.pair), KEY.pair.folder) == (KEY.pair, "wrn-40-4--wrn-16-2")
+
+
+@pytest.mark.parametrize("text", ["", ":", "wrn-40-4", "wrn-40-4:", ":wrn-16-2"])
+def test_what_is_no_pair_is_refused(text):
+    with pytest.raises(UserError, match="is no pair: write TEACHER:STUDENT"):
+        parse_pair(text)

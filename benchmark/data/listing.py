@@ -1,0 +1,81 @@
+"""Data sets whose images stay in files: their canonical order and fingerprint, from the names of the images.
+
+No image is read for either. The canonical order is that of a hash of label and file name, so that a folder tree and
+Parquet files with the same names give the same batches. It is not the alphabetical order because ``train_limit`` and
+``holdout`` take the first and the last rows, which would then show a few classes only.
+
+The fingerprint covers the labels and names of all images and the size in bytes of every hundredth: it tells the
+original images from resized ones. It does not notice an image that was replaced under the same name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.data.dataset import DatasetInfo, EncodedSplit, FileDataset, ImageLocation, row_keys
+from benchmark.errors import UserError, one_line
+
+# Hugging Face's export names n01440764/n01440764_10026.JPEG "n01440764_10026_n01440764.JPEG".
+_EXPORTED_SYNSET = re.compile(r"_n\d{8}(?=\.\w+$)")
+_SIZE_EVERY = 100
+
+
+class Listing(NamedTuple):
+    """The encoded images of a split, in any order.
+
+    Attributes:
+        names: bytes (N,), file names of the images.
+        labels: int64 (N,).
+        files: as in `EncodedSplit`.
+        spans: as in `EncodedSplit`.
+    """
+
+    names: npt.NDArray[np.bytes_]
+    labels: npt.NDArray[np.int64]
+    files: npt.NDArray[np.bytes_]
+    spans: npt.NDArray[np.int64]
+
+
+def image_name(path: str) -> str:
+    """The name of an image file without folders and without the synset that Hugging Face's export appends."""
+    return _EXPORTED_SYNSET.sub("", path.rpartition("/")[2])
+
+
+def file_dataset(info: DatasetInfo, folder: Path, listings: Sequence[Listing]) -> FileDataset:
+    """Put the images of both splits into canonical order.
+
+    Args:
+        info: name, number of classes, and the numbers of images of the official data.
+        folder: holds the files of both listings.
+        listings: training split, then test split.
+
+    Raises:
+        UserError: a file cannot be accessed.
+    """
+    digest, splits = hashlib.sha256(), []
+    for listing in listings:
+        keys = row_keys(b"%d/%s" % row for row in zip(listing.labels.tolist(), listing.names.tolist(), strict=True))
+        order = np.argsort(keys, kind="stable")
+        split = EncodedSplit(listing.labels[order], listing.files[order], listing.spans[order], folder)
+        sizes = [_size(location) for location in split.locations(np.arange(0, len(split), _SIZE_EVERY))]
+        digest.update(repr(keys.shape).encode() + keys[order].tobytes() + repr(sizes).encode())
+        splits.append(split)
+    train, test = splits
+    official = None if (len(train), len(test)) == (info.num_train, info.num_test) else False
+    return FileDataset(info.name, train, test, info.num_classes, digest.hexdigest(), official)
+
+
+def _size(location: ImageLocation) -> int:
+    if location.length >= 0:
+        return location.length
+    try:
+        return Path(location.path).stat().st_size
+    except OSError as error:
+        raise UserError(f"{location.path}: cannot be read ({one_line(error)})") from error
