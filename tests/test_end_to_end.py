@@ -435,7 +435,7 @@ def test_given_teacher_tuned_method_and_one_that_does_not_apply_in_one_call(smal
     assert f"Teacher {given['metrics']['last']['top1']:.2f} paper" in shown
     assert f"KD {student_record['metrics']['last']['top1']:.2f} paper" in shown
 
-    assert f"SRRL[tuned] on wrn-40-2:wrn-40-1 is {best}, the best of 3 on 120 training images" in said.words
+    assert f"SRRL[tuned] on wrn-40-2:wrn-40-1 is {best.label}, the best of 3 on 120 training images" in said.words
     assert f"SRRL[tuned] {small.record(chosen)['metrics']['last']['top1']:.2f} " in shown
 
     reason = "FSP needs maps of equal channels, but wrn-40-1 has 8, 8, 16, 32 where wrn-40-2 has 4, 8, 16, 32"
