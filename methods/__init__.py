@@ -1,7 +1,7 @@
-"""Distillation methods, found by their files' names: ``load("kd")`` is the one method of ``methods/kd.py``.
+"""Distillation methods, found by their files' names: ``load("kd")`` returns the method of ``methods/kd.py``.
 
-Methods from outside the project are found, too: in the files that ``models.plugins`` names, and by the entry points of
-installed packages.
+Methods outside the project are found in the files that ``models.plugins`` lists and by the entry points of installed
+packages.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from models import plugins
 __all__ = ["Batch", "Method", "NotApplicableError", "Pair", "load", "names"]
 
 GROUP = "srrl_bench.methods"
-"""Entry points by which installed packages state methods."""
+"""Entry point group by which installed packages offer methods."""
 
 
 def load(name: str) -> type[Method]:
-    """The method that the file ``name`` defines, or the entry point of that name.
+    """The method class of the file or the entry point ``name``.
 
     Raises:
-        ValueError: there is no such file, or it defines no method.
+        ValueError: no file or entry point of that name defines a method.
     """
     found = _methods_of(import_module(f"{__name__}.{name}")) if name in _files() else _outside(name)
     if not found:
@@ -34,21 +34,21 @@ def load(name: str) -> type[Method]:
 
 
 def names() -> list[str]:
-    """Names of all methods, sorted; files without a method (helpers) are left out."""
+    """Names of all methods, sorted; helper files, which define no method, are left out."""
     inside = [name for name in _files() if _methods_of(import_module(f"{__name__}.{name}"))]
     elsewhere = {*(path.stem for path in plugins.files()), *entry_points(group=GROUP).names} - {*_files()}
     return sorted([*inside, *filter(_is_usable, elsewhere)])
 
 
 def _is_usable(name: str) -> bool:
-    """Whether there is a method of that name outside; a package that is broken offers none."""
+    """Whether a plug-in or package defines a method of that name; a package that cannot be imported does not."""
     with suppress(ImportError, AttributeError):
         return bool(_outside(name))
     return False
 
 
 def _outside(name: str) -> list[type[Method]]:
-    """The methods of that name in plug-ins, or in installed packages if there are none."""
+    """The methods of that name in plug-ins, or else in installed packages."""
     found = [method for path in plugins.files() if path.stem == name for method in _methods_of(plugins.load_file(path))]
     for point in () if found else entry_points(group=GROUP, name=name):
         loaded = point.load()

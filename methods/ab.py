@@ -1,4 +1,4 @@
-"""Activation boundaries: the student's neurons fire where the teacher's do, before the student learns its task."""
+"""Activation boundaries (AB): pretrains the student to activate the same neurons as the teacher."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ SCALE = 3 / 1000
 def boundary_distance(connected: Tensor, teacher: Tensor, margin: float) -> Tensor:
     """Sum of squared distances to the teacher's side of the activation boundary.
 
-    Where the teacher is positive the student has to reach ``margin``, elsewhere ``-margin``; beyond, it costs nothing.
+    The loss is 0 where the student is above ``margin`` and the teacher positive, or the student below ``-margin`` and
+    the teacher not positive.
 
     Args:
         connected: ``(B, C, H, W)``, the student's map in the teacher's shape, before the activation.
@@ -46,12 +47,12 @@ def ab_loss(layers: Sequence[tuple[Tensor, Tensor]], margin: float) -> Tensor:
 
 
 class AB(Method):
-    """Distance to the teacher's activation boundaries at paired stages, in a first stage; then cross-entropy alone.
+    """Distance to the teacher's activation boundaries at paired stages, in a pretraining stage; then cross-entropy.
 
-    The paper goes on with distillation of the logits after its first stage; the CRD authors' code, like this, does not.
+    After pretraining the paper distils the logits; the CRD authors' code, like this, does not.
 
     Options:
-        margin: distance that the student keeps from a boundary.
+        margin: distance that the student should keep from a boundary.
     """
 
     title = "AB"

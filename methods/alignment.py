@@ -1,4 +1,4 @@
-"""How features of unlike networks are brought together before a loss compares them."""
+"""Pairing and pooling of feature maps of different networks before a loss compares them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 def paired_stages(student: Sequence[S], teacher: Sequence[T]) -> list[tuple[S, T]]:
-    """Pair the stage feats ``f_1, f_2, ...`` of two networks (or anything listed as the feats are).
+    """Pair the stage feats ``f_1, f_2, ...`` of two networks, or anything indexed in the same way.
 
-    Stages halve the resolution in the same order in all families, so the i-th stages have the same nominal
-    resolution, even where paddings make 34 of 32. A stage without a partner is dropped, and so is the stem ``f_0``.
+    The i-th stages of all families have about the same resolution. The stem ``f_0`` and stages without a partner are
+    dropped.
     """
     return list(zip(student[1:], teacher[1:], strict=False))
 

@@ -1,4 +1,4 @@
-"""Attention transfer: the student looks where the teacher looks."""
+"""Attention transfer (AT): the student's spatial attention maps follow the teacher's."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from torch.nn import functional
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method, Pair
-from methods.sharing import Cached, directly
+from methods.sharing import Cached, uncached
 from models import Features
 
 LEAST_LENGTH = 1e-12
-"""Least divisor of a vector of mean squares, as in the authors' code."""
+"""Smallest divisor of a vector of mean squares, as in the authors' code."""
 LARGE = 2.0**20
-"""Images with larger norms over the channels are scaled down to it, so that float32 holds the fourth powers."""
+"""Images with larger channel norms are scaled down to this, so that fourth powers fit into float32."""
 
 
 def attention(maps: Tensor) -> Tensor:
     """Mean square over the channels of ``(B, C, H, W)``, as unit vectors ``(B, H * W)`` (Eq. 1 of the paper)."""
-    # The norm reads a map once, where squares would be written first; what they are divided by falls out.
+    # One pass over the map, where squaring would write it first. The factor cancels in the normalisation.
     norms = torch.linalg.vector_norm(maps, dim=1).flatten(start_dim=1)
     norms = norms * (LARGE / norms.detach().amax(dim=1, keepdim=True).clamp_min(LARGE))
     return functional.normalize(norms.square(), dim=1, eps=LEAST_LENGTH * maps.shape[1])
 
 
-def at_loss(pairs: Sequence[tuple[Tensor, Tensor]], cached: Cached = directly) -> Tensor:
+def at_loss(pairs: Sequence[tuple[Tensor, Tensor]], cached: Cached = uncached) -> Tensor:
     """Mean squared difference of the attentions of student and teacher, summed over the pairs of maps.
 
     The mean over images and positions follows the authors' code, where the paper writes un-averaged norms (Eq. 2).
 
     Args:
         pairs: at least one pair of a student's and a teacher's map ``(B, C, H, W)``; the sizes may differ.
-        cached: computes what follows from the teacher alone.
+        cached: computes a function of the teacher's tensors, as `Features.cached` does.
     """
     return sum(
         (
@@ -50,7 +50,7 @@ class AT(Method):
     """Distance between the attention maps of paired stages.
 
     Options:
-        last: compare only so many of the last paired stages; 0 compares all.
+        last: number of paired stages to compare, counted from the last; 0 compares all.
     """
 
     title = "AT"

@@ -1,4 +1,4 @@
-"""The contract of a distillation method: one file, one class, found by its file's name."""
+"""The contract of a distillation method: one file with one class, found by the file's name."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from models import Features, Network, Shapes
 
 
 class NotApplicableError(ValueError):
-    """A method cannot be applied to a pair of networks; the message says why in one sentence."""
+    """A method does not apply to a pair of networks; the message says why in one sentence."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A teacher, a student and the data between them, as a method sees them when it builds its modules.
+    """The teacher, the student and the training data for which a method is built.
 
     Attributes:
         student: shapes of the student's features.
         teacher: shapes of the teacher's features.
-        teacher_network: the frozen teacher. Use its classifier, ``resume`` and ``preact_norms`` through this pair;
-            never store one of its modules in an attribute of a method, which would register and train it.
+        teacher_network: the frozen teacher. Call its ``classifier``, ``resume`` and ``preact_norms`` through this pair;
+            do not assign one of its modules to an attribute of the method, which would register and train it.
         num_samples: size of the training set, ``N``.
         num_classes: number of classes, ``K``.
         labels: ``(N,)`` int64, the training labels by sample index.
@@ -40,15 +40,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch of the training stream.
+    """One training batch.
 
     Attributes:
         images: ``(B, 3, S, S)`` float, augmented and normalised.
         targets: ``(B,)`` int64 class labels.
         indices: ``(B,)`` int64 positions in the training set.
-        progress: share of the training that is done, 0 to 1: a scalar on the device, so that it changes where a step is
-            recorded once and replayed.
-        generator: the run's own random numbers, on the device of the images. Draw from nothing else.
+        progress: fraction of the training that is done, 0 to 1: a scalar tensor on the device, so that it keeps
+            changing when a step is replayed as a CUDA graph.
+        generator: the run's random number generator, on the device of the images. Draw from no other one.
     """
 
     images: Tensor
@@ -58,16 +58,16 @@ class Batch:
     generator: torch.Generator | None
 
     def clone(self) -> Batch:
-        """The same batch in memory of its own."""
+        """A batch with copies of the tensors."""
         return replace(self, **{name: getattr(self, name).clone() for name in _TENSORS})
 
     def copy_(self, other: Batch) -> None:
-        """Overwrite this batch's tensors with those of another of equal shapes."""
+        """Overwrite the tensors with those of another batch of equal shapes."""
         for name in _TENSORS:
             getattr(self, name).copy_(getattr(other, name))
 
     def equals(self, other: Batch) -> bool:
-        """Whether another batch has equal tensors; this waits for the device."""
+        """Whether another batch has equal tensors; waits for the device."""
         return all(torch.equal(getattr(self, name), getattr(other, name)) for name in _TENSORS)
 
 
@@ -75,30 +75,30 @@ _TENSORS = ("images", "targets", "indices", "progress")
 
 
 class Method(nn.Module):
-    """Base of all methods: a term of an objective, with the modules it trains beside the student.
+    """Base class of all methods: a loss and the modules that are trained with the student.
 
-    The class attributes are literals, because planning reads them from the file's syntax tree and never imports torch.
-    Options are the keyword-only parameters of ``__init__``, each with a literal default.
+    The class attributes are literals, because planning reads them from the source without importing torch. Options are
+    keyword-only parameters of ``__init__`` with literal defaults.
 
     Attributes:
         title: the method's name in tables.
         citation: authors, title, venue and year.
-        revision: raise it when a change of the code changes results; it is part of every id. 0 is a draft: the code
-            itself is part of its ids, as it is of all methods outside the project, so that no result outlives a change.
-        objective: weight of cross-entropy (``ce``) and of this term (``weight``) where a recipe states none.
+        revision: part of every id; raise it when a change of the code changes results. 0 marks a draft: its source code
+            is part of its ids, as for all methods outside the project, so that an edited loss is trained again.
+        objective: default weights of cross-entropy (``ce``) and of this loss (``weight``).
         variants: short names for sets of options, as in ``srrl[sr]``.
-        choices: what an option may be, where that is a few words; others are refused before anything is trained.
-        requires: what the method needs beyond the common. Of the trainer: ``teacher_in_train_mode`` (the teacher's
-            features come from a copy that normalises with batch statistics). Of the pair: ``equal_channels`` (feats
-            paired from the stem on have as many channels in either network).
-        pretrain: what is trained by `pretrain_loss` before a run. ``"student"``: the student's trunk together with
-            `pretrain_modules`, which are dropped before the run starts from that student. ``"teacher"``: the
-            `pretrain_modules` alone, on the teacher's features, once for all students of that teacher; every run
-            loads them and keeps them frozen. Empty: nothing.
-        candidates: sets of options among which ``NAME[tuned]`` chooses on held-out training images.
+        choices: allowed values of string options; others are refused before anything is trained.
+        requires: special needs. ``teacher_in_train_mode``: the teacher's features come from a copy that normalises with
+            batch statistics. ``equal_channels``: the method does not apply to pairs whose feats, paired from the stem
+            on, differ in channels.
+        pretrain: what a pretraining stage trains by `pretrain_loss` before the runs. ``"student"``: the student's
+            trunk together with `pretrain_modules`; the run starts from that student, and the modules are dropped.
+            ``"teacher"``: the `pretrain_modules` alone, on the teacher's features, once for all students of that
+            teacher; runs load and freeze them. ``""``: there is no such stage.
+        candidates: sets of options from which ``NAME[tuned]`` selects on held-out training images.
 
     Raises:
-        NotApplicableError: the pair lacks what ``requires`` names.
+        NotApplicableError: the pair does not meet ``requires``.
     """
 
     title: ClassVar[str]
@@ -118,30 +118,45 @@ class Method(nn.Module):
             _check_channels(self.title, pair)
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        """Named parts of the loss, scalars; the trainer sums them and multiplies by the term's weight.
+        """The named parts of the loss, scalar tensors; the trainer adds their sum, times ``weight``, to the total loss.
 
-        ``teacher`` carries no graph. Both are at least float32; the method's own modules compute in the precision of
-        the networks. On a GPU a step is recorded once and replayed: what changes from batch to batch has to be a tensor
-        on the device, state a buffer that is changed in place. A method that waits for the device is not recorded.
-        A method whose work is done after its first stage
-        gives none.
+        On a GPU a step is captured as a CUDA graph and replayed, which runs no Python. So values that change from step
+        to step must be tensors on the device, and state must be a buffer that is updated in place. A method that reads
+        values on the host, as ``.item()`` does, still works, but its runs are not captured and take longer.
+
+        Args:
+            student: features of the images, with a graph: ``feats[i]`` is ``(B, c, h, w)``, ``logits`` ``(B, K)``. They
+                are at least float32, while the method's modules compute in the precision of the networks.
+            teacher: of the same images, without a graph. Compute what depends on the teacher alone by
+                ``teacher.cached(function, *tensors)``: all students of a cohort then share the result.
+            batch: images, labels, sample indices and progress.
+
+        Returns:
+            At least one part; ``{}`` only if all of the method's work is done in its pretraining stage.
         """
         raise NotImplementedError
 
     def pretrain_modules(self) -> nn.Module:
-        """The submodules that only the first stage trains; the run's optimiser leaves them out."""
+        """The submodules of this method that only its pretraining stage trains; runs keep them frozen."""
         return nn.ModuleList()
 
     def pretrain_loss(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        """Named parts of the first stage's loss, scalars that the trainer sums without weights.
+        """The named parts of the pretraining stage's loss, scalar tensors; the trainer sums them without weights.
 
-        In a first stage of the teacher the method is built for the teacher as its own student, and both arguments are
-        the teacher's features, without a graph.
+        Args:
+            student: as in `forward`. With ``pretrain = "teacher"`` the method is built for a pair in which the teacher
+                is its own student, and both arguments are the teacher's features, without a graph.
+            teacher: as in `forward`.
+            batch: as in `forward`.
         """
         raise NotImplementedError
 
     def project(self, student: Features) -> Tensor | None:
-        """The student's embedding among the teacher's, ``(B, C_T)``; None where the method trains no such map."""
+        """The student's embedding mapped into the teacher's embedding space, ``(B, C_T)``, for Table 3's distances.
+
+        Returns:
+            None if the method trains no such map, as by default.
+        """
         return None
 
 

@@ -1,4 +1,4 @@
-"""Correlation congruence: what separates student from teacher on one image must not recur on the next."""
+"""Correlation congruence (CC): penalises differences between student and teacher that recur on the next image."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from models import Features
 def cc_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Product of the absolute differences of neighbouring images, summed over ``C``, mean over the ``B - 1`` pairs.
 
-    This is what the CRD authors' code has from the method's author. The paper compares matrices of correlations by a
-    Gaussian kernel instead.
+    This is the form in the CRD authors' code, which comes from the method's author. The paper compares correlation
+    matrices by a Gaussian kernel instead.
 
     Args:
         student: ``(B, C)``.
         teacher: ``(B, C)``.
     """
     difference = (student - teacher).abs()
-    # A single image has no neighbour, and costs nothing.
+    # The loss of a single image is 0.
     return (difference[:-1] * difference[1:]).sum() / max(1, len(difference) - 1)
 
 
 class CC(Method):
-    """Congruence of linear heads on both embeddings; both heads are trained, the teacher's too.
+    """Correlation congruence of linear heads on both embeddings; both heads are trained with the student.
 
     Options:
-        dim: width of the heads.
+        dim: output size of the heads.
     """
 
     title = "CC"

@@ -1,4 +1,4 @@
-"""The layer that takes a student's map to the teacher's number of channels."""
+"""A layer that maps a student's feature map to the teacher's number of channels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import nn
 class Connector(nn.Sequential):
     """Convolution 1x1 without bias, batch-norm and, if ``rectify``, ReLU: ``(B, C_S, H, W)`` to ``(B, C_T, H, W)``.
 
-    The weights start as normal(0, sqrt(2 / C_T)), He's initialisation by fan-out. It stands even between equal numbers
-    of channels.
+    The weights start as normal(0, sqrt(2 / C_T)), He's initialisation by fan-out. It is also used between equal
+    numbers of channels.
     """
 
     def __init__(self, student_channels: int, teacher_channels: int, *, rectify: bool) -> None:

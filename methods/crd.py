@@ -1,4 +1,4 @@
-"""Contrastive representation distillation: tell a sample's own embedding in a memory bank from those of others."""
+"""Contrastive representation distillation (CRD): contrasts embeddings with those of other samples in a memory bank."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from models import Features
 
 
 class Draw(NamedTuple):
-    """What the images of a batch are contrasted with.
+    """The negatives of a batch.
 
     Attributes:
-        pools: ``(W, M)`` int64, samples. ``tensor_split`` cuts the batch into ``W`` parts, and each pool serves one.
-        counts: ``(B, M)`` float, how often each sample of its pool serves each image: ``n`` times in all.
+        pools: ``(W, M)`` int64, samples. ``tensor_split`` cuts the batch into ``W`` parts, one for each pool.
+        counts: ``(B, M)`` float, how often each sample of its pool is a negative of each image: ``n`` in all.
     """
 
     pools: Tensor
@@ -32,7 +32,7 @@ class Draw(NamedTuple):
 def crd_loss(
     scaled: Tensor, bank: Tensor, own: Tensor, drawn: Draw, constant: Tensor, negatives: int
 ) -> tuple[Tensor, Tensor]:
-    """Noise-contrastive loss of one own sample against ``n`` others, mean over images; and the constant ``Z``.
+    """Noise-contrastive loss of the own sample against ``n`` negatives, mean over images, and the constant ``Z``.
 
     ``-ln(P_0 / (P_0 + c + e)) - sum_j ln(c / (P_j + c + e))`` with ``c = n / N`` and ``e = 1e-7`` as in the
     authors' code. Probabilities ``P`` are ``exp(row . embedding / temperature) / Z``.
@@ -41,13 +41,13 @@ def crd_loss(
         scaled: ``(B, C)``, embeddings over the temperature.
         bank: ``(N, C)``, a row for every sample.
         own: ``(B,)`` int64, the images' own samples.
-        drawn: the other samples.
-        constant: ``Z`` so far; 0 where it is not set yet, which the first pool's images do.
+        drawn: the negatives.
+        constant: ``Z``; 0 if it is not set yet, and then computed from the first pool's images.
         negatives: ``n``.
     """
     noise = negatives / len(bank)
-    # ln(1 + P / c + e / c) is that of 1 + e / c, the same for all, and that of 1 + P / (c + e). The logarithms of
-    # P / (c + e) keep the digits of a P far below c.
+    # ln(1 + P / c + e / c) = ln(1 + e / c), a constant, + ln(1 + P / (c + e)). Working with ln(P / (c + e)) keeps the
+    # digits of a P far below c.
     scores = (scaled * bank[own]).sum(dim=1)
     repelled, constant = _Repulsion.apply(scaled, scores.detach(), bank, drawn, constant, noise + 1e-7)
     attracted = functional.logsigmoid(scores - constant.log() - math.log(noise + 1e-7))
@@ -55,10 +55,10 @@ def crd_loss(
 
 
 class _Repulsion(torch.autograd.Function):
-    """``sum counts * ln(1 + exp(scaled . row) / (Z * level))`` over images and others, and ``Z``.
+    """``sum counts * ln(1 + exp(scaled . row) / (Z * level))`` over images and negatives, and ``Z``.
 
-    The gradient is computed in the forward pass, pool by pool. Rows kept for the backward pass would take the memory of
-    a bank, and writing and reading them as long as the products.
+    The gradient is computed in the forward pass, pool by pool: rows kept for the backward pass would take as much
+    memory as a bank, and writing and reading them as much time as the products.
     """
 
     @staticmethod
@@ -76,7 +76,7 @@ class _Repulsion(torch.autograd.Function):
             others -= constant.log() + math.log(level)
             repelled.append(torch.dot(softplus(others).flatten(), counts.flatten()))
             torch.mm(others.sigmoid_().mul_(counts), rows, out=slope)
-            del rows, others  # so that the next ones take the same memory, which a CPU still has in its cache
+            del rows, others  # the next ones reuse the memory, which is still in a CPU's cache
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(constant)
         return torch.stack(repelled).sum(), constant
@@ -89,22 +89,22 @@ class _Repulsion(torch.autograd.Function):
 
 
 def normaliser(unset: Tensor, own: Tensor, others: Tensor, counts: Tensor, num_samples: int) -> Tensor:
-    """The constant ``Z`` that makes scores probabilities: as given, or by these where it is still 0."""
+    """The constant ``Z`` that normalises scores to probabilities: ``unset`` unless it is 0, then from these scores."""
     drawn = torch.dot(others.exp().flatten(), counts.flatten()) + own.exp().sum()
     return torch.where(unset > 0, unset, drawn / (counts.sum() + len(own)) * num_samples)
 
 
 def softplus(values: Tensor) -> Tensor:
-    """``ln(1 + exp(x))`` as ``max(x, 0) + 2 artanh(s / (2 + s))`` with ``s = exp(-|x|)``, to the last digits.
+    """``ln(1 + exp(x))`` as ``max(x, 0) + 2 artanh(s / (2 + s))`` with ``s = exp(-|x|)``, accurate to the last digits.
 
-    Torch's own rests on ``log1p``, which takes some CPUs more than ten times as long.
+    Torch's ``softplus`` uses ``log1p``, which takes more than ten times as long on some CPUs.
     """
     small = values.abs().neg_().exp_()
     return small.div_(small + 2).atanh_().mul_(2).add_(values.clamp_min(0))
 
 
 def remembered(bank: Tensor, indices: Tensor, embedding: Tensor, momentum: float) -> Tensor:
-    """The bank's new rows for a batch, ``(B, C)``: unit vectors between the old rows and the embeddings."""
+    """A batch's new rows of the bank, ``(B, C)``: the momentum average of old rows and embeddings, normalised."""
     rows = momentum * bank[indices] + (1 - momentum) * embedding.detach()
     return functional.normalize(rows, dim=1)
 
@@ -114,25 +114,25 @@ def distinct_negatives(
 ) -> Draw:
     """Draw ``count`` different samples of other classes for each image, uniformly.
 
-    The first ``count`` of a random order that are not of the image's class are such a draw, exactly. The order is a
-    circle, on which each part of the batch starts elsewhere, at equal distances: one order serves as several.
+    The first ``count`` samples of a random order that are not of the image's class are exactly such a draw. The order
+    is cyclic, and the parts of the batch start at equidistant places of it, so that one order serves them all.
 
     Args:
-        labels: ``(N,)`` int64, class of every sample; each class must leave ``count`` others.
+        labels: ``(N,)`` int64, class of every sample; at least ``count`` samples must be outside each class.
         own: ``(B,)`` int64, class of every image.
         count: samples to draw for each image.
         generator: random numbers, on the labels' device.
-        largest: samples of the largest class.
+        largest: number of samples of the largest class.
     """
     starts = fewest_starts(len(own), count / len(labels))
-    step, size = len(labels) // starts, count + largest  # no image can need more
+    step, size = len(labels) // starts, count + largest  # enough for every image
     circle = torch.randperm(len(labels), generator=generator, device=labels.device)
     order = torch.cat([circle, circle])[: (starts - 1) * step + size]
     seen = labels.index_select(0, order).unfold(0, size, step)
     counts = torch.empty(len(own), size, device=labels.device)
     for classes, images, foreign in zip(seen, own.tensor_split(starts), counts.tensor_split(starts), strict=True):
         torch.ne(classes, images[:, None], out=foreign)
-    # Of those behind the first ``count``, an image takes as many as it had to leave out.
+    # Each image takes as many samples behind the first ``count`` as it has skipped among them.
     behind = counts[:, count:]
     lacking = count - counts[:, :count].sum(dim=1, keepdim=True)
     behind *= behind.cumsum(dim=1) <= lacking
@@ -140,24 +140,24 @@ def distinct_negatives(
 
 
 MOST_SHARED = 5.0
-"""Limit of `shared_variance`. A fifth of the variance of CRD's gradients is common to the images of a batch, so that
-the noise of their sum stays below 1.5 times that of independent draws."""
+"""Limit of `shared_variance`. A fifth of the variance of CRD's gradients is common to the images of a batch, so the
+noise of their sum stays below 1.5 times that of independent draws."""
 
 
 def fewest_starts(images: int, share: float) -> int:
-    """How many starts on the circle keep `MOST_SHARED`."""
+    """The fewest starts on the cyclic order for which `shared_variance` is at most `MOST_SHARED`."""
     return next(starts for starts in itertools.count(1) if shared_variance(images, share, starts) <= MOST_SHARED)
 
 
 def shared_variance(images: int, share: float, starts: int) -> float:
-    """Variance of a sum over equal images, as a multiple of that of independent draws.
+    """Variance of a sum over equal images, as a multiple of the variance with independent draws.
 
     Equidistant arcs cover a sample ``W p`` times, rounded up or down. With ``f`` the fraction of ``W p``, the multiple
     is ``B f (1 - f) / (W^2 p (1 - p))``: ``B`` for one arc, about ``B / W`` for arcs far apart, 0 for full circles.
 
     Args:
         images: ``B``, in ``W`` equal parts.
-        share: ``p``, the part of the circle that an image's arc takes.
+        share: ``p``, the fraction of the cyclic order that an image's arc covers.
         starts: ``W``.
     """
     fraction = starts * share % 1
@@ -165,11 +165,11 @@ def shared_variance(images: int, share: float, starts: int) -> float:
 
 
 def repeated_negatives(labels: Tensor, own: Tensor, count: int, generator: torch.Generator | None) -> Draw:
-    """The same with replacement, from all samples; others may be fewer than ``count``."""
+    """As `distinct_negatives`, but with replacement, for classes that leave fewer than ``count`` other samples."""
     ordered, order = labels.sort(stable=True)
     start = torch.searchsorted(ordered, own)[:, None]
     members = torch.searchsorted(ordered, own, right=True)[:, None] - start
-    # The remainder of 62 random bits is uniform to one part in 1e12; a float times the number of samples is not.
+    # The remainder of 62 random bits is uniform to one part in 1e12, unlike a random float times the number of samples.
     draws = torch.randint(2**62, (len(own), count), generator=generator, device=labels.device)
     draws %= len(labels) - members
     places = torch.where(draws >= start, draws + members, draws)
@@ -178,15 +178,15 @@ def repeated_negatives(labels: Tensor, own: Tensor, count: int, generator: torch
 
 
 class CRD(Method):
-    """Contrast of both networks' embeddings against each other's memory bank.
+    """Contrasts the embeddings of either network with the memory bank of the other one.
 
-    The two linear heads are trained with the student, the teacher's too. Banks and normalisers are state.
+    Linear heads on both embeddings are trained with the student. Banks and normalisers are buffers.
 
     Options:
-        dim: width of the contrasted embeddings.
-        negatives: samples of other classes that each image is contrasted with.
+        dim: size of the contrasted embeddings.
+        negatives: number of samples of other classes for each image.
         temperature: divides the products of embeddings.
-        momentum: share of the old row when a bank is updated.
+        momentum: weight of the old row when a bank is updated.
     """
 
     title = "CRD"

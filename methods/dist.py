@@ -1,4 +1,4 @@
-"""DIST: the student's probabilities need not equal the teacher's, only rise and fall with them."""
+"""DIST: the student's probabilities correlate with the teacher's, between classes and between images."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from models import Features
 def relation_loss(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
     """Pearson's distance ``1 - r`` along a dimension of the probabilities ``(B, K)``, mean over the other one.
 
-    Along the classes (1) it is the paper's inter-class relation: which classes an image resembles more than others.
-    Along the images (0) it is the intra-class relation: which images resemble a class more than others do.
+    Along the classes (``dim=1``) it is the paper's inter-class relation, along the images (``dim=0``) its intra-class
+    relation.
     """
     return 1 - (_standardised(student, dim) * _standardised(teacher, dim)).sum(dim).mean()
 
 
 def _standardised(values: Tensor, dim: int) -> Tensor:
-    """Centred and of unit length along a dimension."""
+    """The values centred and scaled to unit length along a dimension."""
     centred = values - values.mean(dim, keepdim=True)
     length: Tensor = torch.linalg.vector_norm(centred, dim=dim, keepdim=True)
-    # What varies by its rounding alone (the columns of a single image, the rows of a dead student) correlates with
-    # nothing: infinitely long, it comes out as 0 with slope 0.
+    # Vectors that are constant up to rounding (columns of a single image, rows of a dead student) correlate with
+    # nothing: an infinite length makes value and gradient 0.
     alike = length <= 1e-6 * torch.linalg.vector_norm(values, dim=dim, keepdim=True)
     return centred / length.masked_fill(alike, torch.inf)
 
@@ -34,8 +34,9 @@ def _standardised(values: Tensor, dim: int) -> Tensor:
 class DIST(Method):
     """Relations between the classes of an image and between the images of a batch.
 
-    The authors' code multiplies both by the square of the temperature, the paper does not, and nor does this: a
-    correlation does not fade as probabilities flatten. ``dist[published]`` is their code at temperature 4.
+    The authors' code multiplies both by the square of the temperature. The paper and this code do not: unlike a
+    divergence, a correlation does not vanish as probabilities flatten. ``dist[published]`` is their code at
+    temperature 4.
 
     Options:
         inter: weight of the inter-class relation, the paper's beta.

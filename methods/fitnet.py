@@ -1,4 +1,4 @@
-"""FitNets: the student's map half-way through the network is led by the teacher's."""
+"""FitNets: a regression from the student's feature map matches the teacher's, the hint, at one stage."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def hint_loss(regressed: Tensor, teacher: Tensor) -> Tensor:
 
 
 class FitNet(Method):
-    """Distance between the teacher's map and a rectified regression from the student's, in one stage.
+    """Distance between the teacher's map and a rectified regression from the student's, at one stage.
 
     The paper trains up to the hint first and the whole student afterwards. Here the hint is a term beside
-    cross-entropy for the whole training, as in the CRD authors' code. Where the teacher's map is no rectified one
-    (wide ResNets), its negative entries stay out of reach.
+    cross-entropy for the whole training, as in the CRD authors' code. The regression cannot match negative entries of
+    a teacher's map that is not rectified (wide ResNets).
 
     Options:
         stage: the stage whose maps are compared, counted from 1.

@@ -1,4 +1,4 @@
-"""Flow of solution procedure: from one map to the next, the student's channels relate as the teacher's do."""
+"""Flow of solution procedure (FSP): pretrains the student to match products of neighbouring maps' channels."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def fsp_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
 
     Args:
         student: maps ``(B, C_i, H_i, W_i)`` in order, at least two.
-        teacher: maps ``(B, C_i, h_i, w_i)`` in order; surplus ones of either network are left out.
+        teacher: maps ``(B, C_i, h_i, w_i)`` in order; maps of one network without a partner are left out.
     """
     pairs = zip(pairwise(student), pairwise(teacher), strict=False)
     return torch.stack([functional.mse_loss(flow(*mine), flow(*theirs)) for mine, theirs in pairs]).sum()
 
 
 class FSP(Method):
-    """Distance between the flows of both networks from the stem on, in a first stage; then cross-entropy alone."""
+    """Distance between the flows of both networks from the stem on, in a pretraining stage; then cross-entropy."""
 
     title = "FSP"
     citation = (

@@ -1,4 +1,4 @@
-"""Factor transfer: the student follows a paraphrase of the teacher's last map, learnt beforehand without labels."""
+"""Factor transfer (FT): the student matches a compressed form of the teacher's last map, pretrained without labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SLOPE = 0.1
 def ft_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Absolute difference of the factors' attentions, mean over images and positions.
 
-    So in the CRD authors' code; the paper normalises whole factors, channels kept.
+    This follows the CRD authors' code; the paper normalises whole factors with their channels.
 
     Args:
         student: factor ``(B, C, H, W)``.
@@ -32,11 +32,11 @@ def ft_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class Paraphraser(nn.Module):
-    """Autoencoder of a teacher's map by six 3x3 convolutions that keep its size, each followed by a leaky ReLU.
+    """Autoencoder of a teacher's map: six 3x3 convolutions that keep its size, each followed by a leaky ReLU.
 
     Args:
         channels: ``C``, of the map.
-        factors: ``c``, of the factor between encoder and decoder.
+        factors: ``c``, channels of the factor between encoder and decoder.
     """
 
     def __init__(self, channels: int, factors: int) -> None:
@@ -58,7 +58,7 @@ def _rectified(layer: type[nn.Conv2d | nn.ConvTranspose2d], channels: tuple[int,
 
 
 class Translator(nn.Sequential):
-    """A student's map ``(B, C, H, W)`` as a factor ``(B, c, H, W)``: three 3x3 convolutions with batch-norms.
+    """Maps a student's map ``(B, C, H, W)`` to a factor ``(B, c, H, W)`` by three 3x3 convolutions with batch-norms.
 
     Args:
         channels: ``C``, of the map.
@@ -75,11 +75,11 @@ class Translator(nn.Sequential):
 class FT(Method):
     """Distance between the student's translated and the teacher's paraphrased last map.
 
-    The paraphraser learns to reconstruct the teacher's map in a first stage, and is frozen then. The translator is
+    A pretraining stage trains the paraphraser to reconstruct the teacher's map; runs keep it frozen. The translator is
     trained with the student.
 
     Options:
-        rate: channels of the factor per channel of the teacher's map.
+        rate: channels of the factor, as a fraction of those of the teacher's map.
     """
 
     title = "FT"

@@ -1,4 +1,4 @@
-"""Knowledge distillation: the student's softened class probabilities follow the teacher's."""
+"""Knowledge distillation (KD): the student's softened class probabilities match the teacher's."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from models import Features
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     """Kullback-Leibler divergence ``temperature^2 / B * sum_bk P ln(P / Q)``.
 
-    ``P`` and ``Q`` are the teacher's and the student's softmax at the temperature; the square keeps the size of the
-    gradient about the same at every temperature (Hinton et al., section 2).
+    ``P`` and ``Q`` are the teacher's and the student's softmax at the temperature. The factor ``temperature^2`` keeps
+    gradients about equally large at all temperatures (Hinton et al., section 2).
 
     Args:
         student_logits: ``(B, K)``.
-        teacher_logits: ``(B, K)``; a class that the teacher masks, by minus infinity, has ``P = 0`` and costs nothing,
+        teacher_logits: ``(B, K)``; a class that the teacher masks by minus infinity has ``P = 0`` and adds nothing,
             also where the student masks it.
         temperature: divides both logits.
     """
     student = functional.log_softmax(student_logits / temperature, dim=1)
     teacher = functional.log_softmax(teacher_logits / temperature, dim=1)
-    # Finite stand-ins, since a probability of 0 times an infinite logarithm would not be a number.
+    # Finite values, since a probability of 0 times an infinite logarithm would be NaN.
     masked = teacher == -torch.inf
     student, teacher = student.masked_fill(masked, 0.0), teacher.clamp_min(torch.finfo(teacher.dtype).min)
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2

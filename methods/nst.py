@@ -1,4 +1,4 @@
-"""Neuron selectivity transfer: channels of student and teacher answer to the same places of an image."""
+"""Neuron selectivity transfer (NST): matches the distributions of the channels' spatial activations."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch.autograd.function import once_differentiable
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method
-from methods.sharing import Cached, directly
+from methods.sharing import Cached, uncached
 from models import Features
 
 
-def discrepancy(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
+def discrepancy(student: Tensor, teacher: Tensor, cached: Cached = uncached) -> Tensor:
     """Squared maximum mean discrepancy of the channels' selectivity, mean over images.
 
     A channel's selectivity is its unit vector over the positions; the kernel is ``(x . y)^2``. Its mean over the
     channels is ``k(a, b) = |a' b|^2 / (C_a C_b)``, the loss ``k(T, T) + k(S, S) - 2 k(S, T)``. Since ``|a' b|^2`` is
-    also the product of ``a a'`` and ``b b'``, the loss is the squared distance of these two, which is far smaller where
-    a map has many channels and few positions.
+    also the inner product of ``a a'`` and ``b b'``, the loss is the squared distance of these two matrices, which are
+    far smaller for maps with many channels and few positions.
 
     Args:
         student: ``(B, C, H, W)``.
         teacher: ``(B, c, H, W)``.
-        cached: computes what follows from the teacher alone.
+        cached: computes a function of the teacher's tensors, as `Features.cached` does.
     """
     channels = student.shape[1], teacher.shape[1]
     if (student.shape[2] * student.shape[3]) ** 2 < channels[0] * channels[1]:
@@ -57,17 +57,17 @@ def _rows(maps: Tensor) -> Tensor:
 
 
 LEAST_LENGTH = 1e-12
-"""Least divisor of a channel, as in the authors' code."""
+"""Smallest divisor of a channel, as in the authors' code."""
 ORDINARY = 1e-8, 1e8
-"""Squared lengths of channels whose squared products float32 holds as they are."""
+"""Range of a channel's squared length in which squared products fit into float32 without scaling."""
 
 
 class _Weights(NamedTuple):
-    """1 over the squared lengths of channels ``(B, C)``, as ``scale^2 * rest``: near 1e24 it has no square in float32.
+    """1 over the squared lengths of channels ``(B, C)`` as ``scale^2 * rest``, since float32 cannot square 1e24.
 
     Attributes:
         scale: 1 for ordinary lengths, else 1 over the length; without gradient.
-        rest: what is left of the weight.
+        rest: the weight over ``scale^2``.
     """
 
     scale: Tensor
@@ -75,12 +75,12 @@ class _Weights(NamedTuple):
 
     @property
     def whole(self) -> Tensor:
-        """The weights as single numbers."""
+        """The weights ``scale^2 * rest``."""
         return self.rest * self.scale.square()
 
 
 def _weights(squares: Tensor) -> _Weights:
-    """Of channels, from their squared lengths; one that is 0 everywhere has no direction, and its products are 0."""
+    """Weights of channels from their squared lengths ``(B, C)``; a channel of zeros has products of 0."""
     squares = squares.clamp_min(LEAST_LENGTH**2)
     fixed = squares.detach()
     scale = fixed.rsqrt().masked_fill((fixed >= ORDINARY[0]) & (fixed <= ORDINARY[1]), 1.0)
@@ -94,7 +94,7 @@ def _kernel(products: Tensor, first: _Weights, second: _Weights) -> Tensor:
 
 
 class _Products(torch.autograd.Function):
-    """``a' a`` and ``a' b``; the gradient of ``a`` in two products, where four would be taken one by one."""
+    """``a' a`` and ``a' b``, with the gradient by ``a`` in two matrix products instead of autograd's four."""
 
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,18 +108,18 @@ class _Products(torch.autograd.Function):
         return torch.bmm(first, own + own.mT).baddbmm_(second, both.mT), None
 
 
-def nst_loss(pairs: Sequence[tuple[Tensor, Tensor]], cached: Cached = directly) -> Tensor:
+def nst_loss(pairs: Sequence[tuple[Tensor, Tensor]], cached: Cached = uncached) -> Tensor:
     """Discrepancy of the channels' selectivity, summed over the pairs of maps.
 
     Args:
         pairs: at least one pair of a student's and a teacher's map ``(B, C, H, W)``; the sizes may differ.
-        cached: computes what follows from the teacher alone.
+        cached: computes a function of the teacher's tensors, as `Features.cached` does.
     """
     return torch.stack([discrepancy(*pool_to_smaller(*pair), cached) for pair in pairs]).sum()
 
 
 class NST(Method):
-    """Discrepancy between the selectivity of channels of paired stages."""
+    """Maximum mean discrepancy of the channels' selectivity at paired stages."""
 
     title = "NST"
     citation = (

@@ -1,4 +1,4 @@
-"""Overhaul of feature distillation: maps before their activation, cut at a margin that suits the teacher."""
+"""Overhaul of feature distillation (OFD): matches maps before their activation, cut at a margin of the teacher."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from models import Features
 
 
 def margins(weight: Tensor, bias: Tensor) -> Tensor:
-    """Mean of the negative responses of every channel of a batch-norm (the paper's margin ReLU).
+    """Mean of the negative responses of every channel of a batch-norm (the paper's margin ReLU), ``(C,)``.
 
-    A channel is taken for normal with mean ``bias`` and deviation ``|weight|``. Where fewer than one response in a
-    thousand is negative the margin is three deviations; where the deviation is 0 it is the negative part of the mean.
+    Responses are assumed to be normal with mean ``bias`` and deviation ``|weight|``. If fewer than one in a thousand is
+    negative, the margin is minus three deviations; if the deviation is 0, it is the negative part of the mean.
 
     Args:
         weight: ``(C,)``, scale of the batch-norm.
@@ -29,14 +29,14 @@ def margins(weight: Tensor, bias: Tensor) -> Tensor:
     ratio = bias / deviation
     density = torch.exp(-ratio.square() / 2) / math.sqrt(2 * math.pi)
     negative = torch.special.ndtr(-ratio)
-    # A deviation of 0 needs no case of its own: the ratio is infinite, or not a number and above no limit.
+    # A deviation of 0 needs no special case: the ratio is infinite, or NaN, which fails the comparison.
     return torch.where(negative > 1e-3, bias - deviation * density / negative, -3 * deviation)
 
 
 def partial_distance(connected: Tensor, teacher: Tensor, margin: Tensor) -> Tensor:
-    """Sum of squared differences to the teacher's map, where they matter (the paper's partial L2).
+    """Sum of squared differences to the teacher's map cut at the margin (the paper's partial L2).
 
-    Where the teacher is not positive, a student that is already below it costs nothing.
+    Positions where the teacher is not positive and the student already below it add nothing.
 
     Args:
         connected: ``(B, C, H, W)``, the student's map at the teacher's channels.
@@ -62,7 +62,7 @@ def ofd_loss(layers: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
 
 
 class OFD(Method):
-    """Partial distance between connected pre-activation maps of paired stages."""
+    """Partial L2 distance between the pre-activation maps of paired stages, the student's mapped by connectors."""
 
     title = "OFD"
     citation = "Heo, Kim, Yun, Park, Kwak & Choi, A Comprehensive Overhaul of Feature Distillation, ICCV 2019"
@@ -75,7 +75,7 @@ class OFD(Method):
         stages = paired_stages(pair.student.feats, pair.teacher.feats)
         self.connectors = nn.ModuleList(Connector(student[0], teacher[0], rectify=False) for student, teacher in stages)
         for stage, norm in enumerate(pair.teacher_network.preact_norms()[: len(stages)]):
-            # The teacher gives them again when a run resumes, so no checkpoint needs to hold them.
+            # Not persistent: a resumed run computes them from the teacher again.
             margin = margins(norm.weight.detach().cpu().double(), norm.bias.detach().cpu().double()).to(norm.weight)
             self.register_buffer(f"margin{stage}", margin, persistent=False)
 

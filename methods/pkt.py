@@ -1,4 +1,4 @@
-"""Probabilistic knowledge transfer: images are as probable neighbours to the student as to the teacher."""
+"""Probabilistic knowledge transfer (PKT): matches the distributions of similarities between a batch's images."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Method
-from methods.sharing import Cached, directly
+from methods.sharing import Cached, uncached
 from models import Features
 
 
 def affinities(embedding: Tensor) -> Tensor:
-    """Cosines of the rows of ``(B, C)``, shifted to 0 to 1, as ``(B, B)`` probabilities: each row's sum is 1."""
+    """Cosine similarities of the rows of ``(B, C)``, mapped to 0..1 and normalised to rows of sum 1, ``(B, B)``."""
     unit = embedding / (torch.linalg.vector_norm(embedding, dim=1, keepdim=True) + 1e-7)
-    # Rounding takes the cosine of opposite rows below -1, where the logarithm has no value.
+    # Rounding can make the cosine of opposite rows less than -1, whose logarithm would be NaN.
     kernel = torch.clamp_min((unit @ unit.T + 1) / 2, 0)
     return kernel / kernel.sum(dim=1, keepdim=True)
 
 
-def pkt_loss(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
+def pkt_loss(student: Tensor, teacher: Tensor, cached: Cached = uncached) -> Tensor:
     """Divergence of the student's affinities from the teacher's, mean over ``B^2``, where the paper sums.
 
     Args:
         student: ``(B, C)``.
         teacher: ``(B, c)``; the widths may differ.
-        cached: computes what follows from the teacher alone.
+        cached: computes a function of the teacher's tensors, as `Features.cached` does.
     """
     mine, theirs = affinities(student), cached(affinities, teacher)
     return (theirs * ((theirs + 1e-7) / (mine + 1e-7)).log()).mean()

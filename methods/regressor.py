@@ -1,4 +1,4 @@
-"""The layer that takes a student's map to the teacher's number of channels, height and width."""
+"""A layer that maps a student's feature map to the teacher's channels, height and width."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import nn
 class Regressor(nn.Sequential):
     """Convolution with bias, batch-norm and, if ``rectify``, ReLU: a student's map in the shape of the teacher's.
 
-    Half or twice the size is reached by a stride of 2, any other size by a kernel as large as the difference. For a
-    student that is smaller by other than half, the CRD authors' code knows no layer; here it is the transposed
-    convolution that mirrors theirs for a larger one.
+    A stride of 2 halves or doubles the size; any other size is reached by a kernel of the difference plus 1. The CRD
+    authors' code has no layer for a student that is smaller by another factor than 2; here it is the transpose of their
+    convolution for a larger one.
 
     Args:
         student: ``(C, H, W)`` of the student's map, square.

@@ -1,4 +1,4 @@
-"""Relational knowledge distillation: distances and angles between the images of a batch are preserved."""
+"""Relational knowledge distillation (RKD): preserves distances and angles between the embeddings of a batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Method, Pair
-from methods.sharing import Cached, directly
+from methods.sharing import Cached, uncached
 from models import Features
 
 
@@ -19,29 +19,29 @@ def distances(embedding: Tensor) -> Tensor:
     size = len(embedding)
     squares = embedding.square().sum(dim=1)
     squared = squares[:, None] + squares[None, :] - 2 * embedding @ embedding.T
-    # The slope of the root is infinite at 0: clamped entries and the diagonal must not reach it.
+    # The derivative of the root is infinite at 0, which clamping and masking keep out of the gradient.
     diagonal = torch.eye(size, dtype=torch.bool, device=embedding.device)
     apart = squared.clamp_min(1e-12).sqrt().masked_fill(diagonal, 0.0)
     return apart * (size * (size - 1)) / apart.sum() if size > 1 else apart
 
 
 def angles(embedding: Tensor) -> Tensor:
-    """Cosines ``(B, B, B)`` of the angle at ``a`` between the ways from row ``a`` to rows ``b`` and ``c``."""
+    """Cosines ``(B, B, B)`` of the angle at row ``a`` between the differences to rows ``b`` and ``c``."""
     ways = embedding[None, :, :] - embedding[:, None, :]
     length = torch.linalg.vector_norm(ways, dim=2, keepdim=True)
-    # Rows that coincide have no direction: value and slope are 0 there, not 1e12 times the rounding error.
+    # Equal rows have no direction: value and gradient are 0, not 1e12 times the rounding error.
     directions = torch.where(length > 1e-12, ways / length.clamp_min(1e-12), 0.0)
     return torch.bmm(directions, directions.transpose(1, 2))
 
 
-def distance_loss(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
+def distance_loss(student: Tensor, teacher: Tensor, cached: Cached = uncached) -> Tensor:
     """Huber distance of the normalised distances, mean over ``B^2`` (section 3.2.1 of the paper)."""
     with torch.no_grad():
         target = cached(distances, teacher)
     return functional.smooth_l1_loss(distances(student), target)
 
 
-def angle_loss(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
+def angle_loss(student: Tensor, teacher: Tensor, cached: Cached = uncached) -> Tensor:
     """Huber distance of the cosines, mean over ``B^3`` (section 3.2.2 of the paper). Memory: ``B^2 (B + C)``."""
     with torch.no_grad():
         target = cached(angles, teacher)

@@ -1,4 +1,4 @@
-"""What follows from a teacher's features alone is the same for all students: how a loss lets it be computed once."""
+"""Types for losses that cache what they compute from the teacher alone, see `Features.cached`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from torch import Tensor
 
 Cached = Callable[..., Tensor]
-"""``once(function, *tensors)`` is ``function(*tensors)``, perhaps known already, as to a teacher's `Features.once`."""
+"""A function like a teacher's `Features.cached`: ``cached(function, *tensors)`` returns ``function(*tensors)``."""
 
 
-def directly(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """``function(*tensors)``, computed here and now."""
+def uncached(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """``function(*tensors)`` without a cache, for calls without a trainer."""
     return function(*tensors)

@@ -1,4 +1,4 @@
-"""Similarity-preserving distillation: images that are alike to the teacher are alike to the student."""
+"""Similarity-preserving distillation (SP): matches the similarities between a batch's images."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Method
-from methods.sharing import Cached, directly
+from methods.sharing import Cached, uncached
 from models import Features
 
 
 def similarity(maps: Tensor) -> Tensor:
-    """Products ``(B, B)`` of the images of ``(B, C, H, W)``, each row a unit vector."""
+    """Inner products ``(B, B)`` of the images of ``(B, C, H, W)``, with rows of unit length."""
     flat = maps.flatten(start_dim=1)
     return functional.normalize(flat @ flat.T, dim=1)
 
 
-def sp_loss(student: Tensor, teacher: Tensor, cached: Cached = directly) -> Tensor:
+def sp_loss(student: Tensor, teacher: Tensor, cached: Cached = uncached) -> Tensor:
     """Squared difference of the similarities, mean over ``B^2``.
 
     Args:
         student: ``(B, C, H, W)``.
         teacher: ``(B, c, h, w)``; any shape per image.
-        cached: computes what follows from the teacher alone.
+        cached: computes a function of the teacher's tensors, as `Features.cached` does.
     """
     return functional.mse_loss(similarity(student), cached(similarity, teacher))
 
 
 class SP(Method):
-    """Distance between the similarities of a batch's images, at the last stage of either network."""
+    """Distance between the similarity matrices of a batch at the last stages of both networks."""
 
     title = "SP"
     citation = "Tung & Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019"

@@ -1,4 +1,4 @@
-"""Softmax regression representation learning: the student's features must serve the teacher's classifier."""
+"""Softmax regression representation learning (SRRL): the teacher's classifier on the student's features."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pooled(maps: Tensor) -> Tensor:
 def sr_l2(regressed: Tensor, teacher_logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """Eq. 7: squared difference of the logits ``(B, K)``, mean over images and classes.
 
-    A class that the teacher masks, by minus infinity, differs by nothing.
+    A class that the teacher masks by minus infinity adds nothing.
     """
     del targets, temperature
     masked = teacher_logits == -torch.inf
@@ -42,13 +42,13 @@ def sr_l2(regressed: Tensor, teacher_logits: Tensor, targets: Tensor, temperatur
 
 
 def sr_ce(regressed: Tensor, teacher_logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of the regressed logits ``(B, K)`` with the labels ``(B,)`` (appendix of the paper)."""
+    """Cross-entropy of the regressed logits ``(B, K)`` with the labels ``(B,)`` (the paper's appendix)."""
     del teacher_logits, temperature
     return functional.cross_entropy(regressed, targets)
 
 
 def sr_kl(regressed: Tensor, teacher_logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Eq. 4 at a temperature: divergence of the regressed from the teacher's probabilities, as in `kd_loss`."""
+    """Eq. 4 with a temperature: divergence of the regressed from the teacher's probabilities, as in `kd_loss`."""
     del targets
     return kd_loss(regressed, teacher_logits, temperature)
 
@@ -68,7 +68,7 @@ def transfer_mean_and_deviation(teacher: Tensor, connected: Tensor) -> Tensor:
 
 
 def _deviation(maps: Tensor) -> Tensor:
-    # A single position has no unbiased variance, and none to transfer.
+    # The unbiased variance of a single position would be NaN.
     positions = maps.shape[2] * maps.shape[3]
     return (maps.var(dim=(2, 3), correction=min(1, positions - 1), keepdim=True) + 1e-5).sqrt()
 
@@ -80,7 +80,7 @@ TRANSFERS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def consumed(features: Features, shapes: Shapes, stage: int) -> Tensor:
-    """The map that the layer after a stage takes; after the last stage (or -1) the penultimate map."""
+    """The input of the layer after a stage; after the last stage, or -1, it is ``features.map``."""
     if _is_last(stage, shapes.feats):
         return features.map
     return functional.relu(features.preacts[stage]) if shapes.rectifies_preacts else features.feats[stage]
@@ -97,18 +97,18 @@ def _is_last(stage: int, feats: Sequence[object]) -> bool:
 class SRRL(Method):
     """Feature matching (FM) and regression through the frozen teacher's classifier (SR), with one connector for both.
 
-    At inner layers the regression goes through the rest of the teacher: its own map there, moved to the spatial means
-    of the student's, is fed forward to logits.
+    At inner layers the regression runs through the rest of the teacher: the teacher's map there, shifted to the spatial
+    means of the student's, is fed forward to logits.
 
     Options:
         fm: weight of FM; 0 leaves it out.
         sr: weight of SR; 0 leaves it out.
         form: distance of SR: "l2", "ce" or "kl".
         temperature: of the form "kl".
-        layers: where to apply both, joined by "+": "last" is the penultimate map of either network; "conv2", "conv3"
-            ... are the first, second ... stage of both, so "conv4" of two wide ResNets equals "last". Where the next
-            layer of the teacher takes a linear or raw map, its negative means stay out of the connector's reach.
-        adain_std: whose deviation the teacher's inner map keeps: "teacher" moves means only.
+        layers: where to apply both, joined by "+": "last" is the last rectified map of both networks; "conv2",
+            "conv3" ... are their first, second ... stage, so "conv4" of two wide ResNets equals "last". The rectified
+            connector cannot match negative means, where the teacher's next layer takes a linear or raw map.
+        adain_std: whose standard deviation the teacher's inner map gets; "teacher" shifts the means only.
     """
 
     title = "SRRL"
@@ -176,7 +176,7 @@ class SRRL(Method):
         return None
 
     def _regress(self, stage: int, connected: Tensor, teacher: Tensor) -> Tensor:
-        """Logits of the frozen teacher from the student's features; the graph runs through its layers."""
+        """Logits ``(B, K)`` of the frozen teacher from the student's features, with gradients through its layers."""
         network = self.pair.teacher_network
         if not _is_last(stage, self.pair.teacher.feats):
             return network.resume(stage, self.transfer(teacher, connected))

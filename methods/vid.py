@@ -1,4 +1,4 @@
-"""Variational information distillation: the teacher's maps must be likely, given the student's."""
+"""Variational information distillation (VID): maximises the likelihood of the teacher's maps given the student's."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LEAST_VARIANCE = 1e-5
 
 
 def vid_loss(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
-    """Negative log-likelihood of a Gaussian without its constant, mean over all elements; it may be negative.
+    """Gaussian negative log-likelihood without its constant, mean over all elements; it may be negative.
 
-    ``((mean - teacher)^2 / variance + ln(variance)) / 2``. The mean is the CRD authors', where the paper sums.
+    ``((mean - teacher)^2 / variance + ln(variance)) / 2``. The mean follows the CRD authors' code; the paper sums.
 
     Args:
         mean: ``(B, C, H, W)``, predicted from the student's map.
@@ -32,7 +32,7 @@ def vid_loss(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
 
 
 class Gaussian(nn.Module):
-    """Distribution of a teacher's map given a student's: the mean by three convolutions, one variance a channel.
+    """Gaussian of a teacher's map given a student's: the mean by three convolutions, one variance per channel.
 
     Args:
         student_channels: channels of the student's map.
@@ -48,7 +48,7 @@ class Gaussian(nn.Module):
         ]
         self.mean = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
         excess = variance - LEAST_VARIANCE
-        # The inverse of softplus, in the form that large variances do not overflow.
+        # The inverse of softplus, in a form that does not overflow for large variances.
         self.spread = nn.Parameter(torch.full((teacher_channels,), excess + math.log(-math.expm1(-excess))))
 
     def forward(self, student: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,7 +57,7 @@ class Gaussian(nn.Module):
 
 
 class VID(Method):
-    """Likelihood of the teacher's maps of paired stages, given the student's.
+    """Negative log-likelihood of the teacher's maps at paired stages, given the student's.
 
     Options:
         variance: initial variance of the prediction.

@@ -1,4 +1,4 @@
-"""The networks of the paper's tables: ``create`` builds one by its registry name, ``load`` one that was exported."""
+"""The networks of the tables: ``create`` builds one by its registry name, ``load`` loads an exported one."""
 
 from models.export import ExportError, load
 from models.features import Features, FullFeatures, MissingPartError, Network, Shapes

@@ -1,7 +1,7 @@
-"""Measures the registered networks.
+"""Measures parameters, multiply-accumulates and feature shapes of the registered networks.
 
 ``python -m models.describe`` rewrites ``models/networks.csv``; ``python -m models.describe FILE`` prints the lines of
-the networks that one file registers.
+the networks that a file registers.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ COLUMNS = ("name", "family", "revision", "params", "macs", "in_size", "classes",
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of parameters, frozen ones included; the running statistics of batch-norms are none."""
+    """Number of parameters, with frozen ones but without running statistics of batch-norms."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def macs(network: Network) -> int:
-    """Multiply-accumulates of the convolutions and linear layers in one image's forward pass."""
+    """Multiply-accumulates of convolutions and linear layers in the forward pass of one image."""
     counts: list[int] = []
 
     def count(module: nn.Module, _: Any, output: Tensor) -> None:
@@ -47,7 +47,7 @@ def macs(network: Network) -> int:
 
 
 def row(name: str) -> dict[str, str | int]:
-    """One line of ``networks.csv``: the network at width 1, for the images that it is made for."""
+    """One line of ``networks.csv``: the network at width 1, for the images that it is designed for."""
     images = made_for(name)
     with torch.device("meta"):
         network = create(name, images.num_classes, images.in_size)
@@ -66,7 +66,7 @@ def row(name: str) -> dict[str, str | int]:
 
 
 def describe(place: Path = NETWORKS_CSV.parent) -> str:
-    """The content of ``networks.csv``: all networks of this folder, or those that one file registers, measured."""
+    """The content of ``networks.csv`` for all networks of a folder, or those that a file registers."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -75,12 +75,12 @@ def describe(place: Path = NETWORKS_CSV.parent) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Rewrite ``networks.csv``, or print the lines of the networks that a file registers, and nothing else."""
+    """Rewrite ``networks.csv``, or print only the lines of the networks that a file registers."""
     if not arguments:
         NETWORKS_CSV.write_text(describe(), encoding="utf-8")
         return
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
-        os.dup2(2, 1)  # whatever the file prints goes where errors go
+        os.dup2(2, 1)  # output of the file itself goes to stderr
         output.write(describe(Path(arguments[0]).resolve()))
 
 

@@ -1,4 +1,4 @@
-"""Trained networks that left the project as folders: weights, and beside them what network they are of."""
+"""Loads trained networks from folders that ``--export`` wrote."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _BUILT_FROM = ("network", "num_classes", "in_size", "width")
 
 
 class ExportError(ValueError):
-    """A folder that holds no network; the message is one line."""
+    """A folder does not hold a valid network; the message is one line."""
 
 
 def load(folder: Path | str) -> Network:
-    """The network of a folder that ``--export`` wrote.
+    """The network of a folder that ``run_all.py export`` wrote.
 
     Args:
         folder: with ``config.json`` and ``model.safetensors``.
@@ -34,9 +34,9 @@ def load(folder: Path | str) -> Network:
         The network in evaluation mode, in float32, on the CPU.
 
     Raises:
-        ExportError: a file is missing or unreadable, or the weights are not finite, not those of the network, or not
-            those that ``config.json`` states.
-        UnknownNetworkError: no family knows the network's name.
+        ExportError: a file is missing or unreadable, or the weights are not finite, do not fit the network, or do not
+            have the SHA-256 in ``config.json``.
+        UnknownNetworkError: no family has a network of that name.
         ValueError: a value of the network is out of range.
     """
     root = Path(folder)
@@ -61,15 +61,15 @@ def _config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ExportError(f"{path} cannot be read ({error}): name a folder that --export wrote") from None
+        raise ExportError(f"{path} cannot be read ({error}): name a folder that run_all.py export wrote") from None
     missing = [key for key in _BUILT_FROM if not isinstance(config, dict) or key not in config]
     if missing:
-        raise ExportError(f"{path} lacks '{missing[0]}': name a folder that --export wrote")
+        raise ExportError(f"{path} lacks '{missing[0]}': name a folder that run_all.py export wrote")
     return dict(config)
 
 
 def _state(path: Path, stated: Any) -> dict[str, Tensor]:
-    """The tensors of a file, whose SHA-256 has to be the stated one, if any is."""
+    """The tensors of a file, whose SHA-256 must be ``stated`` unless that is None."""
     try:
         content = path.read_bytes()
         if stated is not None and hashlib.sha256(content).hexdigest() != stated:

@@ -1,4 +1,4 @@
-"""What every network hands to a loss: its maps, recorded in one forward pass."""
+"""The features that every network returns from a forward pass, and the base class of networks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Features:
-    """The outcome of one forward pass over ``B`` images.
+    """The output of one forward pass over ``B`` images.
 
     Attributes:
         logits: ``(B, K)``, the classifier's output.
-        embedding: ``(B, C)``, the spatial mean of ``map``; the paper's ``h``.
-        map: ``(B, C, H, W)``, the last rectified map, the one that is pooled.
-        feats: ``f_0 .. f_k``, each ``(B, c, h, w)``: stem output, then stage outputs.
-        preacts: the same places before their activation, same length as ``feats``.
+        embedding: ``(B, C)``, the spatial mean of ``map``; ``h`` in the SRRL paper.
+        map: ``(B, C, H, W)``, the last rectified map, which is pooled to the embedding.
+        feats: feature maps ``f_0 .. f_k``, each ``(B, c, h, w)``: the stem's output, then the output of every stage.
+        preacts: the feats before their activation, as many as ``feats`` and of the same shapes.
     """
 
     logits: Tensor
@@ -30,64 +30,70 @@ class Features:
     preacts: Sequence[Tensor]
 
     def full(self) -> Features:
-        """The same features in at least float32: the precision in which losses are computed."""
+        """The same features in at least float32, the precision in which losses are computed."""
         return FullFeatures(self)
 
     def cached(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        """``function(*tensors)``, where that follows from these features alone.
+        """``function(*tensors)``, computed once per batch.
 
-        The trainer computes it once a batch: of a teacher's features, for all methods and students that ask for it.
+        Use it as ``teacher.cached(function, teacher.feats[-1])`` for a result that depends on the teacher alone: it is
+        then shared by all methods and students of a cohort that call the same function on the same tensors.
+
+        Args:
+            function: a module-level function of tensors that returns a tensor and has no side effects.
+            tensors: attributes of these features, or results of ``cached``. Other tensors are allowed; the result is
+                then computed at every call.
         """
         return function(*tensors)
 
 
 class FullFeatures(Features):
-    """Features in at least float32, each raised when a loss asks for it: few look at all of them.
+    """Features in at least float32; each is converted on first access, since most losses use few of them.
 
     Args:
-        features: as recorded.
+        features: in any precision.
     """
 
     def __init__(self, features: Features) -> None:
-        self._recorded = features
-        self._known: dict[tuple[object, ...], tuple[Tensor, tuple[Tensor, ...]]] = {}
+        self._features = features
+        self._cache: dict[tuple[object, ...], tuple[Tensor, tuple[Tensor, ...]]] = {}
 
     def cached(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         key = function, *map(id, tensors)
-        if key not in self._known:
-            self._known[key] = function(*tensors), tensors  # an id means its tensor only while that is kept
-        return self._known[key][0]
+        if key not in self._cache:
+            self._cache[key] = function(*tensors), tensors  # keeps the tensors alive, so that ids stay valid
+        return self._cache[key][0]
 
     @property
     def logits(self) -> Tensor:
-        return self.cached(full, self._recorded.logits)
+        return self.cached(full, self._features.logits)
 
     @property
     def embedding(self) -> Tensor:
-        return self.cached(full, self._recorded.embedding)
+        return self.cached(full, self._features.embedding)
 
     @property
     def map(self) -> Tensor:
-        return self.cached(full, self._recorded.map)
+        return self.cached(full, self._features.map)
 
     @property
     def feats(self) -> Sequence[Tensor]:
-        return _Maps(self, self._recorded.feats)
+        return _Maps(self, self._features.feats)
 
     @property
     def preacts(self) -> Sequence[Tensor]:
-        return _Maps(self, self._recorded.preacts)
+        return _Maps(self, self._features.preacts)
 
 
 class _Maps(Sequence[Tensor]):
-    """Recorded maps, raised one by one."""
+    """Feature maps that are converted to at least float32 on access."""
 
-    def __init__(self, features: Features, recorded: Sequence[Tensor]) -> None:
+    def __init__(self, features: Features, maps: Sequence[Tensor]) -> None:
         self._features = features
-        self._recorded = recorded
+        self._maps = maps
 
     def __len__(self) -> int:
-        return len(self._recorded)
+        return len(self._maps)
 
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
@@ -97,26 +103,26 @@ class _Maps(Sequence[Tensor]):
 
     def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
         if isinstance(index, slice):
-            return tuple(self._features.cached(full, recorded) for recorded in self._recorded[index])
-        return self._features.cached(full, self._recorded[index])
+            return tuple(self._features.cached(full, each) for each in self._maps[index])
+        return self._features.cached(full, self._maps[index])
 
 
 def full(tensor: Tensor) -> Tensor:
-    """A tensor in at least float32."""
+    """The tensor in at least float32: half precision is converted, float64 stays."""
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Shapes of a network's features without the batch axis; what a method builds its modules from.
+    """Shapes of a network's features without the batch axis, from which methods build their modules.
 
     Attributes:
         name: registry name of the network.
         family: ``wrn``, ``resnet``, ``mobilenetv2`` ...
-        feats: ``(channels, height, width)`` of every tap, ``f_0`` first.
-        map: ``(channels, height, width)`` of the penultimate map.
-        num_classes: width of the logits.
-        rectifies_preacts: whether the layer after a stage takes the ReLU of the stage's pre-activation, not its tap.
+        feats: ``(channels, height, width)`` of every feature map, ``f_0`` first.
+        map: ``(channels, height, width)`` of the last rectified map.
+        num_classes: number of logits.
+        rectifies_preacts: whether the layer after a stage takes the ReLU of the stage's preact, not its feat.
     """
 
     name: str
@@ -128,17 +134,17 @@ class Shapes:
 
     @property
     def embedding(self) -> int:
-        """Width of the pooled penultimate vector."""
+        """Number of channels of the embedding."""
         return self.map[0]
 
 
 class MissingPartError(NotImplementedError):
-    """A network lacks a part that some methods need.
+    """A network lacks an optional part that a method uses.
 
     Args:
         network: name of the network.
-        part: what it lacks, as in ``trunk()``.
-        reason: why it has none, if there is more to say.
+        part: as in ``trunk()``.
+        reason: why the network lacks it.
     """
 
     def __init__(self, network: str, part: str, reason: str = "") -> None:
@@ -147,23 +153,24 @@ class MissingPartError(NotImplementedError):
         self.part = part
 
 
-# A regular expression, and what takes the place of its matches in a name.
+# A regular expression and the replacement of its matches in a parameter's name.
 Rename = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
 class Network(nn.Module):
-    """Base of all networks. A family implements the methods below; ``models.create`` sets the attributes.
+    """Base class of all networks. Only ``forward`` is required.
 
-    ``forward`` alone is a must. Where one of the others is missing, a method that needs it is not applicable.
+    A method that uses one of the optional parts (``resume``, ``preact_norms``, ``trunk``) is not applicable to networks
+    that lack it. ``models.create`` sets ``name``, ``in_size`` and ``num_classes``.
 
     Attributes:
         name: registry name.
         family: family name, the same for all sizes.
-        in_size: side of the square input in pixels.
+        in_size: height and width of the input in pixels.
         num_classes: number of classes.
         classifier: the final Linear layer.
-        rectifies_preacts: whether the layer after a stage takes the ReLU of the stage's pre-activation, not its tap.
-        published_names: what turns the names of published weights into this network's, in this order; none if equal.
+        rectifies_preacts: whether the layer after a stage takes the ReLU of the stage's preact, not its feat.
+        published_names: regular expressions that rename published weights to this network's, applied in order.
     """
 
     rectifies_preacts: ClassVar[bool] = False
@@ -180,42 +187,45 @@ class Network(nn.Module):
         raise NotImplementedError(f"{self.name} has no forward()")
 
     def resume(self, stage: int, rectified: Tensor) -> Tensor:
-        """Logits ``(B, K)`` from the map that the layer after stage ``stage`` (1 to k) consumes.
+        """Logits ``(B, K)`` from the input of the layer after a stage. Optional; SRRL uses it at inner layers.
 
-        That is the tap, or its rectified pre-activation where the network ``rectifies_preacts``; after the last stage
-        it is the penultimate map.
+        Args:
+            stage: 1 to k.
+            rectified: the stage's feat, or the ReLU of its preact if the network ``rectifies_preacts``; after the last
+                stage, ``Features.map``.
 
         Raises:
-            MissingPartError: the family cannot do that.
+            MissingPartError: the network does not define it.
+            ValueError: there is no such stage.
         """
         del stage, rectified
         raise MissingPartError(self.name, "resume()")
 
     def preact_norms(self) -> list[nn.BatchNorm2d]:
-        """The batch-norms right before the stage feats ``f_1 .. f_k``; OFD takes its margins from them.
+        """The batch-norms whose outputs are the preacts of ``f_1 .. f_k``. Optional; OFD derives its margins from them.
 
         Raises:
-            MissingPartError: the family's feats do not come out of one batch-norm each.
+            MissingPartError: a preact is not the output of one batch-norm.
         """
         raise MissingPartError(self.name, "preact_norms()")
 
     def trunk(self) -> list[nn.Module]:
-        """The modules that first stages train: stem and stages, without final norm, head convolution or classifier.
+        """Stem and stages, without final norm, head and classifier. Optional; pretraining stages train these modules.
 
         Raises:
-            MissingPartError: the family does not say.
+            MissingPartError: the network does not define it.
         """
         raise MissingPartError(self.name, "trunk()")
 
     def shapes(self) -> Shapes:
-        """Shapes of this network's features, by one forward pass of zeros in evaluation mode."""
+        """Shapes of this network's features, measured by a forward pass of zeros in evaluation mode."""
         training = self.training
         weight = self.classifier.weight
         self.eval()
         with torch.no_grad():
             features = self(torch.zeros(1, 3, self.in_size, self.in_size, device=weight.device, dtype=weight.dtype))
         self.train(training)
-        feats = tuple((tap.shape[1], tap.shape[2], tap.shape[3]) for tap in features.feats)
+        feats = tuple((feat.shape[1], feat.shape[2], feat.shape[3]) for feat in features.feats)
         channels, height, width = features.map.shape[1:]
-        penultimate = (channels, height, width)
-        return Shapes(self.name, self.family, feats, penultimate, self.num_classes, self.rectifies_preacts)
+        last = (channels, height, width)
+        return Shapes(self.name, self.family, feats, last, self.num_classes, self.rectifies_preacts)

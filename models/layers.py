@@ -1,4 +1,4 @@
-"""What several families share."""
+"""Layers and initialisations that several families share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def activated(
     bias: bool = False,
     activation: type[nn.Module] = nn.ReLU,
 ) -> nn.Sequential:
-    """A convolution that keeps the spatial size at stride 1, its batch-norm and activation."""
+    """A convolution that keeps the spatial size at stride 1, with batch-norm and activation."""
     layer = nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=bias)
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), activation())
 
@@ -53,16 +53,16 @@ def classify(classifier: nn.Linear, rectified: Tensor) -> Tensor:
 
 
 def pooled(classifier: nn.Linear, rectified: Tensor, feats: Sequence[Tensor], preacts: Sequence[Tensor]) -> Features:
-    """Pool and classify the last rectified map ``(B, C, H, W)``, and pack all that was recorded on the way."""
+    """Features from the last rectified map ``(B, C, H, W)``, which is pooled and classified, feats and preacts."""
     embedding = rectified.mean((2, 3))
     return Features(classifier(embedding), embedding, rectified, tuple(feats), tuple(preacts))
 
 
 def check_stage(stage: int, last: int) -> None:
-    """Refuse a stage to resume after that is not 1 to ``last``.
+    """Check the stage to resume after.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not 1 to ``last``.
     """
     if not 1 <= stage <= last:
         raise ValueError(f"stage is {stage}, the network has stages 1 to {last}")

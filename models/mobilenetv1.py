@@ -13,12 +13,12 @@ STEM = 32
 # Channels and stride of each unit.
 UNITS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
 
-# The last unit at each resolution but the stem's.
-TAPPED = (3, 5, 11, 13)
+# The last unit at each resolution after the stem's, counted from 1.
+FEAT_STAGES = (3, 5, 11, 13)
 
 
 class Separable(Unit):
-    """Filter each channel, then mix the channels of each pixel."""
+    """A depthwise-separable convolution: depthwise 3x3, then pointwise."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -31,16 +31,16 @@ class Separable(Unit):
         return self.norm
 
     def forward(self, rectified: Tensor) -> Tensor:
-        """The normed map."""
+        """The map after the last batch-norm."""
         out: Tensor = self.norm(self.mix(self.filter(rectified)))
         return out
 
 
 class MobileNetV1(StagedNetwork):
-    """Every unit is a stage; feats are rectified, at the places that OFD takes (Heo et al., 2019)."""
+    """MobileNetV1, every unit a stage; feats are rectified, at the positions that OFD uses (Heo et al., 2019)."""
 
     family = "mobilenetv1"
-    tapped = TAPPED
+    feat_stages = FEAT_STAGES
 
     def __init__(self, request: Request) -> None:
         super().__init__()
@@ -56,5 +56,5 @@ class MobileNetV1(StagedNetwork):
 
 @register("mobilenet-imagenet", images=IMAGENET)
 def build(request: Request) -> MobileNetV1:
-    """Build the one size that the tables name."""
+    """Build the size that the tables use."""
     return MobileNetV1(request)

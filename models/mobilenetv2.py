@@ -1,9 +1,9 @@
 """MobileNetV2 (Sandler et al., 2018) for small images, in the two forms that the tables use.
 
-The quirks of ``mobilenetv2-cifar`` are those of the public definition with the paper's 2.37 million parameters: every
-convolution has a bias although a batch-norm follows, and the 1x1 stem is padded, which makes the first maps two pixels
-wider than the input. ``mobilenetv2-half`` is the one of contrastive representation distillation (Tian et al., 2020);
-its head is not halved.
+``mobilenetv2-cifar`` follows the public definition with the paper's 2.37 million parameters: convolutions have biases
+although a batch-norm follows, and the padded 1x1 stem makes the first maps two pixels wider than the input.
+``mobilenetv2-half`` is the network of contrastive representation distillation (Tian et al., 2020), whose head is not
+halved.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ HEAD = 1280
 
 @dataclass(frozen=True)
 class Architecture:
-    """What tells one form from the other.
+    """The differences between the two forms.
 
     Attributes:
         stem: channels, kernel size and stride of the stem.
         stages: expansion, channels, blocks and stride of each stage.
-        tapped: numbers of the stages that are tapped.
-        bias: whether convolutions have one.
-        activation: what follows all convolutions but the projecting ones.
+        feat_stages: numbers of the stages whose outputs are feats.
+        bias: whether convolutions have a bias.
+        activation: after all convolutions except projections.
     """
 
     stem: tuple[int, int, int]
     stages: tuple[tuple[int, int, int, int], ...]
-    tapped: tuple[int, ...]
+    feat_stages: tuple[int, ...]
     bias: bool
     activation: type[nn.Module]
 
 
 class InvertedResidual(Unit):
-    """Expand, filter each channel, project without activation; the input is added where the shape allows it."""
+    """Expansion, depthwise convolution and linear projection, with a shortcut between equal shapes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, plan: Architecture) -> None:
         super().__init__()
@@ -68,10 +68,10 @@ class LinearStage(Stage):
 
 
 class MobileNetV2(StagedNetwork):
-    """Feats are the rectified stem and the linear outputs of the tapped stages, so pre-activations equal the feats."""
+    """MobileNetV2; feats are the rectified stem and the linear outputs of stages, so that preacts equal feats."""
 
     family = "mobilenetv2"
-    # Those of the half form; the other one's are not mapped.
+    # Names of the half form; no weights of the other form are published.
     published_names = (
         (r"^conv1\.", "stem."),
         (r"^conv2\.", "head."),
@@ -86,7 +86,7 @@ class MobileNetV2(StagedNetwork):
 
     def __init__(self, plan: Architecture, request: Request) -> None:
         super().__init__()
-        self.tapped = plan.tapped
+        self.feat_stages = plan.feat_stages
         stem, size, stride = plan.stem
         channels = request.channels(stem)
         convolution = nn.Conv2d(3, channels, size, stride, padding=1, bias=plan.bias)
@@ -103,15 +103,15 @@ class MobileNetV2(StagedNetwork):
         self.head = activated(channels, head, 1, bias=plan.bias, activation=plan.activation)
         self.classifier = nn.Linear(head, request.num_classes)
 
-    def last_map(self, tap: Tensor) -> Tensor:
-        rectified: Tensor = self.head(tap)
+    def last_map(self, feat: Tensor) -> Tensor:
+        rectified: Tensor = self.head(feat)
         return rectified
 
 
 CIFAR = Architecture(
     stem=(32, 1, 1),
     stages=((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 1), (6, 320, 1, 1)),
-    tapped=(1, 2, 3, 7),
+    feat_stages=(1, 2, 3, 7),
     bias=True,
     activation=nn.ReLU6,
 )
@@ -119,7 +119,7 @@ CIFAR = Architecture(
 HALF = Architecture(
     stem=(16, 3, 2),
     stages=((1, 8, 1, 1), (6, 12, 2, 1), (6, 16, 3, 2), (6, 32, 4, 2), (6, 48, 3, 1), (6, 80, 3, 2), (6, 160, 1, 1)),
-    tapped=(2, 3, 5, 7),
+    feat_stages=(2, 3, 5, 7),
     bias=False,
     activation=nn.ReLU,
 )

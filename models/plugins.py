@@ -1,4 +1,4 @@
-"""Files outside the project that add networks or methods, named by an environment variable, which all processes see."""
+"""Files outside the project that add networks or methods, listed in an environment variable for all processes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from types import ModuleType
 
 VARIABLE = "SRRL_BENCH_PLUGINS"
-"""Paths, between the signs that separate the folders of PATH."""
+"""The variable with the paths, separated as in PATH."""
 
-# Looked for in the text: a file with a method or a data set is no business of the networks'.
+# Searched for in the text, so that a file with a method or data set is not run to look for networks.
 _REGISTERS = re.compile(r"^@(\w+\.)*register\(", re.MULTILINE)
 
 
 def files() -> list[Path]:
-    """The files that the variable names."""
+    """The files that the variable lists."""
     return [Path(item).resolve() for item in os.environ.get(VARIABLE, "").split(os.pathsep) if item]
 
 
@@ -30,10 +30,10 @@ def registers(path: Path) -> bool:
 
 
 def load_file(path: Path) -> ModuleType:
-    """A file as a module, run once.
+    """Import a file as a module; later calls return the same module.
 
     Raises:
-        ImportError: there is no such file, or it is no Python.
+        ImportError: the file cannot be loaded.
     """
     name = f"srrl_bench_plugin_{sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
@@ -42,7 +42,7 @@ def load_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be loaded")
     module = module_from_spec(spec)
-    sys.modules[name] = module  # where the dataclasses of the file look for it
+    sys.modules[name] = module  # dataclasses look up their module there
     try:
         spec.loader.exec_module(module)
     except BaseException:

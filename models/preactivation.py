@@ -1,4 +1,4 @@
-"""Residual networks whose blocks begin with a batch-norm: how their maps are recorded, written once for all."""
+"""Pre-activation residual networks, whose blocks begin with a batch-norm; collects features for all such families."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.layers import pooled
 
 
 class Block(nn.Module):
-    """A residual block that normalises its input; only the shortcut sees it raw.
+    """A residual block that normalises its input on the main path but not on the shortcut.
 
     Attributes:
         norm1: the first batch-norm.
@@ -19,11 +19,11 @@ class Block(nn.Module):
     norm1: nn.BatchNorm2d
 
     def forward(self, raw: Tensor) -> Tensor:
-        """The residual sum, neither normalised nor rectified."""
+        """The residual sum, not normalised or rectified."""
         return self.finish(raw, self.norm1(raw))
 
     def finish(self, raw: Tensor, normed: Tensor) -> Tensor:
-        """The residual sum, where ``normed`` is the block's input ``raw`` after its first batch-norm."""
+        """The residual sum from the block's input ``raw`` and its first batch-norm's output ``normed``."""
         raise NotImplementedError
 
 
@@ -36,12 +36,12 @@ class Group(nn.Module):
         self.rest = nn.Sequential(*rest)
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """The raw output, and the input after the first norm: the pre-activation of the previous group's tap."""
+        """The raw output and the first norm's output, which is the preact of the previous group."""
         normed = self.first.norm1(raw)
         return self.finish(raw, normed), normed
 
     def finish(self, raw: Tensor, normed: Tensor) -> Tensor:
-        """The raw output, where ``normed`` is the input ``raw`` after the first norm."""
+        """The raw output from the input ``raw`` and the first norm's output ``normed``."""
         total: Tensor = self.rest(self.first.finish(raw, normed))
         return total
 
@@ -49,7 +49,7 @@ class Group(nn.Module):
 class PreactivationNetwork(Network):
     """A stem, groups, a final batch-norm and ReLU, and the classifier.
 
-    Feats ``f_1 .. f_k`` are the raw residual sums; their pre-activations come from the batch-norm that consumes them.
+    Feats ``f_1 .. f_k`` are the raw residual sums; their preacts are the outputs of the next batch-norm.
 
     Attributes:
         norm: the final batch-norm.
@@ -58,7 +58,7 @@ class PreactivationNetwork(Network):
     norm: nn.BatchNorm2d
 
     def stem_module(self) -> nn.Module:
-        """What makes the first tap out of images."""
+        """Computes ``f_0`` from the images."""
         raise NotImplementedError
 
     def groups(self) -> list[Group]:
@@ -80,7 +80,7 @@ class PreactivationNetwork(Network):
         return pooled(self.classifier, F.relu(preacts[-1]), feats, preacts)
 
     def preact_norms(self) -> list[nn.BatchNorm2d]:
-        """The batch-norms that consume the raw outputs of the groups."""
+        """The batch-norms after the raw outputs of the groups."""
         return [*(group.first.norm1 for group in self.groups()[1:]), self.norm]
 
     def trunk(self) -> list[nn.Module]:

@@ -1,7 +1,7 @@
-"""Weights that others have published: read without running any code, and loaded under this project's names.
+"""Published weights: read without running code, and renamed to this project's parameter names.
 
-Files of RepDistiller and mdistiller hold the small networks, which both name alike; torchvision holds the large ones.
-How their names become a network's is told by the network's ``published_names``.
+RepDistiller and mdistiller publish the small networks under the same names, torchvision the large ones. A network's
+``published_names`` map published names to its own.
 """
 
 from __future__ import annotations
@@ -22,57 +22,57 @@ from models.safe_load import PublishedError, safe_load
 
 __all__ = [
     "NETWORKS",
+    "LoadedPart",
     "PublishedError",
-    "Taken",
+    "decrement",
     "download",
     "load_published",
-    "one_less",
     "read_published",
     "sha256",
     "unusable",
 ]
 
-# Where files keep the state dict, if it is not all that they hold.
+# Keys under which files keep the state dict.
 WRAPPERS = ("model", "state_dict")
 
-# What data-parallel training puts before all names.
+# The prefix of all names after data-parallel training.
 PARALLEL = "module."
 
 NETWORKS = ("student", "teacher")
-"""What mdistiller calls the networks of a distillation, whose state dict holds them side by side."""
+"""Names of the two networks in the state dict of an mdistiller run."""
 
-# The types that weights in floating point may have; a network computes in its own.
+# Allowed types of floating-point weights; they are converted to the network's type.
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-# Batches that a batch-norm has seen. Nothing depends on their number here, and old files have none.
+# A batch-norm's number of batches: unused here, and missing in old files.
 COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What of a state dict a network was filled with.
+class LoadedPart:
+    """Which part of a state dict was loaded.
 
     Attributes:
-        part: ``student`` or ``teacher`` where the state dict holds networks by these names, else empty.
-        beside: the other one, where the state dict holds it, too.
-        rounded: whether weights had more digits than the network's own type, and were rounded to it.
+        part: ``student`` or ``teacher`` if the state dict holds networks of these names, else empty.
+        other: the other one, if the state dict holds both.
+        rounded: whether weights were rounded to a type of the network with fewer digits.
     """
 
     part: str = ""
-    beside: str = ""
+    other: str = ""
     rounded: bool = False
 
 
-def one_less(template: str) -> Callable[[re.Match[str]], str]:
-    """A replacement for ``published_names``: numbers that the pattern's groups matched, less one, in the braces."""
+def decrement(template: str) -> Callable[[re.Match[str]], str]:
+    """A replacement for ``published_names``: fills the template with the numbers matched by the groups, minus one."""
     return lambda match: template.format(*(int(number) - 1 for number in match.groups()))
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
-    """The state dict of a file that ``torch.save`` or safetensors wrote, on the CPU and under the file's names.
+    """The state dict of a file of ``torch.save`` or safetensors, on the CPU and under the file's names.
 
     Raises:
-        PublishedError: the file cannot be read, needs code to run, or holds no state dict.
+        PublishedError: the file cannot be read, would run code, or holds no state dict.
     """
     content = safe_load(path)
     if isinstance(content, Mapping):
@@ -84,17 +84,17 @@ def read_published(path: Path) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in _unparallel(state).items()}
 
 
-def load_published(network: Network, state: Mapping[str, Tensor], part: str = "") -> Taken:
-    """Fill a network, in place, with a state dict under published names or the network's own.
+def load_published(network: Network, state: Mapping[str, Tensor], part: str = "") -> LoadedPart:
+    """Load a state dict under published or own names into a network, in place.
 
-    Where the state dict holds a ``student.`` and a ``teacher.``, the one is taken that has the network's names and
-    shapes; what lies beside them is ignored. Counts of batches may be missing or left over. Where anything else does
-    not fit, the network stays as it was.
+    If the state dict holds a ``student.`` and a ``teacher.``, the one with the network's names and shapes is loaded and
+    other tensors are ignored. Batch counters may be missing or left over. On any other mismatch the network is not
+    changed.
 
     Args:
-        network: to be filled.
-        state: its tensors by their published names.
-        part: ``student`` or ``teacher``, where both fit.
+        network: of any width.
+        state: tensors by their names.
+        part: ``student`` or ``teacher``; needed if both fit.
 
     Raises:
         PublishedError: a tensor is missing, left over, given twice, of another shape or type, or not finite; or both
@@ -108,32 +108,32 @@ def load_published(network: Network, state: Mapping[str, Tensor], part: str = ""
     matches = {name: _match(network, tensors) for name, tensors in candidates.items()}
     fitting = [name for name, match in matches.items() if not match.wrong]
     if not fitting:
-        misfits = [matches[name].told(name) for name in matches if name or not networks]
+        misfits = [matches[name].summary(name) for name in matches if name or not networks]
         raise PublishedError(f"this is no {network.name}: {'; '.join(misfits)}")
     if len(fitting) > 1 and fitting[0]:
         choices = " or ".join(f"--teacher {network.name}=FILE:{name}" for name in fitting)
         raise PublishedError(f"it holds two networks that are a {network.name} each: choose one, {choices}")
     name = fitting[0]
-    return replace(_fill(network, matches[name].given), part=name, beside=_other(name, networks))
+    return replace(_fill(network, matches[name].given), part=name, other=_other(name, networks))
 
 
 def unusable(tensors: Iterable[tuple[str, Tensor, Tensor]]) -> list[str]:
-    """What is wrong with the types and numbers of tensors, each as a sentence that begins with a name.
+    """Faults in the types and values of tensors, each as a sentence that begins with the tensor's name.
 
     Args:
-        tensors: the name of each, itself, and the network's own in whose place it is to be, of equal shape.
+        tensors: name, tensor, and the network's own tensor of equal shape that it replaces.
     """
     faults = ((name, _fault(tensor, own)) for name, tensor, own in tensors)
     return [f"{name} {fault}" for name, fault in faults if fault]
 
 
 def download(weights: str, folder: Path) -> Path:
-    """The file of torchvision's weights, such as ``ResNet34_Weights.IMAGENET1K_V1``, fetched where it is missing.
+    """The file of torchvision's weights, such as ``ResNet34_Weights.IMAGENET1K_V1``, downloaded if it is missing.
 
-    Its name ends in the first digits of its SHA-256; a file in ``folder`` that does not agree is fetched again.
+    Its name ends in the first digits of its SHA-256; a file in ``folder`` with another SHA-256 is downloaded again.
 
     Raises:
-        PublishedError: torchvision knows no such weights, or they cannot be fetched.
+        PublishedError: torchvision has no such weights, or they cannot be downloaded.
     """
     url = _address(weights)
     path = folder / PurePosixPath(urlsplit(url).path).name
@@ -143,7 +143,7 @@ def download(weights: str, folder: Path) -> Path:
         if not path.is_file() or not sha256(path).startswith(digits):
             folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), digits, progress=False)
-    # What the connection raises, and torch where the digits do not agree.
+    # Errors of the connection, and of torch if the SHA-256 differs.
     except (OSError, HTTPException, RuntimeError, ValueError) as error:
         advice = f"fetch {url} by hand and give the file with --teacher NAME=FILE"
         raise PublishedError(f"{weights} cannot be downloaded ({_line(error)}): {advice}") from error
@@ -162,18 +162,18 @@ def sha256(path: Path) -> str:
 
 @dataclass
 class _Match:
-    """A state dict against a network's own.
+    """A state dict compared with a network's own.
 
     Attributes:
-        given: the published name and the tensor, by the network's own name.
-        wrong: what is missing, left over, given twice or of another shape, each as a sentence that begins with a name.
+        given: published name and tensor by the network's own name.
+        wrong: tensors that are missing, left over, given twice or of another shape, each as a sentence.
     """
 
     given: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
-    def told(self, part: str) -> str:
-        """The first thing that is wrong, under its name in the file, and how many more there are."""
+    def summary(self, part: str) -> str:
+        """The first fault, with the tensor's name in the file, and the number of further faults."""
         return f"{part and f'{part}.'}{_first(self.wrong)}"
 
 
@@ -196,19 +196,19 @@ def _match(network: Network, state: Mapping[str, Tensor]) -> _Match:
     return match
 
 
-def _fill(network: Network, given: Mapping[str, tuple[str, Tensor]]) -> Taken:
+def _fill(network: Network, given: Mapping[str, tuple[str, Tensor]]) -> LoadedPart:
     own = network.state_dict()
     if wrong := unusable((name, tensor, own[ours]) for ours, (name, tensor) in given.items()):
         raise PublishedError(f"these weights cannot be used: {_first(wrong)}")
     taken = {ours: tensor for ours, (_, tensor) in given.items()}
     network.load_state_dict({**own, **taken})
-    return Taken(rounded=any(tensor.itemsize > own[ours].itemsize for ours, tensor in taken.items()))
+    return LoadedPart(rounded=any(tensor.itemsize > own[ours].itemsize for ours, tensor in taken.items()))
 
 
 def _fault(tensor: Tensor, own: Tensor) -> str:
-    """Why a tensor cannot stand in for the network's own of equal shape; empty where it can."""
+    """Why a tensor cannot replace the network's own of equal shape; empty if it can."""
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-        return "is no plain tensor of numbers"
+        return "is not a dense tensor of numbers"
     if not (tensor.dtype in FLOATS if own.dtype in FLOATS else tensor.dtype == own.dtype):
         wanted = ", ".join(map(_named, FLOATS)) if own.dtype in FLOATS else _named(own.dtype)
         return f"is of type {_named(tensor.dtype)}, it must be one of {wanted}"
@@ -216,7 +216,7 @@ def _fault(tensor: Tensor, own: Tensor) -> str:
 
 
 def _networks(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """The networks in a distillation's state dict, by their names there; none where it is no distillation's."""
+    """The student and teacher in the state dict of a distillation; empty for other state dicts."""
     starts = {name: f"{name}." for name in NETWORKS}
     found = {
         name: {key.removeprefix(start): tensor for key, tensor in state.items() if key.startswith(start)}
@@ -249,7 +249,7 @@ def _renamed(name: str, network: Network) -> str:
 
 
 def _address(weights: str) -> str:
-    # Slow to import, and of no use to those who only build networks.
+    # Slow to import, and not needed to build networks.
     from torchvision.models import get_weight
 
     try:
@@ -260,5 +260,5 @@ def _address(weights: str) -> str:
 
 
 def _line(error: Exception) -> str:
-    """The first line of an error's message, or its kind where it has none."""
+    """The first line of an error's message, or its type if there is none."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

@@ -1,7 +1,7 @@
-"""Finds the families of ``models/`` and builds their networks by name.
+"""Finds the network families and builds networks by name.
 
-A family is one file in this folder, or one that ``models.plugins`` names. It decorates its builder with ``register``
-and is found from then on: nothing else lists it.
+A family is one file in this folder, or one that ``models.plugins`` lists, which decorates its builder with
+``register``.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from models.features import Network
 
 
 class UnknownNetworkError(ValueError):
-    """No family knows the name."""
+    """No family has a network of that name."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """The images that a network is made for.
+    """The images that a network is designed for.
 
     Attributes:
-        in_size: their usual side in pixels.
-        num_classes: their usual number of classes.
-        smallest: the least side in pixels at which the network makes sense.
+        in_size: default input size in pixels.
+        num_classes: default number of classes.
+        smallest: smallest input size in pixels.
     """
 
     in_size: int
@@ -46,13 +46,13 @@ IMAGENET = Images(in_size=224, num_classes=1000, smallest=32)
 
 @dataclass(frozen=True)
 class Request:
-    """What a builder is asked for.
+    """The arguments of a builder.
 
     Attributes:
         name: registry name.
-        num_classes: width of the logits.
-        in_size: side of the square input in pixels.
-        width: factor on every channel width.
+        num_classes: number of logits.
+        in_size: height and width of the input in pixels.
+        width: factor on all numbers of channels.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Request:
     width: float
 
     def __post_init__(self) -> None:
-        """Refuse what no network can be built for.
+        """Check the arguments.
 
         Raises:
             ValueError: there is no class, or the width factor is not positive and finite.
@@ -72,9 +72,9 @@ class Request:
             raise ValueError(f"{self.name}: width is {self.width}, it must be positive and finite")
 
     def channels(self, base: int, multiple: int = 4) -> int:
-        """``base`` channels times the width factor, rounded to a multiple (halves up) and never below one multiple.
+        """``base`` times the width factor, rounded to a multiple (halves up), at least one multiple.
 
-        ``base`` comes back unchanged at width 1, whatever it is.
+        At width 1, ``base`` is returned unchanged.
         """
         if self.width == 1:
             return base
@@ -86,15 +86,15 @@ Builder = Callable[[Request], Network]
 
 @dataclass(frozen=True)
 class NetworkEntry:
-    """A builder, the images that what it builds is made for, and the revision of its code."""
+    """A builder, the images that its networks are designed for, and the revision of its code."""
 
     build: Builder
     images: Images
     revision: int
 
 
-_by_name: dict[str, NetworkEntry] = {}
-_by_pattern: dict[str, NetworkEntry] = {}
+registered: dict[str, NetworkEntry] = {}
+registered_patterns: dict[str, NetworkEntry] = {}
 
 
 def register(
@@ -103,24 +103,24 @@ def register(
     """Decorator that registers a family's builder.
 
     Args:
-        names: names of the tables that the builder takes; ``models.names`` lists them.
-        pattern: regular expression of further names that it takes, unlisted.
-        images: what all these networks are made for.
-        revision: raise it when a change of the code changes what these networks compute, their initial weights or their
-            parameters: from 2 on it is part of the ids of what was trained with them.
+        names: of the networks that it builds; ``models.names`` lists them.
+        pattern: regular expression of further names that it builds, which are not listed.
+        images: that these networks are designed for.
+        revision: raise it when a change of the code changes outputs, initial weights or parameters of these networks;
+            from 2 on it is part of the ids of runs that use them.
 
     Raises:
         ValueError: another builder has one of the names.
     """
 
     def add(builder: Builder) -> Builder:
-        taken = _by_name.keys() & set(names)
+        taken = registered.keys() & set(names)
         if taken:
             raise ValueError(f"network '{min(taken)}' is registered twice")
         entry = NetworkEntry(builder, images, revision)
-        _by_name.update(dict.fromkeys(names, entry))
+        registered.update(dict.fromkeys(names, entry))
         if pattern is not None:
-            _by_pattern[pattern] = entry
+            registered_patterns[pattern] = entry
         return builder
 
     return add
@@ -129,22 +129,22 @@ def register(
 def names(pattern: str = "*") -> list[str]:
     """The registered names that match a shell pattern, sorted."""
     _discover()
-    return sorted(name for name in _by_name if fnmatchcase(name, pattern))
+    return sorted(name for name in registered if fnmatchcase(name, pattern))
 
 
 def names_of(place: Path) -> list[str]:
-    """The names that a file registers, or all files of a folder, sorted."""
+    """The names that a file, or all files of a folder, register, sorted."""
     _discover()
-    modules = {name: sys.modules[entry.build.__module__] for name, entry in _by_name.items()}
+    modules = {name: sys.modules[entry.build.__module__] for name, entry in registered.items()}
     files = {name: Path(str(module.__file__)).resolve() for name, module in modules.items()}
     return sorted(name for name, file in files.items() if place.resolve() in (file, file.parent))
 
 
 def made_for(name: str) -> Images:
-    """The images that a network is made for.
+    """The images that a network is designed for.
 
     Raises:
-        UnknownNetworkError: no family knows the name.
+        UnknownNetworkError: no family has a network of that name.
     """
     return _entry(name).images
 
@@ -153,7 +153,7 @@ def revision_of(name: str) -> int:
     """The revision of a network's code.
 
     Raises:
-        UnknownNetworkError: no family knows the name.
+        UnknownNetworkError: no family has a network of that name.
     """
     return _entry(name).revision
 
@@ -162,14 +162,14 @@ def create(name: str, num_classes: int, in_size: int = 32, width: float = 1.0) -
     """Build a network with fresh weights, drawn from torch's global generator.
 
     Args:
-        name: a name out of ``names()``, or any that a family's pattern takes, such as ``wrn-22-3``.
-        num_classes: width of the logits.
-        in_size: side of the square input in pixels, at least ``made_for(name).smallest``.
-        width: factor on every channel width, rounded to what the family can divide.
+        name: one of ``names()``, or a name that matches a family's pattern, such as ``wrn-22-3``.
+        num_classes: number of logits.
+        in_size: height and width of the input in pixels, at least ``made_for(name).smallest``.
+        width: factor on all numbers of channels, which are rounded to what the family can divide.
 
     Raises:
-        UnknownNetworkError: no family knows the name.
-        ValueError: the family knows the name but cannot build it, or another argument is out of range.
+        UnknownNetworkError: no family has a network of that name.
+        ValueError: the family cannot build this network, or another argument is out of range.
     """
     entry = _entry(name)
     if in_size < entry.images.smallest:
@@ -181,9 +181,9 @@ def create(name: str, num_classes: int, in_size: int = 32, width: float = 1.0) -
 
 def _entry(name: str) -> NetworkEntry:
     _discover()
-    if name in _by_name:
-        return _by_name[name]
-    for pattern, entry in _by_pattern.items():
+    if name in registered:
+        return registered[name]
+    for pattern, entry in registered_patterns.items():
         if re.fullmatch(pattern, name):
             return entry
     raise UnknownNetworkError(_unknown(name, names()))

@@ -1,7 +1,7 @@
 """Post-activation residual networks (He et al., 2016), with torchvision's parameter names but for the classifier's.
 
-The narrow ones are inferred from the parameter counts that the paper prints; it does not define them. Their ResNet-50
-has 24 basic blocks and no bottlenecks.
+The paper does not define the narrow networks; they are inferred from its parameter counts. Their ResNet-50 has 24 basic
+blocks and no bottlenecks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from models.staged import Stage, StagedNetwork, Unit
 
 
 class Padding(nn.Module):
-    """Shortcut without parameters (option A): every second pixel, with channels of zeros before and after."""
+    """Shortcut without parameters (option A): strided pixels, with channels of zeros before and after."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -41,10 +41,10 @@ Shortcut = Callable[[int, int, int], nn.Module]
 
 
 class Block(Unit):
-    """A residual block: what its main path gives, plus a shortcut, which changes shape where the block does.
+    """A residual block: the sum of its main path and a shortcut, which is the identity if the shape does not change.
 
     Attributes:
-        expansion: channels of the output per channel of the middle.
+        expansion: output channels per channel of the middle.
     """
 
     expansion: ClassVar[int] = 1
@@ -88,7 +88,7 @@ class Basic(Block):
 
 
 class Bottleneck(Block):
-    """A 3x3 convolution between a 1x1 one that narrows and a 1x1 one that widens; the 3x3 one strides."""
+    """1x1, 3x3 and 1x1 convolutions; the 3x3 convolution has the stride."""
 
     expansion = 4
 
@@ -112,14 +112,14 @@ class Bottleneck(Block):
 
 @dataclass(frozen=True)
 class Architecture:
-    """What tells one size from another.
+    """The differences between sizes.
 
     Attributes:
         stem: channels of the stem.
-        widths: channels of each stage, of a bottleneck's middle; all stages but the first halve the map.
-        blocks: blocks of each stage.
-        block: their type.
-        shortcut: what changes shape beside a block that does.
+        widths: channels of each stage (for bottlenecks, of the middle); all stages but the first halve the map.
+        blocks: number of blocks of each stage.
+        block: type of the blocks.
+        shortcut: makes the shortcut of a block that changes the shape.
     """
 
     stem: int
@@ -130,7 +130,7 @@ class Architecture:
 
 
 class ResNet(StagedNetwork):
-    """A residual network whose feats are the rectified stage outputs; their pre-activations are the residual sums."""
+    """A residual network; feats are the rectified stage outputs, preacts the residual sums."""
 
     family = "resnet"
     published_names = ((r"^(fc|linear)\.", "classifier."), (r"\.shortcut\.", ".downsample."))

@@ -1,4 +1,4 @@
-"""Loads a file of weights without running its code, and names by its content a file that is none."""
+"""Loads a file of weights without running code, and says what a file contains if it holds no weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from zipfile import ZIP_STORED, ZipFile
 import torch
 from safetensors.torch import load_file
 
-# Bytes that tell one kind of file from another; a tar's mark is the last of them.
+# Bytes at the beginning of a file that identify its type; the tar signature is the last of them.
 _HEAD = 512
 
-# Archives and compressed files: where their mark stands, the mark, and what they are called.
+# Archives and compressed files: offset of the signature, signature, name.
 _ARCHIVES = (
     (257, b"ustar", "tar"),
     (0, b"\x1f\x8b", "gzip"),
@@ -27,11 +27,11 @@ _ARCHIVES = (
     (0, b"7z\xbc\xaf\x27\x1c", "7z"),
     (0, b"Rar!", "rar"),
 )
-_ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
+_ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 
-# What texts are saved in place of weights: how they begin, in small letters, and what to say. The last one is any text.
+# Texts that are saved by mistake: their beginning in lower case, and the message. The last entry matches any text.
 _TEXTS = (
-    ("version https://git-lfs", "is a Git LFS pointer, not the file that it points to: fetch that with git lfs pull"),
+    ("version https://git-lfs", "is a Git LFS pointer, not the file itself: fetch that with git lfs pull"),
     ("<!doctype html", "is a web page: download the file of weights itself"),
     ("<html", "is a web page: download the file of weights itself"),
     ("", "is a text: give a file that torch.save or safetensors wrote"),
@@ -41,11 +41,11 @@ _DAMAGED = "is no file of weights, or it is damaged"
 
 
 class PublishedError(ValueError):
-    """Weights that cannot be had, or are not those of the network; the message is one line."""
+    """Weights cannot be read, or do not fit the network; the message is one line."""
 
 
-class Unread:
-    """Stands for what lies beside a state dict, such as an accuracy or options: its parts are taken and forgotten."""
+class Ignored:
+    """Replaces objects beside a state dict, such as an accuracy or options; their contents are dropped."""
 
     def __init__(self, *parts: object) -> None:
         pass
@@ -54,33 +54,33 @@ class Unread:
         pass
 
 
-# The only names that a file may call for besides those that torch trusts: accuracies as numpy's scalars, and options.
-# None of the named things is made; what is unread stands in for them.
-STOOD_FOR: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
-    (Unread, "numpy.core.multiarray.scalar"),
-    (Unread, "numpy._core.multiarray.scalar"),
-    (Unread, "numpy.dtype"),
-    (Unread, "argparse.Namespace"),
+# Names that a file may refer to besides those that torch trusts: NumPy scalars and argparse options. All of them are
+# replaced, so that none of the named objects is constructed.
+REPLACED: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
+    (Ignored, "numpy.core.multiarray.scalar"),
+    (Ignored, "numpy._core.multiarray.scalar"),
+    (Ignored, "numpy.dtype"),
+    (Ignored, "argparse.Namespace"),
 ]
 
 
 def safe_load(path: Path) -> object:
-    """What ``torch.save`` (either of its formats) or safetensors wrote, with tensors on the CPU.
+    """The content of a file of ``torch.save`` (both formats) or safetensors, with tensors on the CPU.
 
-    The content decides what a file is, not its name. Nothing compressed is unpacked.
+    The format is recognised by the content, not by the name. Compressed content is refused.
 
     Raises:
-        PublishedError: the file cannot be read, is of another kind, is damaged or compressed, or needs code to run.
+        PublishedError: the file cannot be read, has another format, is damaged or compressed, or would run code.
     """
     try:
         with path.open("rb") as file:
             head, size = file.read(_HEAD), os.fstat(file.fileno()).st_size
             if _is_safetensors(head, size):
-                return _loaded(path, lambda: load_file(path))  # which checks that its header describes the file
+                return _loaded(path, lambda: load_file(path))  # checks that the header describes the whole file
             if fault := _fault(file, head, size):
                 raise PublishedError(f"{path} {fault}")
             file.seek(0)
-            with torch.serialization.safe_globals(STOOD_FOR), warnings.catch_warnings(action="ignore"):
+            with torch.serialization.safe_globals(REPLACED), warnings.catch_warnings(action="ignore"):
                 return _loaded(path, lambda: torch.load(file, map_location="cpu", weights_only=True))
     except OSError as error:
         raise PublishedError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -91,7 +91,7 @@ def _loaded(path: Path, load: Callable[[], object]) -> object:
         return load()
     except OSError:
         raise
-    # A damaged file can break the reader anywhere. Its messages are left out: they advise to run the file's code.
+    # A damaged file can raise any error. Torch's messages are dropped, because they advise to run the file's code.
     except Exception as error:
         needed = re.search(r"GLOBAL (\S+)", str(error))
         if needed:
@@ -101,29 +101,29 @@ def _loaded(path: Path, load: Callable[[], object]) -> object:
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:
-    """Whether a file begins with the length of a JSON header, 8 bytes little-endian, and the header."""
+    """Whether a file begins with the length of a JSON header (8 bytes, little-endian) and the header."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
 
 
 def _fault(file: BinaryIO, head: bytes, size: int) -> str:
-    """Why ``torch.load`` is not to see a file, as the end of a sentence; empty where it may."""
+    """Why a file must not reach ``torch.load``, as the end of a sentence; empty if it may."""
     if not head:
         return "is empty: copy or download it again"
-    if head.startswith(_ZIP_MARKS):
+    if head.startswith(_ZIP_SIGNATURES):
         return _zip_fault(file, size)
-    for place, mark, kind in _ARCHIVES:
-        if head.startswith(mark, place):
+    for offset, signature, kind in _ARCHIVES:
+        if head.startswith(signature, offset):
             return _archive(kind)
     text = _text(head)
     return next(fault for start, fault in _TEXTS if text.startswith(start)) if text else ""
 
 
 def _zip_fault(file: BinaryIO, size: int) -> str:
-    """The same of a zip, which is also torch's own format: one folder with the pickle and a stored entry a tensor."""
+    """As `_fault` for zip files. Torch's format is a zip with a pickle and an uncompressed entry per tensor."""
     try:
         with ZipFile(file) as directory:
             entries = directory.infolist()
-    except Exception:  # noqa: BLE001 - a damaged directory can break the reader anywhere
+    except Exception:  # noqa: BLE001 - a damaged directory can raise any error
         return _DAMAGED
     names = {entry.filename.partition("/")[2] for entry in entries}
     if "data.pkl" not in names:
@@ -132,7 +132,7 @@ def _zip_fault(file: BinaryIO, size: int) -> str:
         return "is a TorchScript program, which holds code: save its state dict with torch.save"
     if any(entry.compress_type != ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
         return "is compressed, which torch.save never does, and is not unpacked: save the state dict with torch.save"
-    # Entries that share their bytes would be as good as compressed.
+    # Entries that share bytes could expand like compressed ones.
     return _DAMAGED if sum(entry.file_size for entry in entries) > size else ""
 
 
@@ -141,7 +141,7 @@ def _archive(kind: str) -> str:
 
 
 def _text(head: bytes) -> str:
-    """The beginning of a text, in small letters; empty where the bytes are none."""
+    """The beginning of a text file in lower case; empty if the bytes are not text."""
     try:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)  # the last character may be cut
     except UnicodeDecodeError:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from models.features import MissingPartError
 from models.layers import activated, convolution
-from models.published import one_less
+from models.published import decrement
 from models.registry import Request, register
 from models.staged import Stage, StagedNetwork, Unit
 
@@ -25,7 +25,7 @@ def shuffle(channels: Tensor, groups: int) -> Tensor:
 
 
 class Grouped(Unit):
-    """Narrow in groups, shuffle, filter each channel, widen in groups; add the input, or append it where it strides."""
+    """Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1; the input is added, or pooled and concatenated at stride 2."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: tuple[int, int]) -> None:
         super().__init__()
@@ -43,19 +43,19 @@ class Grouped(Unit):
         return self.norm
 
     def forward(self, rectified: Tensor) -> Tensor:
-        """The sum or the concatenation."""
+        """The sum or concatenation, before the ReLU."""
         branch: Tensor = self.norm(self.widen(self.filter(shuffle(self.narrow(rectified), self.groups))))
         return branch + rectified if self.pool is None else torch.cat([branch, self.pool(rectified)], 1)
 
 
 class ShuffleNetV1(StagedNetwork):
-    """Feats are the rectified stage outputs."""
+    """ShuffleNetV1; feats are the rectified stage outputs."""
 
     family = "shufflenetv1"
     published_names = (
         (r"^conv1\.", "stem.0."),
         (r"^bn1\.", "stem.1."),
-        (r"^layer(\d)\.", one_less("stages.{}.")),
+        (r"^layer(\d)\.", decrement("stages.{}.")),
         (r"\.conv1\.", ".narrow.0."),
         (r"\.bn1\.", ".narrow.1."),
         (r"\.conv2\.", ".filter.0."),
@@ -68,7 +68,7 @@ class ShuffleNetV1(StagedNetwork):
 
     def __init__(self, request: Request) -> None:
         super().__init__()
-        # A quarter of every branch has to fall into three groups, and stages have to be wider than the stem.
+        # A quarter of each branch must be divisible by three groups, and stages must be wider than the stem.
         channels, outputs = request.channels(STEM, multiple=12), request.channels(240, multiple=24)
         self.stem = activated(3, channels, 1)
         self.stages = nn.ModuleList()
@@ -81,7 +81,7 @@ class ShuffleNetV1(StagedNetwork):
 
 
 class Branch(nn.Sequential):
-    """Mix channels (left out in the branch of a shortcut), filter each, mix again; the last ReLU is the stage's."""
+    """Pointwise (optional), depthwise and pointwise convolution; the stage applies the last ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, mixes: bool) -> None:
         middle = outputs if mixes else inputs
@@ -95,20 +95,20 @@ class Branch(nn.Sequential):
 
 
 class Split(Unit):
-    """Half of the channels go through a branch, the others around it."""
+    """Half of the channels go through a branch, the other half is passed on."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.branch = Branch(channels // 2, channels // 2, 1, mixes=True)
 
     def forward(self, rectified: Tensor) -> Tensor:
-        """The untouched half, then the normed one."""
+        """The half that is passed on, then the branch's output."""
         around, through = rectified.chunk(2, 1)
         return torch.cat([around, self.branch(through)], 1)
 
 
 class Down(Unit):
-    """All channels go through both of two branches that halve the map."""
+    """All channels go through each of two branches that halve the map."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -116,19 +116,19 @@ class Down(Unit):
         self.right = Branch(inputs, outputs // 2, 2, mixes=True)
 
     def forward(self, rectified: Tensor) -> Tensor:
-        """The normed maps of both branches."""
+        """The outputs of both branches."""
         return torch.cat([self.left(rectified), self.right(rectified)], 1)
 
 
 class ShuffledStage(Stage):
-    """Units whose halves are interleaved after the ReLU, which leaves the untouched half as it is."""
+    """Units followed by a ReLU, which does not change the passed-on half, and a shuffle of the two halves."""
 
     def activate(self, preact: Tensor) -> Tensor:
         return shuffle(F.relu(preact), 2)
 
 
 class ShuffleNetV2(StagedNetwork):
-    """Feats are the rectified and shuffled stage outputs; their pre-activations are not shuffled."""
+    """ShuffleNetV2; feats are the rectified and shuffled stage outputs, preacts are not shuffled."""
 
     family = "shufflenetv2"
     published_names = (
@@ -136,8 +136,8 @@ class ShuffleNetV2(StagedNetwork):
         (r"^bn1\.", "stem.1."),
         (r"^conv2\.", "head.0."),
         (r"^bn2\.", "head.1."),
-        (r"^layer(\d)\.", one_less("stages.{}.")),
-        # The first unit of a stage counts the layers of its two branches through, and the left one does not mix first.
+        (r"^layer(\d)\.", decrement("stages.{}.")),
+        # In the first unit of a stage, layers are numbered through both branches, and the left branch has no first 1x1.
         (r"\.0\.conv1\.", ".0.left.1."),
         (r"\.0\.bn1\.", ".0.left.2."),
         (r"\.0\.conv2\.", ".0.left.3."),
@@ -169,12 +169,12 @@ class ShuffleNetV2(StagedNetwork):
         self.head = activated(channels, head, 1)
         self.classifier = nn.Linear(head, request.num_classes)
 
-    def last_map(self, tap: Tensor) -> Tensor:
-        rectified: Tensor = self.head(tap)
+    def last_map(self, feat: Tensor) -> Tensor:
+        rectified: Tensor = self.head(feat)
         return rectified
 
     def preact_norms(self) -> list[nn.BatchNorm2d]:
-        """None: the untouched half of a tap comes out of no batch-norm.
+        """Not defined: half of each feat's channels do not come from a batch-norm.
 
         Raises:
             MissingPartError: always.

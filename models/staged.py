@@ -1,4 +1,4 @@
-"""Networks of a stem, stages and a classifier: how their maps are recorded, written once for all families."""
+"""Networks that consist of a stem, stages and a classifier; collects their features for all such families."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from models.layers import check_stage, classify, pooled
 
 
 class Unit(nn.Module):
-    """What stages are made of. It gives a map before its activation, which is the stage's, as that records both."""
+    """A building block of stages. Returns a map before its activation, which the stage applies."""
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
-        """The batch-norm that the output comes out of, on the main path where there are several."""
+        """The last batch-norm before the output, on the main path if there are several paths."""
         raise NotImplementedError
 
 
@@ -25,33 +25,33 @@ class Stage(nn.Sequential):
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
-        """The last unit's."""
+        """The last batch-norm of the last unit."""
         return cast("Unit", self[-1]).last_norm
 
     def forward(self, rectified: Tensor) -> tuple[Tensor, Tensor]:
-        """The output after and before its activation."""
+        """The stage's output after and before its activation."""
         for unit in self:
             preact = unit(rectified)
             rectified = self.activate(preact)
         return rectified, preact
 
     def activate(self, preact: Tensor) -> Tensor:
-        """What the next unit takes, out of what a unit gives."""
+        """The input of the next unit from the output of a unit."""
         return F.relu(preact)
 
 
 class StagedNetwork(Network):
-    """A network whose stages hand on what is tapped.
+    """A network whose feats are the outputs of its stem and stages.
 
     Attributes:
-        stem: what makes the first tap out of images.
-        stages: what follows.
-        tapped: numbers of the stages that are tapped, the last one among them; all of them if empty.
+        stem: computes ``f_0`` from the images.
+        stages: of type `Stage`.
+        feat_stages: numbers, from 1, of the stages whose outputs are feats, the last one included; empty for all.
     """
 
     stem: nn.Module
     stages: nn.ModuleList
-    tapped: tuple[int, ...] = ()
+    feat_stages: tuple[int, ...] = ()
 
     def stem_modules(self) -> list[nn.Module]:
         """The modules of the stem, in order."""
@@ -61,41 +61,41 @@ class StagedNetwork(Network):
         """The stages, in order."""
         return [cast("Stage", stage) for stage in self.stages]
 
-    def last_map(self, tap: Tensor) -> Tensor:
-        """The penultimate map, out of the last tap."""
-        return tap
+    def last_map(self, feat: Tensor) -> Tensor:
+        """The map that is pooled, from the last feat."""
+        return feat
 
     def forward(self, images: Tensor) -> Features:
         """Run ``(B, 3, S, S)`` images through the network."""
-        tap = images
+        feat = images
         for module in self.stem_modules():
-            tap = module(tap)
-        feats, preacts = [tap], [tap]
+            feat = module(feat)
+        feats, preacts = [feat], [feat]
         for number, stage in enumerate(self.stage_modules(), start=1):
-            tap, preact = stage(tap)
-            if number in self._tapped():
-                feats.append(tap)
+            feat, preact = stage(feat)
+            if number in self._feat_stages():
+                feats.append(feat)
                 preacts.append(preact)
-        return pooled(self.classifier, self.last_map(tap), feats, preacts)
+        return pooled(self.classifier, self.last_map(feat), feats, preacts)
 
     def resume(self, stage: int, rectified: Tensor) -> Tensor:
-        """Logits from tap ``stage``, or after the last one from the penultimate map."""
-        tapped = self._tapped()
-        check_stage(stage, len(tapped))
-        if stage == len(tapped):
+        """Logits from feat ``stage``, or after the last stage from the last rectified map."""
+        feat_stages = self._feat_stages()
+        check_stage(stage, len(feat_stages))
+        if stage == len(feat_stages):
             return classify(self.classifier, rectified)
-        for later in self.stage_modules()[tapped[stage - 1] :]:
+        for later in self.stage_modules()[feat_stages[stage - 1] :]:
             rectified, _ = later(rectified)
         return classify(self.classifier, self.last_map(rectified))
 
     def preact_norms(self) -> list[nn.BatchNorm2d]:
-        """The last batch-norm on the main path of each tapped stage."""
+        """The last batch-norm on the main path of each stage with a feat."""
         stages = self.stage_modules()
-        return [stages[number - 1].last_norm for number in self._tapped()]
+        return [stages[number - 1].last_norm for number in self._feat_stages()]
 
     def trunk(self) -> list[nn.Module]:
         """The stem and the stages."""
         return [*self.stem_modules(), *self.stage_modules()]
 
-    def _tapped(self) -> tuple[int, ...]:
-        return self.tapped or tuple(range(1, len(self.stage_modules()) + 1))
+    def _feat_stages(self) -> tuple[int, ...]:
+        return self.feat_stages or tuple(range(1, len(self.stage_modules()) + 1))

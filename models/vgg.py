@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from models.layers import activated, init_as_vgg
-from models.published import one_less
+from models.published import decrement
 from models.registry import Request, register
 from models.staged import Stage, StagedNetwork, Unit
 
@@ -13,12 +13,12 @@ from models.staged import Stage, StagedNetwork, Unit
 STEM = 64
 STAGES = ((128, True), (256, True), (512, True), (512, False))
 
-# Convolutions of the stem and of each stage.
+# Number of convolutions of the stem and of each stage.
 SIZES = {"vgg8": 1, "vgg13": 2}
 
 
 class Convolution(Unit):
-    """A 3x3 convolution and its batch-norm, of an input that may have to be pooled."""
+    """A 3x3 convolution with batch-norm, after an optional max-pooling of the input."""
 
     def __init__(self, inputs: int, outputs: int, *, pools: bool) -> None:
         super().__init__()
@@ -31,16 +31,16 @@ class Convolution(Unit):
         return self.norm
 
     def forward(self, rectified: Tensor) -> Tensor:
-        """The normed map."""
+        """The map after the batch-norm."""
         out: Tensor = self.norm(self.conv(self.pool(rectified)))
         return out
 
 
 class VGG(StagedNetwork):
-    """Feats are the rectified maps that end the stem and the stages, before any pooling."""
+    """VGG; feats are the rectified outputs of stem and stages, before pooling."""
 
     family = "vgg"
-    # A published block is one sequence of convolution, norm and ReLU, convolution, norm; the first one is the stem.
+    # A published block is a sequence of convolution, norm, ReLU, convolution, norm; the first block is the stem.
     published_names = (
         (r"^block0\.([01])\.", r"stem.0.\1."),
         (r"^block0\.3\.", "stem.1.0."),
@@ -49,7 +49,7 @@ class VGG(StagedNetwork):
         (r"^(block\d)\.1\.", r"\1.unit0.norm."),
         (r"^(block\d)\.3\.", r"\1.unit1.conv."),
         (r"^(block\d)\.4\.", r"\1.unit1.norm."),
-        (r"^block(\d)\.unit", one_less("stages.{}.")),
+        (r"^block(\d)\.unit", decrement("stages.{}.")),
     )
 
     def __init__(self, request: Request, count: int) -> None:

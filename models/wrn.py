@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from models.layers import check_stage, classify, convolution, init_convolutions
 from models.preactivation import Block, Group, PreactivationNetwork
-from models.published import one_less
+from models.published import decrement
 from models.registry import Request, register
 
 
@@ -33,7 +33,7 @@ class Wide(Block):
 
 
 def group(inputs: int, outputs: int, blocks: int, stride: int) -> Group:
-    """The blocks of one width; only the first one strides."""
+    """The blocks of one width; only the first one has a stride."""
     return Group(Wide(inputs, outputs, stride), *(Wide(outputs, outputs, 1) for _ in range(blocks - 1)))
 
 
@@ -46,7 +46,7 @@ class WideResNet(PreactivationNetwork):
         (r"^fc\.", "classifier."),
         (r"^block", "group"),
         (r"\.layer\.0\.", ".first."),
-        (r"\.layer\.(\d+)\.", one_less(".rest.{}.")),
+        (r"\.layer\.(\d+)\.", decrement(".rest.{}.")),
         (r"\.bn([12])\.", r".norm\1."),
         (r"\.convShortcut\.", ".shortcut."),
     )
@@ -72,10 +72,10 @@ class WideResNet(PreactivationNetwork):
         return [self.group1, self.group2, self.group3]
 
     def resume(self, stage: int, rectified: Tensor) -> Tensor:
-        """Logits from ReLU(norm(f)) of stage 1, 2 or 3, the map that the next group or the classifier consumes."""
+        """Logits from ReLU(norm(f)) of stage 1, 2 or 3, the input of the next group or of the classifier."""
         check_stage(stage, 3)
         for later, norm in list(zip(self.groups(), self.preact_norms(), strict=True))[stage:]:
-            # Groups 2 and 3 stride, so they project the rectified map and have no use for the raw one.
+            # Groups 2 and 3 have a stride, so their shortcut projects the rectified map and does not use the raw one.
             rectified = F.relu(norm(later.finish(rectified, rectified)))
         return classify(self.classifier, rectified)
 
@@ -95,7 +95,7 @@ def build(request: Request) -> WideResNet:
     """Build ``wrn-d-k`` for any depth d = 6n + 4 from 10 on and any k from 1 on.
 
     Raises:
-        ValueError: the depth is none of these.
+        ValueError: the network has no such depth.
     """
     depth, factor = (int(number) for number in re.findall(r"\d+", request.name))
     blocks, rest = divmod(depth - 4, 6)

@@ -1,8 +1,8 @@
-"""Binary residual networks with learned scales, XNOR-Net++ (Bulat and Tzimiropoulos, 2019), and their real twins.
+"""Binary residual networks with learned scales, XNOR-Net++ (Bulat and Tzimiropoulos, 2019), and real counterparts.
 
-A binary network's weights and activations are signs, but for the stem, the classifier, batch-norms, slopes and scales.
-The paper takes the networks over without defining them; the order within a block, the slopes, the shortcut and the
-final batch-norm and ReLU are inferred.
+Weights and activations of a binary network are signs, except for stem, classifier, batch-norms, slopes and scales. The
+SRRL paper does not define the networks; the order within a block, the slopes, the shortcut and the final batch-norm and
+ReLU are inferred.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ WIDTHS = (64, 128, 256, 512)
 
 
 class Sign(torch.autograd.Function):
-    """The sign, +1 at zero; gradients pass where the value's magnitude is below 1 and nowhere else."""
+    """The sign, +1 at zero, with a straight-through gradient where the value's magnitude is below 1."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
-        """Signs of ``values``, of their type."""
+        """Signs of ``values``, of the same dtype."""
         ctx.save_for_backward(values)
         return (values >= 0).to(values.dtype).mul_(2).sub_(1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """The straight-through estimate."""
+        """The straight-through gradient."""
         (values,) = ctx.saved_tensors
         gradient: Tensor = gradients[0] * (values.abs() < 1)
         return gradient
 
 
 def sign(values: Tensor) -> Tensor:
-    """Signs of ``values`` by which they can be trained."""
+    """Signs of ``values``, with a straight-through gradient."""
     signs: Tensor = Sign.apply(values)
     return signs
 
 
 class BinaryConv2d(nn.Conv2d):
-    """A convolution of signs with signs, each output multiplied by the product of three learned scales.
+    """A convolution of signs with signs, whose outputs are multiplied by three learned scales.
 
-    The scales are of its channel, its row and its column (the reference's case 4); the latter two fix the map's size.
-    Padding is of zeros, which are no signs.
+    There is a scale per channel, row and column (case 4 of the XNOR-Net++ paper), so the size of the map is fixed.
+    Padding is zero.
     """
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int, side: int) -> None:
@@ -65,7 +65,7 @@ class BinaryConv2d(nn.Conv2d):
     def forward(self, values: Tensor) -> Tensor:
         """Run ``(B, C, H, W)`` real values through the layer."""
         counts = F.conv2d(sign(values), sign(self.weight), None, self.stride, self.padding)
-        # Under autocast the convolution is in half precision; full-precision scales would undo that for what follows.
+        # Under autocast the convolution is in half precision; float32 scales would convert the output to float32.
         return counts * (self.channel_scale * self.row_scale * self.column_scale).to(counts.dtype)
 
 
@@ -78,7 +78,7 @@ def layer(inputs: int, outputs: int, size: int, stride: int, side: int, *, binar
 
 @dataclass(frozen=True)
 class Architecture:
-    """What tells one network from another.
+    """The differences between networks.
 
     Attributes:
         blocks: blocks of each stage.
@@ -94,7 +94,7 @@ class Architecture:
 class Xnor(Block):
     """Two 3x3 convolutions between batch-norm and PReLU, with one shortcut over both.
 
-    There is no ReLU between a batch-norm and its convolution: it would make every sign +1.
+    There is no ReLU between batch-norm and convolution, since it would make all signs +1.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, side: int, plan: Architecture) -> None:
@@ -118,12 +118,12 @@ class Xnor(Block):
 
 
 def half(side: int) -> int:
-    """Side of a map after stride 2."""
+    """Size of a map after stride 2."""
     return (side + 1) // 2
 
 
 class XnorNet(PreactivationNetwork):
-    """A residual network of the same graph, binary or real."""
+    """A residual network, binary or real."""
 
     family = "xnorpp"
 
@@ -152,7 +152,7 @@ class XnorNet(PreactivationNetwork):
         return [cast("Group", stage) for stage in self.stages]
 
     def resume(self, stage: int, rectified: Tensor) -> Tensor:
-        """Logits from tap ``stage``, which the next block takes raw, or after the last one from the penultimate map."""
+        """Logits from feat ``stage``, the next block's input, or after the last stage from the last rectified map."""
         groups = self.groups()
         check_stage(stage, len(groups))
         if stage == len(groups):

@@ -20,7 +20,7 @@ from benchmark import devices
 from benchmark.config.overrides import load_profile, parse_changes
 from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.runs.job import Job
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.store import Store
 from benchmark.tables.reader import load
 
@@ -322,6 +322,7 @@ def test_interrupts_while_modules_are_imported_are_quiet():
         "    def find_spec(self, name, *_):\n"
         "        if name == 'benchmark.cli.session': os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['run_all.py', '--table', '6']\n"
         "from benchmark.cli.start import main\n"
         "main()\n"
     )

@@ -140,7 +140,7 @@ def test_names_that_collide_and_files_that_cannot_be_read_are_refused(place):
     assert f"method 'kd' of {file}: {ROOT}/methods/kd.py has that name, too" in line
     (line,) = place.refused(*PAIR, "--plugin", place.write("broken.py", "def f(:"))
     assert "broken.py: this is no Python that can be read" in line
-    assert place.run("--list", "methods", "--plugin", file).returncode == 2
+    assert place.run("--table", "6", "--render", "--plugin", file).returncode == 2
 
 
 def _install(place: Place) -> Path:

@@ -1,10 +1,10 @@
-"""What Tables 2 and 3 and Figure 2 measure on trained networks: one file a measure, named as the measure.
+"""The measures of Tables 2 and 3 and Figure 2 on trained networks: one file per measure, named as the measure.
 
-A file that defines ``measure`` is a measure. What planning knows of it are two literals, read from the file's syntax
-tree because measures import torch::
+A file that defines ``measure`` is a measure. Planning reads two literals from its syntax tree, because measures import
+torch::
 
     measures()["similarity"].compares                  # planning: is a teacher needed?
-    load("similarity")(student, teacher, 100)          # a worker: {"metrics": {"kl_teacher": 0.51, ...}}
+    load("similarity")(student, teacher, 100)          # in a worker: {"metrics": {"kl_teacher": 0.51, ...}}
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class MeasureInfo:
     """The literals of one measure's file.
 
     Attributes:
-        name: the file's stem, the measure's name everywhere.
-        revision: raised when a change of code changes results.
-        compares: whether it needs a teacher beside its subject.
+        name: the file's stem.
+        revision: raised when a change of the code changes results.
+        compares: whether it compares its subject with a teacher.
     """
 
     name: str
@@ -47,15 +47,15 @@ class Measure(Protocol):
     """The function ``measure`` of every measure's file."""
 
     def __call__(self, subject: Outputs, teacher: Outputs | None, num_classes: int) -> dict[str, Any]:
-        """What a record keeps of one network.
+        """Measure one network.
 
         Args:
-            subject: outputs of the network that is measured, on the whole test set.
-            teacher: outputs of its teacher on the same images, None where the measure does not compare.
+            subject: outputs of the network on the whole test set.
+            teacher: outputs of its teacher on the same images; None if the measure does not compare.
             num_classes: of the data set.
 
         Returns:
-            ``metrics``, numbers by name, and whatever else figures need.
+            ``metrics``, numbers by name, and further data for figures; all of it goes into the record.
         """
 
 
@@ -67,7 +67,11 @@ def measures() -> Mapping[str, MeasureInfo]:
 
 
 def load(name: str) -> Measure:
-    """The measure of the file ``name``; an unknown one is an error that names its nearest neighbour."""
+    """The measure of the file ``name``.
+
+    Raises:
+        UserError: there is no such measure; names the most similar one.
+    """
     if name not in measures():
         raise unknown("measure", name, measures())
     return cast("Measure", import_module(f"{__name__}.{name}").measure)
@@ -77,12 +81,12 @@ def read_measure(path: Path) -> MeasureInfo | None:
     """The measure that a file defines, or None if it defines none.
 
     Raises:
-        UserError: the file is no Python, or lacks a literal that a measure states.
+        UserError: the file is not valid Python, or lacks one of the literals.
     """
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: this is no Python that can be read ({error})") from None
+        raise UserError(f"{path}: this is not valid Python ({error})") from None
     if not any(isinstance(node, ast.FunctionDef) and node.name == "measure" for node in tree.body):
         return None
     if not is_plain(path.stem):

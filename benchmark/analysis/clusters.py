@@ -1,4 +1,4 @@
-"""Table 3: how well the classes can be found again as clusters of the embeddings."""
+"""Table 3: normalised mutual information of the classes with clusters of the embeddings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def mutual_information(labels: NDArray[Any], clusters: NDArray[Any]) -> float:
 
     Args:
         labels: ``(N,)``.
-        clusters: ``(N,)``; their numbers mean nothing.
+        clusters: ``(N,)``; any numbering.
     """
     from sklearn.metrics import normalized_mutual_info_score
 
@@ -30,30 +30,30 @@ def mutual_information(labels: NDArray[Any], clusters: NDArray[Any]) -> float:
 
 
 def k_means(embedding: NDArray[np.float64], count: int) -> NDArray[np.int32]:
-    """The best of ten k-means clusterings by Euclidean distance, begun by k-means++ from a fixed seed.
+    """The best of ten k-means clusterings with k-means++ initialisation and a fixed seed.
 
-    Ten thousand images, 256 channels and 100 clusters take some ten seconds.
+    10,000 images with 256 channels in 100 clusters take about ten seconds.
 
     Args:
         embedding: ``(N, C)``.
         count: number of clusters, at most ``N``.
 
     Returns:
-        ``(N,)``, every row's cluster.
+        ``(N,)``, the cluster of every row.
     """
     from sklearn.cluster import KMeans
 
-    # Threads add up their sums in any order, so that the last digits, and with them clusters, would depend on chance.
+    # Several threads would add in random order, so that the last digits and with them clusters would vary.
     with threadpool_limits(1):
         fitted = KMeans(count, init="k-means++", n_init=_RESTARTS, random_state=_SEED).fit(embedding)
     return np.asarray(fitted.labels_)
 
 
 def measure(subject: Outputs, teacher: Outputs | None, num_classes: int) -> dict[str, Any]:  # noqa: ARG001
-    """``nmi`` of the labels with k-means clusters, as many as classes; ``nmi_predicted`` with the predicted classes.
+    """``nmi`` of the labels with as many k-means clusters as classes, ``nmi_predicted`` with the predicted classes.
 
-    The paper does not say how it clusters; what it prints is close to its top-1 accuracy in every column, which the
-    predicted classes would explain.
+    The paper does not say how it clusters. Its numbers are close to its top-1 accuracy in every column, which predicted
+    classes would explain.
     """
     labels = subject.targets.numpy()
     found = k_means(subject.embedding.double().numpy(), num_classes)

@@ -1,4 +1,4 @@
-"""Table 3: how far a student's embedding is from its teacher's."""
+"""Table 3: the distance between the embeddings of student and teacher."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def squared_distance(one: Tensor, other: Tensor) -> float:
 
 
 def normalised_distance(one: Tensor, other: Tensor) -> float:
-    """The same between embeddings of unit length: ``2 - 2 cos``.
+    """`squared_distance` between embeddings of unit length: ``2 - 2 cos``.
 
     Args:
         one: ``(N, C)``; a row of zeros stays zero.
@@ -36,8 +36,8 @@ def normalised_distance(one: Tensor, other: Tensor) -> float:
 def measure(subject: Outputs, teacher: Outputs | None, num_classes: int) -> dict[str, Any]:  # noqa: ARG001
     """``l2`` and ``l2_normalised`` of the bare embeddings, ``l2_connected`` with the subject's after its connector.
 
-    Only the first exists for a student trained without a connector. Embeddings of unequal width have no distance; what
-    does not exist is left out.
+    Without a connector only the first two exist, and embeddings of different sizes have no distance; such metrics are
+    left out.
     """
     target = reference(teacher).embedding
     metrics = {}

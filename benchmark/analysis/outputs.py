@@ -1,4 +1,4 @@
-"""What a network gives on the whole test set, as measures see it."""
+"""The outputs of a network on the whole test set, the input of measures."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Tensors on the CPU, one row an image, images in the data set's order.
+    """Tensors on the CPU with one row per image, in the order of the data set.
 
     Attributes:
         logits: ``(N, K)``.
-        embedding: ``(N, C)``, the spatial means of the last map; ``h`` in the paper.
-        connected: ``(N, C_T)``, the embedding after the connector that was trained with the network, or None.
-        targets: ``(N,)``, class numbers.
+        embedding: ``(N, C)``, the pooled last map; ``h`` in the paper.
+        connected: ``(N, C_T)``, the embedding mapped to the teacher's space by `Method.project`, or None.
+        targets: ``(N,)`` int64 labels.
     """
 
     logits: Tensor

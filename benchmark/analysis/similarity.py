@@ -1,4 +1,4 @@
-"""Table 2: how close a student's class probabilities are to its teacher's and to the labels."""
+"""Table 2: divergence of a student's class probabilities from its teacher's and from the labels."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def kl_divergence(reference_logits: Tensor, logits: Tensor) -> float:
     ``P`` is the softmax of the reference, ``Q`` that of the other.
 
     Args:
-        reference_logits: ``(N, K)``; a class that the reference masks, by minus infinity, adds nothing.
+        reference_logits: ``(N, K)``; a class that the reference masks by minus infinity adds nothing.
         logits: ``(N, K)``.
     """
     log_p = functional.log_softmax(reference_logits.double(), dim=1)
     log_q = functional.log_softmax(logits.double(), dim=1)
-    # Finite stand-ins, since a probability of 0 times an infinite logarithm would not be a number.
+    # Finite values, since a probability of 0 times an infinite logarithm would be NaN.
     masked = log_p == -torch.inf
     log_p, log_q = log_p.clamp_min(torch.finfo(log_p.dtype).min), log_q.masked_fill(masked, 0.0)
     return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True).item()
@@ -44,7 +44,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> float:
 def measure(subject: Outputs, teacher: Outputs | None, num_classes: int) -> dict[str, Any]:  # noqa: ARG001
     """``kl_teacher`` is ``KL(teacher || subject)``, ``kl_student`` the reverse, ``cross_entropy`` that with the label.
 
-    The paper does not say which divergence it prints.
+    The paper does not say which of the divergences it reports.
     """
     other = reference(teacher)
     return {

@@ -1,4 +1,4 @@
-"""Figure 2: the embeddings of some classes as points in the plane."""
+"""Figure 2: t-SNE of the embeddings of some classes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _DECIMALS = 2
 
 
 def shown(targets: NDArray[np.int64], num_classes: int) -> NDArray[np.intp]:
-    """The images that the figure shows: the first 100 of each of 20 classes, all where there are fewer.
+    """The images that the figure shows: the first 100 (or all) of each of 20 (or all) evenly spaced classes.
 
-    The classes are spread evenly over all; like the images they are the same for every network.
+    They are the same for every network.
 
     Args:
         targets: ``(N,)``.
         num_classes: of the data set.
 
     Returns:
-        Rows in ascending order, so that classes are mixed and none is painted over all others.
+        Rows in ascending order, so that classes are mixed and none is drawn over all others.
     """
     count = min(_CLASSES, num_classes)
     classes = [position * num_classes // count for position in range(count)]
@@ -38,13 +38,13 @@ def shown(targets: NDArray[np.int64], num_classes: int) -> NDArray[np.intp]:
 
 
 def coordinates(embedding: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """t-SNE of the embeddings, from their principal components and a fixed seed.
+    """t-SNE of the embeddings, initialised by principal components, with a fixed seed.
 
     Args:
         embedding: ``(M, C)``, at least two channels.
 
     Returns:
-        ``(M, 2)`` coordinates, and the divergence that was reached.
+        ``(M, 2)`` coordinates, and the final Kullback-Leibler divergence.
 
     Raises:
         ValueError: all rows are equal.
@@ -52,18 +52,18 @@ def coordinates(embedding: NDArray[np.float64]) -> tuple[NDArray[np.float64], fl
     from sklearn.manifold import TSNE
 
     if not np.ptp(embedding, axis=0).any():
-        raise ValueError("the embeddings of all images are equal, which no picture can show")
-    # A neighbourhood of a third of all points is the widest that the method's authors search.
+        raise ValueError("the embeddings of all images are equal, so t-SNE has nothing to show")
+    # A third of all points is the largest neighbourhood that the method's authors search.
     perplexity = min(_PERPLEXITY, (len(embedding) - 1) / 3)
     method = TSNE(perplexity=perplexity, init="pca", random_state=_SEED)
-    # Threads add up their sums in any order, and the picture would depend on chance.
+    # Several threads would add in random order, and the picture would vary.
     with threadpool_limits(1):
         points = method.fit_transform(embedding)
     return points.astype(np.float64), float(method.kl_divergence_)
 
 
 def measure(subject: Outputs, teacher: Outputs | None, num_classes: int) -> dict[str, Any]:  # noqa: ARG001
-    """``points`` as three lists, ``x``, ``y`` and ``label``, and the ``kl_divergence`` of the picture."""
+    """``points`` as lists ``x``, ``y`` and ``label``, and the ``kl_divergence`` of the embedding."""
     labels = subject.targets.numpy()
     rows = shown(labels, num_classes)
     points, divergence = coordinates(subject.embedding.double().numpy()[rows])

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from benchmark.cli.arguments import USAGE_ERROR
+from benchmark.cli import USAGE_ERROR
 from benchmark.errors import UserError, unknown
 
 SUBJECTS = ("speed", "rendering")

@@ -14,7 +14,7 @@ from benchmark.runs.job import Run
 from benchmark.runs.store import Store
 from benchmark.training.cohort import CohortTraining
 from benchmark.training.steps import WARMUP_STEPS
-from benchmark.training.streams import use
+from benchmark.training.streams import configure_device
 from benchmark.training.trainable import Trainable
 
 _UNTIMED = {"cpu": 3, "cuda": 2 + WARMUP_STEPS}
@@ -33,7 +33,7 @@ class CohortBenchmark:
     """
 
     def __init__(self, runs: Sequence[Run], reference: Run, store: Store, device: str, cuda_graphs: bool) -> None:  # noqa: FBT001 - through `Remote`
-        use(device, torch.get_num_threads())  # as the workers of the command do
+        configure_device(device, torch.get_num_threads())  # as the workers of the command do
         self._device = torch.device(device)
         self._make = partial(self._training, [*runs, reference], store)
         self._cohort = self._make(cuda_graphs=cuda_graphs)

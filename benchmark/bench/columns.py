@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.errors import UserError
 from benchmark.runs.job import Job, Run
-from benchmark.runs.objective import STUDENT, parse_method
+from benchmark.runs.names import STUDENT, TEACHER, parse_method
 from benchmark.tables import reader
 
 COLUMNS = (
@@ -106,7 +106,7 @@ def column(name: str, methods: Sequence[str] | None, resolver: ConfigResolver, s
         raise UserError(f"column '{name}' stands for {', '.join(table.pairs)}: name one of them")
     runs: dict[str, Run] = {}
     for cell in table.cells:
-        if cell.method in (reader.TEACHER, STUDENT):
+        if cell.method in (TEACHER, STUDENT):
             continue
         teacher = TeacherChoice(cell.teacher_recipe, cell.pair.teacher)
         run = resolver.run(cell.recipe, cell.pair.student, cell.method, teacher, seed)

@@ -25,7 +25,7 @@ from benchmark.bench.measurements import (
 from benchmark.bench.processes import Remote, call_together
 from benchmark.config.overrides import Profile
 from benchmark.config.resolve import ConfigResolver
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 from benchmark.runs.store import Store
 
 _COHORT_SECONDS = 4

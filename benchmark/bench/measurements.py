@@ -9,7 +9,7 @@ from statistics import geometric_mean, median
 from typing import NamedTuple
 
 from benchmark.bench.columns import COHORT, SEPARATE_WAYS
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 
 MEAN = "geometric mean"
 """The column of means over columns."""

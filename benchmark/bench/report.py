@@ -25,7 +25,7 @@ from benchmark.bench.measurements import (
 )
 from benchmark.bench.plot import draw
 from benchmark.files import write_atomically
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 
 _OTHER_WAY = {SEPARATE: SIDE_BY_SIDE, SIDE_BY_SIDE: SEPARATE}
 _GIBI = 2**30

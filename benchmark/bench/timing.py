@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmark.training.streams import wait
+from benchmark.training.streams import synchronize
 
 _QUEUED = 16
 """Most repetitions queued on a device before the host waits: a GPU would otherwise queue a whole epoch in no time."""
@@ -15,21 +15,21 @@ _QUEUED = 16
 
 def once(work: Callable[[], object], device: torch.device) -> float:
     """Seconds of one call, from an idle device to an idle device."""
-    wait(device)
+    synchronize(device)
     start = time.perf_counter()
     work()
-    wait(device)
+    synchronize(device)
     return time.perf_counter() - start
 
 
 def mean(work: Callable[[], object], least: float, device: torch.device) -> float:
     """Mean seconds of a call, repeated until at least ``least`` seconds have passed."""
-    wait(device)
+    synchronize(device)
     start, calls = time.perf_counter(), 0
     while not calls or time.perf_counter() - start < least:
         work()
         calls += 1
         if calls % _QUEUED == 0:
-            wait(device)
-    wait(device)
+            synchronize(device)
+    synchronize(device)
     return (time.perf_counter() - start) / calls

@@ -1,4 +1,4 @@
-"""The command's arguments."""
+"""The arguments of every command: what each option is, and how its value is read."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import argparse
 import math
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from benchmark.cli import USAGE_ERROR
 from benchmark.ids import LARGEST
 from benchmark.registry.catalog import ROOT
 from benchmark.text import visible_line
 
-DESCRIPTION = "Regenerate tables of the paper: plan, train what is missing, aggregate, print and write."
-USAGE_ERROR = 2
 DEFAULT_SEEDS = (0, 1, 2)
 
 
 def split(text: str | None) -> list[str] | None:
-    """Items between commas, those inside brackets left alone."""
+    """Items between commas; commas inside brackets do not separate."""
     if text is None:
         return None
     items, depth = [""], 0
@@ -36,11 +34,11 @@ def split(text: str | None) -> list[str] | None:
 
 
 _MOST = 10_000
-"""So many seeds, processes or threads at most."""
+"""The largest number of seeds, processes or threads."""
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    """``3`` means 0, 1, 2; ``0,2`` means itself, ``2,`` the one seed 2."""
+    """Seeds of ``3`` (0, 1, 2), of the list ``0,2``, or of ``2,``, the one seed 2."""
     try:
         numbers = [int(item) for item in text.split(",") if item]
     except ValueError:
@@ -57,7 +55,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _names(text: str) -> list[str]:
-    """``6`` is one name, ``6,11`` are two; a file whose path holds a comma is one."""
+    """The names in ``6`` or ``6,11``; the path of a file that contains a comma is one name."""
     # pathlib's raises where a name is too long.
     named = "," in text and os.path.isfile(text)  # noqa: PTH113
     names = [text] if named else [name.strip() for name in text.split(",")]
@@ -67,7 +65,7 @@ def _names(text: str) -> list[str]:
 
 
 def positive(text: str) -> int:
-    """A whole number above 0, of a size that a machine can have."""
+    """A whole number from 1 to 10,000."""
     if not text.isdecimal() or not 1 <= int(text) <= _MOST:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 to {_MOST:,}")
     return int(text)
@@ -102,105 +100,104 @@ def parse_duration(text: str) -> float:
 
 
 class Parser(argparse.ArgumentParser):
-    """Ends the process with one line where a user's arguments are wrong."""
+    """Ends the process with one line and status 2 where the arguments are wrong."""
 
     def error(self, message: str) -> Any:
-        """One line, as for every other error of a user."""
+        """Print one line, as for every other error of the user, and exit."""
         self.exit(USAGE_ERROR, f"error: {visible_line(message)}; see {self.prog} --help\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's parser; its ``--help`` is the reference of all options."""
-    parser = Parser(prog=Path(sys.argv[0]).name, description=DESCRIPTION, allow_abbrev=False)
-    for title, options in _OPTIONS.items():
-        group = parser.add_argument_group(title)
-        for name, settings in options.items():
-            group.add_argument(f"--{name}", **settings)
-    return parser
-
-
-_SWITCH = {"action": "store_true"}
-_REPEATED: Mapping[str, Any] = MappingProxyType({"action": "append", "default": []})
-_NAMES: Mapping[str, Any] = MappingProxyType({"action": "extend", "type": _names, "default": []})
-_OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
+        "cell": {"metavar": "CELL", "help": "a cell, TABLE/TEACHER:STUDENT/METHOD, or the beginning of a run's id"},
+        "run": {
+            "metavar": "RUN",
+            "help": "a cell, with /seedN at its end for one of its runs, or the beginning of a run's id",
+        },
+        "name": {"metavar": "NAME", "help": "name of the method, or path of its file"},
         "what": {
-            "table": {
-                **_NAMES,
-                "metavar": "N",
-                "help": "numbers of tables like 6,11, the file of your own, or all: the whole paper with its figure",
-            },
-            "figure": {**_NAMES, "metavar": "N", "help": "a figure's number, or all"},
-            "leaderboard": {**_SWITCH, "help": "methods over the pairs of tables/leaderboard.yaml, as a page"},
-            "profile": {
-                "metavar": "NAME",
-                "help": "paper, quick, short, digits (default: paper with CUDA, else digits)",
-            },
-            "methods": {"metavar": "LIST", "help": "trained and shown, e.g. 'kd,srrl[sr],kd+srrl' or 'r*'"},
-            "pairs": {"metavar": "LIST", "help": "TEACHER:STUDENT patterns, e.g. 'wrn-40-4:*'"},
-            "seeds": {
-                "type": _seeds,
-                "default": DEFAULT_SEEDS,
-                "metavar": "N",
-                "help": "number of seeds, or a list 0,2",
-            },
-            "set": {**_REPEATED, "metavar": "KEY=VALUE", "help": "change a recipe's value"},
-            "preset": {"metavar": "NAME", "help": "somebody else's values, such as authors"},
-            "teacher": {
-                **_REPEATED,
-                "metavar": "NETWORK=FILE",
-                "help": "weights that stand in for a trained one; FILE:student or FILE:teacher where both would fit",
-            },
-            "plugin": {**_REPEATED, "type": Path, "metavar": "FILE", "help": "your own method, network or data set"},
-            "selection": {"choices": ("last", "best"), "default": "last", "help": "the epoch that tables show"},
-            "time-budget": {
-                "type": parse_duration,
-                "metavar": "TIME",
-                "help": "only what fits into 25m or 1h30m, whole columns first",
-            },
-        },
-        "instead of training": {
-            "render": {**_SWITCH, "help": "print and write tables from the records alone"},
-            "check": {**_SWITCH, "help": "with --render: fail where files do not follow from the records"},
-            "plan": {**_SWITCH, "help": "say what would be trained, and how long it would take"},
-            "brief": {**_SWITCH, "help": "the plan's counts alone"},
-            "json": {**_SWITCH, "help": "the plan for machines"},
-            "status": {**_SWITCH, "help": "count what is done, table by table"},
-            "claims": {**_SWITCH, "help": "what the paper says in words, checked against the records"},
-            "why": {"metavar": "CELL", "help": "what a cell or a run rests on, e.g. table06/wrn-40-4:wrn-16-2/kd"},
-            "export": {"metavar": "RUN", "help": "a trained network with a model card, by its run's id or its cell"},
-            "new-method": {"metavar": "NAME", "help": "write methods/NAME.py and its test, to be changed"},
-            "list": {
-                "choices": ("methods", "networks", "presets", "profiles", "recipes", "tables"),
-                "help": "what there is",
-            },
-        },
-        "where": {
-            "data": {"type": Path, "metavar": "DIR", "help": "data sets (default: $KD_DATA, else a download)"},
-            "results": {"type": Path, "default": ROOT / "results", "metavar": "DIR", "help": "records and tables"},
-            "checkpoints": {"type": Path, "default": ROOT / ".cache", "metavar": "DIR", "help": "checkpoints, logs"},
-            "to": {"type": Path, "metavar": "DIR", "help": "where --export writes (default: exports/...)"},
-            "device": {"metavar": "NAME", "help": "cpu, cuda or cuda:N"},
-            "jobs": {
-                "type": positive,
-                "metavar": "N",
-                "help": "processes at a time (default: one a GPU; on a CPU as many as cores and memory hold)",
-            },
-            "threads": {"type": positive, "metavar": "N", "help": "threads of a process (default: 1)"},
-            "checkpoint-seconds": {
-                "type": seconds,
-                "default": 30.0,
-                "metavar": "S",
-                "help": "time between checkpoints (default: 30)",
-            },
-        },
-        "other": {
-            "retrain": {**_SWITCH, "help": "train again here what other machines left of the selected students' runs"},
-            "retry-failed": {**_SWITCH, "help": "train failed runs again"},
-            "force": {**_SWITCH, "help": "profiles of the paper's data on a CPU, however long it takes"},
-            "launch": {**_SWITCH, "help": "a GPU's steps one by one, not recorded as CUDA graphs"},
-            "debug": {**_SWITCH, "help": "show the traceback of an error"},
+            "metavar": "WHAT",
+            "choices": ("methods", "networks", "datasets", "tables", "recipes", "profiles", "presets"),
+            "help": "methods, networks, datasets, tables, recipes, profiles or presets",
         },
     }
 )
-"""Groups of options, and what each of them is."""
+_SWITCH = {"action": "store_true"}
+_REPEATED: Mapping[str, Any] = MappingProxyType({"action": "append", "default": []})
+_NAMES: Mapping[str, Any] = MappingProxyType({"action": "extend", "type": _names, "default": []})
+OPTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "table": {**_NAMES, "metavar": "N", "help": "numbers such as 6,11, a YAML file, or all"},
+        "figure": {**_NAMES, "metavar": "N", "help": "2, or all"},
+        "leaderboard": {**_SWITCH, "help": "the leaderboard, beside tables and figures"},
+        "profile": {
+            "metavar": "NAME",
+            "help": "paper, quick, short or digits",
+        },
+        "methods": {"metavar": "LIST", "help": "such as 'kd,srrl[sr],kd+srrl' or 'r*'"},
+        "pairs": {"metavar": "LIST", "help": "TEACHER:STUDENT patterns, such as 'wrn-40-4:*'"},
+        "seeds": {
+            "type": _seeds,
+            "default": DEFAULT_SEEDS,
+            "metavar": "N",
+            "help": "number of seeds, or a list such as 0,2 (default: 3)",
+        },
+        "set": {**_REPEATED, "metavar": "KEY=VALUE", "help": "change a value of the recipe"},
+        "preset": {"metavar": "NAME", "help": "published values of others, such as authors"},
+        "teacher": {**_REPEATED, "metavar": "NETWORK=FILE", "help": "weights to use in place of a trained teacher"},
+        "plugin": {**_REPEATED, "type": Path, "metavar": "FILE", "help": "your own method, network or data set"},
+        "selection": {
+            "choices": ("last", "best"),
+            "default": "last",
+            "help": "epoch of the numbers (default: last)",
+        },
+        "plan": {**_SWITCH, "help": "say what would be trained, and in what time"},
+        "verbose": {**_SWITCH, "help": "with --plan: name every job and cohort"},
+        "json": {**_SWITCH, "help": "with --plan: print JSON"},
+        "render": {**_SWITCH, "help": "print and write from the records alone"},
+        "check": {**_SWITCH, "help": "compare the written files, exit 1 where stale"},
+        "time-budget": {
+            "type": parse_duration,
+            "metavar": "TIME",
+            "help": "train what fits into a time such as 25m or 1h30m",
+        },
+        "retrain": {**_SWITCH, "help": "train again what other machines trained"},
+        "retry-failed": {**_SWITCH, "help": "train failed runs again"},
+        "force": {**_SWITCH, "help": "train profiles of the paper's data on a CPU"},
+        "device": {"metavar": "NAME", "help": "cpu, cuda or cuda:N"},
+        "jobs": {"type": positive, "metavar": "N", "help": "processes (default: by GPUs, or cores and memory)"},
+        "threads": {"type": positive, "metavar": "N", "help": "threads of each process (default: 1)"},
+        "checkpoint-seconds": {
+            "type": seconds,
+            "default": 30.0,
+            "metavar": "S",
+            "help": "time between checkpoints (default: 30)",
+        },
+        "no-cuda-graphs": {**_SWITCH, "help": "launch the kernels of each step one by one"},
+        "to": {"type": Path, "metavar": "DIR", "help": "folder to write (default: exports/NETWORK-RUN)"},
+        "data": {"type": Path, "metavar": "DIR", "help": "data sets (default: $KD_DATA, else downloads)"},
+        "results": {
+            "type": Path,
+            "default": ROOT / "results",
+            "metavar": "DIR",
+            "help": "records and tables (default: results)",
+        },
+        "checkpoints": {
+            "type": Path,
+            "default": ROOT / ".cache",
+            "metavar": "DIR",
+            "help": "checkpoints, weights and logs (default: .cache)",
+        },
+        "debug": {**_SWITCH, "help": "show the traceback of an error"},
+        "version": {**_SWITCH, "help": "show the version and the code revision"},
+    }
+)
+"""What ``argparse`` is told of each option, by its name without ``--``."""
+
+
+def defaults() -> dict[str, Any]:
+    """The value of every option that is not given, by its attribute of the parsed arguments."""
+    return {
+        name.replace("-", "_"): settings.get("default", False if settings.get("action") == "store_true" else None)
+        for name, settings in OPTIONS.items()
+    }

@@ -1,92 +1,197 @@
-"""What the command can do, a module each: ``run(request, say)`` does it and returns the exit status."""
+"""What each command is called, takes and does."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from benchmark.errors import UserError
+from benchmark.cli import Say
 
 if TYPE_CHECKING:
     from benchmark.cli.session import Session
 
-Say = Callable[[str], None]
-"""Prints a line for people."""
-
-DONE, FAILURE, INTERRUPTED = 0, 1, 130
-"""Exit statuses; 2 is a user's error."""
-
 
 @dataclass(frozen=True)
 class Command:
-    """Something else than to regenerate tables.
+    """A subcommand.
 
     Attributes:
-        module: of this package, that does it.
-        of_tables: whether it looks at the tables that are named.
+        start: calls the module that carries the command out, with what it needs of the session; returns the exit
+            status. Modules are imported here, so that each command waits only for its own.
+        about: one line for ``--help``.
+        examples: lines of arguments.
+        options: names of options by the title of their group in ``--help``.
+        argument: name of the positional argument in `benchmark.cli.arguments`; empty for none.
+        heading: whether the profile is printed first.
     """
 
-    module: str
-    of_tables: bool = False
+    start: Callable[[Session, Say], int]
+    about: str
+    examples: tuple[str, ...]
+    options: Mapping[str, tuple[str, ...]]
+    argument: str = ""
+    heading: bool = True
 
 
-BY_OPTION: Mapping[str, Command] = MappingProxyType(
-    {
-        "list": Command("list"),
-        "status": Command("status", of_tables=True),
-        "new_method": Command("new_method"),
-        "claims": Command("claims"),
-        "why": Command("why", of_tables=True),
-        "export": Command("export", of_tables=True),
-    }
-)
-"""What is done where an option is given; tables are regenerated where none of them is."""
+def _run(session: Session, say: Say) -> int:
+    from benchmark.cli import run
+
+    return run.run(session, say)
+
+
+def _check(session: Session, say: Say) -> int:
+    from benchmark.cli import check, render
+
+    claims, results = render.claims_page(session), session.store.results
+    return check.run([*render.documents(session), (claims.place(results), claims)], results, say)
+
+
+def _claims(session: Session, say: Say) -> int:
+    from benchmark.cli import claims, render
+
+    page = render.claims_page(session)
+    return claims.run(page, session.store.results, say, check=session.options.check)
+
+
+def _export(session: Session, say: Say) -> int:
+    from benchmark.cli import export
+
+    return export.run(session.options.run, session.lookup, session.resolver, session.options, say)
+
+
+def _list(session: Session, say: Say) -> int:
+    from benchmark.cli import list as listing
+
+    return listing.run(session.options.what, say)
+
+
+def _new_method(session: Session, say: Say) -> int:
+    from benchmark.cli import new_method
+
+    return new_method.run(session.options.name, say)
+
+
+def _status(session: Session, say: Say) -> int:
+    from benchmark.cli import status
+
+    return status.run([session.plan([table]) for table in session.tables], session.store, say)
+
+
+def _why(session: Session, _say: Say) -> int:
+    from benchmark.cli import why
+
+    selection, stand_in = session.options.selection, session.resolver.stand_in
+    return why.run(session.options.cell, session.lookup, selection=selection, stand_in=stand_in)
+
 
 _TABLES = ("table", "figure", "leaderboard")
-_INSTEAD = ("plan", "render")
-_TRAINING = ("retrain",)
-"""Options that only change what is trained."""
-_FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"json": ("plan",), "brief": ("plan",), "check": ("render", "claims"), "to": ("export",)}
+_VALUES = ("set", "preset", "teacher", "plugin")
+_SELECTION = ("profile", "methods", "pairs", "seeds", *_VALUES)
+_FOLDERS = ("data", "results", "checkpoints")
+_TRAINING: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "what is trained and shown": (*_SELECTION, "selection"),
+        "instead of training": ("plan", "verbose", "json", "render", "check"),
+        "training": (
+            *("time-budget", "retrain", "retry-failed", "force", "device", "jobs", "threads", "checkpoint-seconds"),
+            "no-cuda-graphs",
+        ),
+        "folders": _FOLDERS,
+    }
 )
-"""Options that only change what another one does."""
+_LOOKING_UP: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"tables and runs": (*_TABLES, *_SELECTION), "folders": _FOLDERS}
+)
 
+RUN = Command(
+    _run,
+    "Regenerate tables of the paper: plan, train what is missing, aggregate, print and write.",
+    (
+        "--table 6                    train what is missing, print and write",
+        "--table 6 --render           from the records alone",
+        "--table all --plan           what would be trained, and in what time",
+        "--table 6 --methods kd,srrl --pairs 'wrn-40-4:*' --seeds 1",
+    ),
+    {"tables": _TABLES, **_TRAINING, "other": ("version",)},
+)
+"""What runs where no subcommand is named."""
 
-def run(session: Session, say: Say) -> int:
-    """Do what the arguments ask for.
-
-    Raises:
-        UserError: they ask for two things at once, or for a form of something that they do not ask for.
-    """
-    options = session.options
-    asked = _given(options, BY_OPTION)
-    for form in _given(options, _FORMS):
-        if not _given(options, _FORMS[form]):
-            bases = " or ".join(map(_spelled, _FORMS[form]))
-            raise UserError(f"{_spelled(form)} is a form of {bases}: add {_spelled(_FORMS[form][0])}")
-    if len(instead := _given(options, _INSTEAD)) > 1:
-        raise UserError(f"one thing at a time: leave out {' or '.join(map(_spelled, instead))}")
-    training = _given(options, _TRAINING)
-    if not asked and training and options.render:
-        raise UserError(f"one thing at a time: leave out --render or {_spelled(training[0])}")
-    if not asked:
-        regenerate: int = import_module("benchmark.cli.run").run(session, say)
-        return regenerate
-    command = BY_OPTION[asked[0]]
-    others = [*asked[1:], *training, *instead, *([] if command.of_tables else _given(options, _TABLES))]
-    if others:
-        raise UserError(f"one thing at a time: leave out {_spelled(asked[0])} or {', '.join(map(_spelled, others))}")
-    status: int = import_module(f"benchmark.cli.{command.module}").run(session, say)
-    return status
-
-
-def _given(options: argparse.Namespace, names: Iterable[str]) -> list[str]:
-    return [name for name in names if getattr(options, name)]
-
-
-def _spelled(option: str) -> str:
-    return f"--{option.replace('_', '-')}"
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "leaderboard": Command(
+            _run,
+            "Rank methods over the pairs of tables/leaderboard.yaml: train what is missing, print and write the page.",
+            (
+                "leaderboard --methods mine,kd,srrl   your method beside two others",
+                "leaderboard --render                 from the records alone",
+                "leaderboard --plan                   what would be trained",
+            ),
+            _TRAINING,
+        ),
+        "why": Command(
+            _why,
+            "Show what a number rests on: runs, records, recipe, code revision, data, teacher.",
+            (
+                "why table06/wrn-40-4:wrn-16-2/kd   a cell: TABLE/TEACHER:STUDENT/METHOD",
+                "why 3f2a91                         a run, by the beginning of its id",
+            ),
+            {"numbers": ("selection",), **_LOOKING_UP},
+            argument="cell",
+        ),
+        "export": Command(
+            _export,
+            "Write a trained network as a folder: weights (safetensors), configuration and model card.",
+            (
+                "export table06/wrn-40-4:wrn-16-2/teacher",
+                "export table06/wrn-40-4:wrn-16-2/kd/seed1 --to my-student",
+                "export 3f2a91                       a run, by the beginning of its id",
+            ),
+            {**_LOOKING_UP, "folders": ("to", *_FOLDERS)},
+            argument="run",
+            heading=False,
+        ),
+        "claims": Command(
+            _claims,
+            "Compare what the paper says in words with the records: print verdicts and write the page.",
+            ("claims", "claims --check   does the written page follow from the records?"),
+            {
+                "runs": ("profile", "seeds", *_VALUES, "selection"),
+                "instead of writing": ("check",),
+                "folders": _FOLDERS,
+            },
+        ),
+        "status": Command(
+            _status,
+            "Count what is done, table by table.",
+            ("status", "status --table 6 --pairs 'wrn-40-4:*'"),
+            _LOOKING_UP,
+        ),
+        "list": Command(
+            _list,
+            "List methods, networks, datasets, tables, recipes, profiles or presets.",
+            ("list methods", "list recipes"),
+            {"with what": ("plugin", "data", "checkpoints")},
+            argument="what",
+            heading=False,
+        ),
+        "new-method": Command(
+            _new_method,
+            "Write a new method and its test: both run as they are, until you change the loss.",
+            (
+                "new-method mine                  methods/mine.py and tests/methods/test_mine.py",
+                "new-method path/to/mine.py       outside the project, for --plugin",
+            ),
+            {},
+            argument="name",
+            heading=False,
+        ),
+        "check": Command(
+            _check,
+            "Check that written files follow from the records: tables, figure, leaderboard and claims; exit 1 if not.",
+            ("check", "check --profile digits"),
+            {"files": ("profile", "methods", "seeds", *_VALUES, "selection"), "folders": _FOLDERS},
+        ),
+    }
+)

@@ -1,144 +1,146 @@
-"""``--export RUN``: a trained network as a folder of weights, what it is, and a model card."""
+"""``export``: writes a trained network as a folder of weights, configuration and model card."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from benchmark.cli import messages
-from benchmark.cli.arguments import parser
-from benchmark.cli.commands import DONE, Say
-from benchmark.cli.names import begins_id, find_cells, split_seed
-from benchmark.cli.session import Session
-from benchmark.cli.why import find_run, jobs_of, plan_of
-from benchmark.errors import UserError
+from benchmark.cli import OK, Say, messages
+from benchmark.cli.arguments import defaults
+from benchmark.cli.names import Lookup, begins_id, find_cells, split_seed
+from benchmark.config.resolve import ConfigResolver
+from benchmark.errors import UserError, writing
 from benchmark.files import write_atomically
 from benchmark.ids import file_digest, short_id
 from benchmark.lineage.graph import Find, Node, finder, planned
 from benchmark.lineage.records import Archive, StoredRecord
-from benchmark.planning.plan import Plan
 from benchmark.report.model_card import Exported, card, config
-from benchmark.runs.store import DONE as FINISHED
-from benchmark.runs.store import FAILED, NOT_APPLICABLE, check_weights
+from benchmark.runs.store import DONE, FAILED, NOT_APPLICABLE, Store, check_weights
 from benchmark.tables.table import Cell, Table
 
 _LOOKED_AT = ("subject", "base")
-"""Where the spec of a job that looks at a network names the run that left it."""
+"""Keys under which the spec of an analysis or a probe holds the run that trained the network."""
 _CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """The run to export, and a cell that it is trained for, if any."""
+    """The run to export, and a cell of the tables that it is trained for, if there is one."""
 
     node: Node
     cell: tuple[Table, Cell] | None
 
 
-def run(session: Session, say: Say) -> int:
+def run(name: str, lookup: Lookup, resolver: ConfigResolver, options: argparse.Namespace, say: Say) -> int:
     """Write the folder.
 
+    Args:
+        name: of a cell, or the beginning of a run's id.
+        lookup: finds the run.
+        resolver: knows the profile.
+        options: as parsed; printed commands repeat them.
+        say: prints a line.
+
     Raises:
-        UserError: the name means nothing, no run of that name is done, or its weights are not here or others than those
-            that its record states.
+        UserError: the name fits no finished run, its weights are not here, or they do not match its record.
     """
-    choice = _choice(session.options.export, session)
-    known = _finished(choice, session)
-    weights = known.weights(session.store.results, session.store.checkpoints)
+    choice = _choice(name, lookup)
+    store, command = lookup.store, _command(choice, resolver, options)
+    known = _finished(choice, store, command)
+    weights = known.weights(store.results, store.checkpoints)
     if weights is None:
         raise UserError(
             f"the weights of run {short_id(known.id)} are not here: the repository keeps teachers' weights, not "
-            f"students'. {_again(known, choice, session)}"
+            f"students'. {_again(known, command)}"
         )
     check_weights(weights, known.record.weights)
-    folder = _folder(known, session)
-    exported = _exported(known, weights, session)
+    folder = _folder(known, options.to)
+    exported = _exported(known, weights, store, resolver, options)
     contents = {
         "model.safetensors": weights.read_bytes(),
         _CONFIG: config(exported).encode(),
         "README.md": card(exported, folder.resolve().name).encode(),
     }
-    _make(folder)
-    for name, content in contents.items():
-        write_atomically(folder / name, content)
+    with writing(folder, "--to"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for file, content in contents.items():
+        write_atomically(folder / file, content)
     place = messages.short(folder)
-    say(f"written: {', '.join(f'{place}/{name}' for name in contents)}")
+    say(f"written: {', '.join(f'{place}/{file}' for file in contents)}")
     say(f"loaded by: import models; network = models.load({place!r})")
     if exported.needs:
         say(exported.needs)
-    return DONE
+    return OK
 
 
 # Which run.
 
 
-def _choice(name: str, session: Session) -> _Choice:
+def _choice(name: str, lookup: Lookup) -> _Choice:
     if begins_id(name):
-        plan = plan_of(session.whole_tables, session)
-        node = _network(find_run(name, plan, session), finder(plan, session.store))
-        return _Choice(node, next(_cells_of(node, plan, session), None))
+        plan = lookup.plan(lookup.tables)
+        node = _network(lookup.run(name, plan), finder(plan, lookup.store))
+        every = ((table, cell) for table in plan.tables for cell in table.cells)
+        trained = ((table, cell) for table, cell in every if node.id in [job.id for job in plan.cells[cell.key]])
+        return _Choice(node, next(trained, None))
     cell_name, seed = split_seed(name)
-    table, cells = find_cells(cell_name, session.whole_tables)
-    plan = plan_of([table], session)
-    jobs = [job for job in jobs_of(cells[0], plan, session) if seed in (None, job.seed)]
-    find = finder(plan, session.store)
-    nodes = [_network(planned(job, plan, session.store), find) for job in jobs]
+    table, cells = find_cells(cell_name, lookup.tables)
+    plan = lookup.plan([table])
+    jobs = [job for job in lookup.jobs(cells[0], plan) if seed in (None, job.seed)]
+    find = finder(plan, lookup.store)
+    nodes = [_network(planned(job, plan, lookup.store), find) for job in jobs]
     if not nodes:
-        raise UserError(f"{name}: there is no such run; the wanted seeds are {_listed(session.options.seeds)}")
-    return _Choice(next((node for node in nodes if node.state == FINISHED), nodes[0]), (table, cells[0]))
+        raise UserError(f"{name}: there is no such run; the wanted seeds are {', '.join(map(str, lookup.seeds))}")
+    return _Choice(next((node for node in nodes if node.state == DONE), nodes[0]), (table, cells[0]))
 
 
 def _network(node: Node, find: Find) -> Node:
-    """The run that left the network which a job is about."""
+    """The run that trained the network of a job, which may be an analysis or a probe."""
     named = next((node.spec[part] for part in _LOOKED_AT if part in node.spec), None)
     return _network(find(named["id"]), find) if named else node
 
 
-def _cells_of(node: Node, plan: Plan, session: Session) -> Iterator[tuple[Table, Cell]]:
-    find = finder(plan, session.store)
-    for table in plan.tables:
-        for cell in table.cells:
-            nodes = (planned(job, plan, session.store) for job in plan.cells[cell.key])
-            if any(_network(one, find).id == node.id for one in nodes):
-                yield table, cell
-
-
-def _finished(choice: _Choice, session: Session) -> StoredRecord:
+def _finished(choice: _Choice, store: Store, command: str | None) -> StoredRecord:
     node = choice.node
     if node.kind in ("stage", "evaluate"):
         what = "first stage, which is no whole network" if node.kind == "stage" else "file that somebody gave: use that"
         raise UserError(f"{short_id(node.id)} is a {what}")
-    if node.state != FINISHED:
-        raise UserError(f"run {short_id(node.id)} {_unfinished(choice, session)}")
-    return Archive(session.store.results).beginning(node.id)[0]
+    if node.state != DONE:
+        raise UserError(f"run {short_id(node.id)} {_unfinished(node, command)}")
+    return Archive(store.results).beginning(node.id)[0]
 
 
 # What is known of it.
 
 
-def _exported(known: StoredRecord, weights: Path, session: Session) -> Exported:
+def _exported(
+    known: StoredRecord, weights: Path, store: Store, resolver: ConfigResolver, options: argparse.Namespace
+) -> Exported:
     teacher = known.record.spec["teacher"]
-    found = Archive(session.store.results).beginning(teacher["id"]) if teacher else []
+    found = Archive(store.results).beginning(teacher["id"]) if teacher else []
+    # The command of the card works on any machine, so files go by their bare names.
+    shown = argparse.Namespace(**{**vars(options), "plugin": [path.name for path in options.plugin]})
+    words = ("why", short_id(known.id), "--profile", resolver.profile.name, *_words(shown, "set", "plugin"))
     return Exported(
         known=known,
         teacher=next(iter(found), None),
         num_classes=_num_classes(weights, known),
         sha256=file_digest(weights),
-        profile=session.resolver.folder,
-        note=session.resolver.note,
-        command=_finding(session),
+        profile=resolver.folder,
+        note=resolver.note,
+        why=_typed(*words),
     )
 
 
 def _num_classes(weights: Path, known: StoredRecord) -> int:
-    """Width of the logits, from the file's head.
+    """Read the width of the logits from the header of the file.
 
     Raises:
         UserError: the file cannot be read, or is another run's.
@@ -155,20 +157,13 @@ def _num_classes(weights: Path, known: StoredRecord) -> int:
     return classes
 
 
-def _folder(known: StoredRecord, session: Session) -> Path:
-    """Where it goes; a folder that holds something else is left alone."""
-    folder: Path = session.options.to or Path("exports", f"{known.student}-{short_id(known.id)}")
-    # pathlib's raises where a name is too long, which is told where the folder is made.
+def _folder(known: StoredRecord, wanted: Path | None) -> Path:
+    """The folder to write, which must be empty, new, or that of an earlier export of the run."""
+    folder = wanted or Path("exports", f"{known.student}-{short_id(known.id)}")
+    # pathlib's raises where a name is too long; `run` reports that.
     if os.path.isdir(folder) and any(folder.iterdir()) and not _is_of(folder, known):  # noqa: PTH112
         raise UserError(f"{folder} holds something else: choose another folder with --to")
     return folder
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}): choose another folder with --to") from None
 
 
 def _is_of(folder: Path, known: StoredRecord) -> bool:
@@ -181,69 +176,51 @@ def _is_of(folder: Path, known: StoredRecord) -> bool:
 # What the user can do where there is nothing to export.
 
 
-def _again(known: StoredRecord, choice: _Choice, session: Session) -> str:
-    record, command = messages.short(known.path), _command(choice, session)
+def _again(known: StoredRecord, command: str | None) -> str:
+    record = messages.short(known.path)
     if command is None:
         return f"To train it again, remove {record} and repeat the command that trained it"
     return f"To train it again: rm {shlex.quote(record)} && {command}"
 
 
-def _unfinished(choice: _Choice, session: Session) -> str:
-    """What state a run is in, and what to do about it."""
-    state, record, command = choice.node.state, choice.node.record, _command(choice, session)
-    if record and state == NOT_APPLICABLE:
-        return f"does not apply: {record.reason}"
-    if state == FAILED:
+def _unfinished(node: Node, command: str | None) -> str:
+    """The state of a run, and what to do about it."""
+    if node.record and node.state == NOT_APPLICABLE:
+        return f"does not apply: {node.record.reason}"
+    if node.state == FAILED:
         again = f"{command} --retry-failed" if command else "repeat the command that trained it, with --retry-failed"
-        return f"is {state}: {again}"
-    return f"is {state}: {command or 'train what needs it, it stands in no table'}"
+        return f"is {node.state}: {again}"
+    return f"is {node.state}: {command or 'train what needs it, it stands in no table'}"
 
 
-def _command(choice: _Choice, session: Session) -> str | None:
-    """The command that trains a run, as a person would type it; None where that cannot be told."""
+def _command(choice: _Choice, resolver: ConfigResolver, options: argparse.Namespace) -> str | None:
+    """The command that trains a run, as a person would type it; None where no table names the run."""
     if choice.cell is None:
         return None
-    table, cell = choice.cell
-    seed = choice.node.spec["seed"]
-    words = [
-        *_what(table, session),
-        *("--profile", session.resolver.profile.name),
+    (table, cell), seed = choice.cell, choice.node.spec["seed"]
+    return _typed(
+        *_what(table, options.table),
+        *("--profile", resolver.profile.name),
         *("--pairs", cell.pair, "--methods", cell.method),
         *("--seeds", f"{seed}," if seed else "1"),
-        *_options(session, ("set", "teacher", "plugin"), str),
-        *(("--preset", session.options.preset) if session.options.preset else ()),
-        *_places(session),
-    ]
-    return shlex.join(["python", "run_all.py", *words])
+        *_words(options, "set", "teacher", "plugin", "preset", "results", "checkpoints"),
+    )
 
 
-def _finding(session: Session) -> str:
-    """The command that finds a run on any machine, without what is asked of it: files go by their bare names."""
-    files = _options(session, ("plugin",), lambda path: path.name)
-    words = ("--profile", session.resolver.profile.name, *_options(session, ("set",), str), *files)
-    return shlex.join(["python", "run_all.py", *words])
-
-
-def _what(table: Table, session: Session) -> tuple[str, ...]:
-    own = next((file for file in session.options.table if Path(file).stem == table.name), None)
+def _what(table: Table, wanted: list[str]) -> tuple[str, ...]:
+    own = next((file for file in wanted if Path(file).stem == table.name), None)
     number = own or table.number
-    return (f"--{table.kind}", number) if number else (f"--{table.kind}",)
+    return (f"--{table.kind}", number) if number else (table.kind,)
 
 
-def _options(session: Session, names: Iterable[str], text: Callable[[Any], str]) -> Iterator[str]:
-    """Options that may be given several times, as they were."""
+def _words(options: argparse.Namespace, *names: str) -> Iterator[str]:
+    """The words of options that have another value than the default."""
     for name in names:
-        for value in getattr(session.options, name):
-            yield from (f"--{name}", text(value))
+        value = getattr(options, name)
+        if value != defaults()[name]:
+            for one in value if isinstance(value, list) else [value]:
+                yield from (f"--{name}", str(one))
 
 
-def _places(session: Session) -> Iterator[str]:
-    """The options that decide where it lies, where that is not the usual place."""
-    for name in ("results", "checkpoints"):
-        value = getattr(session.options, name)
-        if value != parser().get_default(name):
-            yield from (f"--{name}", str(value))
-
-
-def _listed(seeds: Iterable[int]) -> str:
-    return ", ".join(map(str, seeds))
+def _typed(*words: str) -> str:
+    return shlex.join(["python", "run_all.py", *words])

@@ -1,7 +1,8 @@
-"""The command: arguments in, a command's exit status out, errors as one line that a person can act on."""
+"""The command line: runs a command and returns its exit status; every error of the user is one line."""
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import signal
@@ -12,29 +13,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmark import data
-from benchmark.cli import commands, messages
-from benchmark.cli.arguments import USAGE_ERROR, parser
-from benchmark.cli.commands import FAILURE, INTERRUPTED
-from benchmark.cli.session import Session
+from benchmark.cli import FAILURE, INTERRUPTED, OK, USAGE_ERROR
+from benchmark.cli.commands import COMMANDS, RUN
+from benchmark.cli.parser import parse
 from benchmark.errors import UserError
-from benchmark.registry import plugins
-from benchmark.tables import reader
 from benchmark.text import visible_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1 after failed runs, 2 for a user's error, 130 if interrupted."""
+    options = parse(arguments)
+    from benchmark.cli import session  # noqa: F401 - slow, so after --help and wrong arguments, and before the handler
+
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    options = parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows another, not a traceback
+            stream.reconfigure(errors="replace")  # characters that the terminal lacks are no error
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _printer()
-            status = _run(Session(options))
+            status = _run(options)
             _flush()
             return status
     except UserError as error:
@@ -45,25 +44,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is about to end
         return INTERRUPTED
     except BrokenPipeError:
-        _let_go(sys.stdout)
+        _discard(sys.stdout)
         return FAILURE
     except OSError as error:
         if options.debug:
             raise
         where = f"{error.filename}: " if error.filename else "the output, or a file: "
         status = _refuse(f"{where}{error.strerror or error}; --debug shows where this happened")
-        _let_go(sys.stdout)
+        _discard(sys.stdout)
         return status
 
 
 def _flush() -> None:
-    """Write what is printed while an error can still be told."""
+    """Write the output while an error can still be reported."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
-def _let_go(stream: Any) -> None:
-    """Drop what a stream holds and cannot write, which Python would complain about at its end."""
+def _discard(stream: Any) -> None:
+    """Drop the buffer of a stream that cannot be written, which Python would report when it exits."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -75,35 +74,47 @@ def _refuse(*faults: str) -> int:
     return USAGE_ERROR
 
 
-def _run(session: Session) -> int:
+def _run(options: argparse.Namespace) -> int:
+    from benchmark import data
+    from benchmark.cli import messages
+    from benchmark.cli.session import Session
+    from benchmark.registry import plugins
+    from benchmark.tables import reader
+
     try:
         Path.cwd()
     except OSError:
         raise UserError("the working folder is gone: change into another one") from None
     if not reader.TABLES.is_dir():
         raise UserError("the tables are not here: run from a clone of the project, installed with pip install -e .")
-    plugins.use(session.options.plugin, session.options.checkpoints)
-    data.use(session.options.data)
     console = messages.console()
 
     def say(text: str) -> None:
-        if session.options.json:
+        if options.json:
             print(visible_line(text), file=sys.stderr)  # noqa: T201
         else:
             console.print(visible_line(text), soft_wrap=True, markup=False)
 
+    if options.version:
+        say(messages.version())
+        return OK
+    plugins.use(options.plugin, options.checkpoints)
+    data.use(options.data)
     data.tell(say)
-    return commands.run(session, say)
+    command, session = COMMANDS.get(options.command, RUN), Session(options, say)
+    if command.heading:
+        say(session.heading)
+    return command.start(session, say)
 
 
 def _printer() -> Callable[..., None]:
-    """Prints warnings, each text once: a file may be met by several tables, and by the processes that train."""
-    told: set[str] = set()
+    """Prints each warning once, although several tables or processes may read the same file."""
+    printed: set[str] = set()
 
     def show(message: Warning | str, *_: Any) -> None:
         text = visible_line(str(message))
-        if text not in told:
-            told.add(text)
+        if text not in printed:
+            printed.add(text)
             print(f"warning: {text}", file=sys.stderr)  # noqa: T201
 
     return show

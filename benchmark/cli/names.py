@@ -1,20 +1,29 @@
-"""What people call numbers and runs: a cell by its name, a run by its id or the beginning of it."""
+"""Finds cells by their names, and runs by their ids or the beginning of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from benchmark.cli.arguments import DEFAULT_SEEDS
+from benchmark.cli.messages import short
 from benchmark.errors import UserError, unknown
-from benchmark.runs.objective import parse_method
-from benchmark.tables.table import TEACHER, Cell, Table
+from benchmark.lineage.graph import Node, planned, recorded
+from benchmark.lineage.records import Archive
+from benchmark.planning.plan import Plan
+from benchmark.runs.job import Job
+from benchmark.runs.names import TEACHER, parse_method
+from benchmark.runs.store import Store
+from benchmark.tables.table import Cell, Table
 
 SHORTEST_ID = 6
 EXAMPLE = "table06/wrn-40-4:wrn-16-2/kd"
 
 
 def begins_id(name: str) -> bool:
-    """Whether a name is (the beginning of) an id rather than that of a cell.
+    """Whether a name is an id, or the beginning of one, and not that of a cell.
 
     Raises:
         UserError: it is neither.
@@ -29,11 +38,10 @@ def begins_id(name: str) -> bool:
 
 
 def find_cells(name: str, tables: Sequence[Table]) -> tuple[Table, list[Cell]]:
-    """The cells that a name means, and their table, with a method that was added to it where the name asks for one.
+    """Find all cells that a name fits, and their table, extended by the method if the table lacks it.
 
     Args:
-        name: ``TABLE/TEACHER:STUDENT/METHOD``, then the recipe of a probe, a metric, both or neither; all cells that
-            agree are meant.
+        name: ``TABLE/TEACHER:STUDENT/METHOD``, then the recipe of a probe, a metric, both or neither.
         tables: to look in.
 
     Raises:
@@ -68,6 +76,51 @@ def split_seed(name: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (name, None)
 
 
-def ambiguous(name: str, ids: Iterable[str]) -> UserError:
-    """The error of an id's beginning that several runs share."""
-    return UserError(f"several ids begin with '{name}': give more of it. They are {', '.join(sorted(ids))}")
+@dataclass(frozen=True)
+class Lookup:
+    """Finds cells and runs by the names that a person gives them.
+
+    Attributes:
+        tables: to look in.
+        seeds: the wanted ones.
+        store: where the records lie.
+        make_plan: plans tables over seeds.
+    """
+
+    tables: Sequence[Table]
+    seeds: Sequence[int]
+    store: Store
+    make_plan: Callable[[Sequence[Table], Sequence[int]], Plan]
+
+    def plan(self, tables: Sequence[Table]) -> Plan:
+        """The plan of tables over the wanted seeds and those of the default, the wanted ones first."""
+        return self.make_plan(tables, list(dict.fromkeys([*self.seeds, *DEFAULT_SEEDS])))
+
+    def jobs(self, cell: Cell, plan: Plan) -> list[Job]:
+        """A cell's jobs of the wanted seeds and of those that have records, by seed."""
+        jobs = (job for job in plan.cells[cell.key] if job.seed in self.seeds or job.id in plan.records)
+        found = plan.cells[cell.key] if cell.method == TEACHER else jobs
+        return sorted(found, key=lambda job: job.seed)
+
+    def run(self, name: str, plan: Plan) -> Node:
+        """The one job of the plan or the records whose id begins with a name.
+
+        Raises:
+            UserError: there is none, or there are several.
+        """
+        found = {known.id: recorded(known) for known in Archive(self.store.results).beginning(name)}
+        found |= {job.id: planned(job, plan, self.store) for job in plan.jobs if job.id.startswith(name)}
+        if len(found) > 1:
+            ids = ", ".join(sorted(found))
+            raise UserError(f"several ids begin with '{name}': give more of it. They are {ids}")
+        if not found:
+            elsewhere = next(self._elsewhere(name), None)
+            advice = "name its cell, or give --methods, --table and the like as you gave them to --plan"
+            hint = f"there is one in {short(elsewhere)}: name its profile" if elsewhere else advice
+            folder = self.store.results.name
+            raise UserError(f"no run of profile {folder} has an id that begins with '{name}': {hint}")
+        return next(iter(found.values()))
+
+    def _elsewhere(self, name: str) -> Iterator[Path]:
+        for folder in sorted(self.store.results.parent.glob("*/records")):
+            yield from (known.path for known in Archive(folder.parent).beginning(name))

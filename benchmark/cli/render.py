@@ -1,4 +1,4 @@
-"""Prints and writes tables, figures and the leaderboard from records; ``--check``: do the files follow from them?"""
+"""Builds tables, figures, leaderboard and claims from the records; prints and writes them, or compares the files."""
 
 from __future__ import annotations
 
@@ -6,83 +6,87 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmark import report
-from benchmark.cli import messages
-from benchmark.cli.commands import DONE, FAILURE, Say
+from benchmark.claims import reader
+from benchmark.cli import FAILURE, OK, Say, messages
+from benchmark.cli.arguments import DEFAULT_SEEDS
 from benchmark.cli.session import Session
 from benchmark.planning.plan import Plan
-from benchmark.report import Context, Document
+from benchmark.report import Context, Document, claims_report
 from benchmark.tables.table import Table
 
 
 def render(plan: Plan, session: Session, say: Say) -> None:
-    """Print what was asked for, and write whole tables: their files never depend on what is shown."""
+    """Print the selected tables, and write the whole ones: files do not depend on the selection."""
     for table in plan.tables:
         _document(table, plan, session.options.seeds, session).print(messages.console())
-    for folder, document in _whole(session):
+    for folder, document in documents(session):
         paths = document.write(folder)
         say(f"written: {', '.join(messages.short(path) for path in paths)}")
         for view in _views(document, plan, session):
             say(f"what is shown here, on the page: {paths[0].resolve().as_uri()}#{view}")
 
 
-def check(session: Session, say: Say) -> int:
-    """Compare the files of whole tables that are there with what the records say."""
-    return compare(list(_whole(session)), say)
-
-
-def compare(documents: Sequence[tuple[Path, Document]], say: Say) -> int:
-    """Say which files do not follow from the records, if any."""
-    stale = [line for folder, document in documents for line in document.stale(folder)]
-    names = ", ".join(name for _, document in documents for name in document.texts)
+def compare(written: Sequence[tuple[Path, Document]], say: Say) -> int:
+    """Say which files of documents, each with its folder, are missing or stale; return the exit status."""
+    stale = [line for folder, document in written for line in document.stale(folder)]
+    names = ", ".join(name for _, document in written for name in document.texts)
     for line in stale or [f"what the records say: {names}"]:
         say(line)
-    return FAILURE if stale else DONE
+    return FAILURE if stale else OK
 
 
-def _whole(session: Session) -> Iterator[tuple[Path, Document]]:
-    """All documents of whole tables, each with the folder of its files."""
-    for table, plan, seeds in session.everything():
-        documents = [_document(table, plan, seeds, session)]
+def documents(session: Session) -> Iterator[tuple[Path, Document]]:
+    """The documents of whole tables, each with the folder of its files."""
+    for table, plan, seeds in session.whole_plans():
+        found = [_document(table, plan, seeds, session)]
         if table.kind == "leaderboard":
-            documents.append(_page(table, session))
-        for document in documents:
+            found.append(_page(table, session))
+        for document in found:
             yield document.place(session.store.results), document
+
+
+def claims_page(session: Session) -> Document:
+    """The verdicts on all claims, over the wanted seeds and those of the default."""
+    every = reader.load()
+    seeds = sorted({*session.options.seeds, *DEFAULT_SEEDS})
+    plan = session.plan(every.tables, seeds)
+    return claims_report.build(every, plan.records_by_cell, _context(plan, seeds, session), plan.records)
 
 
 def _document(table: Table, plan: Plan, seeds: Sequence[int], session: Session) -> Document:
     if table.kind != "leaderboard":
-        return report.build(table, plan.records_by_cell, context(plan, seeds, session), plan.records)
-    from benchmark.report.leaderboard.data import LeaderboardData, Source  # they take half a second that no table needs
+        return report.build(table, plan.records_by_cell, _context(plan, seeds, session), plan.records)
+    from benchmark.report.leaderboard.data import LeaderboardData  # half a second, which no table needs
     from benchmark.report.leaderboard.documents import Leaderboard
 
-    return Leaderboard(LeaderboardData(Source(table, plan, context(plan, seeds, session))))
+    return Leaderboard(LeaderboardData(table, plan, _context(plan, seeds, session)))
 
 
 def _page(table: Table, session: Session) -> Document:
-    """The page of all profiles in which a method has a run, or of what the user changed in one."""
-    from benchmark.report.leaderboard.data import LeaderboardData, Source
+    """The page over all profiles in which a method has a run; with changes of the user, over theirs alone."""
+    from benchmark.report.leaderboard.data import LeaderboardData
     from benchmark.report.leaderboard.documents import Page
 
     changed = session.changes or session.variants
-    found = ((each, *each.found(table)) for each in ([session] if changed else session.at_every_profile()))
-    sources = [Source(table, plan, context(plan, seeds, each)) for each, plan, seeds in found]
-    boards = [LeaderboardData(source) for source in sources if source.has_methods or not table.prints]
-    return Page(boards, table, sources[0].context if changed else None)
+    found = ((each, *each.recorded_plan(table)) for each in ([session] if changed else session.at_every_profile()))
+    profiles = [LeaderboardData(table, plan, _context(plan, seeds, each)) for each, plan, seeds in found]
+    shown = [data for data in profiles if data.has_methods or not table.prints]
+    return Page(shown, table, profiles[0].context if changed else None)
 
 
 def _views(document: Document, plan: Plan, session: Session) -> Iterator[str]:
-    """The hashes of a page's address that show what pairs were selected; it shows all by itself."""
+    """The fragments of a page's address that select the wanted pairs; without one it shows all."""
     if not session.options.pairs or not any(table.kind == "leaderboard" for table in plan.tables):
         return
     from benchmark.report.leaderboard.documents import Page
 
     if isinstance(document, Page):
-        views = (document.view(table, context(plan, session.options.seeds, session)) for table in plan.tables)
+        views = (document.view(table, _context(plan, session.options.seeds, session)) for table in plan.tables)
         yield from filter(None, views)
 
 
-def context(plan: Plan, seeds: Sequence[int], session: Session) -> Context:
-    """How the records of a plan came about."""
+def _context(plan: Plan, seeds: Sequence[int], session: Session) -> Context:
+    """How the records of a plan came about, for captions."""
     return Context(
         profile=session.resolver.profile.name,
         note=session.resolver.note,

@@ -1,7 +1,8 @@
-"""``--table``, ``--figure``, ``--leaderboard``: plan, do what is missing, aggregate, print and write."""
+"""Regenerates tables, figures and the leaderboard: plan, train what is missing, aggregate, print and write."""
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import time
@@ -9,9 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark import devices
-from benchmark.cli import messages, render
-from benchmark.cli.commands import DONE, FAILURE, INTERRUPTED, Say
-from benchmark.cli.plan import show_plan
+from benchmark.cli import FAILURE, INTERRUPTED, OK, Say, messages, render
+from benchmark.cli.plan import show_jobs, show_plan
 from benchmark.cli.session import Session
 from benchmark.errors import UserError
 from benchmark.planning import plugin_check
@@ -23,27 +23,33 @@ if TYPE_CHECKING:
 
 
 def run(session: Session, say: Say) -> int:
-    """Regenerate the wanted tables, or say what that would take.
-
-    Raises:
-        UserError: nothing is asked for.
-    """
+    """Regenerate the wanted tables, or do what ``--plan`` or ``--render`` says instead."""
     begun, options = time.monotonic(), session.options
-    if not (options.table or options.figure or options.leaderboard):
-        raise UserError("nothing to do: name a table, for instance --table 6, a figure, --leaderboard, or see --help")
-    say(messages.profile_line(session))
     if options.check:
-        return render.check(session, say)
-    plan = session.plan(session.tables)
+        return render.compare([*render.documents(session)], say)
+    plan = session.plan(session.tables) if options.render else session.training_plan()
     for remark in (*plan.remarks, *_advice(session, plan)):
         say(remark)
     if options.plan:
-        return show_plan(plan, session, say)
+        return _say_plan(plan, session, say)
     if plan.missing and not options.render:
         return _Work(session, say, begun).run(plan)
     say(_cached_line(session, plan))
     render.render(plan, session, say)
-    return FAILURE if FAILED in plan.states.values() and not options.render else DONE
+    return FAILURE if FAILED in plan.states.values() and not options.render else OK
+
+
+def _say_plan(plan: Plan, session: Session, say: Say) -> int:
+    plan, choice = session.arranged(plan, session.options.time_budget)
+    if session.options.json:
+        print(json.dumps(plan.to_json(), indent=1))  # noqa: T201
+        return OK
+    if session.options.verbose:
+        show_jobs(plan, say)
+    names, _ = session.workers
+    show_plan(plan, choice, f"{session.time(plan)} on {len(names)} x {names[0]}", say)
+    say(messages.disk_line(session.store))
+    return OK
 
 
 def _advice(session: Session, plan: Plan) -> list[str]:
@@ -78,7 +84,7 @@ def _cached_line(session: Session, plan: Plan) -> str:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is missing, done in one round or several."""
+    """Trains what is missing, in one round or several."""
 
     session: Session
     say: Say
@@ -86,7 +92,7 @@ class _Work:
 
     def run(self, plan: Plan) -> int:
         work, choice = self.session.arranged(plan, self._time_left if self.session.options.time_budget else None)
-        self._check_patience(work)
+        self._check_force(work)
         self.session.store.check_writable()
         plugin_check.check(work, self.session.options.checkpoints, self.say)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -101,8 +107,8 @@ class _Work:
                 self.say(f"stopped: {len(outcome.done)} jobs finished and kept, {left} left. The same command goes on.")
                 return INTERRUPTED
             tried |= {job.id for cohort in work.cohorts for job in cohort.runs}
-            plan = self.session.plan(self.session.tables)
-            # What trials decided, or there is time for after all, comes next; what was tried is not tried again.
+            plan = self.session.training_plan()
+            # Next come jobs that trials decided on, or that there is time for after all; no job is tried twice.
             fresh = [job for cohort in plan.cohorts for job in cohort.runs if job.id not in tried]
             if outcome.failed or outcome.out_of_time or not fresh:
                 return self._conclude(plan, outcome)
@@ -137,10 +143,10 @@ class _Work:
             data_dir=options.data,
             cache_dir=options.checkpoints,
             threads=threads,
-            # A short time must not end before the first checkpoint; an epoch is the least that is kept.
+            # A short time budget must not end before the first checkpoint; the least that is kept is an epoch.
             checkpoint_seconds=min(options.checkpoint_seconds, (options.time_budget or math.inf) / 10),
             retry=options.retry_failed,
-            cuda_graphs=not options.launch,
+            cuda_graphs=not options.no_cuda_graphs,
             replaced=plan.replaced,
             processes=len(names),
         )
@@ -162,9 +168,9 @@ class _Work:
             self.say(f"{counted(len(outcome.blocked), 'job')} could not be done, since what they need came to nothing")
         if any(plan.states.get(job.id) == FAILED for job in outcome.failed):
             self.say("--retry-failed trains failed runs again")
-        return FAILURE if outcome.failed else DONE
+        return FAILURE if outcome.failed else OK
 
-    def _check_patience(self, plan: Plan) -> None:
+    def _check_force(self, plan: Plan) -> None:
         profile, (names, _) = self.session.resolver.profile, self.session.workers
         if profile.slow_on_cpu and names[0] == "cpu" and not self.session.options.force:
             raise UserError(

@@ -1,16 +1,17 @@
-"""What the arguments mean: which tables at which scale, where results lie, and the plan for them."""
+"""What the arguments mean: profile, tables, recipes, store and plan."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from benchmark import data, devices
+from benchmark.cli import Say
 from benchmark.cli.arguments import DEFAULT_SEEDS, split
+from benchmark.cli.names import Lookup
 from benchmark.config import overrides
 from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.errors import UserError, unknown
@@ -22,66 +23,74 @@ from benchmark.planning.plan import Plan
 from benchmark.planning.planner import make_plan
 from benchmark.runs import provenance
 from benchmark.runs.job import Pretrained
+from benchmark.runs.names import TEACHER
 from benchmark.runs.record import Conditions
 from benchmark.runs.store import Store
 from benchmark.tables import leaderboard, reader
-from benchmark.tables.reader import TEACHER, Table
-from benchmark.text import visible_line
+from benchmark.tables.reader import Table
 
 START_SECONDS = 6.0
-"""Until a new process trains: it imports torch and loads data."""
+"""Seconds that a new process takes to import torch and to load data."""
 UNCERTAIN = 0.1
-"""Share of a time budget that estimates may be wrong by before something is cut off."""
+"""Fraction of a time budget that is kept in reserve for errors of the estimates."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """The arguments, understood.
+    """The arguments with what follows from them.
 
     Attributes:
         options: as parsed.
+        say: prints a line for people.
     """
 
     options: argparse.Namespace
+    say: Say
 
     @cached_property
     def resolver(self) -> ConfigResolver:
-        """Recipes at the wanted scale."""
+        """Resolves recipes at the scale of the profile, with the user's changes."""
         changes = overrides.parse_changes(self.options.set)
         if "dataset" in changes:
-            data.describe(changes["dataset"])  # an unknown one is an error before anything is looked up or written
+            data.describe(changes["dataset"])  # an unknown name is an error before anything is looked up or written
         preset = overrides.load_preset(self.options.preset) if self.options.preset else None
         return ConfigResolver(overrides.load_profile(self.profile[0]), changes, preset, self.given)
 
     @cached_property
     def profile(self) -> tuple[str, str]:
-        """Name of the profile, and why it is that one."""
+        """Name of the profile, and the reason for it."""
         if self.options.profile:
             return self.options.profile, "as asked"
         if devices.cuda_devices():
             return "paper", "there is a CUDA device"
         return "digits", "there is no CUDA device"
 
+    @property
+    def heading(self) -> str:
+        """The profile, the reason for it, and what the user changed, as a line."""
+        changed = f"; changed: {', '.join(self.changes)}" if self.changes else ""
+        return f"profile {self.resolver.profile.name} ({self.resolver.title}), {self.profile[1]}{changed}"
+
     @cached_property
     def given(self) -> dict[str, Weights]:
-        """``--teacher``: files of weights by the network's name."""
+        """Files of weights (``--teacher``) by the network's name."""
         return teacher_files.parse(self.options.teacher)
 
     @cached_property
     def store(self) -> Store:
-        """Where results of this profile and these changes lie."""
+        """The store of this profile and these changes."""
         return Store(self.options.results / self.resolver.folder, self.options.checkpoints / self.resolver.folder)
 
     @cached_property
     def workers(self) -> tuple[list[str], int]:
-        """One device name a process, and the threads of each."""
+        """The device name of each process, and the number of threads of a process."""
         profile = self.resolver.profile
         threads = self.options.threads or profile.threads
         return devices.workers(self.options.device or profile.device, self.options.jobs, threads)
 
     @cached_property
     def here(self) -> tuple[Conditions, ...]:
-        """What runs that are trained now are made on: the conditions of each device."""
+        """The conditions that runs trained now are made under, one for each device."""
         names, threads = self.workers
         return tuple(provenance.conditions(name, threads) for name in dict.fromkeys(map(devices.name, names)))
 
@@ -102,7 +111,7 @@ class Session:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """What sets these tables apart from the others of the profile; part of their files' names."""
+        """Parts of file names that keep these tables apart from the profile's plain ones."""
         preset = [self.options.preset] if self.options.preset else []
         files = (f"{name}@{file.sha256[:8]}{file.part and f'.{file.part}'}" for name, file in self.given.items())
         return (*preset, *files)
@@ -114,14 +123,14 @@ class Session:
 
     @property
     def whole_tables(self) -> list[Table]:
-        """The paper's tables, and beside them those with added methods."""
+        """The wanted tables unselected, and those with the methods that ``--methods`` adds."""
         wholes = [whole for whole, _ in self._chosen]
         longer = (whole.extended(split(self.options.methods)) for whole in wholes)
         return [*wholes, *(table for table in longer if table.added)]
 
     @cached_property
     def _chosen(self) -> list[tuple[Table, Table]]:
-        """Each wanted table, whole and as selected; of several, those that the selection speaks of."""
+        """Each wanted table, whole and as selected; tables in which nothing is selected are left out."""
         methods, pairs = split(self.options.methods), split(self.options.pairs)
         chosen, errors = [], []
         for table in self._named():
@@ -150,42 +159,53 @@ class Session:
             raise UserError(f"two tables are called '{name}', and their files would be, too: rename one")
         return [table.on(self.resolver.dataset) for table in found] if self.resolver.dataset else found
 
-    def plan(self, chosen: Sequence[Table], seeds: Sequence[int] | None = None) -> Plan:
-        """What tables need and what of it is there.
+    def plan(self, tables: Sequence[Table], seeds: Sequence[int] | None = None) -> Plan:
+        """What tables need and what of it is recorded, without estimates.
 
         Args:
-            chosen: the tables.
-            seeds: of the students; None for the wanted ones, whose time is estimated where it may be trained.
+            tables: as selected.
+            seeds: of the students; None for the wanted ones.
+        """
+        retry = self.options.retry_failed
+        return make_plan(tables, self.resolver, seeds or self.options.seeds, self.store, retry=retry)
+
+    def training_plan(self) -> Plan:
+        """What the wanted tables need, with the estimated time of what is missing.
 
         Raises:
             UserError: a file of ``--teacher`` cannot stand in for its network.
         """
         options, (names, threads) = self.options, self.workers
-        here = self.here if options.retrain and seeds is None else ()
-        remarks = () if seeds or options.render else self._teacher_remarks
-        measured = None
-        if not (seeds or options.render or options.status):
-            measured = estimates.load_estimates(options.results, names[0], threads)
-        seeds = seeds or options.seeds
-        plan = make_plan(chosen, self.resolver, seeds, self.store, measured, retry=options.retry_failed, here=here)
+        remarks = self._teacher_remarks
+        measured = estimates.load_estimates(options.results, names[0], threads)
+        here, retry = self.here if options.retrain else (), options.retry_failed
+        plan = make_plan(self.tables, self.resolver, options.seeds, self.store, measured, retry=retry, here=here)
         return replace(plan, remarks=(*remarks, *plan.remarks))
 
     @cached_property
     def _teacher_remarks(self) -> tuple[str, ...]:
-        """What is to be known of the files of ``--teacher``, which are checked here: those of the wanted tables."""
+        """Remarks on the files of ``--teacher`` that the wanted tables use; the files are checked here."""
         cells = (cell for table in self.tables for cell in table.cells if cell.pair.teacher in self.given)
         teachers = dict.fromkeys(TeacherChoice(cell.teacher_recipe, cell.pair.teacher) for cell in cells)
         jobs = [job for job in map(self.resolver.teacher, teachers) if isinstance(job, Pretrained)]
-        return teacher_files.check(jobs, self.options.checkpoints, self._say)
+        return teacher_files.check(jobs, self.options.checkpoints, self.say)
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """Finds the cells of the wanted tables, and runs, by their names."""
+        return Lookup(self.whole_tables, self.options.seeds, self.store, self.plan)
 
     def arranged(self, plan: Plan, budget: float | None) -> tuple[Plan, Choice | None]:
-        """The plan with its cohorts split and ordered for the processes there are, and what was chosen of it.
+        """Split and order a plan's cohorts for the processes that there are.
 
         Args:
-            plan: as made.
-            budget: seconds; None for all that is missing, without a choice.
+            plan: with estimates.
+            budget: seconds; None for all that is missing.
+
+        Returns:
+            The plan, and what was chosen for the budget, if there is one.
         """
-        assert plan.estimates is not None, "a plan that is carried out has estimates"
+        assert plan.estimates is not None, "only a training plan can be arranged"
         slots, estimated_seconds = len(self.workers[0]), plan.estimates.estimated_seconds
         if budget is None:
             return replace(plan, cohorts=pack(plan.cohorts, slots, estimated_seconds).cohorts), None
@@ -193,43 +213,35 @@ class Session:
         return replace(plan, cohorts=choice.cohorts), choice
 
     def time(self, plan: Plan) -> str:
-        """What an arranged plan takes, for people."""
+        """The estimated time of an arranged plan, for people."""
         return plan.about(simulate(plan.cohorts, len(self.workers[0])).makespan)
 
-    def _say(self, text: str) -> None:
-        print(visible_line(text), file=sys.stderr if self.options.json else sys.stdout, flush=True)
-
-    def everything(self) -> list[tuple[Table, Plan, Sequence[int]]]:
-        """Whole tables, each over the wanted seeds and those of the default that there are records of for it."""
+    def whole_plans(self) -> list[tuple[Table, Plan, Sequence[int]]]:
+        """Whole tables, each over the wanted seeds and those of the default that have records of it."""
         return self._over_their_seeds(self.whole_tables, self.options.seeds)
 
-    def found(self, table: Table) -> tuple[Plan, Sequence[int]]:
-        """A table over those seeds of the default that there are records of; over all of them where there are none."""
+    def recorded_plan(self, table: Table) -> tuple[Plan, Sequence[int]]:
+        """A table's plan over the default seeds that have records of it; over all of them where none has."""
         [(_, plan, seeds)] = self._over_their_seeds([table], ())
         return plan, seeds
 
     def _over_their_seeds(
         self, wanted: Sequence[Table], asked: Sequence[int]
     ) -> list[tuple[Table, Plan, Sequence[int]]]:
-        """Tables, each over some seeds and those of the default that there are records of for it."""
+        """Tables, each over the seeds asked for and those of the default that have records of it."""
         every = tuple(sorted({*asked, *DEFAULT_SEEDS}))
         most = self.plan(wanted, every)
         seeds = {table: tuple(sorted({*asked, *_found(table, most)})) or every for table in wanted}
-        if {*seeds.values()} <= {every}:
-            return [(table, most, every) for table in wanted]
-        alike: dict[tuple[int, ...], list[Table]] = {}
-        for table, own in seeds.items():
-            alike.setdefault(own, []).append(table)
-        plans = {own: self.plan(same, own) for own, same in alike.items()}
-        return [(table, plans[own], own) for table, own in seeds.items()]
+        return [(table, most if own == every else self.plan([table], own), own) for table, own in seeds.items()]
 
     def at_every_profile(self) -> list[Session]:
-        """The same at every scale: those first that train on the paper's own data."""
+        """The same session in every profile, those first that train on the paper's data."""
         options = [argparse.Namespace(**{**vars(self.options), "profile": name}) for name in overrides.names("profile")]
-        return sorted(map(Session, options), key=lambda session: session.resolver.profile.stand_in)
+        sessions = [Session(each, self.say) for each in options]
+        return sorted(sessions, key=lambda session: session.resolver.profile.stand_in)
 
 
 def _found(table: Table, plan: Plan) -> set[int]:
-    """Seeds of a table's students that there are records of."""
+    """The seeds of a table's students that have records."""
     jobs = (job for cell in table.cells if cell.method != TEACHER for job in plan.cells[cell.key])
     return {job.seed for job in jobs if job.id in plan.records}

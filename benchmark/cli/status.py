@@ -1,22 +1,20 @@
-"""``--status``: counts what is done, table by table."""
+"""``status``: counts what is done, table by table."""
 
 from __future__ import annotations
 
-from benchmark.cli import messages
-from benchmark.cli.commands import DONE, Say
-from benchmark.cli.session import Session
-from benchmark.planning.plan import CACHED
-from benchmark.runs.store import FAILED, NOT_APPLICABLE
+from collections.abc import Sequence
+
+from benchmark.cli import OK, Say, messages
+from benchmark.planning.plan import CACHED, Plan
+from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
 
 
-def run(session: Session, say: Say) -> int:
-    """Say of each table how many jobs are done, do not apply, failed and are to do."""
-    say(messages.profile_line(session))
-    for table in session.tables:
-        plan = session.plan([table])
+def run(plans: Sequence[Plan], store: Store, say: Say) -> int:
+    """Say how many jobs are done, do not apply, have failed and are to do, in plans of one table each."""
+    for plan in plans:
         states = list(plan.states.values())
         done, not_applicable, failed = map(states.count, (CACHED, NOT_APPLICABLE, FAILED))
         rest = f"{not_applicable} not applicable, {failed} failed, {plan.missing} to do"
-        say(f"{table.spoken}: {done} of {len(states)} jobs done, {rest}")
-    say(messages.disk_line(session))
-    return DONE
+        say(f"{plan.tables[0].spoken}: {done} of {len(states)} jobs done, {rest}")
+    say(messages.disk_line(store))
+    return OK

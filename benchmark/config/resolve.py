@@ -17,7 +17,8 @@ from benchmark.ids import digest
 from benchmark.registry import catalog
 from benchmark.runs.job import Analysis, Job, Pretrained, Probe, Run, Stage
 from benchmark.runs.names import MethodName
-from benchmark.runs.objective import Objective, Term, applicable, unusual
+from benchmark.runs.objective import Objective, Term, applicable
+from benchmark.runs.options import unusual
 from benchmark.runs.recipe import RECIPE_KEYS, Recipe
 
 _DATASET = "dataset"

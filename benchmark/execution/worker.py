@@ -127,9 +127,9 @@ def _trainer(connection: Connection, config: WorkerConfig, device: str) -> Calla
     from benchmark.training.context import TrainContext
     from benchmark.training.data_source import DataSource
     from benchmark.training.failures import StoppedError
-    from benchmark.training.streams import use
+    from benchmark.training.streams import configure_device
 
-    use(device, config.threads)
+    configure_device(device, config.threads)
 
     def notify(event: Mapping[str, Any]) -> None:
         try:

@@ -22,7 +22,7 @@ from benchmark.data import describe
 from benchmark.errors import UserError
 from benchmark.registry import catalog
 from benchmark.runs.job import Job, Run, Stage
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 from benchmark.runs.record import DONE, TRAIN, Cost, Record
 from benchmark.runs.record_file import UnfitError, read
 

@@ -11,7 +11,8 @@ import pandas as pd
 from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, PARTIAL
 from benchmark.report.layout import WORDS, best_cells
 from benchmark.runs.metrics import LAST, SELECTIONS
-from benchmark.tables.table import TEACHER, file_stem
+from benchmark.runs.names import TEACHER
+from benchmark.tables.table import file_stem
 
 _LISTED = 5
 _LEGENDS: Mapping[str, str] = MappingProxyType(

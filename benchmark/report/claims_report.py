@@ -1,4 +1,4 @@
-"""The ledger: what the paper claims, whether its own numbers bear that out, and whether our runs do."""
+"""The claims report: each claim of the paper judged by the printed numbers and by our runs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from benchmark.report.markdown import escape
 from benchmark.report.mixtures import NOTHING_KNOWN, Known, comparisons, mixed_machines
 from benchmark.report.terminal import shown
 from benchmark.runs.metrics import SELECTIONS, metric
+from benchmark.runs.names import TEACHER
 from benchmark.runs.record import Record
-from benchmark.tables.table import TEACHER, Cell
+from benchmark.tables.table import Cell
 from benchmark.text import visible
 
 _Text = TypeVar("_Text")
@@ -51,14 +52,14 @@ The tests are two-sided, so either of the first two verdicts is wrong in about 2
 pairs share what their seeds do. A teacher is one run: comparisons with it count the student's spread alone. What does
 not apply (n/a) is left out.
 
-{of_paper}Where means bear a claim out only in part, it is counted by the cells of whom the claim speaks. SRRL is the
-method that the paper calls its own.\
+{of_paper}Where means agree with a claim only in part, its cells are counted. SRRL is the method that the paper
+proposes.\
 """
 _OF_PAPER = """\
-The paper prints means without a spread, so they are taken as they stand; beside them, our means alone.\
+The paper prints means without a spread, so they are compared as they are, and ours likewise beside them.\
 """
 _STAND_IN = """\
-The data are {others}, so the sizes that the paper gives (about 1 point) mean little here: only the sign of such a
+The data are {others}, so the sizes that the paper gives (about 1 point) do not apply here: only the sign of such a
 difference is checked.\
 """
 
@@ -68,10 +69,10 @@ class JudgedClaim:
     """One claim with its verdicts.
 
     Attributes:
-        claim: what is claimed.
-        paper: whether the paper's numbers bear it out: ``yes``, ``no`` or ``in 8 of 9 cells``.
-        exception: the printed comparison that is farthest from that, empty where all hold.
-        judgement: what our runs say.
+        claim: the claim.
+        paper: whether the printed means agree with it: ``yes``, ``no`` or ``in 8 of 9 cells``.
+        exception: the printed comparison that contradicts it most; empty where all hold.
+        judgement: the verdict of our runs.
     """
 
     claim: Claim
@@ -81,7 +82,7 @@ class JudgedClaim:
 
     @property
     def means(self) -> str:
-        """Whether our means bear the claim out, counted as the printed ones are."""
+        """Whether our means agree with the claim, counted like the printed ones."""
         return _tally((finding.comparison, finding.mean) for finding in self.judgement.findings)
 
     @property
@@ -98,42 +99,42 @@ class JudgedClaim:
 
     @property
     def evidence(self) -> str:
-        """One line on what decided: counts, pairs that together speak against it, the worst comparison."""
+        """One line with the counts, the tests over pairs that contradict the claim, and the worst comparison."""
         known = [finding for finding in self.judgement.findings if math.isfinite(finding.interval[0])]
-        worst = [f"least: {_spoken(min(known, key=lambda finding: finding.slack))}"] if known else []
-        return "; ".join([self.counts, *_spoken_against(self.judgement.against), *worst])
+        worst = [f"least: {_finding_text(min(known, key=lambda finding: finding.slack))}"] if known else []
+        return "; ".join([self.counts, *_test_texts(self.judgement.against), *worst])
 
 
 @dataclass(frozen=True)
-class Ledger(Document):
+class ClaimsReport(Document):
     """All claims with their verdicts.
 
     Attributes:
         stem: name of its file without suffix.
-        context: how the records came about.
-        entries: in the paper's order.
-        remarks: what is to be known of the runs, as sentences.
+        context: profile, seeds and selection of the runs.
+        judged: the claims in the order of the paper.
+        remarks: sentences on the runs.
     """
 
     folder: ClassVar[str] = ""
 
     stem: str
     context: Context
-    entries: tuple[JudgedClaim, ...]
+    judged: tuple[JudgedClaim, ...]
     remarks: tuple[str, ...] = ()
 
     def forms(self) -> Mapping[str, str]:
-        """The page in Markdown by the name of its file."""
+        """The report in Markdown, by the name of its file."""
         return {f"{self.stem}.md": "\n".join(self._page()) + "\n"}
 
     def print(self, console: Console) -> None:
-        """Print one line a claim, and how many came out which way."""
+        """Print one line for each claim, and the counts of verdicts."""
         sheet = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
         for title in self._compared("claim", "paper's means", "our means", "our runs"):
             sheet.add_column(title, overflow="fold")
-        for entry in self.entries:
-            texts = map(_styled, (entry.paper, entry.means, entry.judgement.verdict))
-            sheet.add_row(*self._compared(shown(entry.claim.says), *texts))
+        for one in self.judged:
+            texts = map(_styled, (one.paper, one.means, one.judgement.verdict))
+            sheet.add_row(*self._compared(shown(one.claim.says), *texts))
         console.print(Text.assemble(("Claims of the paper", "bold"), visible(f" ({self._made})")))
         console.print()
         console.print(sheet, highlight=False)
@@ -143,23 +144,23 @@ class Ledger(Document):
 
     @property
     def summary(self) -> tuple[str, str]:
-        """How many claims the printed numbers bear out, and how many came out which way in our runs."""
-        papers = Counter(entry.paper if entry.paper in (YES, NO) else "in part" for entry in self.entries)
-        ours = Counter(entry.judgement.verdict for entry in self.entries)
+        """The counts of claims by the printed means, and by the verdicts of our runs."""
+        papers = Counter(one.paper if one.paper in (YES, NO) else "in part" for one in self.judged)
+        ours = Counter(one.judgement.verdict for one in self.judged)
         of_paper = "" if self.context.dataset else f" By the paper's means: {_counted(papers, (YES, 'in part', NO))}."
         return (
-            f"{len(self.entries)} claims.{of_paper}",
+            f"{len(self.judged)} claims.{of_paper}",
             f"By our runs ({self._made}): {_counted(ours, verdicts.VERDICTS)}.",
         )
 
     @property
     def _made(self) -> str:
-        """On which data, at which scale."""
+        """The data set, if the user named one, and the profile."""
         context = self.context
         return f"{f'on {context.dataset}, ' if context.dataset else ''}profile {context.profile}"
 
     def _compared(self, claim: _Text, paper: _Text, *ours: _Text) -> tuple[_Text, ...]:
-        """The cells of a line, without the paper's where its numbers are of other data than the user's."""
+        """The cells of a line; without the paper's where the user put other data in the place of the paper's."""
         return (claim, *ours) if self.context.dataset else (claim, paper, *ours)
 
     def _page(self) -> Iterator[str]:
@@ -172,8 +173,8 @@ class Ledger(Document):
         yield ""
         yield f"| | {' | '.join(heads)} |"
         yield f"| --: |{' :-- |' * len(heads)}"
-        for number, entry in enumerate(self.entries, 1):
-            yield f"| {' | '.join((str(number), *self._compared(*_cells(entry))))} |"
+        for number, one in enumerate(self.judged, 1):
+            yield f"| {' | '.join((str(number), *self._compared(*_cells(one))))} |"
 
     def _setting(self) -> Iterator[str]:
         context = self.context
@@ -187,32 +188,32 @@ class Ledger(Document):
         yield from map(escape, (*context.choices, *self.remarks))
 
 
-def build(claims: Claims, records: Records, context: Context, known: Known = NOTHING_KNOWN) -> Ledger:
+def build(claims: Claims, records: Records, context: Context, known: Known = NOTHING_KNOWN) -> ClaimsReport:
     """Judge all claims.
 
     Args:
-        claims: as read.
-        records: by a cell's name, one record or None for each seed; teachers have one run.
-        context: how the records came about.
-        known: records of what those rest on, by their ids.
+        claims: the claims, with the tables of their cells.
+        records: one record or None for each seed, by the name of the cell; teachers have one run.
+        context: profile, seeds and selection of the runs.
+        known: the records that those depend on, by id.
     """
     cells = [cell for table in claims.tables for cell in table.cells]
     seeds = len(context.seeds)
     found = ((cell.key, _reading(cell, records.get(cell.key, ()), context.selection, seeds)) for cell in cells)
-    readings = {name: values for name, values in found if values is not None}
-    entries = (_entry(claim, claims.printed, readings, sign_only=context.stand_in) for claim in claims.claims)
+    readings: dict[str, Sequence[float | None]] = {name: values for name, values in found if values is not None}
+    judged = (_judged(claim, claims.printed, readings, sign_only=context.stand_in) for claim in claims.claims)
     remarks = mixed_machines(comparisons(cells, records, known))
-    return Ledger(context.stem("claims"), context, tuple(entries), remarks)
+    return ClaimsReport(context.stem("claims"), context, tuple(judged), remarks)
 
 
-def _entry(claim: Claim, printed: Mapping[str, float], readings: Readings, *, sign_only: bool) -> JudgedClaim:
+def _judged(claim: Claim, printed: Mapping[str, float], readings: Readings, *, sign_only: bool) -> JudgedClaim:
     paper = _tally((one, one.total(printed)) for one in claim.comparisons)
     comparisons = [one.sign_only for one in claim.comparisons] if sign_only else claim.comparisons
     return JudgedClaim(claim, paper, _exception(claim.comparisons, printed), judge(comparisons, readings))
 
 
 def _reading(cell: Cell, records: Sequence[Record | None], selection: str, seeds: int) -> list[float | None] | None:
-    """The cell's number on every seed; None where it does not apply."""
+    """The number of a cell for each seed; None for the whole cell where it does not apply."""
     kind = metric(cell.metric)
     if any(inapplicable(record, kind, selection) for record in records):
         return None
@@ -224,7 +225,7 @@ def _reading(cell: Cell, records: Sequence[Record | None], selection: str, seeds
 
 
 def _tally(totals: Iterable[tuple[Comparison, float]]) -> str:
-    """Whether sums lie within bounds, counted by whom they speak of; one that is not known leaves its cell out."""
+    """Whether totals of comparisons are within bounds, counted by cell; cells with an unknown total are left out."""
     slacks: dict[str, list[float]] = {}
     for comparison, total in totals:
         slacks.setdefault(comparison.subject, []).append(comparison.slack(round(total, _DIGITS)))
@@ -235,36 +236,36 @@ def _tally(totals: Iterable[tuple[Comparison, float]]) -> str:
 
 
 def _exception(comparisons: Sequence[Comparison], printed: Mapping[str, float]) -> str:
-    """The printed comparison that is worst for the claim, empty where all hold."""
+    """The printed comparison that contradicts the claim most; empty where all hold."""
     totals = ((round(one.total(printed), _DIGITS), one) for one in comparisons)
     slacks = [(one.slack(total), f"{one.text}: {_number(total)}{_wanted(one)}") for total, one in totals]
     slack, text = min(slacks)
     return text if slack <= 0 else ""
 
 
-def _cells(entry: JudgedClaim) -> Iterator[str]:
-    claim = entry.claim
+def _cells(judged: JudgedClaim) -> Iterator[str]:
+    claim = judged.claim
     where = ". ".join(filter(None, (claim.where, claim.reading.rstrip("."))))
     yield f"**{escape(claim.says)}.** “{escape(claim.quote)}”<br><sub>{escape(where)}.</sub>"
-    yield _with_small(entry.paper, entry.exception)
-    yield f"**{entry.judgement.verdict}**"
-    yield entry.means
-    yield escape(entry.evidence)
+    yield _with_small(judged.paper, judged.exception)
+    yield f"**{judged.judgement.verdict}**"
+    yield judged.means
+    yield escape(judged.evidence)
 
 
 def _with_small(text: str, small: str) -> str:
     return f"{text}<br><sub>{escape(small)}</sub>" if small else text
 
 
-def _spoken(finding: Finding) -> str:
+def _finding_text(finding: Finding) -> str:
     low, high = map(_number, finding.interval)
     comparison = finding.comparison
     mean = _number(finding.mean)
     return f"{comparison.text}: {mean} ({low} to {high}), {finding.seeds} seeds{_wanted(comparison)}"
 
 
-def _spoken_against(tests: Sequence[PairsTest]) -> Iterator[str]:
-    """The clearest of the tests of several pairs that speak against a claim."""
+def _test_texts(tests: Sequence[PairsTest]) -> Iterator[str]:
+    """The test over several pairs that contradicts the claim most clearly."""
     if tests:
         one = min(tests, key=lambda test: test.p)
         p = f"p = {one.p:.1g}" if one.p >= LEAST_P else f"p < {LEAST_P:g}"

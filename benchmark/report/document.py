@@ -1,4 +1,4 @@
-"""What all reports have in common: texts that follow from the records byte for byte, and so can be checked."""
+"""The base of all reports: texts that follow from the records byte for byte, so that files can be checked."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from rich.console import Console
 
 from benchmark.files import below, write_atomically
 
-REFRESH = "the same command without --check writes it anew"
+REFRESH = "repeat the command that writes it"
 
 
 class Document(ABC):
     """A table, a figure or a page, ready to be printed and written."""
 
     folder: ClassVar[str]
-    """Where its files belong, below the profile's results."""
+    """The folder of its files, below the results of the profile."""
 
     @abstractmethod
     def forms(self) -> Mapping[str, str]:
-        """Its texts by the names of their files; equal records make equal texts."""
+        """Its texts, by file name; equal records give equal texts."""
 
     @cached_property
     def texts(self) -> Mapping[str, str]:
-        """What `forms` gives, made once."""
+        """The result of `forms`, computed once."""
         return self.forms()
 
     def place(self, results: Path) -> Path:
-        """The folder of its files, by the folder of the profile's results."""
+        """The folder of its files, given the folder of the profile's results."""
         return results / self.folder
 
     def write(self, folder: Path) -> list[Path]:
-        """Write all its files into a folder, each whole or not at all.
+        """Write all its files into a folder, each atomically.
 
         Returns:
             The files written.
@@ -49,17 +49,17 @@ class Document(ABC):
 
     @abstractmethod
     def print(self, console: Console) -> None:
-        """Show it on a console."""
+        """Print it on a console."""
 
     def stale(self, folder: Path) -> list[str]:
-        """A line about every text in a folder that is missing or not what the records say, and how to refresh it."""
+        """One line for every file in a folder that is missing or stale, with the way to refresh it."""
         faults = ((folder / name, _fault(folder / name, text)) for name, text in self.texts.items())
         return [f"{path}: {fault}; {REFRESH}" for path, fault in faults if fault]
 
 
 def _fault(path: Path, text: str) -> str | None:
     try:
-        # As bytes, for reading text would hide other ends of lines.
+        # As bytes, because reading text would hide other line ends.
         found = path.read_bytes()
     except FileNotFoundError:
         return "missing"

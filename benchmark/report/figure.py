@@ -1,4 +1,4 @@
-"""A figure of point clouds side by side, from records alone: PDF for print, PNG for the screen, Markdown around it."""
+"""A figure of point clouds side by side: PDF for print, PNG for the screen, and Markdown that shows it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from benchmark.report.terminal import shown
 from benchmark.runs.record import Points
 from benchmark.text import visible
 
-# Only who draws waits for matplotlib.
+# matplotlib is imported only where a figure is drawn.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Sheet
 
-# Twenty colours far apart in the perceptual space OKLab, the first ten of them the most unlike each other.
-_PALETTE = (
+# Twenty colours that are far apart in the perceptual space OKLab, the first ten the farthest.
+PALETTE = (
     *("#2d64d7", "#f6663e", "#05c57c", "#bb2a34", "#a274f8", "#07808c", "#b19518", "#ef67b7", "#54dbee", "#6b2a36"),
     *("#bdd626", "#094672", "#feb47d", "#218b1b", "#d5affc", "#610e8d", "#825f12", "#06a3f9", "#88588e", "#085311"),
 )
@@ -41,7 +41,7 @@ _STYLE: Mapping[str, Any] = MappingProxyType({"font.size": 8, "pdf.fonttype": 42
 _ABOVE: Mapping[str, Any] = MappingProxyType(
     {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "baseline"}
 )
-# Without names of programs and dates, equal records make equal files.
+# Without program names and dates, equal records give equal files.
 _FORMATS: Mapping[str, Mapping[str, None]] = MappingProxyType(
     {
         ".pdf": MappingProxyType({"Creator": None, "Producer": None, "CreationDate": None}),
@@ -55,10 +55,10 @@ class Panel:
     """One point cloud.
 
     Attributes:
-        title: what it is of; ``L_FM`` is set with an index.
-        subtitle: a few numbers, may be empty.
-        points: None where there is no run to show.
-        absent: what stands in a panel without points.
+        title: the name of the method; ``L_FM`` is set with an index.
+        subtitle: a few numbers; may be empty.
+        points: None where there is no run.
+        absent: the text of a panel without points.
     """
 
     title: str
@@ -69,12 +69,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure(Document):
-    """Panels in one row, five at most, then in the next.
+    """Panels in rows of five at most.
 
     Attributes:
         stem: name of its files without suffix.
         number: ``Figure 2``.
-        title: the caption's first sentence.
+        title: the first sentence of the caption.
         panels: from left to right.
         caption: sentences on how to read the figure.
         notes: remarks below it.
@@ -90,24 +90,24 @@ class Figure(Document):
     notes: tuple[str, ...]
 
     def forms(self) -> Mapping[str, str]:
-        """The Markdown by the name of its file; another version of matplotlib draws other bytes."""
+        """The Markdown, by file name; the drawings differ between versions of matplotlib."""
         return {f"{self.stem}.md": self._markdown()}
 
     def stale(self, folder: Path) -> list[str]:
-        """As of `Document`; of the drawings only that they are there."""
+        """As in `Document`; drawings only have to exist."""
         drawings = (folder / f"{self.stem}{suffix}" for suffix in _FORMATS)
         missing = [f"{path}: missing; {REFRESH}" for path in drawings if not path.is_file()]
         return [*super().stale(folder), *missing]
 
     def write(self, folder: Path) -> list[Path]:
-        """Write PDF and PNG, too."""
+        """Write PDF, PNG and Markdown."""
         drawings = {below(folder, f"{self.stem}{suffix}"): content for suffix, content in draw(self.panels).items()}
         for path, content in drawings.items():
             write_atomically(path, content)
         return [*drawings, *super().write(folder)]
 
     def print(self, console: Console) -> None:
-        """Print in words what the figure shows."""
+        """Print the figure in words."""
         console.print(shown(f"{self.number}. {self.title}"), highlight=False)
         for panel in self.panels:
             what = panel.absent if panel.points is None else f"{len(panel.points.x)} images"
@@ -129,9 +129,9 @@ class Figure(Document):
 
 
 def draw(panels: Sequence[Panel]) -> dict[str, bytes]:
-    """The drawing by suffix; the same bytes for the same panels.
+    """The drawing, by suffix; equal panels give equal bytes.
 
-    A class has the same colour in all panels, and classes are named below where there are at most ten.
+    A class has the same colour in all panels; a legend names up to ten classes.
     """
     from matplotlib import style
     from matplotlib.figure import Figure as Sheet
@@ -141,7 +141,7 @@ def draw(panels: Sequence[Panel]) -> dict[str, bytes]:
     down = -(-len(panels) // _ACROSS)
     legend = _LEGEND if 0 < len(colours) <= _LEGEND_UP_TO else 0.0
     width, height = across * (_SIDE + _GAP) + _GAP, down * (_SIDE + _HEAD) + _GAP + legend
-    # A user's own style would change the bytes.
+    # The style of a user would change the bytes.
     with style.context(["default", dict(_STYLE)]):
         sheet = Sheet(figsize=(width, height))
         for position, panel in enumerate(panels):
@@ -155,9 +155,9 @@ def draw(panels: Sequence[Panel]) -> dict[str, bytes]:
 
 
 def _colours(panels: Sequence[Panel]) -> dict[float, str]:
-    """By class, the same for all panels."""
+    """The colour of each class, the same in all panels."""
     labels = sorted({label for panel in panels if panel.points for label in panel.points.label})
-    return {label: _PALETTE[position % len(_PALETTE)] for position, label in enumerate(labels)}
+    return {label: PALETTE[position % len(PALETTE)] for position, label in enumerate(labels)}
 
 
 def _draw_panel(axes: Axes, panel: Panel, colours: Mapping[float, str]) -> None:
@@ -165,15 +165,15 @@ def _draw_panel(axes: Axes, panel: Panel, colours: Mapping[float, str]) -> None:
     axes.spines[:].set(color=_FRAME, linewidth=0.5)
     lift = 3.0
     if panel.subtitle:
-        axes.annotate(_typeset(panel.subtitle), (0.5, 1), (0, lift), **_ABOVE, fontsize=6, color=_QUIET)
+        axes.annotate(typeset(panel.subtitle), (0.5, 1), (0, lift), **_ABOVE, fontsize=6, color=_QUIET)
         lift += 8.5
-    axes.annotate(_typeset(panel.title), (0.5, 1), (0, lift), **_ABOVE)
+    axes.annotate(typeset(panel.title), (0.5, 1), (0, lift), **_ABOVE)
     if panel.points is None:
         axes.text(0.5, 0.5, panel.absent, transform=axes.transAxes, ha="center", va="center", color=_QUIET, fontsize=7)
         return
     x, y = panel.points.x, panel.points.y
     tints = [colours[label] for label in panel.points.label]
-    # The more points, the smaller.
+    # Many points are drawn smaller.
     size = min(4.5, max(1.5, 3600 / len(x)))
     axes.scatter(x, y, s=size, c=tints, alpha=0.75, linewidths=0)
     half = _MARGIN * max(max(x) - min(x), max(y) - min(y)) / 2 or 1.0
@@ -202,8 +202,8 @@ def _draw_legend(sheet: Sheet, colours: Mapping[float, str]) -> None:
     )
 
 
-def _typeset(text: str) -> str:
-    """Plain text for matplotlib, with ``L_FM`` as a symbol and its index."""
+def typeset(text: str) -> str:
+    """Plain text as markup of matplotlib, in which ``L_FM`` is a symbol with an index."""
     plain = visible(text).replace("$", r"\$")
     return re.sub(r"\b([A-Za-z])_([A-Za-z0-9]+)", r"$\\mathregular{\1_{\2}}$", plain)
 

@@ -1,7 +1,7 @@
 """A table as LaTeX: complete ``table`` environments that need booktabs only.
 
-A cell's parts stand below each other, so that eight columns fit the text width of an article; rows that do not fit its
-page go on in a second environment. Every mean has a line of the file to itself, with the ids of its runs in a comment.
+The parts of a cell are below each other, so that eight columns fit the text width of an article; rows that do not fit
+the page continue in a second environment. Every mean is on a line of its own, with the ids of its runs in a comment.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from benchmark.text import visible
 
 _BEST = "Bold"
 _PAGE = 42
-"""Lines of small print that a page of an article takes beside caption and notes."""
+"""Lines of small print that fit a page of an article besides caption and notes."""
 _CONTINUED = (r"\addtocounter{table}{-1}", r"\caption{(continued)}")
 _NO_LABEL = re.compile(r"[^\w.:+-]+", re.ASCII)
-"""What TeX would read as more than a name, or not at all."""
+"""Characters that are not allowed in a label."""
 _ESCAPES: Mapping[int, str] = MappingProxyType(
     str.maketrans(
         {
@@ -32,7 +32,7 @@ _ESCAPES: Mapping[int, str] = MappingProxyType(
             "|": r"\textbar{}",
             "`": r"\textasciigrave{}",
             '"': "''",
-            # After the end of a row, [ and * would be read as arguments of the row's end.
+            # After the end of a row, TeX would read [ and * as its arguments.
             "[": "{[}",
             "*": "{*}",
             "±": r"$\pm$",
@@ -49,9 +49,9 @@ _ESCAPES: Mapping[int, str] = MappingProxyType(
 
 
 def render(grid: Grid) -> str:
-    """The whole file: ``table`` environments, the first with caption and label, the last with the notes."""
+    """The file: ``table`` environments, the first with caption and label, the last with the notes."""
     pages = _pages(grid.rows)
-    lines = ["% needs \\usepackage{booktabs}; the comment behind a number names its runs, and --why ID tells of them"]
+    lines = ["% needs \\usepackage{booktabs}; the comment behind a number names its runs, see run_all.py why ID"]
     for number, rows in enumerate(pages, 1):
         caption = _caption(grid) if number == 1 else _CONTINUED
         lines += _environment(grid, rows, caption, _notes(grid) if number == len(pages) else [])
@@ -139,10 +139,10 @@ def _cells(row: Row, line: Line, *, first: bool) -> list[str]:
 
 
 def _means(cells: Sequence[str], entries: Sequence[Entry]) -> str:
-    """Each mean on a line of the file to itself: a comment hides the rest of its line."""
+    """Each mean on a line of its own, because a comment hides the rest of its line."""
     stub, *means = cells
     lines = [f"  & {mean}{_comment(entry)}" for mean, entry in zip(means, entries, strict=True)]
-    # A line left empty would end a paragraph.
+    # An empty line would end the paragraph.
     return "\n".join([*([stub] if stub else []), *lines, r"  \\"])
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, PARTIAL
 from benchmark.runs.metrics import metric
-from benchmark.tables.reader import TEACHER, Table
+from benchmark.runs.names import TEACHER
+from benchmark.tables.reader import Table
 
 MEASURED = (DONE, PARTIAL)
 WORDS: Mapping[str, str] = MappingProxyType({MISSING: "–", FAILED: "failed", NOT_APPLICABLE: "n/a"})

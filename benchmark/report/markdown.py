@@ -1,4 +1,4 @@
-"""A table as Markdown for GitHub: the paper's value in small print below ours."""
+"""A table as Markdown for GitHub, with the paper's value in small print below ours."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from benchmark.report.layout import Entry, Grid, Row, title_lines
 from benchmark.text import visible
 
-# What means nothing where it stands is left to those who read the plain text: an asterisk between spaces, an ampersand
-# that begins no entity, the first sign of a line that begins no block.
+# Characters without a meaning at their place are not escaped, to keep the source readable: an asterisk between spaces,
+# an ampersand that begins no entity, the first sign of a line that begins no block.
 _SPECIAL = re.compile(r"[\\`_|<~$\[\]]|(?<=\S)\*|\*(?=\S)|&(?=#?\w+;)")
 _BLOCK = re.compile(r"(?:\d{1,9}(?=[.)](?!\S))|(?=>|#{1,6}(?!\S)|[-+*](?![^\s-])))")
 
 
 def render(grid: Grid) -> str:
-    """The whole file: title, table, caption, notes."""
+    """The file: title, table, caption and notes."""
     columns = ("<br>".join(map(escape, title_lines(title))) for title in grid.columns)
     titles = [*map(escape, grid.heads), *columns]
     lines = [
@@ -32,7 +32,7 @@ def render(grid: Grid) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown that shows it unchanged, at the beginning of a line and in a cell too."""
+    """Plain text as Markdown that shows it unchanged, also at the beginning of a line and in a cell."""
     escaped = _SPECIAL.sub(r"\\\g<0>", visible(" ".join(text.split())))
     block = _BLOCK.match(escaped)
     return f"{block[0]}\\{escaped[block.end() :]}" if block else escaped
@@ -62,5 +62,5 @@ def _two_lines(text: str, small: str) -> str:
 
 
 def line(cells: Sequence[str]) -> str:
-    """One row of a table; its cells are Markdown already."""
+    """One row of a table, from cells in Markdown."""
     return f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""A trained network that leaves the project: what it is, for machines, and its model card, for people."""
+"""The files of an exported network: ``config.json`` for programs, and a model card for people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.lineage.graph import objective_text, values_text
 from benchmark.lineage.records import StoredRecord
 from benchmark.registry import catalog, plugins
 from benchmark.report import markdown
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CITATION = catalog.ROOT / "CITATION.cff"
@@ -27,16 +27,16 @@ _PREPROCESSING = ("crop", "crop_size", "resize", "mean", "std")
 
 @dataclass(frozen=True)
 class Exported:
-    """A trained network and what is known of it.
+    """A trained network and the facts about it.
 
     Attributes:
-        known: the run's record.
-        teacher: that of its teacher, if it had one and its record is here.
+        known: the record of the run.
+        teacher: the record of its teacher, if it had one and the store has the record.
         num_classes: width of the logits.
-        sha256: of the weights file.
+        sha256: hash of the weights file.
         profile: name of the profile's folder.
-        note: the profile's own remark, such as stand-in data and narrowed networks; may be empty.
-        command: that finds the run among others, without what is asked of it.
+        note: the profile's remark, for example on stand-in data and narrowed networks; may be empty.
+        why: the command that shows what the run rests on.
     """
 
     known: StoredRecord
@@ -45,11 +45,11 @@ class Exported:
     sha256: str
     profile: str
     note: str
-    command: str
+    why: str
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """What the run was."""
+        """The specification of the run."""
         return self.known.record.spec
 
     @property
@@ -59,31 +59,31 @@ class Exported:
         return recipe
 
     @property
-    def lesson(self) -> str:
-        """How it was trained, in a few words."""
+    def training(self) -> str:
+        """The kind of training, in a few words."""
         if self.known.method == STUDENT or not self.spec["teacher"]:
             return "trained with cross-entropy alone"
         return f"distilled from {self.spec['teacher']['network']} by {self.known.method}"
 
     @property
     def needs(self) -> str:
-        """What loading it takes besides the folder: the file of a network that is one's own. Empty for all others."""
+        """How to register a network from outside the project before loading it; empty for the project's networks."""
         code, name = self.spec.get("code", {}).get("network"), self.known.student
         info = catalog.networks().get(name)
         if not code or (info and not info.code):
             return ""
-        # Another code than the run's is another network.
+        # A file with other code defines another network.
         path = info.path if info and info.code == code else None
         if path and path.is_relative_to(catalog.ROOT / "models"):
-            advice = f"have {path.relative_to(catalog.ROOT).as_posix()}, which registers it, in the clone"
+            advice = f"copy {path.relative_to(catalog.ROOT).as_posix()}, which registers it, into the clone"
         else:
             file = f"{path.name}, which" if path else "the file that"
             advice = f"set {plugins.VARIABLE} to the path of {file} registers it, before Python starts"
-        return f"{name} is none of srrl-bench's networks (SHA-256 of its code: {code}). To load it, {advice}"
+        return f"{name} is not part of srrl-bench (SHA-256 of its code: {code}). To load it, {advice}"
 
 
 def config(exported: Exported) -> str:
-    """``config.json``: what ``models.load`` builds the network from, how images are prepared, and which run it is."""
+    """``config.json``: the arguments that ``models.load`` needs, the preparation of images, and the run."""
     known, recipe = exported.known, exported.recipe
     content = {
         "network": known.student,
@@ -101,11 +101,11 @@ def config(exported: Exported) -> str:
 
 
 def card(exported: Exported, folder: str) -> str:
-    """``README.md``: a model card with the front matter that Hugging Face reads.
+    """``README.md``: a model card with the front matter of Hugging Face.
 
     Args:
-        exported: what it is about.
-        folder: name of the folder that it lies in.
+        exported: the network.
+        folder: name of the folder of the card.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -119,7 +119,7 @@ def card(exported: Exported, folder: str) -> str:
 
 
 def _text(text: str) -> str:
-    """As `markdown.escape`, but underscores within words, of which names are full, need no escape."""
+    """As `markdown.escape`, except for underscores within words, which need no escape and are frequent in names."""
     return re.sub(r"(?<=\w)\\_(?=\w)", "_", markdown.escape(text))
 
 
@@ -128,13 +128,13 @@ def _facts(exported: Exported, folder: str) -> dict[str, Any]:
     rows = ((key, values_text({key: value}).partition("=")[2]) for key, value in recipe.items() if key != "name")
     return {
         "front_matter": _front_matter(exported),
-        "lesson": exported.lesson,
+        "training": exported.training,
         "folder": repr(folder),
         "needs": exported.needs,
         "network": known.student,
         "id": short_id(known.id),
         "seed": spec["seed"],
-        "command": exported.command,
+        "why": exported.why,
         "note": exported.note,
         "last": known.record.metrics.last,
         "best": known.record.metrics.best,
@@ -182,10 +182,12 @@ def _teacher(exported: Exported) -> dict[str, Any] | None:
 def _preparation(recipe: Mapping[str, Any]) -> str:
     if recipe["crop"] == "resized":
         return (
-            f"Before that, an image's shorter side is resized to {recipe['resize']} pixels and its centre of "
-            f"{recipe['crop_size']} x {recipe['crop_size']} pixels is cut out."
+            f"Before that, the shorter side of an image is resized to {recipe['resize']} pixels, and the centre of "
+            f"{recipe['crop_size']} x {recipe['crop_size']} pixels is cropped."
         )
-    size = f"brought to {recipe['resize']} x {recipe['resize']} pixels" if recipe["resize"] else "of their own size"
+    size = (
+        f"resized to {recipe['resize']} x {recipe['resize']} pixels" if recipe["resize"] else "in their original size"
+    )
     return f"The images are those of the data set, {size}."
 
 
@@ -199,7 +201,7 @@ def _provenance(exported: Exported) -> Iterator[tuple[str, str]]:
 
 
 def _bibtex() -> str:
-    """The paper, as the project's own citation file names it."""
+    """The paper, from the project's citation file."""
     paper = yaml.safe_load(_CITATION.read_text(encoding="utf-8"))["references"][0]
     authors = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
     return "\n".join(

@@ -1,4 +1,4 @@
-"""From a figure's cells to its panels: the first row holds the pictures, the hidden ones the numbers above them."""
+"""The panels of a figure from its cells: the first row holds the pictures, the hidden rows the numbers above them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from benchmark.tables.reader import Table
 def picture(
     table: Table, frame: pd.DataFrame, records: Records, context: Context, remarks: Sequence[str] = ()
 ) -> Figure:
-    """The figure that a table of kind ``figure`` describes.
+    """The figure of a table of kind ``figure``.
 
     Args:
         table: one row of pictures, hidden rows of numbers.
-        frame: its cells, from `aggregate`.
-        records: by a cell's name; the pictures' hold ``points``.
-        context: how the records came about.
-        remarks: notes on them.
+        frame: its cells, see `aggregate`.
+        records: by the name of the cell; those of pictures hold ``points``.
+        context: profile, seeds and selection of the runs.
+        remarks: notes on the runs.
     """
     shown = replace(context, seeds=context.seeds[:1])
     return Figure(
@@ -54,4 +54,4 @@ def _panels(table: Table, frame: pd.DataFrame, records: Records) -> Iterator[Pan
 
 
 _ABSENT: Mapping[str, str] = MappingProxyType({FAILED: "failed", NOT_APPLICABLE: "not applicable"})
-"""What stands in a panel without points, by the state of its cell."""
+"""The text of a panel without points, by the state of its cell."""

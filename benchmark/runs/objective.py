@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.registry import catalog
-from benchmark.runs.names import STUDENT, MethodName, parse_method
-from benchmark.runs.options import checked_options, term_name, unusual
-
-__all__ = ["STUDENT", "MethodName", "Objective", "Term", "applicable", "checked_options", "parse_method", "unusual"]
+from benchmark.runs.names import STUDENT
+from benchmark.runs.options import term_name
 
 
 def applicable(method: str, student: str, teacher: str) -> bool:

@@ -1,4 +1,4 @@
-"""Measurements of trained networks: what each gives on the test images, looked at once, and handed to a measure."""
+"""Analyses of trained networks: one forward pass over the test images each, whose outputs go to the measures."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from methods import NotApplicableError, Pair
 
 
 def analyse(jobs: Sequence[Analysis], context: TrainContext) -> None:
-    """Measure; each job leaves a record.
+    """Run analyses that share networks, and write their records.
 
     Raises:
-        StoppedError: ``setting.stopped`` said so.
+        StoppedError: the user asked to stop.
         UserError: data or weights are missing.
     """
     set_matmul_precision("fp32")
-    seen, weights = dict[Job, Outputs](), dict[str, str]()
+    known, weights = dict[Job, Outputs](), dict[str, str]()
     for job in jobs:
         with context.guarded(job, context.fail):
             context.check_stopped()
             for network in job.needs:
-                if network not in seen:
-                    seen[network], weights[network.id] = _look(network, job, context)
-            teacher = seen[job.teacher] if job.teacher else None
+                if network not in known:
+                    known[network], weights[network.id] = _outputs_of(network, job, context)
+            teacher = known[job.teacher] if job.teacher else None
             classes = describe(job.recipe.dataset).num_classes
-            parts = analysis.load(job.measure)(seen[job.subject], teacher, classes)
+            parts = analysis.load(job.measure)(known[job.subject], teacher, classes)
             values = parts.pop("metrics")
             if not (values or parts):
                 raise NotApplicableError(f"{job.measure} finds nothing to measure between {_networks(job)}")
@@ -48,17 +48,17 @@ def _networks(job: Analysis) -> str:
     return " and ".join(each.network for each in job.needs)
 
 
-def _look(job: Job, analysed: Analysis, context: TrainContext) -> tuple[Outputs, str]:
-    """What the network of a job gives, and the SHA-256 of its weights."""
+def _outputs_of(job: Job, analysis_job: Analysis, context: TrainContext) -> tuple[Outputs, str]:
+    """The outputs of a job's network on the test images, and the SHA-256 of its weights."""
     network = new_network(job, context.source.device)
     sha = load_weights(network, context.weights(job), job)
-    loss = _connecting(job, context)
+    loss = _projecting_loss(job, context)
     with seeded("analysis", job.seed):
-        return outputs(network, context.source.test_batches(analysed.recipe), loss.project if loss else None), sha
+        return outputs(network, context.source.test_batches(analysis_job.recipe), loss.project if loss else None), sha
 
 
-def _connecting(job: Job, context: TrainContext) -> ObjectiveLoss | None:
-    """What the run trained beside the network, if it can connect the student's features with the teacher's."""
+def _projecting_loss(job: Job, context: TrainContext) -> ObjectiveLoss | None:
+    """The run's trained loss modules if they project the student's features to the teacher's, else None."""
     path = context.store.trusted_terms(job)
     if not isinstance(job, Run) or job.teacher is None or path is None:
         return None

@@ -1,4 +1,4 @@
-"""Checkpoints as bytes: written whole, checked whole, read without running code."""
+"""Checkpoints as bytes with a SHA-256, read without running code."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class StaleCheckpointError(Exception):
-    """A checkpoint of this run that must not be used any more; the message says why."""
+    """A checkpoint of this run that must not be used; the message says why."""
 
 
 def pack(state: Mapping[str, Any]) -> bytes:
-    """Tensors and plain values as bytes, after the SHA-256 of them all."""
+    """Serialise tensors and plain values: 32 bytes of SHA-256, then the content that it is computed from."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     content = buffer.getvalue()
@@ -27,10 +27,10 @@ def pack(state: Mapping[str, Any]) -> bytes:
 
 
 def unpack(path: Path) -> dict[str, Any] | None:
-    """The state in a file, on the CPU, or None where there is no intact one; a damaged one is named in a warning."""
+    """The state in a file, on the CPU; None if the file is missing or, with a warning, damaged."""
     try:
-        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-            _warn(path, "is no file")
+        if path.exists() and not path.is_file():  # reading a pipe would block for ever
+            _warn(path, "is not a regular file")
             return None
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def unpack(path: Path) -> dict[str, Any] | None:
     except OSError as error:
         _warn(path, f"cannot be read ({error.strerror})")
         return None
-    # Without the digest, more than half of all single wrong bytes would go unnoticed into the weights.
+    # Without the SHA-256, more than half of all single wrong bytes would reach the weights unnoticed.
     if hashlib.sha256(raw[_DIGEST_BYTES:]).digest() != raw[:_DIGEST_BYTES]:
         _warn(path, "is damaged")
         return None
@@ -46,5 +46,5 @@ def unpack(path: Path) -> dict[str, Any] | None:
     return state
 
 
-def _warn(path: Path, fault: str) -> None:
-    warnings.warn(f"checkpoint {path} {fault}: the run starts anew", stacklevel=3)
+def _warn(path: Path, problem: str) -> None:
+    warnings.warn(f"checkpoint {path} {problem}: the run starts again", stacklevel=3)

@@ -1,8 +1,8 @@
-"""The loop: one stream of batches, one teacher, and every student its own forward pass, loss and step.
+"""The training loop of a cohort: jobs that share one stream of batches and one teacher.
 
-A batch reaches the members one after another. What they share (images, the teacher's features) is computed once; what
-could couple them (parameters, optimiser, random numbers) is each member's own, so a run ends with the same weights
-alone and in company. A member that fails leaves; the others do not notice.
+Each batch goes through the members one after another. Images and teacher features are computed once and shared;
+parameters, optimiser and random numbers belong to one member, so a run ends with the same weights alone and in a
+cohort. A member that fails leaves the cohort and does not affect the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmark.data.stream import send
 from benchmark.runs.job import Job
 from benchmark.runs.store import DONE
 from benchmark.training import job_kinds
-from benchmark.training.capture import CAPTURING
+from benchmark.training.capture import CAPTURE_DEVICES
 from benchmark.training.checkpoints import StaleCheckpointError
 from benchmark.training.context import TrainContext
 from benchmark.training.evaluation import MetricAccumulator
@@ -29,39 +29,39 @@ from benchmark.training.failures import concerns_all
 from benchmark.training.isolation import SharedStateError
 from benchmark.training.parts import DATA, each
 from benchmark.training.precision import set_matmul_precision
-from benchmark.training.randomness import global_state_kept, seed_globally
-from benchmark.training.shared import Shared
-from benchmark.training.steps import DeviceStep, EagerStep, Step
-from benchmark.training.streams import streams_of
+from benchmark.training.randomness import global_generators_restored, seed_globally
+from benchmark.training.shared_state import SharedState
+from benchmark.training.steps import EagerStep, GraphStep, Step
+from benchmark.training.streams import streams_for
 from benchmark.training.teacher import Teacher
 from benchmark.training.trainable import Trainable
 from benchmark.training.weights import load_weights, new_network, read_weights
 from methods import Batch, Pair
 
 _TEST_STREAMS = 4
-"""A test batch is large: so many keep a GPU busy, and more of them may not fit."""
-_SPOKEN = {"top1": "top-1", "loss": "loss"}
+"""Members that are tested in parallel on a GPU: test batches are large, and more of them may not fit."""
+_SHOWN_METRICS = {"top1": "top-1", "loss": "loss"}
 
 
 def train(jobs: Sequence[Job], context: TrainContext) -> None:
-    """Train jobs that share stream, seed and teacher; each leaves a record.
+    """Train jobs that share stream, seed and teacher, and write their records.
 
     Raises:
-        StoppedError: ``setting.stopped`` said so.
+        StoppedError: the user asked to stop.
         UserError: data or weights are missing.
     """
-    with global_state_kept():
+    with global_generators_restored():
         CohortTraining(jobs, context).run()
-    gc.collect()  # its parts know each other, and would stay beside the next cohort's
+    gc.collect()  # frees reference cycles before the next cohort allocates memory
 
 
 class CohortTraining:
-    """Jobs that share stream, seed and teacher, from their checkpoints to their records.
+    """Trains jobs that share stream, seed and teacher, from their checkpoints to their records.
 
     Attributes:
-        members: who is still being trained.
-        stream: their batches.
-        shared: what they have in common besides.
+        members: the jobs that are still training.
+        stream: the training batches.
+        shared_state: teacher and training labels.
     """
 
     def __init__(self, jobs: Sequence[Job], context: TrainContext) -> None:
@@ -71,26 +71,26 @@ class CohortTraining:
         self._device = context.source.device
         set_matmul_precision(self._recipe.precision)
         self.stream = context.source.stream(self._recipe, jobs[0].seed)
-        self._streams = streams_of(self._device)
-        self._left: set[Job] = set()
+        self._streams = streams_for(self._device)
+        self._recorded: set[Job] = set()
         self._teacher_job = jobs[0].teacher_job
-        self.shared = self._share()
+        self.shared_state = self._load_shared_state()
         self._step = self._make_step()
         self.members: list[Trainable] = []
         for job in jobs:
             with self._guarded(job):
-                self.members.append(self._member(job))
+                self.members.append(self._resumed_member(job))
         self._begun = self._saved = time.monotonic()
 
     def run(self) -> None:
-        """Train until every member has left its record."""
+        """Train until every member has its record."""
         self._notify("resumed", [member for member in self.members if member.epoch])
         resumed = [member for member in self.members if member.finished]
         self._test(resumed)
-        for member in self._still_here(resumed):
+        for member in self._still_training(resumed):
             self._finish(member)
         while self.members:
-            # Who resumed from an earlier epoch catches up before the others join again.
+            # Members that resumed from an earlier epoch catch up first.
             epoch = min(member.epoch for member in self.members)
             self._train_epoch(epoch + 1, [member for member in self.members if member.epoch == epoch])
             self._save()
@@ -99,131 +99,129 @@ class CohortTraining:
         start = time.monotonic()
         for _ in self.steps(epoch, active):
             self._context.check_stopped()
-        active = self._still_here(active)
+        active = self._still_training(active)
         for member in active:
             with self._guarded(member.job):
                 member.end_epoch(self.stream.num_samples)
-        active = self._still_here(active)
+        active = self._still_training(active)
         self._test(active)
-        active = self._still_here(active)
+        active = self._still_training(active)
         self._report(active, time.monotonic() - start)
         for member in active:
             if member.finished:
                 self._finish(member)
 
     def steps(self, epoch: int, active: Sequence[Trainable]) -> Iterator[None]:
-        """Begin an epoch and train it, one batch a turn, each through all of the active members.
-
-        A turn comes before its batch is trained, so that whoever takes them can stop there.
+        """Train one epoch of the active members; yields before every batch, where the caller can stop.
 
         Args:
             epoch: counted from 1.
-            active: members that stand before that epoch.
+            active: members whose next epoch this is.
         """
         for member in active:
             member.begin_epoch()
-        shares = send(torch.arange(len(self.stream), dtype=torch.float64) / len(self.stream), self._device)
-        samples = zip(each(DATA, self.stream.epoch(epoch)), shares, strict=True)
-        for position, (sample, share) in enumerate(samples):
+        progress = send(torch.arange(len(self.stream), dtype=torch.float64) / len(self.stream), self._device)
+        samples = zip(each(DATA, self.stream.epoch(epoch)), progress, strict=True)
+        for position, (sample, done) in enumerate(samples):
             yield
-            active = self._still_here(active)
+            active = self._still_training(active)
             if active:
-                self._step(Batch(*sample, progress=share, generator=None), position, active)
+                self._step(Batch(*sample, progress=done, generator=None), position, active)
 
     def _test(self, members: list[Trainable]) -> None:
-        """Keep what finished, and test whom it is time for, all in one pass over the test images."""
+        """Save the weights of finished members, then test members that are due in one pass over the test images."""
         for member in members:
             if member.finished:
                 with self._guarded(member.job):
                     member.save_weights(self._context.store)
-        members = [member for member in self._still_here(members) if member.tested]
+        members = [member for member in self._still_training(members) if member.needs_test]
         accumulators = {member.job: member.accumulator() for member in members}
         batches = self._context.source.test_batches(self._recipe) if members else ()
         for position, (images, targets) in enumerate(batches):
             self._test_batch(images, targets, position, {member: accumulators[member.job] for member in members})
-            members = self._still_here(members)
+            members = self._still_training(members)
         for member in members:
             with self._guarded(member.job):
-                member.note_test(accumulators[member.job].metrics())
+                member.record_test(accumulators[member.job].metrics())
 
     def _test_batch(
         self, images: Tensor, targets: Tensor, position: int, accumulators: Mapping[Trainable, MetricAccumulator]
     ) -> None:
-        """Let members see a batch of test images, some side by side on a GPU, each a copy of it."""
+        """Test members on a batch, several in parallel on a GPU; each gets a copy of the images."""
         with self._streams.fork_join(min(len(accumulators), _TEST_STREAMS)):
             for index, (member, accumulator) in enumerate(accumulators.items()):
                 seed_globally("test", member.job.seed, member.epoch, position)
                 with self._streams.stream(index), self._guarded(member.job):
                     accumulator.add(images.clone(), targets)
 
-    def _still_here(self, active: Sequence[Trainable]) -> list[Trainable]:
+    def _still_training(self, active: Sequence[Trainable]) -> list[Trainable]:
         return [member for member in active if member in self.members]
 
-    def _member(self, job: Job) -> Trainable:
-        made = self._new_member(job)
+    def _resumed_member(self, job: Job) -> Trainable:
+        member = self._new_member(job)
         path = self._context.store.checkpoint_path(job)
         try:
-            resumed = made.resume(path)
+            resumed = member.resume(path)
         except StaleCheckpointError as error:
-            fault = str(error)
+            reason = str(error)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            if concerns_all(error):  # a checkpoint that finds no memory is kept for a smaller cohort
+            if concerns_all(error):  # out of memory: keep the checkpoint for a smaller cohort
                 raise
-            fault = f"it does not fit ({type(error).__name__})"
+            reason = f"it does not fit ({type(error).__name__})"
         else:
             if resumed:
-                self._context.store.log(job, f"resumed after epoch {made.epoch} of {job.recipe.epochs} from {path}")
-            return made
-        warnings.warn(f"checkpoint {path} is not used, {fault}: the run starts anew", stacklevel=2)
+                self._context.store.log(job, f"resumed after epoch {member.epoch} of {job.recipe.epochs} from {path}")
+            return member
+        warnings.warn(f"checkpoint {path} is not used, {reason}: the run starts again", stacklevel=2)
         return self._new_member(job)
 
     def _new_member(self, job: Job) -> Trainable:
-        made = job_kinds.trainable(job, self._device, self._context.weights)
+        member = job_kinds.trainable(job, self._device, self._context.weights)
         try:
-            made.setup(self._pair(made))
+            member.setup(self._pair(member))
         finally:
-            fault = self.shared.fault(thoroughly=True)
-        if fault is not None:
-            raise SharedStateError(f"it changes {fault}, which other runs share")
-        made.machines = [self._context.conditions]
-        made.only_here = job.id in self._context.replaced
+            changed = self.shared_state.restore(compare_contents=True)
+        if changed is not None:
+            raise SharedStateError(f"it changes {changed}, which other runs share")
+        member.machines = [self._context.conditions]
+        member.same_machine_only = job.id in self._context.replaced
         if self._teacher_job is not None and self._teacher_weights is not None:
-            made.rests_on[self._teacher_job.id] = self._teacher_weights
-        return made
+            member.rests_on[self._teacher_job.id] = self._teacher_weights
+        return member
 
-    def _pair(self, made: Trainable) -> Pair | None:
-        if self.shared.teacher is None:
+    def _pair(self, member: Trainable) -> Pair | None:
+        if self.shared_state.teacher is None:
             return None
-        teacher = self.shared.teacher.network
+        teacher = self.shared_state.teacher.network
         return Pair(
-            student=made.network.shapes() if made.network else teacher.shapes(),
+            student=member.network.shapes() if member.network else teacher.shapes(),
             teacher=teacher.shapes(),
             teacher_network=teacher,
             num_samples=self.stream.num_samples,
             num_classes=teacher.num_classes,
-            labels=self.shared.labels,
+            labels=self.shared_state.labels,
         )
 
-    def _share(self) -> Shared:
-        """What all members have in common; the teacher is read from its file, which is kept among the results."""
+    def _load_shared_state(self) -> SharedState:
+        """Load the teacher, whose weights are kept among the results, and the training labels."""
         job, context = self._teacher_job, self._context
         self._teacher_weights: str | None = None
         if job is None:
-            return Shared(None, self.stream.labels, dict)
+            return SharedState(None, self.stream.labels, dict)
         path = context.weights(job)
         if job.keeps_weights and path != context.store.teacher_path(job):
             path = context.store.keep_teacher(job, path)
         network = new_network(job, self._device)
         self._teacher_weights = load_weights(network, path, job)
         teacher = Teacher(network, self._recipe.precision, self._streams)
-        return Shared(teacher, self.stream.labels, lambda: read_weights(path, job)[0])
+        return SharedState(teacher, self.stream.labels, lambda: read_weights(path, job)[0])
 
     def _make_step(self) -> Step:
-        eager = EagerStep(self.shared, self._streams, self._guarded)
-        if self._device.type not in CAPTURING:
+        eager = EagerStep(self.shared_state, self._streams, self._guarded)
+        if self._device.type not in CAPTURE_DEVICES:
             return eager
-        device = CAPTURING[self._device.type](self._device)
-        return DeviceStep(eager, device, self._context.say, capture=self._context.cuda_graphs)
+        device = CAPTURE_DEVICES[self._device.type](self._device)
+        return GraphStep(eager, device, self._context.say, capture=self._context.cuda_graphs)
 
     def _guarded(self, job: Job) -> AbstractContextManager[None]:
         return self._context.guarded(job, self._fail)
@@ -238,7 +236,7 @@ class CohortTraining:
             if context.store.teacher_path(job).is_file():
                 context.store.keep_teacher(job)
             last = metrics["last"]
-            message = ", ".join(f"{word} {last[name]:.2f}" for name, word in _SPOKEN.items() if name in last)
+            message = ", ".join(f"{word} {last[name]:.2f}" for name, word in _SHOWN_METRICS.items() if name in last)
             parts = {"curves": member.curves.state, "cost": self._cost(member), "rests_on": member.rests_on}
             self._write_record(job, DONE, message, metrics=metrics, machines=member.machines, **parts)
 
@@ -254,11 +252,11 @@ class CohortTraining:
         }
 
     def _write_record(self, job: Job, status: str, message: str, **parts: Any) -> None:
-        if job in self._left:  # what it leaves behind may show a second fault
+        if job in self._recorded:  # cleaning up after a failure may fail a second time
             return
         self.members = [member for member in self.members if member.job is not job]
         self._context.write_record(job, status, message, self._teacher_weights, **parts)
-        self._left.add(job)  # only now: a record that cannot be written is a failure to be recorded
+        self._recorded.add(job)  # after writing: if the record cannot be written, that failure is recorded
 
     def _save(self) -> None:
         if time.monotonic() - self._saved < self._context.checkpoint_seconds:

@@ -1,4 +1,4 @@
-"""What work needs to know beyond its jobs, and how a job leaves its record."""
+"""The context of training: store, data, settings, and how failures and records of jobs are handled."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from methods import NotApplicableError
 
 @dataclass(frozen=True)
 class TrainContext:
-    """What a cohort needs to know beyond its jobs.
+    """What training needs beside its jobs.
 
     Attributes:
-        store: where records, weights and checkpoints go.
+        store: holds records, weights and checkpoints.
         source: data sets on the device.
         checkpoint_seconds: time between two checkpoints of a cohort.
-        estimated_seconds: the plan's estimate, kept beside the measured time.
-        notify: told of every epoch's end and every job's end.
-        stopped: whether to stop.
-        cuda_graphs: whether a GPU replays recorded steps.
-        replaced: ids of jobs that are trained again since another machine left them.
+        estimated_seconds: the plan's estimate, recorded beside the measured time.
+        notify: receives an event at the end of every epoch and every job.
+        stopped: returns whether the user asked to stop.
+        cuda_graphs: whether a GPU captures steps as CUDA graphs.
+        replaced: ids of jobs of another machine that are trained again on this one.
     """
 
     store: Store
@@ -58,7 +58,7 @@ class TrainContext:
         machines: Sequence[Conditions] = (),
         **parts: Any,
     ) -> None:
-        """Write a job's record, drop its checkpoint and tell."""
+        """Write a job's record, delete its checkpoint and send an event."""
         facts = provenance.describe(self._device_name(), torch.get_num_threads())
         facts |= {"data": self.source.facts(job.recipe), "teacher_weights": teacher_weights}
         facts |= {"rests_on": {**rests_on}} if rests_on else {}
@@ -71,20 +71,20 @@ class TrainContext:
 
     @property
     def conditions(self) -> Conditions:
-        """What this process trains on, as far as it can change numbers."""
+        """Properties of this process and machine that can change numbers."""
         return provenance.conditions(self._device_name(), torch.get_num_threads())
 
     @contextmanager
     def guarded(self, job: Job, fail: Callable[[Job, str, str], None]) -> Iterator[None]:
-        """A failure inside ends this job alone, and so does a change of what holds for the whole process.
+        """A context in which a failure, or a change of process-wide settings, ends this job alone.
 
         Args:
-            job: what is worked on.
-            fail: told the job, its status and the reason.
+            job: that the block works on.
+            fail: called with the job, its status and the reason.
 
         Raises:
-            StoppedError, UserError: passed on.
-            Exception: passed on where it concerns all jobs, as want of memory does.
+            StoppedError, UserError: always passed on.
+            Exception: passed on if it concerns all jobs, as running out of memory does.
         """
         process = ProcessState()
         try:
@@ -98,7 +98,7 @@ class TrainContext:
             fail(job, NOT_APPLICABLE, _reason(str(error)))
         except (DivergedError, SharedStateError) as error:
             fail(job, FAILED, _reason(str(error)))
-        # A worker ignores interrupts and ends by itself: these come from a method's or a network's code.
+        # Workers ignore Ctrl-C, so interrupts and exits here come from the code of a method or network.
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             if concerns_all(error):
                 raise
@@ -109,23 +109,23 @@ class TrainContext:
                 fail(job, FAILED, f"it changes {changed[0]} for the whole process")
 
     def fail(self, job: Job, status: str, reason: str) -> None:
-        """Leave the record of a job that came to nothing."""
+        """Write the record of a failed job."""
         self.write_record(job, status, reason, failure={"reason": reason})
 
     def say(self, text: str) -> None:
-        """Tell the user."""
+        """Show the user a message."""
         self.notify({"event": "note", "message": text})
 
     def check_stopped(self) -> None:
-        """Raise ``StoppedError`` where the user asked to stop."""
+        """Raise ``StoppedError`` if the user asked to stop."""
         if self.stopped():
             raise StoppedError
 
     def weights(self, job: Job) -> Path:
-        """The file that a job left.
+        """The file with the weights of a finished job.
 
         Raises:
-            UserError: it is gone, or another one than its record states.
+            UserError: it is missing, or its SHA-256 is not the one in the job's record.
         """
         path = self.store.trusted_weights(job)
         if path is None:
@@ -138,5 +138,5 @@ class TrainContext:
 
 
 def _reason(text: str) -> str:
-    """Words that a record can hold: not empty, nor with halves of characters."""
+    """The text without lone surrogates, which JSON cannot encode, and never empty."""
     return text.encode(errors="replace").decode() or "it gives no reason"

@@ -1,4 +1,4 @@
-"""What a run leaves of every epoch: rate, losses, test accuracy."""
+"""The curves of a run: learning rate, losses and test metrics by epoch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ EVALUATED = ("top1", "topk", "loss")
 
 
 class CurveRecorder:
-    """Lists by epoch, as plain numbers that fit into a checkpoint and a record.
+    """Records values by epoch, as plain numbers that a checkpoint and a record can hold.
 
     Args:
-        state: from a checkpoint.
+        state: of a checkpoint, to continue its curves.
     """
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
@@ -21,27 +21,27 @@ class CurveRecorder:
         )
 
     def add_training(self, epoch: int, rate: float, parts: Mapping[str, float]) -> None:
-        """Note an epoch's learning rate and the mean of every part of the loss."""
+        """Add an epoch's learning rate and the mean of every part of the loss."""
         self.state["epoch"].append(epoch)
         self.state["lr"].append(rate)
         for name, value in parts.items():
             self.state["parts"].setdefault(name, []).append(float(f"{value:.6g}"))
 
     def add_test(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Note an evaluation after an epoch."""
+        """Add the test metrics after an epoch."""
         test = self.state["test"]
         test["epoch"].append(epoch)
         for name in EVALUATED:
             test.setdefault(name, []).append(round(metrics[name], 6))
 
     def metrics(self, index: int) -> dict[str, float]:
-        """The evaluation at a position of the test curve, with its epoch."""
+        """The test metrics at a position of the test curve, with their epoch."""
         test = self.state["test"]
         return {name: test[name][index] for name in ("epoch", *EVALUATED)}
 
     @property
     def best(self) -> dict[str, float]:
-        """The evaluation with the highest top-1, the earliest of equals."""
+        """The test metrics with the highest top-1, the earliest among equals."""
         top1 = self.state["test"]["top1"]
         return self.metrics(max(range(len(top1)), key=lambda index: (top1[index], -index)))
 

@@ -1,4 +1,4 @@
-"""The data sets of one process, on its device: each loaded and uploaded once, whatever cohorts it trains."""
+"""The data sets of one process, on its device: each is loaded and uploaded once for all cohorts."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ from benchmark.runs.recipe import Recipe
 
 EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 500, "cuda": 1_000})
 FILE_EVALUATION_BATCH: Mapping[str, int] = MappingProxyType({"cpu": 200, "cuda": 250})
-"""Images of a test batch by the kind of device: a GPU is busy with a batch for as long as it takes to launch one."""
+"""Images per test batch by device type: large enough that a GPU takes longer to compute one than to launch it."""
 _log = logging.getLogger(__name__)
 
 
 class DataSource:
-    """Batches for recipes.
+    """Makes the training and test batches of recipes.
 
     Args:
-        device: where they are made.
-        data_dir: where data sets lie; None for ``$KD_DATA`` or a download.
-        cache_dir: where decoded data are kept.
-        announce: told what takes time, such as decoding a data set for the first time.
-        decoders: processes that decode images which are read from files; None for this process's share of the
-            processors.
-        processes: how many share the processors, this one among them.
+        device: of the batches.
+        data_dir: folder of data sets; None for ``$KD_DATA`` or a download.
+        cache_dir: folder of decoded data.
+        announce: receives a message before slow work, such as decoding a data set for the first time.
+        decoders: number of processes that decode images from files; None for this process's share of the CPU cores.
+        processes: number of training processes that share the CPU cores.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class DataSource:
         return Stream(_part(data, *_training_rows(recipe, len(data))), augmentation, size, seed, self.device, limit)
 
     def test_batches(self, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
-        """All test images, or the training images held out in their place, normalised, with their labels.
+        """All test images, or the held-out training images if the recipe has a holdout, normalised, with their labels.
 
         Raises:
             UserError: the data are missing, or the recipe does not fit them.
@@ -92,18 +91,18 @@ class DataSource:
         )
 
     def num_classes(self, recipe: Recipe) -> int:
-        """Classes of the recipe's data set."""
+        """Number of classes of the recipe's data set."""
         return self._dataset(recipe.dataset).num_classes
 
     def image_size(self, recipe: Recipe) -> int:
-        """Side of the batches' images in pixels."""
+        """Height and width of the batches' images in pixels."""
         dataset = self._dataset(recipe.dataset)
         if isinstance(dataset, FileDataset):
             return _crops(recipe).size
         return recipe.resize or int(dataset.train.images.shape[1])
 
     def facts(self, recipe: Recipe) -> dict[str, Any]:
-        """Which data these are, for the record."""
+        """Name and fingerprint of the data, for the record."""
         dataset = self._dataset(recipe.dataset)
         return {"name": dataset.name, "fingerprint": dataset.fingerprint, "official": dataset.official}
 
@@ -111,7 +110,7 @@ class DataSource:
     def _decoders(self) -> Decoders:
         cuda, count = self.device.type == "cuda", self._num_decoders
         if count is None:
-            # On a CPU, decoding and training share the processors.
+            # On a CPU, decoding and training share the cores.
             count = max(1, cpus() // (self._processes * (1 if cuda else 2)))
         return Decoders(count, pin=cuda)
 
@@ -145,7 +144,7 @@ def _part(data: DeviceSplit, start: int, stop: int) -> DeviceSplit:
 def _augmentation(recipe: Recipe) -> Augmentation:
     if recipe.crop != "pad":
         raise UserError(
-            f"recipe {recipe.name}: crop={recipe.crop} is for images in files of their own, those of {recipe.dataset} "
+            f"recipe {recipe.name}: crop={recipe.crop} needs images of different sizes, those of {recipe.dataset} "
             "have one size: set crop=pad"
         )
     return Augmentation(recipe.crop_padding, recipe.pad_mode, recipe.flip, recipe.mean, recipe.std)

@@ -15,12 +15,12 @@ from models import Features, Network
 
 
 class MetricAccumulator:
-    """Accuracy and cross-entropy of a network, batch by batch; in evaluation mode until the metrics are taken.
+    """Accumulates accuracy and cross-entropy of a network, which stays in evaluation mode until `metrics` is called.
 
     Args:
         network: on the batches' device.
         precision: of the forward pass.
-        top_k: how many guesses the second accuracy counts.
+        top_k: ``k`` of the top-k accuracy.
     """
 
     def __init__(self, network: Network, precision: str, top_k: int) -> None:
@@ -29,12 +29,17 @@ class MetricAccumulator:
         self._precision = precision
         self._top_k = top_k
         self._count = 0
-        # Made here: what a stream makes must be freed on it, and a member's stream changes when another one leaves.
+        # Allocated here on the main stream, because a member's stream changes when another member leaves.
         device = next((parameter.device for parameter in network.parameters()), None)
         self._sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     def add(self, images: Tensor, targets: Tensor) -> None:
-        """Take a batch of normalised images with their labels."""
+        """Add a batch.
+
+        Args:
+            images: ``(B, 3, S, S)``, normalised.
+            targets: ``(B,)`` int64 labels.
+        """
         with torch.no_grad():
             with autocast(self._precision, images.device):
                 logits = self._network(resize(images, self._network.in_size)).logits
@@ -42,7 +47,7 @@ class MetricAccumulator:
         self._count += len(targets)
 
     def metrics(self) -> dict[str, float]:
-        """Top-1 and top-k accuracy in percent and mean cross-entropy in nats; the network's mode is restored."""
+        """Top-1 and top-k accuracy in percent and mean cross-entropy in nats; restores the network's mode."""
         self._network.train(self._training)
         top1, topk, loss = (self._sums / self._count).tolist()
         return {"top1": 100 * top1, "topk": 100 * topk, "loss": loss}
@@ -51,7 +56,7 @@ class MetricAccumulator:
 def evaluate(
     network: Network, batches: Iterable[tuple[Tensor, Tensor]], precision: str, top_k: int
 ) -> dict[str, float]:
-    """The metrics of a `MetricAccumulator` of all batches."""
+    """The metrics of a `MetricAccumulator` over all batches."""
     accumulator = MetricAccumulator(network, precision, top_k)
     for images, targets in batches:
         accumulator.add(images, targets)
@@ -63,12 +68,12 @@ def outputs(
     batches: Iterable[tuple[Tensor, Tensor]],
     project: Callable[[Features], Tensor | None] | None = None,
 ) -> Outputs:
-    """What a network gives on held-out images, in evaluation mode and full precision.
+    """Logits and embeddings of a network on held-out images, in evaluation mode and full precision.
 
     Args:
         network: on the batches' device; left in evaluation mode.
         batches: ``(images, targets)``, normalised.
-        project: makes an embedding in the teacher's space of the features, where there is a connector.
+        project: maps features to the teacher's embedding space (`Method.project`), or returns None.
     """
     network.eval()
     found: list[tuple[Tensor, ...]] = []

@@ -1,29 +1,29 @@
-"""Finds and undoes what a job changes of that which the jobs beside it share: a process, a batch, a teacher."""
+"""Detects and undoes changes that one job makes to state shared with other jobs: process settings, batch, teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as hooks_of_all
+from torch.nn.modules import module as global_hooks
 
 
 class SharedStateError(Exception):
-    """A job changed what other jobs share; the message says what."""
+    """A job changed state that other jobs share; the message names it."""
 
 
-class _Switch(NamedTuple):
-    """Something that holds for the whole process."""
+class _Setting(NamedTuple):
+    """A process-wide setting of torch."""
 
     read: Callable[[], Any]
     write: Callable[[Any], Any]
 
 
-def _flag(owner: Any, name: str) -> _Switch:
-    return _Switch(lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
+def _attribute(owner: Any, name: str) -> _Setting:
+    return _Setting(lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
 
 
 def _read_determinism() -> tuple[bool, bool]:
@@ -57,17 +57,16 @@ def _write_precisions(value: tuple[str, ...]) -> None:
 
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_HOOKS_OF_ALL = tuple(getattr(hooks_of_all, f"_global{kind}") for kind in _HOOKS)
+_GLOBAL_HOOKS = tuple(getattr(global_hooks, f"_global{kind}") for kind in _HOOKS)
 
 
 def _read_hooks() -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(hooks) for hooks in _HOOKS_OF_ALL)
+    return tuple(tuple(hooks) for hooks in _GLOBAL_HOOKS)
 
 
 def _write_hooks(value: tuple[tuple[int, ...], ...]) -> None:
-    for hooks, kept in zip(_HOOKS_OF_ALL, value, strict=True):
-        for key in set(hooks) - set(kept):
-            del hooks[key]
+    for hooks, kept in zip(_GLOBAL_HOOKS, value, strict=True):
+        _remove_other_hooks(hooks, kept)
 
 
 def _read_autocast() -> tuple[Any, ...]:
@@ -80,61 +79,67 @@ def _write_autocast(value: tuple[Any, ...]) -> None:
         torch.set_autocast_dtype(kind, dtype)
 
 
-_SWITCHES: Mapping[str, _Switch] = MappingProxyType(
+_SETTINGS: Mapping[str, _Setting] = MappingProxyType(
     {
-        "the number of threads": _Switch(torch.get_num_threads, torch.set_num_threads),
-        "the default dtype": _Switch(torch.get_default_dtype, torch.set_default_dtype),
-        "the default device": _Switch(torch.get_default_device, torch.set_default_device),
-        "deterministic algorithms": _Switch(_read_determinism, _write_determinism),
-        "the gradient mode": _Switch(torch.is_grad_enabled, torch.set_grad_enabled),
-        "anomaly detection": _Switch(torch.is_anomaly_enabled, torch.set_anomaly_enabled),
-        "the precision of float32 operations": _Switch(_read_precisions, _write_precisions),
-        "cuDNN's choice of algorithms": _flag(torch.backends.cudnn, "benchmark"),
-        "cuDNN's determinism": _flag(torch.backends.cudnn, "deterministic"),
-        "cuDNN": _flag(torch.backends.cudnn, "enabled"),
-        "autocast": _Switch(_read_autocast, _write_autocast),
-        "hooks on all modules": _Switch(_read_hooks, _write_hooks),
+        "the number of threads": _Setting(torch.get_num_threads, torch.set_num_threads),
+        "the default dtype": _Setting(torch.get_default_dtype, torch.set_default_dtype),
+        "the default device": _Setting(torch.get_default_device, torch.set_default_device),
+        "deterministic algorithms": _Setting(_read_determinism, _write_determinism),
+        "the gradient mode": _Setting(torch.is_grad_enabled, torch.set_grad_enabled),
+        "anomaly detection": _Setting(torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+        "the precision of float32 operations": _Setting(_read_precisions, _write_precisions),
+        "cuDNN's choice of algorithms": _attribute(torch.backends.cudnn, "benchmark"),
+        "cuDNN's determinism": _attribute(torch.backends.cudnn, "deterministic"),
+        "cuDNN": _attribute(torch.backends.cudnn, "enabled"),
+        "autocast": _Setting(_read_autocast, _write_autocast),
+        "hooks on all modules": _Setting(_read_hooks, _write_hooks),
     }
 )
-"""What torch holds for a whole process and a job could change, by what people call it."""
+"""Process-wide settings of torch that a job could change, by the name used in messages."""
 
 
 class ProcessState:
-    """The process-wide switches as they are when this is made."""
+    """A snapshot of torch's process-wide settings, taken on construction."""
 
     def __init__(self) -> None:
-        self._before = {name: switch.read() for name, switch in _SWITCHES.items()}
+        self._before = {name: setting.read() for name, setting in _SETTINGS.items()}
 
     def restore(self) -> list[str]:
-        """Set the switches as they were and return the names of those that differed."""
-        changed = [name for name, switch in _SWITCHES.items() if switch.read() != self._before[name]]
+        """Restore the settings and return the names of those that differed."""
+        changed = [name for name, setting in _SETTINGS.items() if setting.read() != self._before[name]]
         for name in changed:
-            _SWITCHES[name].write(self._before[name])
+            _SETTINGS[name].write(self._before[name])
         return changed
 
 
-class Untouched:
-    """Tensors that nobody may write into from now on, each by a name for people.
+class WriteDetector:
+    """Detects in-place writes to tensors that are read-only from now on.
 
-    Torch counts the writes into every tensor, through all of its views, but for those by ``data`` and ``numpy()``.
+    Torch counts the writes into a tensor, also through its views; it does not count writes through ``data`` or
+    ``numpy()``, which only a comparison of contents finds.
 
     Args:
-        thoroughly: keep copies, and compare the contents, too.
+        compare_contents: keep a copy of every tensor and compare contents too.
     """
 
-    def __init__(self, *, thoroughly: bool = False) -> None:
-        self._thoroughly = thoroughly
-        self._seen: list[tuple[str, Tensor, int, Tensor | None]] = []
+    def __init__(self, *, compare_contents: bool = False) -> None:
+        self._compare_contents = compare_contents
+        self._watched: list[tuple[str, Tensor, int, Tensor | None]] = []
 
     def add(self, name: str, *tensors: Tensor) -> None:
-        """Watch further tensors."""
+        """Watch further tensors.
+
+        Args:
+            name: of the tensors in messages, as in "the batch's images".
+            tensors: to watch.
+        """
         for tensor in tensors:
-            copy = tensor.detach().clone() if self._thoroughly else None
-            self._seen.append((name, tensor, tensor._version, copy))
+            copy = tensor.detach().clone() if self._compare_contents else None
+            self._watched.append((name, tensor, tensor._version, copy))
 
     def changed(self) -> str | None:
-        """The name of a tensor that was written into, if there is one."""
-        found = (name for name, tensor, version, copy in self._seen if _written(tensor, version, copy))
+        """The name of a tensor that was written into, or None."""
+        found = (name for name, tensor, version, copy in self._watched if _written(tensor, version, copy))
         return next(found, None)
 
 
@@ -143,70 +148,68 @@ def _written(tensor: Tensor, version: int, copy: Tensor | None) -> bool:
 
 
 def _equal(tensor: Tensor, copy: Tensor) -> bool:
-    """Whether two tensors hold the same; what is no number is equal to itself."""
+    """Whether two tensors have equal contents; NaN equals NaN."""
     return torch.equal(tensor, copy) or bool(((tensor == copy) | ((tensor != tensor) & (copy != copy))).all())  # noqa: PLR0124
 
 
-class Frozen:
-    """A network that nobody may change from now on."""
+class NetworkSnapshot:
+    """A frozen network's weights, attributes, hooks and gradients at construction, to detect and undo changes."""
 
     def __init__(self, network: nn.Module) -> None:
         self._tensors = [*network.parameters(), *network.buffers()]
         self._modules = list(network.modules())
         self._copies = [tensor.detach().clone() for tensor in self._tensors]
         self._attributes = [_plain_attributes(module) for module in self._modules]
-        self.take()
+        self._hooks = self._current_hooks()
+        self._writes = self._count_writes()
 
-    def take(self) -> None:
-        """Take the network as it is now for what it has to stay."""
-        self._versions = sum(tensor._version for tensor in self._tensors)
-        self._behaviour = list(self._read())
-
-    def changed(self, *, thoroughly: bool) -> str | None:
-        """What of the network was changed, if anything.
+    def changed(self, *, compare_contents: bool) -> str | None:
+        """What was changed, as in "weights or statistics"; None if nothing was.
 
         Args:
-            thoroughly: compare all contents, attributes, hooks and gradients, and not only how often the weights were
-                written into.
+            compare_contents: compare weights, attributes, hooks and gradients. Otherwise only the number of writes into
+                the weights is compared, which costs next to nothing.
         """
-        if sum(tensor._version for tensor in self._tensors) != self._versions:
+        if self._count_writes() != self._writes:
             return "weights or statistics"
-        if not thoroughly:
+        if not compare_contents:
             return None
         if not all(map(_equal, self._tensors, self._copies)):
             return "weights or statistics"
         if [_plain_attributes(module) for module in self._modules] != self._attributes:
             return "mode or other attributes"
-        return "hooks or gradients" if list(self._read()) != self._behaviour else None
+        thawed = any(tensor.requires_grad or tensor.grad is not None for tensor in self._tensors)
+        return "hooks or gradients" if thawed or self._current_hooks() != self._hooks else None
 
-    def repair(self) -> None:
-        """Set attributes, hooks and gradients as they were; the weights are for the caller to restore."""
-        for module, kept in zip(self._modules, self._attributes, strict=True):
-            for name in _plain_attributes(module).keys() - kept.keys():
+    def restore(self) -> None:
+        """Restore attributes, hooks and gradients. The caller has restored the weights, which are taken as they are."""
+        for module, attributes in zip(self._modules, self._attributes, strict=True):
+            for name in _plain_attributes(module).keys() - attributes.keys():
                 delattr(module, name)
-            vars(module).update(kept)
-        for module, hooks in zip(self._modules, self._behaviour, strict=False):
-            for kind, kept in zip(_HOOKS, hooks, strict=True):
-                _keep(getattr(module, kind), kept)
+            vars(module).update(attributes)
+        for module, kept in zip(self._modules, self._hooks, strict=True):
+            for kind, keys in zip(_HOOKS, kept, strict=True):
+                _remove_other_hooks(getattr(module, kind), keys)
         for tensor in self._tensors:
             tensor.requires_grad = False
             tensor.grad = None
-        self.take()
+        self._writes = self._count_writes()
 
-    def _read(self) -> Iterator[Any]:
-        for module in self._modules:
-            yield tuple(tuple(getattr(module, kind)) for kind in _HOOKS)
-        yield any(tensor.requires_grad or tensor.grad is not None for tensor in self._tensors)
+    def _count_writes(self) -> int:
+        return sum(tensor._version for tensor in self._tensors)
+
+    def _current_hooks(self) -> list[tuple[tuple[int, ...], ...]]:
+        return [tuple(tuple(getattr(module, kind)) for kind in _HOOKS) for module in self._modules]
 
 
 def _plain_attributes(module: nn.Module) -> dict[str, Any]:
-    """What a module holds in Python: its mode, its numbers and words, alone and in tuples."""
+    """A module's attributes of plain types: its mode, numbers, strings and tuples."""
     return {name: value for name, value in vars(module).items() if isinstance(value, _PLAIN)}
 
 
 _PLAIN = (bool, int, float, complex, str, tuple, type(None))
 
 
-def _keep(hooks: Any, kept: Iterable[int]) -> None:
+def _remove_other_hooks(hooks: MutableMapping[int, Any], kept: Iterable[int]) -> None:
     for key in set(hooks) - set(kept):
         del hooks[key]

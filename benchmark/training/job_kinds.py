@@ -1,4 +1,4 @@
-"""The kinds of jobs that train: a run, a method's first stage, a probe."""
+"""The kinds of jobs that train: a student's run, a method's pretraining stage, a linear probe."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from torch.nn import functional
 from benchmark.data import describe
 from benchmark.runs.job import Job, Probe, Run, Stage
 from benchmark.runs.store import Store
-from benchmark.training.loss import ObjectiveLoss, build_method, needing_parts
+from benchmark.training.loss import ObjectiveLoss, build_method, not_applicable_without_parts
 from benchmark.training.randomness import seeded
-from benchmark.training.teacher import View
+from benchmark.training.teacher import SharedBatch
 from benchmark.training.trainable import Trainable
 from benchmark.training.weights import load_weights, new_network, read_weights, save_state, save_weights
 from methods import Batch, NotApplicableError, Pair
 from models import Features, Network
 
 FindWeights = Callable[[Job], Path]
-"""Where the weights lie that a job left."""
+"""Returns the file of a job's weights."""
 
 
 def trainable(job: Job, device: torch.device, find: FindWeights) -> Trainable:
-    """The member that trains a job, without its loss.
+    """The member that trains a job; call its ``setup`` before training.
 
     Args:
-        job: a run, a first stage or a probe.
-        device: where it trains.
-        find: where the weights of other jobs are.
+        job: a run, a pretraining stage or a probe.
+        device: on which it trains.
+        find: returns the weights of jobs that this one needs.
     """
     return _KINDS[job.kind](job, device, find)
 
 
 class StudentRun(Trainable):
-    """A run: a whole network and what its objective trains beside it."""
+    """Trains a student network and the modules of its objective."""
 
     network: Network
     loss: ObjectiveLoss
@@ -53,21 +53,21 @@ class StudentRun(Trainable):
         job = self._run
         self.loss = ObjectiveLoss(job.objective, pair, job.seed, job.recipe.precision).to(self.device)
         if not self._run.applies:
-            raise NotApplicableError(f"{self._run.method} cannot be used between the networks of {self.job.pair}")
+            raise NotApplicableError(f"{self._run.method} does not apply to the networks of {self.job.pair}")
         for stage in self._run.stages:
             state, self.rests_on[stage.id] = read_weights(self._find(stage), stage)
-            self.loss.load_pretrained(stage.term.name, _under(state, "method."))
+            self.loss.load_pretrained(stage.term.name, _without_prefix(state, "method."))
             if stage.student:
-                self.network.load_state_dict(_under(state, "network."))
-        self._train(self.network, self.loss)
+                self.network.load_state_dict(_without_prefix(state, "network."))
+        self._build_optimizer(self.network, self.loss)
 
     @property
     def teacher_modes(self) -> frozenset[bool]:
         return self.loss.teacher_modes
 
-    def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, student: Features | None, shared: SharedBatch, batch: Batch) -> dict[str, Tensor]:
         assert student is not None
-        parts: dict[str, Tensor] = self.loss(student, view, batch)
+        parts: dict[str, Tensor] = self.loss(student, shared, batch)
         return parts
 
     def save_weights(self, store: Store) -> None:
@@ -83,7 +83,7 @@ class StudentRun(Trainable):
 
 
 class PretrainStage(Trainable):
-    """What a method trains before its runs: a student's trunk, its own prepared modules, or both."""
+    """A method's pretraining stage: trains a student's trunk, the method's ``pretrain_modules``, or both."""
 
     def __init__(self, job: Stage, device: torch.device, find: FindWeights) -> None:
         del find
@@ -97,32 +97,32 @@ class PretrainStage(Trainable):
         self.loss = self._method = build_method(job.term, pair, job.seed, job.recipe.precision).to(self.device)
         self._method.requires_grad_(requires_grad=False)
         pretrain_modules = self._method.pretrain_modules().requires_grad_()
-        with needing_parts(self._method):
+        with not_applicable_without_parts(self._method):
             trunk = nn.ModuleList(self.network.trunk()) if self.network else nn.ModuleList()
         if self.network:
-            # What is not trained keeps its statistics too.
+            # In evaluation mode the layers that are not trained keep their batch-norm statistics too.
             self.network.eval().requires_grad_(requires_grad=False)
             trunk.train().requires_grad_()
-        self._train(trunk, pretrain_modules)
+        self._build_optimizer(trunk, pretrain_modules)
 
     @property
     def teacher_modes(self) -> frozenset[bool]:
         return frozenset([self._train_mode])
 
-    def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
-        teacher = view.teacher(train_mode=self._train_mode)
-        with needing_parts(self._method):
+    def losses(self, student: Features | None, shared: SharedBatch, batch: Batch) -> dict[str, Tensor]:
+        teacher = shared.teacher(train_mode=self._train_mode)
+        with not_applicable_without_parts(self._method):
             return self._method.pretrain_loss(student or teacher, teacher, batch)
 
     @property
-    def tested(self) -> bool:
-        """Never: a trunk alone classifies nothing."""
+    def needs_test(self) -> bool:
+        """False: a trunk has no classifier."""
         return False
 
     def save_weights(self, store: Store) -> None:
-        """Save all in full precision: the runs go on from here."""
-        network = _prefixed(self.network.state_dict(), "network.") if self.network else {}
-        pretrain_modules = _prefixed(self._method.pretrain_modules().state_dict(), "method.")
+        """Save all weights in full precision, because runs continue from them."""
+        network = _with_prefix(self.network.state_dict(), "network.") if self.network else {}
+        pretrain_modules = _with_prefix(self._method.pretrain_modules().state_dict(), "method.")
         save_state(network | pretrain_modules, store.weights_path(self.job), self.job)
 
     def result(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class PretrainStage(Trainable):
 
 
 class LinearProbe(Trainable):
-    """A classifier on a network that stays as it is, its batch-norms too."""
+    """Trains a linear classifier on a frozen network, whose batch-norms stay in evaluation mode."""
 
     network: Network
 
@@ -151,10 +151,10 @@ class LinearProbe(Trainable):
     def setup(self, pair: Pair | None) -> None:
         del pair
         self.loss = nn.Module()
-        self._train(self.network)
+        self._build_optimizer(self.network)
 
-    def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
-        del view
+    def losses(self, student: Features | None, shared: SharedBatch, batch: Batch) -> dict[str, Tensor]:
+        del shared
         assert student is not None
         return {"ce": functional.cross_entropy(student.logits, batch.targets)}
 
@@ -167,9 +167,9 @@ _KINDS: Mapping[str, Callable[[Any, torch.device, FindWeights], Trainable]] = Ma
 )
 
 
-def _prefixed(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {f"{prefix}{name}": tensor for name, tensor in state.items()}
 
 
-def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""An objective as a module: cross-entropy plus weighted terms, each a method that owns its modules."""
+"""An objective as a module: cross-entropy plus weighted terms, each the loss of a method."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from benchmark.errors import UserError
 from benchmark.registry import catalog
 from benchmark.registry.plugins import loaded_code
 from benchmark.runs.objective import Objective, Term
-from benchmark.training.precision import compute_in
+from benchmark.training.precision import autocast_modules
 from benchmark.training.randomness import seeded
-from benchmark.training.teacher import View
+from benchmark.training.teacher import SharedBatch
 from methods import Batch, Method, NotApplicableError, Pair
 from models import Features, MissingPartError
 
@@ -25,10 +25,9 @@ class ObjectiveLoss(nn.Module):
     """The loss of one run.
 
     Args:
-        objective: weights and terms.
-        pair: None where no term needs one.
-        seed: of the terms' initial parameters.
-        precision: of the terms' modules; what they do with the outputs is float32.
+        pair: None if the objective has no terms.
+        seed: of the methods' initial parameters.
+        precision: in which the methods' modules compute; the losses are float32.
     """
 
     def __init__(self, objective: Objective, pair: Pair | None, seed: int, precision: str = "fp32") -> None:
@@ -39,33 +38,35 @@ class ObjectiveLoss(nn.Module):
         self._train_mode = {name: "teacher_in_train_mode" in module.requires for name, module in modules.items()}
         self.terms = nn.ModuleDict(modules)
         for module in modules.values():
-            module.pretrain_modules().eval().requires_grad_(requires_grad=False)  # done with when a run begins
+            module.pretrain_modules().eval().requires_grad_(
+                requires_grad=False
+            )  # trained before the run, and frozen from now on
 
     @property
     def teacher_modes(self) -> frozenset[bool]:
-        """The modes in which the terms look at the teacher, True for train mode."""
+        """Modes of the teacher that the terms use, True for train mode."""
         return frozenset(self._train_mode.values())
 
     @property
     def projects(self) -> bool:
-        """Whether a term has a connector by which the student's embedding can be compared with the teacher's."""
+        """Whether a method defines `Method.project`."""
         return any(type(term).project is not Method.project for term in self._methods())
 
     def project(self, student: Features) -> Tensor | None:
-        """The student's embedding in the teacher's space ``(B, C_T)``, by the first term that has a connector."""
+        """The student's embedding in the teacher's space ``(B, C_T)`` by the first term that gives one, or None."""
         found = (term.project(student) for term in self._methods())
         return next((embedding for embedding in found if embedding is not None), None)
 
     def load_pretrained(self, term: str, state: Mapping[str, Tensor]) -> None:
-        """Fill what a term prepared in its first stage."""
+        """Load the ``pretrain_modules`` of a term, trained in its pretraining stage."""
         cast("Method", self.terms[term]).pretrain_modules().load_state_dict(state)
 
-    def forward(self, student: Features, view: View, batch: Batch) -> dict[str, Tensor]:
-        """Weighted named parts, scalars that sum to the loss."""
+    def forward(self, student: Features, shared: SharedBatch, batch: Batch) -> dict[str, Tensor]:
+        """Named and weighted parts: scalars whose sum is the loss."""
         parts = {"ce": self._ce * functional.cross_entropy(student.logits, batch.targets)}
         for name, method in zip(self.terms, self._methods(), strict=True):
-            teacher = view.teacher(train_mode=self._train_mode[name])
-            with needing_parts(method):
+            teacher = shared.teacher(train_mode=self._train_mode[name])
+            with not_applicable_without_parts(method):
                 values = method(student, teacher, batch)
             parts |= {f"{name}.{part}": self._weights[name] * value for part, value in values.items()}
         return parts
@@ -75,32 +76,30 @@ class ObjectiveLoss(nn.Module):
 
 
 @contextmanager
-def needing_parts(method: Method | type[Method]) -> Iterator[None]:
-    """What a method does with its networks: it cannot be applied where one lacks a part that it asks for there.
-
-    Raises:
-        NotApplicableError: a network lacks a part.
-    """
+def not_applicable_without_parts(method: Method | type[Method]) -> Iterator[None]:
+    """Raise NotApplicableError if the block needs a part that a network lacks, such as ``trunk()``."""
     try:
         yield
     except MissingPartError as error:
-        raise NotApplicableError(f"{method.title} needs {error.part}, which {error.network} has not") from error
+        raise NotApplicableError(f"{method.title} needs {error.part}, which {error.network} lacks") from error
 
 
 def build_method(term: Term, pair: Pair, seed: int, precision: str = "fp32") -> Method:
-    """A term's method, its initial parameters drawn for its name and the seed, its modules in a network's precision.
+    """Build a term's method; its initial parameters depend on its name and the seed only.
+
+    The method's modules compute in ``precision``, as networks do.
 
     Raises:
-        UserError: the method's code is no longer what the term's says.
-        NotApplicableError: the networks lack what it needs.
+        UserError: the method's file has changed since the term was planned.
+        NotApplicableError: the method does not apply to the pair.
     """
     kind = methods.load(term.name)
-    # Hashed here, for what the catalog knows of a file may be older than what was loaded.
+    # Hashed here, because the catalog may have read the file before it was changed and loaded.
     if term.sha256 and term.sha256 != loaded_code((info := catalog.method(term.name)).path, info.package):
         raise UserError(f"{info.path} changed after the plan was made: run the command again")
-    with seeded("method", term.name, seed), needing_parts(kind):
+    with seeded("method", term.name, seed), not_applicable_without_parts(kind):
         method = kind(pair, **term.options)
-    compute_in(precision, method)
+    autocast_modules(precision, method)
     return method
 
 

@@ -1,4 +1,4 @@
-"""The parts of a training step, by name, for whoever profiles one: a label costs microseconds where nobody does."""
+"""Profiler labels for the parts of a training step; without a profiler a label costs microseconds."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ DATA, TEACHER, FORWARD, LOSS, BACKWARD, OPTIMIZER = PARTS = (
     "backward",
     "optimizer",
 )
-"""In the order of a step. The loss's backward pass is part of ``backward``."""
+"""The parts in the order of a step."""
 
 
 def part(name: str) -> record_function:
-    """Label what is done in a block as one of `PARTS`."""
+    """Label the block as one of `PARTS`."""
     return record_function(name)
 
 
 def each(name: str, items: Iterable[T]) -> Iterator[T]:
-    """The items, the making of each labelled as a part."""
+    """Iterate over items, with the computation of each labelled as a part."""
     iterator = iter(items)
     while True:
         with part(name):

@@ -1,4 +1,4 @@
-"""Lets one's own methods and networks take one small batch: the process behind `benchmark.planning.plugin_check`.
+"""Checks drafts and plug-ins on one small batch: the process behind `benchmark.planning.plugin_check`.
 
 ``python -m benchmark.training.plugin_check`` reads pickled `Subject`s and writes a line of JSON for each.
 """
@@ -10,218 +10,200 @@ import pickle
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from benchmark.planning.plugin_check import Subject
+from benchmark.planning.plugin_check import PluginReport, Subject
 from benchmark.runs.job import Job, Run
 from benchmark.runs.objective import Objective, Term
 from benchmark.training.isolation import ProcessState
-from benchmark.training.loss import build_method, needing_parts
+from benchmark.training.loss import build_method, not_applicable_without_parts
 from benchmark.training.precision import autocast
 from benchmark.training.python_state import code_state
-from benchmark.training.samples import pair_of, random_batch
-from benchmark.training.step_check import BrokenError, check_steps, see_equal
-from benchmark.training.teacher import Teacher, View
+from benchmark.training.samples import random_batch, synthetic_pair
+from benchmark.training.step_check import ContractError, check_steps, check_unchanged
+from benchmark.training.teacher import SharedBatch, Teacher
 from benchmark.training.weights import new_network
 from methods import Batch, Method, NotApplicableError, Pair
 from models import Features, Network
 
 IMAGES = 8
 PROGRESS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Shares of the training at which a loss is looked at: its weight may rise from zero, or fall to it."""
+"""Fractions of the training at which a loss is computed: its weight may rise from zero, or fall to it."""
 _CPU = torch.device("cpu")
 
 
-def fault_of(subject: Subject, remarks: list[str] | None = None) -> str | None:
-    """What is wrong with a subject, as a line that names its file; empty where it passes.
+def answers(subjects: Iterable[Subject]) -> Iterator[dict[str, str | None]]:
+    """The report on each subject."""
+    for subject in subjects:
+        yield {"key": subject.key, **check(subject)._asdict()}
 
-    None is a method's that applies to none of its pairs, and has shown nothing.
 
-    Args:
-        subject: a method or a network.
-        remarks: filled with what is no fault, but good to know.
-    """
+def check(subject: Subject) -> PluginReport:
+    """Check a method or a network; a fault is one line that names its file."""
     process = ProcessState()
     try:
-        if subject.term is None:
-            remark = _check_network(subject.jobs[0])
-        elif (found := _passes_where_it_applies(subject.term, subject.jobs)) is None:
-            return None
-        else:
-            remark = found
+        remark = _check_network(subject.jobs[0]) if subject.term is None else _check_method(subject.term, subject.jobs)
         _check_process(process)
-        if remark and remarks is not None:
-            remarks.append(f"{subject.title} of {subject.path} is launched step by step on a GPU: {remark}")
-    except BrokenError as error:
+    except NotApplicableError:
+        return PluginReport(fault=None)
+    except ContractError as error:
         process.restore()
-        return f"{subject.title} of {subject.path}: {error}"
-    except Exception as error:  # noqa: BLE001 - whatever one's own code raises
+        return PluginReport(f"{subject.title} of {subject.path}: {error}")
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         lines = traceback.extract_tb(error.__traceback__)
         own = [frame.lineno for frame in lines if Path(frame.filename).resolve() == subject.path]
         place = f"{subject.path}:{own[-1]}" if own else f"{subject.path}"
         words = " ".join(str(error).split())
-        return f"{subject.title} of {place}: {type(error).__name__}: {words}"
-    return ""
+        return PluginReport(f"{subject.title} of {place}: {type(error).__name__}: {words}")
+    title = f"{subject.title} of {subject.path}"
+    return PluginReport("", f"{title} runs eagerly on a GPU, not as a CUDA graph: {remark}" if remark else None)
 
 
 def _check_process(before: ProcessState) -> None:
     if changed := before.restore():
-        raise BrokenError(f"it changes {changed[0]} for the whole process, which other runs share")
-
-
-def _passes_where_it_applies(term: Term, jobs: Sequence[Job]) -> str | None:
-    """Check a method on the first pair to which it can be applied; None where there is none.
-
-    Returns:
-        Why its steps cannot be replayed on a GPU, empty where they can.
-    """
-    for job in jobs:
-        try:
-            return _Check(term, job).run() or ""
-        except NotApplicableError:
-            continue
-    return None
+        raise ContractError(f"it changes {changed[0]} for the whole process, which other runs share")
 
 
 def _check_network(job: Job) -> str | None:
     network, batch = new_network(job, _CPU).train(), random_batch(job, IMAGES, _CPU)
     for mode in (False, True):
-        features = _look(network.train(mode), job, View(batch.images))
+        features = _forward(network.train(mode), job, SharedBatch(batch.images))
         if not batch.equals(random_batch(job, IMAGES, _CPU)):
-            raise BrokenError("it changes the images that it is given, which other runs share")
+            raise ContractError("it changes the images that it is given, which other runs share")
     if not isinstance(features, Features):
-        raise BrokenError("forward gives no models.Features")
+        raise ContractError("forward does not return models.Features")
     expected = (IMAGES, network.num_classes)
     if features.logits.shape != expected:
-        raise BrokenError(f"the logits have shape {tuple(features.logits.shape)}, not {expected}")
+        raise ContractError(f"the logits have shape {tuple(features.logits.shape)}, not {expected}")
     if features.embedding.shape != (IMAGES, network.classifier.in_features):
-        raise BrokenError("the embedding is not what the classifier takes")
+        raise ContractError("the embedding is not what the classifier takes")
     finite = torch.isfinite(features.logits)
     if not (finite | features.logits.isneginf()).all() or not finite.any(dim=1).all():  # some may be masked
-        raise BrokenError("the logits are not finite")
-    if not _moved(features.logits[finite].square().sum(), list(network.parameters())):
-        raise BrokenError("no gradient of the logits reaches the parameters")
+        raise ContractError("the logits are not finite")
+    if not _has_gradient(features.logits[finite].square().sum(), list(network.parameters())):
+        raise ContractError("no gradient of the logits reaches the parameters")
     alone = Run(recipe=job.recipe, network=job.network, seed=job.seed, objective=Objective(ce=1.0), teacher=None)
     return check_steps(alone, None)
 
 
-@dataclass(frozen=True)
-class _Check:
-    """One method on one pair.
+def _check_method(term: Term, jobs: Sequence[Job]) -> str | None:
+    """Check a method on the first pair of networks to which it applies.
 
-    Attributes:
-        term: the method with its options.
-        job: a run that needs it.
+    Returns:
+        Why its steps cannot be captured as a CUDA graph, if so.
+
+    Raises:
+        ContractError: the method violates the contract.
+        NotApplicableError: it applies to no pair.
     """
+    for job in jobs:
+        try:
+            return _check_on_pair(term, job)
+        except NotApplicableError:
+            continue
+    raise NotApplicableError
 
-    term: Term
-    job: Job
 
-    def run(self) -> str | None:
-        """Build the method and take the steps that training would take.
+def _check_on_pair(term: Term, job: Job) -> str | None:
+    assert job.teacher_job is not None
+    torch.manual_seed(0)
+    # Another seed: a student of the teacher's architecture would start with its weights, and all losses at zero.
+    other = replace(job.teacher_job, seed=job.teacher_job.seed + job.seed + 1)
+    teacher = Teacher(new_network(other, _CPU), job.recipe.precision)
+    before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
+    _check_losses(term, job, teacher)
+    _check_teacher(teacher, before)
+    stages = job.stages if isinstance(job, Run) else ()
+    remarks = [check_steps(each, teacher) for each in (*stages, job)]
+    return next(filter(None, remarks), None)
 
-        Returns:
-            Why its steps cannot be replayed on a GPU, if they cannot.
-        """
-        job = self.job
-        assert job.teacher_job is not None
-        torch.manual_seed(0)
-        # Of another seed: a student of the teacher's architecture would begin as its equal, and all losses at zero.
-        other = replace(job.teacher_job, seed=job.teacher_job.seed + job.seed + 1)
-        teacher = Teacher(new_network(other, _CPU), job.recipe.precision)
-        before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
-        self._losses(teacher)
-        _check_teacher(teacher, before)
-        stages = job.stages if isinstance(job, Run) else ()
-        remarks = [check_steps(each, teacher) for each in (*stages, job)]
-        return next(filter(None, remarks), None)
 
-    def _losses(self, teacher: Teacher) -> None:
-        """The losses of one batch, seen at several stages of the training."""
-        job = self.job
-        student = new_network(job, _CPU).train()
-        batch = replace(random_batch(job, IMAGES, _CPU), generator=torch.Generator().manual_seed(0))
-        pair = pair_of(job, student.shapes(), teacher)
-        assert pair is not None
-        labels = pair.labels.clone()
-        method = self._built(pair)
-        kept = code_state(method)
-        view = View(batch.images, teacher)
-        features = _look(student, job, view).full()
-        seen = view.teacher(train_mode="teacher_in_train_mode" in method.requires)
-        with needing_parts(method):
-            if method.pretrain == "student":
-                self._first_stage(method, features, seen, batch, nn.ModuleList(student.trunk()))
-            elif method.pretrain == "teacher":
-                alone = self._built(replace(pair, student=pair.teacher))
-                self._first_stage(alone, seen, seen, batch, alone.pretrain_modules())
-            method.pretrain_modules().requires_grad_(requires_grad=False)
-            losses = [method(features, seen, replace(batch, progress=torch.tensor(share))) for share in PROGRESS]
-        if losses[0] or method.pretrain != "student":
-            _check_parts(losses, student, "its loss")
-        see_equal(kept, code_state(method))
-        self._check_shared(batch, view, teacher)
-        if not torch.equal(labels, pair.labels):
-            raise BrokenError("it changes the training labels, which other runs share")
+def _check_losses(term: Term, job: Job, teacher: Teacher) -> None:
+    """Check the losses of one batch at several stages of the training, and that they change nothing shared."""
+    student = new_network(job, _CPU).train()
+    batch = replace(random_batch(job, IMAGES, _CPU), generator=torch.Generator().manual_seed(0))
+    pair = synthetic_pair(job, student.shapes(), teacher)
+    assert pair is not None
+    labels = pair.labels.clone()
+    method = _build(term, job, pair)
+    code_before = code_state(method)
+    shared = SharedBatch(batch.images, teacher)
+    mine = _forward(student, job, shared).full()
+    theirs = shared.teacher(train_mode="teacher_in_train_mode" in method.requires)
+    with not_applicable_without_parts(method):
+        if method.pretrain == "student":
+            _check_pretraining(method, mine, theirs, batch, nn.ModuleList(student.trunk()))
+        elif method.pretrain == "teacher":
+            alone = _build(term, job, replace(pair, student=pair.teacher))
+            _check_pretraining(alone, theirs, theirs, batch, alone.pretrain_modules())
+        method.pretrain_modules().requires_grad_(requires_grad=False)
+        losses = [method(mine, theirs, replace(batch, progress=torch.tensor(done))) for done in PROGRESS]
+    if losses[0] or method.pretrain != "student":
+        _check_parts(losses, student, "its loss")
+    check_unchanged(code_before, code_state(method))
+    if not batch.equals(random_batch(job, IMAGES, _CPU)):
+        raise ContractError("it changes the batch, which other runs share")
+    _check_features(shared, SharedBatch(batch.images, teacher))
+    if not torch.equal(labels, pair.labels):
+        raise ContractError("it changes the training labels, which other runs share")
 
-    def _check_shared(self, batch: Batch, view: View, teacher: Teacher) -> None:
-        if not batch.equals(random_batch(self.job, IMAGES, _CPU)):
-            raise BrokenError("it changes the batch, which other runs share")
-        found, again = view.untouched.changed(), View(batch.images, teacher).teacher()
-        if found is None and any(
-            not torch.equal(one, other) for one, other in zip(_tensors(view.teacher()), _tensors(again), strict=True)
-        ):
-            found = "the teacher's features"
-        if found is not None:
-            raise BrokenError(f"it changes {found}, which other runs share")
 
-    def _built(self, pair: Pair) -> Method:
-        method = build_method(self.term, pair, self.job.seed, self.job.recipe.precision)
-        network = pair.teacher_network
-        modules = {id(module) for module in network.modules()}
-        memory = {tensor.data_ptr() for tensor in network.state_dict().values() if tensor.numel()}
-        taken = [name for name, module in method.named_modules() if id(module) in modules]
-        taken += [name for name, tensor in method.state_dict().items() if tensor.data_ptr() in memory]
-        if taken:
-            raise BrokenError(f"'{taken[0]}' is the teacher's own: use it through self.pair.teacher_network instead")
-        return method
+def _check_features(shared: SharedBatch, again: SharedBatch) -> None:
+    """Check that a method has not changed the shared tensors of a batch."""
+    found = shared.writes.changed()
+    pairs = zip(_tensors(shared.teacher()), _tensors(again.teacher()), strict=True)
+    if found is None and not all(torch.equal(one, other) for one, other in pairs):
+        found = "the teacher's features"
+    if found is not None:
+        raise ContractError(f"it changes {found}, which other runs share")
 
-    def _first_stage(
-        self, method: Method, student: Features, teacher: Features, batch: Batch, trained: nn.Module
-    ) -> None:
-        _check_parts([method.pretrain_loss(student, teacher, batch)], trained, "the loss of its first stage")
+
+def _build(term: Term, job: Job, pair: Pair) -> Method:
+    method = build_method(term, pair, job.seed, job.recipe.precision)
+    network = pair.teacher_network
+    modules = {id(module) for module in network.modules()}
+    memory = {tensor.data_ptr() for tensor in network.state_dict().values() if tensor.numel()}
+    taken = [name for name, module in method.named_modules() if id(module) in modules]
+    taken += [name for name, tensor in method.state_dict().items() if tensor.data_ptr() in memory]
+    if taken:
+        raise ContractError(f"'{taken[0]}' is the teacher's own: use it through self.pair.teacher_network instead")
+    return method
+
+
+def _check_pretraining(method: Method, student: Features, teacher: Features, batch: Batch, trained: nn.Module) -> None:
+    _check_parts([method.pretrain_loss(student, teacher, batch)], trained, "its pretrain_loss")
 
 
 def _check_teacher(teacher: Teacher, before: Mapping[str, Tensor]) -> None:
     after = teacher.network.state_dict()
     if not all(torch.equal(tensor, after[name]) for name, tensor in before.items()):
-        raise BrokenError("it changes the teacher's weights or statistics")
+        raise ContractError("it changes the teacher's weights or statistics")
     if any(parameter.requires_grad for parameter in teacher.network.parameters()):
-        raise BrokenError("it lets gradients reach the teacher's parameters: the teacher stays frozen")
-    if changed := teacher.frozen.changed(thoroughly=True):
-        raise BrokenError(f"it changes the teacher's {changed}, which other runs share")
+        raise ContractError("it lets gradients reach the teacher's parameters: the teacher stays frozen")
+    if changed := teacher.snapshot.changed(compare_contents=True):
+        raise ContractError(f"it changes the teacher's {changed}, which other runs share")
 
 
 def _tensors(features: Features) -> list[Tensor]:
     return [features.logits, features.embedding, features.map, *features.feats, *features.preacts]
 
 
-def _look(network: Network, job: Job, view: View) -> Features:
+def _forward(network: Network, job: Job, shared: SharedBatch) -> Features:
     with autocast(job.recipe.precision, _CPU):
-        features: Features = network(view.at(network.in_size))
+        features: Features = network(shared.images(network.in_size))
     return features
 
 
 def _check_parts(losses: Sequence[Mapping[str, Tensor]], trained: nn.Module, what: str) -> None:
-    """See that a loss is made of finite scalars, and has a gradient at some stage of the training."""
+    """Check that losses consist of finite scalars, and that one of them has a gradient by the trained parameters."""
     parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
-    moved = [_moved(_total(parts, what), parameters) for parts in losses]
-    if not any(moved):
-        raise BrokenError(
+    reached = [_has_gradient(_total(parts, what), parameters) for parts in losses]
+    if not any(reached):
+        raise ContractError(
             f"{what} gives no gradient to what it trains: does it use the student's features, undetached?"
         )
 
@@ -229,39 +211,31 @@ def _check_parts(losses: Sequence[Mapping[str, Tensor]], trained: nn.Module, wha
 def _total(parts: Mapping[str, Tensor], what: str) -> Tensor:
     if not isinstance(parts, Mapping) or not parts:
         given = "is empty" if isinstance(parts, Mapping) else f"is of type {type(parts).__name__}"
-        raise BrokenError(f"{what} {given}: it must be a dictionary of named scalars, like {{'mine': loss}}")
+        raise ContractError(f"{what} {given}: it must be a dictionary of named scalars, like {{'mine': loss}}")
     for name, part in parts.items():
         if not isinstance(name, str):
-            raise BrokenError(f"{what} has a part named {name!r}, which is no text")
+            raise ContractError(f"{what} has a part named {name!r}, which is not a string")
         if not isinstance(part, Tensor) or part.shape != () or not part.is_floating_point():
             form = f"{part.dtype} of shape {tuple(part.shape)}" if isinstance(part, Tensor) else type(part).__name__
-            raise BrokenError(f"part '{name}' of {what} is {form}, it must be a scalar tensor of floating point")
+            raise ContractError(f"part '{name}' of {what} is {form}, it must be a scalar tensor of floating point")
         if not torch.isfinite(part):
-            raise BrokenError(f"part '{name}' of {what} is {part.item()} on random images")
+            raise ContractError(f"part '{name}' of {what} is {part.item()} on random images")
     return torch.stack([part.float() for part in parts.values()]).sum()
 
 
-def _moved(loss: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
-    """Whether a loss's gradient reaches some of the parameters.
+def _has_gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
+    """Whether a loss has a nonzero gradient by some of the parameters.
 
     Raises:
-        BrokenError: it is not finite.
+        ContractError: a gradient is not finite.
     """
     if not loss.requires_grad or not parameters:
         return False
     found = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)
     gradients = [gradient for gradient in found if gradient is not None]
     if not all(torch.isfinite(gradient).all() for gradient in gradients):
-        raise BrokenError("a gradient is not finite on random images")
+        raise ContractError("a gradient is not finite on random images")
     return any(bool(gradient.any()) for gradient in gradients)
-
-
-def answers(subjects: Iterable[Subject]) -> Iterator[dict[str, str | None]]:
-    """What is wrong with each subject, one after the other, and what is good to know."""
-    for subject in subjects:
-        remarks: list[str] = []
-        fault = fault_of(subject, remarks)
-        yield {"key": subject.key, "fault": fault, "remark": next(iter(remarks), None)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The precisions of recipes. Weights and losses are float32 in all of them.
+"""The precisions of recipes; weights and losses are float32 in all of them.
 
 ``bf16`` and ``fp16`` run networks under autocast, ``fp16`` with a loss that is scaled so that small gradients are not
 rounded to zero (Micikevicius et al., Mixed Precision Training, ICLR 2018); ``tf32`` and ``fp32`` run them in float32.
@@ -18,7 +18,7 @@ from models import Network
 from models.features import full
 
 _HALF: Mapping[str, torch.dtype] = MappingProxyType({"bf16": torch.bfloat16, "fp16": torch.float16})
-"""The precisions of autocast."""
+"""Precisions that use autocast."""
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
@@ -27,53 +27,53 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 
 def grad_scaler(precision: str, device: torch.device) -> torch.amp.GradScaler:
-    """What scales the loss and skips the steps whose gradients overflow, all on the device; of ``fp16`` alone."""
+    """A gradient scaler for ``fp16``: scales the loss and skips steps whose gradients overflow. Disabled otherwise."""
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
 
 def set_matmul_precision(precision: str) -> None:
-    """Allow TF32 in convolutions and matrix products, or forbid it."""
+    """Allow TF32 in convolutions and matrix products for ``tf32``, forbid it otherwise."""
     allowed = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
 
 
-def cast_once(network: Network, precision: str) -> Network:
-    """A frozen network for many forward passes: a copy whose layers hold their weights as autocast casts them.
+def cast_weights(network: Network, precision: str) -> Network:
+    """A copy of a frozen network with weights cast to half precision, which autocast would do in every forward pass.
 
-    Autocast casts weights that need no gradient anew in every forward pass. The outputs are the same, bit for bit.
+    The outputs are the same, bit for bit.
 
     Args:
-        network: frozen; returned as it is where the precision casts nothing.
+        network: frozen; returned as it is for precisions without autocast.
         precision: of its forward pass.
     """
     if precision not in _HALF:
         return network
     copy = deepcopy(network)
     for module in copy.modules():
-        if type(module) in (nn.Conv2d, nn.Linear):  # a subclass may do more with its weights than autocast sees
+        if type(module) in (nn.Conv2d, nn.Linear):  # a subclass may use its weights in other operations
             module.to(_HALF[precision])
     return copy
 
 
-def compute_in(precision: str, method: nn.Module) -> None:
-    """Let the modules that a method trains compute as networks do, and hand float32 to the formula that calls them.
+def autocast_modules(precision: str, method: nn.Module) -> None:
+    """Run the submodules of a method under autocast, as networks do, and cast their outputs to float32 for the loss.
 
     Args:
         precision: of the recipe.
-        method: its modules are meant, not its own ``forward``.
+        method: its own ``forward`` stays outside autocast.
     """
     if precision not in _HALF:
         return
-    region = _Region(precision)
+    region = _AutocastRegion(precision)
     for module in method.modules():
         if module is not method:
             module.register_forward_pre_hook(region.enter)
             module.register_forward_hook(region.leave, always_call=True)
 
 
-class _Region:
-    """Autocast around the outermost of the modules that call each other."""
+class _AutocastRegion:
+    """Autocast around the outermost of nested module calls."""
 
     def __init__(self, precision: str) -> None:
         self._precision = precision

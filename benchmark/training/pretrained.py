@@ -1,4 +1,4 @@
-"""Weights that somebody else trained: read safely, mapped by name, measured, and left as a teacher for others."""
+"""Jobs that take published weights as a teacher: load the file into a network, test it and save its weights."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmark.training.evaluation import evaluate
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.weights import new_network, save_state
 from models import Network
-from models.published import PublishedError, Taken, download, load_published, read_published, sha256
+from models.published import LoadedPart, PublishedError, download, load_published, read_published, sha256
 
 
-def measure_given(jobs: Sequence[Pretrained], context: TrainContext) -> None:
-    """Take over given weights and measure them; each job leaves a record and the weights, as they are.
+def measure_pretrained(jobs: Sequence[Pretrained], context: TrainContext) -> None:
+    """Load and test published weights; save weights and record of every job.
 
     Raises:
-        UserError: the weights cannot be had, are not the ones that were asked for, or do not fit the network.
+        UserError: the file cannot be downloaded or read, has changed since planning, or does not fit the network.
     """
     for job in jobs:
         set_matmul_precision(job.recipe.precision)
@@ -30,11 +30,11 @@ def measure_given(jobs: Sequence[Pretrained], context: TrainContext) -> None:
             _measure(job, context)
 
 
-def fill_given(network: Network, job: Pretrained, path: Path) -> Taken:
-    """Fill a network with a file's weights.
+def fill_network(network: Network, job: Pretrained, path: Path) -> LoadedPart:
+    """Load a file's weights into a network.
 
     Raises:
-        UserError: the file cannot be read, is not the one that was planned with, or does not fit the network.
+        UserError: the file cannot be read, has changed since planning, or does not fit the network.
     """
     try:
         state = _state(job, path)
@@ -43,13 +43,13 @@ def fill_given(network: Network, job: Pretrained, path: Path) -> Taken:
     try:
         return load_published(network, state, job.part)
     except PublishedError as error:
-        raise UserError(f"teacher {job.network} from {path}: {error}{_scale(job)}") from error
+        raise UserError(f"teacher {job.network} from {path}: {error}{_width_hint(job)}") from error
 
 
 def _state(job: Pretrained, path: Path) -> dict[str, Tensor]:
     if not sha256(path).startswith(job.weights):
         raise PublishedError(
-            f"{path} is not the file any more that it was: its SHA-256 does not begin with {job.weights}"
+            f"{path} has changed since the plan was made: its SHA-256 does not begin with {job.weights}"
         )
     return read_published(path)
 
@@ -58,11 +58,11 @@ def _measure(job: Pretrained, context: TrainContext) -> None:
     recipe = job.recipe
     network = new_network(job, context.source.device)
     path = _file(job, context.store.checkpoints.parent / "downloads")
-    taken = fill_given(network, job, path)
+    loaded = fill_network(network, job, path)
     save_state(network.state_dict(), context.store.weights_path(job), job)
     last = evaluate(network, context.source.test_batches(recipe), recipe.precision, recipe.top_k)
     metrics = {"params": sum(parameter.numel() for parameter in network.parameters()), "last": last}
-    source = {"file": path.name} | ({"network": taken.part} if taken.part else {})
+    source = {"file": path.name} | ({"network": loaded.part} if loaded.part else {})
     context.write_record(job, DONE, f"top-1 {last['top1']:.2f}", metrics=metrics, given=source)
 
 
@@ -73,7 +73,7 @@ def _file(job: Pretrained, folder: Path) -> Path:
         raise UserError(f"teacher {job.network}: {error}") from error
 
 
-def _scale(job: Pretrained) -> str:
-    """What to consider where the network is narrower than the one that people publish weights of."""
+def _width_hint(job: Pretrained) -> str:
+    """A hint for networks that the profile narrows, since published weights are of full width."""
     width = job.recipe.width
     return "" if width == 1 else f"; at this scale networks have {width:g} of their width: see --profile and --set"

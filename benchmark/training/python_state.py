@@ -1,4 +1,4 @@
-"""What a module keeps in Python: neither a checkpoint saves it, nor does a replayed step change it."""
+"""Python state of a module: values that neither a checkpoint saves nor a replayed step changes."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from torch import Tensor, nn
 
 from methods import Pair
 
-_OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
+_MODULE_INTERNALS = frozenset(vars(nn.Module())) - {"training"}
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
-_FIXED = (type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, Pair)
-"""What cannot change from step to step, or is watched elsewhere."""
-_OTHERS = ("torch", "builtins", "abc", "typing")
-"""Packages whose classes keep nothing of a step."""
-_DEEPEST = 12
+_IGNORED = (type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, Pair)
+"""Types that cannot change from step to step, or are checked elsewhere."""
+_LIBRARIES = ("torch", "builtins", "abc", "typing")
+"""Packages whose classes keep no state of a step."""
+_MAX_DEPTH = 12
 
 
 def python_state(module: nn.Module) -> dict[str, Any]:
-    """All values that a module and its parts hold outside parameters and buffers, by the way to them.
+    """All values that a module and its submodules hold outside parameters and buffers, by their dotted path.
 
-    Private and nested ones too: in lists, dictionaries and objects. Of a tensor that no checkpoint saves, where it lies
-    and how often it was written into; of parameters and buffers, where they lie.
+    This covers private attributes and values in lists, dictionaries and objects. Tensors that no checkpoint saves are
+    represented by their address and number of writes, parameters and buffers by their address.
     """
     return dict(_of_module(module, "", {id(module)}))
 
 
 def code_state(module: nn.Module) -> dict[str, Any]:
-    """All values that the code of a module and its parts keeps outside instances: in classes, as globals of files."""
+    """All values in class attributes and module globals of the code of a module and its submodules."""
     classes = {owner for part in module.modules() for owner in type(part).__mro__}
-    owners = [owner for owner in classes if owner.__module__.partition(".")[0] not in _OTHERS]
+    owners = [owner for owner in classes if owner.__module__.partition(".")[0] not in _LIBRARIES]
     functions = [value for owner in owners for value in vars(owner).values() if isinstance(value, types.FunctionType)]
     kept = {f"{owner.__qualname__}.{name}": value for owner in owners for name, value in vars(owner).items()}
     kept |= {f"global {name}": value for function in functions for name, value in function.__globals__.items()}
@@ -43,7 +43,7 @@ def code_state(module: nn.Module) -> dict[str, Any]:
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """The first value in which two states differ, as in "'count' changes from 3 to 4"; None where they are equal."""
+    """The first difference of two states, as in "'count' changes from 3 to 4"; None if they are equal."""
     for path in {**before, **after}:
         if path not in before:
             return f"'{path}' appears"
@@ -63,7 +63,7 @@ def _of_module(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[s
         if buffer is not None and name not in module._non_persistent_buffers_set:
             yield f"{path}{name}", ("another tensor", buffer.data_ptr())
     lost = {name: module._buffers[name] for name in module._non_persistent_buffers_set}
-    own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
+    own = {name: value for name, value in vars(module).items() if name not in _MODULE_INTERNALS}
     for name, value in {**own, **lost, **module._modules}.items():
         yield from _of_value(value, f"{path}{name}", seen)
 
@@ -71,7 +71,7 @@ def _of_module(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[s
 def _of_value(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     if isinstance(value, _PLAIN):
         yield path, value
-    elif isinstance(value, _FIXED) or id(value) in seen or path.count(".") > _DEEPEST:
+    elif isinstance(value, _IGNORED) or id(value) in seen or path.count(".") > _MAX_DEPTH:
         return
     elif isinstance(value, Tensor):
         yield path, ("written into, though it is neither a parameter nor a buffer", value.data_ptr(), value._version)

@@ -1,7 +1,7 @@
-"""Random numbers that follow from what they are for, so that no run depends on its neighbours.
+"""Random numbers whose seeds are derived from their purpose, so that no run depends on other runs.
 
-A method draws from its batch's generator. What draws from a global generator instead (Dropout, ``torch.rand``, NumPy,
-``random``) is seeded for every run and step, so that a run has the same numbers alone, in company and after a restart.
+A method draws from its batch's generator. The global generators (Dropout, ``torch.rand``, NumPy, ``random``) are seeded
+for every run and step, so that a run draws the same numbers alone, in a cohort and after a restart.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Global(NamedTuple):
 
 
 def derive(*parts: object) -> int:
-    """A seed of 63 bits from a purpose, as in ``derive("weights", "wrn-16-2", 0)``; 1 and 1.0 alike, as in ids."""
+    """A 63-bit seed from a purpose, as in ``derive("weights", "wrn-16-2", 0)``; 1 and 1.0 are equal, as in ids."""
     return int.from_bytes(hashlib.sha256(canonical_json(parts).encode()).digest()[:8], "big") >> 1
 
 
@@ -43,14 +43,14 @@ def seed_globally(*parts: object) -> None:
 
 @contextmanager
 def seeded(*parts: object) -> Iterator[None]:
-    """Draw from the global generators, seeded for a purpose; their states before are restored."""
-    with global_state_kept():
+    """Seed the global generators for a purpose, and restore their states at the end."""
+    with global_generators_restored():
         seed_globally(*parts)
         yield
 
 
 @contextmanager
-def global_state_kept() -> Iterator[None]:
+def global_generators_restored() -> Iterator[None]:
     """Restore the states of the global generators at the end."""
     generators = _generators()
     before = {name: each.state() for name, each in generators.items()}
@@ -63,7 +63,7 @@ def global_state_kept() -> Iterator[None]:
 
 @contextmanager
 def global_draws() -> Iterator[list[str]]:
-    """A context whose list says, after its end, from which global generators was drawn in it."""
+    """A context that yields a list; at its end the list names the global generators that its block drew from."""
     generators, found = _generators(), list[str]()
     before = {name: each.state() for name, each in generators.items()}
     yield found
@@ -71,7 +71,7 @@ def global_draws() -> Iterator[list[str]]:
 
 
 def _generators() -> Mapping[str, _Global]:
-    """The global generators by what people call them; that of the GPU where one is in use."""
+    """The global generators by the name used in messages, with the GPU's if CUDA is in use."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return _ON_HOST
     cuda = torch.cuda.default_generators[torch.cuda.current_device()]
@@ -86,7 +86,7 @@ _ON_HOST: Mapping[str, _Global] = MappingProxyType(
     {
         "torch's global generator": _of_torch(torch.default_generator),
         "NumPy's global generator": _Global(
-            lambda seed: np.random.seed(seed % _NUMPY_SEEDS),  # noqa: NPY002 - the one that methods may draw from
+            lambda seed: np.random.seed(seed % _NUMPY_SEEDS),  # noqa: NPY002 - methods may draw from the global one
             np.random.get_state,
             np.random.set_state,
         ),
@@ -96,7 +96,7 @@ _ON_HOST: Mapping[str, _Global] = MappingProxyType(
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether two states of one generator are equal: tensors, arrays, or tuples of such and plain values."""
+    """Whether two states of a generator are equal: tensors, arrays, or tuples of them and plain values."""
     if isinstance(one, tuple) and any(isinstance(part, tuple | np.ndarray) for part in one):
         return all(map(_equal, one, other))
     if isinstance(one, torch.Tensor):

@@ -1,7 +1,7 @@
-"""What a CUDA graph does, on any device: operations are logged once and repeated on the same memory, without Python.
+"""An emulation of CUDA graphs on any device: logs operations once and repeats them on the same memory, without Python.
 
-So a step that does in Python what has to happen in every step (reads a number that changes, keeps a counter, puts a new
-tensor in the place of an old one) gives wrong numbers after a replay here, as it does on a GPU.
+A step that depends on Python (reads a number that changes, keeps a counter, replaces a tensor by a new one) gives wrong
+numbers in a replay here, as it does in a CUDA graph on a GPU.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from benchmark.training.capture import obstacles
+from benchmark.training.capture import CaptureDevice, replay_obstacles
 
-_WAITING = frozenset({"_local_scalar_dense", "nonzero", "masked_select", "bincount", "_unique2", "unique_dim"})
-"""Operations whose result or shape the host has to know."""
+_SYNCHRONISING = frozenset({"_local_scalar_dense", "nonzero", "masked_select", "bincount", "_unique2", "unique_dim"})
+"""Operations whose result or output shape the host needs."""
 _INDEXING = frozenset({"index", "index_put", "index_put_", "_index_put_impl_"})
-_PLENTY = 2**50
+_UNLIMITED = 2**50
 
 
 class _Operation(NamedTuple):
-    """One operation as it was done."""
+    """One logged operation."""
 
     function: Any
     arguments: Sequence[Any]
@@ -34,10 +34,10 @@ class _Operation(NamedTuple):
     outputs: Any
 
     def repeat(self) -> None:
-        """Do it again, with the results in the same memory."""
+        """Run the operation again, with its outputs in the same memory."""
         returns = self.function._schema.returns
         if returns and all(result.alias_info and not result.alias_info.is_write for result in returns):
-            return  # a view stays the view that it is
+            return  # the output is a view of memory that other operations write
         again = self.function(*self.arguments, **self.keywords)
         for old, new in zip(tree_flatten(self.outputs)[0], tree_flatten(again)[0], strict=True):
             if isinstance(old, Tensor) and old is not new:
@@ -45,37 +45,37 @@ class _Operation(NamedTuple):
 
 
 class _Log(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Logs every operation below autograd, those of the backward pass too, and keeps what was there before."""
+    """Logs every operation below autograd, also of the backward pass, and copies the memory that existed before."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._operations: list[_Operation] = []
-        self._made: dict[int, torch.UntypedStorage] = {}
-        self._found: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+        self._allocated: dict[int, torch.UntypedStorage] = {}
+        self._existing: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         del types
-        if reason := _waits(function, args):
+        if reason := _synchronises(function, args):
             raise RuntimeError(f"operation not permitted while a step is captured: {reason}")
         keywords = kwargs or {}
         for storage in _storages((args, keywords)):
-            if storage.data_ptr() not in self._made and storage.data_ptr() not in self._found:
-                self._found[storage.data_ptr()] = storage, storage.clone()  # type: ignore[no-untyped-call]
+            if storage.data_ptr() not in self._allocated and storage.data_ptr() not in self._existing:
+                self._existing[storage.data_ptr()] = storage, storage.clone()  # type: ignore[no-untyped-call]
         outputs = function(*args, **keywords)
-        self._made |= {storage.data_ptr(): storage for storage in _storages(outputs)}
+        self._allocated |= {storage.data_ptr(): storage for storage in _storages(outputs)}
         self._operations.append(_Operation(function, args, keywords, outputs))
         return outputs
 
     def undo(self) -> None:
-        """Fill all memory that was there before with what it held."""
-        for storage, before in self._found.values():
+        """Restore the contents of all memory that existed before."""
+        for storage, before in self._existing.values():
             storage.copy_(before)
-        self._found.clear()
+        self._existing.clear()
 
     def replay(self) -> None:
-        """Repeat all operations in their order."""
+        """Repeat all operations in order."""
         with torch.no_grad():
             for operation in self._operations:
                 operation.repeat()
@@ -85,8 +85,8 @@ def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
     return (value.untyped_storage() for value in tree_flatten(values)[0] if isinstance(value, Tensor))
 
 
-class _Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Lists the operations for which the host waits."""
+class _SynchronisationLog(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Lists the operations for which the host would wait."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -96,13 +96,13 @@ class _Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         del types
-        if reason := _waits(function, args):
+        if reason := _synchronises(function, args):
             self.found.append(reason)
         return function(*args, **(kwargs or {}))
 
 
-class _AsOnADevice(TorchFunctionMode):
-    """Does on the host what would not wait on a GPU in a way that does not wait either."""
+class _GpuOneHot(TorchFunctionMode):
+    """Replaces ``one_hot``, which reads values on a CPU but not on a GPU, by operations that read none."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -114,35 +114,36 @@ class _AsOnADevice(TorchFunctionMode):
 
 
 def _one_hot(function: Any, tensor: Tensor, num_classes: int = -1) -> Tensor:
-    if num_classes < 0:  # the largest label has to be known, on any device
+    if num_classes < 0:  # the largest label has to be read, on any device
         hot: Tensor = function(tensor, num_classes)
         return hot
     return (tensor[..., None] == torch.arange(num_classes, device=tensor.device)).long()
 
 
 @contextmanager
-def waiting() -> Iterator[list[str]]:
-    """A context whose list says, after its end, which operations in it would make the host wait for a GPU."""
+def host_waits() -> Iterator[list[str]]:
+    """A context that yields a list; at its end the list names operations for which the host would wait for a GPU."""
     found: list[str] = []
-    with _AsOnADevice(), (mode := _Waits()):
+    with _GpuOneHot(), (mode := _SynchronisationLog()):
         yield found
     found += mode.found
 
 
-def _waits(function: Any, arguments: Sequence[Any]) -> str | None:
+def _synchronises(function: Any, arguments: Sequence[Any]) -> str | None:
     name = function.overloadpacket.__name__
-    if name in _WAITING:
+    if name in _SYNCHRONISING:
         return f"{name} needs a value on the host"
     if name in _INDEXING and any(index is not None and index.dtype == torch.bool for index in arguments[1]):
         return f"{name} by a mask has a shape that depends on values"
     return None
 
 
-class OperationLog:
-    """Captures by logging operations: in place of a CUDA device, where there is none.
+class OperationLog(CaptureDevice):
+    """Emulates CUDA graphs by logging operations; memory is neither measured nor limited.
 
-    Args:
-        device: where the operations are done; any.
+    Attributes:
+        captured: number of captures.
+        replayed: number of replays.
     """
 
     def __init__(self, device: torch.device | None = None) -> None:
@@ -151,9 +152,8 @@ class OperationLog:
         self.replayed = 0
 
     def capture(self, work: Callable[[], None], generators: Sequence[torch.Generator]) -> Callable[[], None]:
-        """Log work and undo it; return a function that repeats it."""
         drawn = [generator.get_state() for generator in generators]
-        with _AsOnADevice(), (log := _Log()):
+        with _GpuOneHot(), (log := _Log()):
             work()
         log.undo()
         for generator, state in zip(generators, drawn, strict=True):
@@ -166,18 +166,15 @@ class OperationLog:
 
         return replay
 
-    def obstacles(self) -> AbstractContextManager[list[str]]:
-        """A context whose list says, after its end, what in it a replay would not repeat."""
-        return obstacles(waiting())
+    def replay_obstacles(self) -> AbstractContextManager[list[str]]:
+        return replay_obstacles(host_waits())
 
     @contextmanager
-    def peak(self) -> Iterator[list[int]]:
-        """A context whose list says that nothing was taken: memory is not measured here."""
-        yield [0]
+    def peak_memory(self) -> Iterator[list[int]]:
+        yield [0]  # memory is not measured
 
     def free_bytes(self) -> int:
-        """More than anybody takes."""
-        return _PLENTY
+        return _UNLIMITED
 
-    def forget(self) -> None:
-        """Nothing is shared by what was captured."""
+    def drop_graphs(self) -> None:
+        pass

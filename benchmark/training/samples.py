@@ -1,4 +1,4 @@
-"""Random images and made-up labels in the sizes of a job's data, for checks that need no data."""
+"""Random images and synthetic labels in the sizes of a job's data, for checks that need no data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models import Shapes
 
 
 def random_batch(job: Job, images: int, device: torch.device, seed: int = 0) -> Batch:
-    """Random images of the size of the job's, with labels, at the beginning of an epoch."""
+    """A batch of random images and labels of the job's image size and classes, at progress 0."""
     draws = torch.Generator().manual_seed(seed)
     info = describe(job.recipe.dataset)
     size = job.recipe.crop_size or job.recipe.resize or info.image_size
@@ -27,12 +27,12 @@ def random_batch(job: Job, images: int, device: torch.device, seed: int = 0) -> 
     )
 
 
-def pair_of(job: Job, student: Shapes | None, teacher: Teacher | None) -> Pair | None:
-    """The job's pair without its data: made-up labels, as many as there are; None where there is no teacher.
+def synthetic_pair(job: Job, student: Shapes | None, teacher: Teacher | None) -> Pair | None:
+    """The job's pair with as many synthetic labels as there are training images; None without a teacher.
 
     Args:
-        job: a run or a first stage.
-        student: None where the teacher is its own student.
+        job: a run or a pretraining stage.
+        student: shapes of the student; None where the teacher is its own student.
         teacher: of the job.
     """
     if teacher is None:

@@ -1,4 +1,4 @@
-"""Trains a few steps of a job twice, launched and replayed, and tells what a replay or a checkpoint would lose."""
+"""Trains a few steps of a job twice, eagerly and by replays, to find state that a replay or checkpoint would lose."""
 
 from __future__ import annotations
 
@@ -12,47 +12,45 @@ from torch import Tensor
 
 from benchmark.runs.job import Job, Run
 from benchmark.training import job_kinds
-from benchmark.training.capture import CAPTURING
+from benchmark.training.capture import CAPTURE_DEVICES
 from benchmark.training.failures import DivergedError
 from benchmark.training.python_state import code_state, difference, python_state
 from benchmark.training.replay import OperationLog
-from benchmark.training.samples import pair_of, random_batch
-from benchmark.training.shared import Shared
-from benchmark.training.steps import CaptureError, DeviceStep, EagerStep, Step
+from benchmark.training.samples import random_batch, synthetic_pair
+from benchmark.training.shared_state import SharedState
+from benchmark.training.steps import CaptureError, EagerStep, GraphStep, Step
 from benchmark.training.streams import ONE_STREAM
 from benchmark.training.teacher import Teacher
 from benchmark.training.trainable import Trainable
 from methods import Batch
 
 SIZES = (8, 8, 5)
-"""Images of the batches of an epoch, the last one smaller: as many as there are steps to warm up."""
+"""Batch sizes of an epoch: as many as `WARMUP_STEPS`, the last one smaller."""
 EPOCHS = 3
-"""Warmed up in the first, captured in the second, replayed at a lower rate in the third."""
+"""The first warms up, the second captures, the third replays at a lower learning rate."""
 _CPU = torch.device("cpu")
 
 
-class BrokenError(Exception):
-    """Something breaks the contract; the message says what."""
+class ContractError(Exception):
+    """A method or network violates the contract; the message says how."""
 
 
 @dataclass
-class _Attempt:
+class _Trial:
     """A member that trains some epochs.
 
     Attributes:
-        member: fresh.
-        step: that trains it.
         after: called after every step.
-        said: what the step said.
+        messages: that the step shows the user.
     """
 
     member: Trainable
     step: Step
     after: Callable[[], None] = lambda: None
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def train(self, epochs: Sequence[Sequence[Batch]]) -> None:
-        """Train all batches, unless the loss is no longer finite."""
+        """Train all batches; stop if the loss diverges."""
         for batches in epochs:
             self.member.begin_epoch()
             for position, batch in enumerate(batches):
@@ -60,11 +58,11 @@ class _Attempt:
                 self.after()
             try:
                 self.member.end_epoch(sum(SIZES))
-            except DivergedError:  # random images at a rate that is not made for them
+            except DivergedError:  # possible, since the learning rate is not chosen for random images
                 return
 
     def result(self) -> dict[str, Tensor]:
-        """Everything that training has changed, by its name."""
+        """The state dicts of the loss and the network after training."""
         found = {f"loss.{name}": tensor for name, tensor in self.member.loss.state_dict().items()}
         if self.member.network is not None:
             found |= {f"network.{name}": tensor for name, tensor in self.member.network.state_dict().items()}
@@ -72,53 +70,53 @@ class _Attempt:
 
 
 def check_steps(job: Job, teacher: Teacher | None) -> str | None:
-    """See that a replay of a job's steps does what the steps do, and that they keep nothing in Python.
+    """Check that replayed steps equal eager steps, and that a step keeps no state in Python.
 
     Args:
-        job: a run or a first stage; what it needs does not have to be there.
+        job: a run or a pretraining stage; the jobs that it needs do not have to be trained.
         teacher: of the job, on the CPU.
 
     Returns:
-        Why its steps cannot be replayed, if they cannot: then they are launched one by one on a GPU.
+        Why the steps cannot be captured as a CUDA graph, if so: they then run eagerly on a GPU.
 
     Raises:
-        BrokenError: a replay or a checkpoint would lose something; the message says what.
+        ContractError: a replay or a checkpoint would lose state; the message says which.
     """
     recipe = replace(job.recipe, epochs=EPOCHS, milestones=(EPOCHS - 1,))
     job = replace(job, recipe=recipe)
     if isinstance(job, Run):
-        job = replace(job, stages=())  # nothing is trained before it
+        job = replace(job, stages=())  # starts from initial weights
     epochs = _batches(job)
-    with _captured_here():
-        eager = _attempt(job, teacher, capture=False)
-        states = _States(eager.member)
+    with _capturing_on_cpu():
+        eager = _trial(job, teacher, capture=False)
+        states = _PythonState(eager.member)
         eager.after = states.compare
         eager.train(epochs)
-        replayed = _attempt(job, teacher, capture=True)
+        replayed = _trial(job, teacher, capture=True)
         try:
             replayed.train(epochs)
         except CaptureError as error:
             return str(error)
-    other = next((name for name, tensor in eager.result().items() if _unlike(tensor, replayed.result()[name])), None)
-    if other is not None:
-        raise BrokenError(
-            f"a replay of its step gives other numbers than the step itself (first seen in {other}): what changes from "
-            "step to step has to be a tensor that is written into"
+    differing = (name for name, tensor in eager.result().items() if _differ(tensor, replayed.result()[name]))
+    if (first := next(differing, None)) is not None:
+        raise ContractError(
+            f"a replay of its step gives other numbers than the step itself (first seen in {first}): state that "
+            "changes from step to step must be a tensor that is updated in place"
         )
-    return replayed.said[0].partition(": ")[2] if replayed.said else None
+    return replayed.messages[0].partition(": ")[2] if replayed.messages else None
 
 
-class _States:
-    """What a member keeps in Python, compared after every step."""
+class _PythonState:
+    """Compares a member's Python state after every step."""
 
     def __init__(self, member: Trainable) -> None:
         self._modules = {"network": member.network, "method": member.loss}
         self._before = self._read()
 
     def compare(self) -> None:
-        """Raise ``BrokenError`` where something has changed."""
+        """Raise ``ContractError`` if the state has changed since the last step."""
         after = self._read()
-        see_equal(self._before, after)
+        check_unchanged(self._before, after)
         self._before = after
 
     def _read(self) -> dict[str, object]:
@@ -130,36 +128,36 @@ class _States:
         return found
 
 
-def see_equal(before: Mapping[str, object], after: Mapping[str, object]) -> None:
-    """Raise ``BrokenError`` where what is kept in Python differs after a step."""
+def check_unchanged(before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    """Raise ``ContractError`` if the Python state differs after a step."""
     if found := difference(before, after):
-        raise BrokenError(
+        raise ContractError(
             f"attribute {found} in a step: neither a checkpoint nor a replayed step knows that. Keep it in a "
-            "buffer (register_buffer) and write into it"
+            "buffer (register_buffer) and update it in place"
         )
 
 
 @contextmanager
-def _captured_here() -> Iterator[None]:
-    """Let a CPU capture steps, by a log of its operations."""
-    CAPTURING["cpu"] = OperationLog
+def _capturing_on_cpu() -> Iterator[None]:
+    """Let a CPU capture steps with an `OperationLog`."""
+    CAPTURE_DEVICES["cpu"] = OperationLog
     try:
         yield
     finally:
-        del CAPTURING["cpu"]
+        del CAPTURE_DEVICES["cpu"]
 
 
-def _attempt(job: Job, teacher: Teacher | None, *, capture: bool) -> _Attempt:
+def _trial(job: Job, teacher: Teacher | None, *, capture: bool) -> _Trial:
     member = job_kinds.trainable(job, _CPU, _no_weights)
-    pair = pair_of(job, member.network.shapes() if member.network else None, teacher)
+    pair = synthetic_pair(job, member.network.shapes() if member.network else None, teacher)
     member.setup(pair)
-    shared = Shared(teacher, pair.labels if pair else torch.zeros(0), _unchanged)
-    eager, said = EagerStep(shared, ONE_STREAM, _unguarded), list[str]()
-    return _Attempt(member, DeviceStep(eager, OperationLog(), said.append, capture=capture), said=said)
+    state = SharedState(teacher, pair.labels if pair else torch.zeros(0), _refuse_change)
+    eager, messages = EagerStep(state, ONE_STREAM, _unguarded), list[str]()
+    return _Trial(member, GraphStep(eager, OperationLog(), messages.append, capture=capture), messages=messages)
 
 
 def _batches(job: Job) -> list[list[Batch]]:
-    """Batches of random images by epochs, each at a progress of its own."""
+    """Batches of random images by epoch, with their progress in it."""
     steps = [step / len(SIZES) for step in range(len(SIZES))]
     return [
         [
@@ -170,7 +168,7 @@ def _batches(job: Job) -> list[list[Batch]]:
     ]
 
 
-def _unlike(one: Tensor, other: Tensor) -> bool:
+def _differ(one: Tensor, other: Tensor) -> bool:
     return not torch.equal(one.nan_to_num(), other.nan_to_num())
 
 
@@ -179,8 +177,8 @@ def _unguarded(job: Job) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _unchanged() -> dict[str, Tensor]:
-    raise BrokenError("it changes the teacher's weights or statistics")
+def _refuse_change() -> dict[str, Tensor]:
+    raise ContractError("it changes the teacher's weights or statistics")
 
 
 def _no_weights(job: Job) -> Path:

@@ -1,4 +1,4 @@
-"""One batch through the teacher and all members: launched anew each time, or captured as a CUDA graph and replayed."""
+"""One training step of all members of a cohort: eager, or captured as a CUDA graph and replayed."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from weakref import WeakKeyDictionary, WeakSet
 import torch
 
 from benchmark.runs.job import Job
-from benchmark.training.capture import Device
+from benchmark.training.capture import CaptureDevice
 from benchmark.training.failures import is_out_of_memory
 from benchmark.training.isolation import SharedStateError
 from benchmark.training.parts import TEACHER, part
 from benchmark.training.randomness import seed_globally
-from benchmark.training.shared import Shared
+from benchmark.training.shared_state import SharedState
 from benchmark.training.streams import Streams
-from benchmark.training.teacher import View
-from benchmark.training.trainable import Stopwatch, Trainable
+from benchmark.training.teacher import SharedBatch
+from benchmark.training.trainable import Trainable
 from methods import Batch
 
 WARMUP_STEPS = 3
-"""Steps that a member makes before it is captured: the first ones allocate what later ones find."""
-THOROUGH_STEPS = 3
-"""Steps of every epoch after which all that members share is compared, and not only counted for writes."""
-_MEMORY_SHARE = 0.9
-"""Of a device's free memory, what streams side by side may take: allocators leave gaps."""
+"""Eager steps of a member before its step is captured: the first ones allocate memory that later ones reuse."""
+CONTENT_CHECK_STEPS = 3
+"""Steps at the beginning of every epoch after which shared tensors are compared, and not only checked for writes."""
+_MEMORY_FRACTION = 0.9
+"""Of a device's free memory, the fraction that parallel streams may take: allocators leave gaps."""
 
-Around = Callable[[Trainable | None], AbstractContextManager[Any]]
-"""The context of a member's own work, or of the teacher's for None."""
+MemberContext = Callable[[Trainable | None], AbstractContextManager[Any]]
+"""Makes the context in which a member's step runs, or for None the teacher's forward pass."""
 
 
 class Step(Protocol):
-    """One step of every member."""
+    """One training step of every member."""
 
     def __call__(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
         """Train one batch.
@@ -49,137 +49,154 @@ class Step(Protocol):
 
 
 class EagerStep:
-    """What the members share first, then each of them on its stream.
+    """Computes what the members share, then runs the step of each member on its stream.
 
     Args:
-        shared: what the members have in common.
-        streams: where they are queued.
-        guarded: the context of a job's own work, which ends that job alone where it fails.
+        state: teacher and labels of the members.
+        streams: where work is queued.
+        guarded: makes the context of a job's work; a failure inside ends that job alone.
     """
 
     def __init__(
-        self, shared: Shared, streams: Streams, guarded: Callable[[Job], AbstractContextManager[None]]
+        self, state: SharedState, streams: Streams, guarded: Callable[[Job], AbstractContextManager[None]]
     ) -> None:
         self.streams = streams
-        self._shared = shared
+        self._state = state
         self._guarded = guarded
 
     def __call__(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
-        """One step of every member."""
+        """Train one batch."""
         self.train(batch, position, members, self.guarded)
 
     def guarded(self, member: Trainable | None) -> AbstractContextManager[None]:
-        """The context of a member's own work."""
+        """A context in which a failure ends the member's job alone."""
         return self._guarded(member.job) if member else nullcontext()
 
     def train(
-        self, batch: Batch, position: int, members: Sequence[Trainable], around: Around, seen: View | None = None
+        self,
+        batch: Batch,
+        position: int,
+        members: Sequence[Trainable],
+        context: MemberContext,
+        replayed: SharedBatch | None = None,
     ) -> None:
-        """Train one batch; a member that changes what others share fails, and the others never see the change.
+        """Train one batch. A member that changes shared state fails, and the others do not see the change.
 
         Args:
-            batch: stays as it is, since members are given a copy.
+            batch: not changed, since members are given a copy.
             position: of the batch in its epoch, from 0.
-            members: whom to train.
-            around: the context of a member's own work, and with None of the teacher's.
-            seen: a view of the same batch, whose teacher's features serve again.
+            members: that train.
+            context: of a member's step and of the teacher's forward pass.
+            replayed: a batch of the same images whose teacher features are reused.
         """
-        held, thoroughly = batch.clone(), position < THOROUGH_STEPS
-        view = self.view(held, members, seen, thoroughly=thoroughly)
-        with self._forked(view, members, around(None)):
+        copy, compare = batch.clone(), position < CONTENT_CHECK_STEPS
+        shared = self.shared_batch(copy, members, replayed, compare_contents=compare)
+        with self._forked(shared, members, context(None)):
             for index, member in enumerate(members):
                 seed_globally("step", member.job.seed, member.epoch, position)
                 with self.streams.stream(index):
-                    with around(member), Stopwatch(member):
-                        member.step(held, view)
-                    fault = self._shared.fault_of_batch(view, held, batch, thoroughly=thoroughly)
-                if fault is not None:
+                    with context(member), member.timed():
+                        member.step(copy, shared)
+                    changed = self._state.check_step(shared, copy, batch, compare_contents=compare)
+                if changed is not None:
                     break
             else:
                 return
         with self.guarded(member):
-            raise SharedStateError(f"it changes {fault}, which other runs share")
-        self.train(batch, position, members[index + 1 :], around)
+            raise SharedStateError(f"it changes {changed}, which other runs share")
+        self.train(batch, position, members[index + 1 :], context)
 
-    def advance(self, batch: Batch, view: View, members: Sequence[Trainable]) -> None:
-        """One optimiser step of every member, and nothing else: what a graph captures."""
-        with self._forked(view, members, nullcontext()):
+    def step_members(self, batch: Batch, shared: SharedBatch, members: Sequence[Trainable]) -> None:
+        """Run one optimiser step of every member without guards or checks: the work that a graph captures."""
+        with self._forked(shared, members, nullcontext()):
             for index, member in enumerate(members):
                 with self.streams.stream(index):
-                    member.step(batch, view)
+                    member.step(batch, shared)
 
-    def view(
-        self, batch: Batch, members: Sequence[Trainable], seen: View | None = None, *, thoroughly: bool = False
-    ) -> View:
-        """The batch as members and teacher see it; the teacher's features are those of ``seen`` if it is given."""
+    def shared_batch(
+        self,
+        batch: Batch,
+        members: Sequence[Trainable],
+        replayed: SharedBatch | None = None,
+        *,
+        compare_contents: bool = False,
+    ) -> SharedBatch:
+        """The batch at the input sizes of members and teacher, with the teacher features of ``replayed`` if given."""
         sizes = {member.network.in_size for member in members if member.network is not None}
-        if self._shared.teacher is not None:
-            sizes.add(self._shared.teacher.network.in_size)
-        view = View(batch.images, self._shared.teacher, self.streams, sorted(sizes), seen, thoroughly=thoroughly)
-        view.untouched.add("the batch's labels", batch.targets)
-        view.untouched.add("the batch's indices", batch.indices)
-        return view
+        teacher = self._state.teacher
+        if teacher is not None:
+            sizes.add(teacher.network.in_size)
+        shared = SharedBatch(
+            batch.images, teacher, self.streams, sorted(sizes), replayed, compare_contents=compare_contents
+        )
+        shared.writes.add("the batch's labels", batch.targets)
+        shared.writes.add("the batch's indices", batch.indices)
+        return shared
 
     @contextmanager
-    def _forked(self, view: View, members: Sequence[Trainable], around: AbstractContextManager[Any]) -> Iterator[None]:
-        """Fork the streams, the teacher's forward pass beside them; students wait for it before their losses.
+    def _forked(
+        self, shared: SharedBatch, members: Sequence[Trainable], context: AbstractContextManager[Any]
+    ) -> Iterator[None]:
+        """Fork the streams and queue the teacher's forward pass beside them; students wait for it before their losses.
 
-        On a CPU it is done first, so that no member is charged for it.
+        On a CPU the teacher's forward pass comes first, so that its time counts for no member.
         """
         with self.streams.fork_join(len(members)):
-            with part(TEACHER), around:
+            with part(TEACHER), context:
                 for train_mode in sorted({mode for member in members for mode in member.teacher_modes}):
-                    view.teacher(train_mode=train_mode)
+                    shared.teacher(train_mode=train_mode)
             yield
 
 
 class CaptureError(Exception):
-    """A step could not be captured. The attempt leaves the device's memory in a state that only a new process mends."""
+    """A step could not be captured. The device's memory is unusable afterwards: go on in a new process."""
 
 
-class DeviceStep:
-    """The step of a whole cohort on a GPU: warmed up, then captured for every set of members and size of batch.
+class GraphStep:
+    """The step of a cohort on a GPU: eager for some steps, then captured for every set of members and batch size.
 
-    Members warm up one after another on one stream. That tells how much memory each of them takes, and so how many
-    streams fit side by side. A replayed step has no Python left in it: hundreds of launches become one. A member whose
-    step a replay would not repeat is left out, and launched after the others.
+    During warm-up the members run one after another on one stream, which measures the memory that each of them needs
+    and so tells how many streams fit side by side. A replayed step runs no Python: hundreds of kernel launches become
+    one. A member whose step cannot be replayed runs eagerly after the others.
 
     Args:
-        step: of which this is made.
+        step: the eager step.
         device: that captures.
-        say: told of members that are left out.
-        capture: whether steps are captured; else they are launched on as many streams as fit.
+        say: shows the user a message about members that are not captured.
+        capture: whether to capture steps; otherwise all are eager, on as many streams as fit.
     """
 
-    def __init__(self, step: EagerStep, device: Device, say: Callable[[str], None], *, capture: bool = True) -> None:
+    def __init__(
+        self, step: EagerStep, device: CaptureDevice, say: Callable[[str], None], *, capture: bool = True
+    ) -> None:
         self._step = step
         self._device = device
         self._say = say
         self._captures = capture
-        self._warm = WeakKeyDictionary[Trainable, Counter[torch.Size]]()
+        self._warmup_steps = WeakKeyDictionary[Trainable, Counter[torch.Size]]()
         self._bytes = WeakKeyDictionary[Trainable, dict[torch.Size, int]]()
         self._teacher_bytes: dict[torch.Size, int] = {}
-        self._left_out = WeakSet[Trainable]()
+        self._not_capturable = WeakSet[Trainable]()
         self._members: tuple[Trainable, ...] = ()
         self._graphs: dict[torch.Size, Callable[[Batch, int], None]] = {}
         step.streams.limit(1)
 
     def __call__(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
-        """One step of every member, of which there is at least one.
+        """Train one batch.
 
         Raises:
-            CaptureError: it cannot be captured; this process should not go on.
-            torch.OutOfMemoryError: it does not fit.
+            CaptureError: the step cannot be captured; this process should not go on.
+            torch.OutOfMemoryError: the step does not fit into the device's memory.
         """
         shape = batch.images.shape
         if not all(self._is_warm(member, shape) for member in members):
             self._warm_up(batch, position, members)
             return
         if self._members != tuple(members):
-            self._forget_graphs()
+            self._drop_graphs()
             self._members = tuple(members)
             self._step.streams.limit(self._fitting_streams())
-        if not self._captures or self._left_out.issuperset(members):
+        if not self._captures or self._not_capturable.issuperset(members):
             self._step(batch, position, members)
             return
         if shape not in self._graphs:
@@ -187,74 +204,78 @@ class DeviceStep:
         self._graphs[shape](batch, position)
 
     def _is_warm(self, member: Trainable, shape: torch.Size) -> bool:
-        steps = self._warm.get(member, Counter())
+        steps = self._warmup_steps.get(member, Counter())
         return steps.total() >= WARMUP_STEPS and shape in steps
 
     def _warm_up(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
-        self._forget_graphs()  # the limit is chosen anew, and their memory serves nothing else while they are kept
+        self._drop_graphs()  # the number of streams is chosen again, and nothing else can use their memory meanwhile
         for member in members:
-            self._warm.setdefault(member, Counter())[batch.images.shape] += 1
+            self._warmup_steps.setdefault(member, Counter())[batch.images.shape] += 1
         self._step.streams.limit(1)
-        self._step.train(batch, position, members, partial(self._watched, batch.images.shape))
+        self._step.train(batch, position, members, partial(self._measured, batch.images.shape))
 
-    def _forget_graphs(self) -> None:
+    def _drop_graphs(self) -> None:
         self._members, self._graphs = (), {}
-        self._device.forget()
+        self._device.drop_graphs()
 
     @contextmanager
-    def _watched(self, shape: torch.Size, member: Trainable | None) -> Iterator[None]:
-        """Note the memory of a step; the latest of each size counts, since cuDNN tries algorithms in the first."""
+    def _measured(self, shape: torch.Size, member: Trainable | None) -> Iterator[None]:
+        """Measure the memory of a step and, from the last warm-up step on, whether it can be replayed.
+
+        The latest measurement of each batch size counts, since cuDNN tries algorithms in the first step.
+        """
         if member is None:
-            with self._device.peak() as taken:
+            with self._device.peak_memory() as taken:
                 yield
             [self._teacher_bytes[shape]] = taken
             return
-        # What is allocated or copied at first may wait for the device.
-        watch = self._warm[member].total() >= WARMUP_STEPS
-        obstacles_in = self._device.obstacles() if watch else nullcontext(list[str]())
-        with self._device.peak() as taken, obstacles_in as obstacles, self._step.guarded(member):
+        # The first steps allocate and copy, which may wait for the device.
+        settled = self._warmup_steps[member].total() >= WARMUP_STEPS
+        watched = self._device.replay_obstacles() if settled else nullcontext(list[str]())
+        with self._device.peak_memory() as taken, watched as obstacles, self._step.guarded(member):
             yield
         [self._bytes.setdefault(member, {})[shape]] = taken
-        if obstacles and member not in self._left_out:
-            self._left_out.add(member)
+        if obstacles and member not in self._not_capturable:
+            self._not_capturable.add(member)
             if self._captures:
-                self._say(f"{member.job} is launched step by step, not captured: {obstacles[0]}")
+                self._say(f"{member.job} runs eagerly, not as a CUDA graph: {obstacles[0]}")
 
     def _fitting_streams(self) -> int:
-        """How many streams fit side by side; members that are left out come after the others, one at a time.
+        """How many streams fit into the device's memory; members that are not captured run later, one at a time.
 
-        Memory is left for the teacher's features and for gradients of captured members, of which a graph keeps its own.
+        Memory is reserved for the teacher's features and for the gradients of captured members, which graphs keep.
         """
-        taken = {member: max(self._bytes[member].values()) for member in self._members}
-        captured = [member for member in self._members if self._captures and member not in self._left_out]
-        beside = captured if self._captures else self._members
-        apart = max((taken[member] for member in self._members if member not in beside), default=0)
+        peaks = {member: max(self._bytes[member].values()) for member in self._members}
+        captured = [member for member in self._members if self._captures and member not in self._not_capturable]
+        parallel = captured if self._captures else self._members
+        sequential = max((peaks[member] for member in self._members if member not in parallel), default=0)
         gradients = sum(member.gradient_bytes for member in captured)
-        free = self._device.free_bytes() - max(self._teacher_bytes.values()) - apart - gradients
-        return parallel_streams([taken[member] for member in beside], free)
+        free = self._device.free_bytes() - max(self._teacher_bytes.values()) - sequential - gradients
+        return max_parallel_streams([peaks[member] for member in parallel], free)
 
     def _capture(self, batch: Batch) -> Callable[[Batch, int], None]:
-        held = batch.clone()
-        captured = [member for member in self._members if member not in self._left_out]
-        rest = [member for member in self._members if member in self._left_out]
-        views: list[View] = []
+        """Capture the step for batches of this size; return a function that trains a batch with it."""
+        static = batch.clone()  # the graph reads its inputs from this memory
+        captured = [member for member in self._members if member not in self._not_capturable]
+        eager = [member for member in self._members if member in self._not_capturable]
+        kept: list[SharedBatch] = []
 
         def work() -> None:
-            view = self._step.view(held, self._members)
-            self._step.advance(held, view, captured)
-            views[:] = [view] if rest else []  # they read its tensors after every replay
+            shared = self._step.shared_batch(static, self._members)
+            self._step.step_members(static, shared, captured)
+            kept[:] = [shared] if eager else []  # eager members read its tensors after every replay
 
         def run(batch: Batch, position: int) -> None:
-            held.copy_(batch)
+            static.copy_(batch)
             replay()
-            if rest:
-                self._step.train(batch, position, rest, self._step.guarded, views[0])
+            if eager:
+                self._step.train(batch, position, eager, self._step.guarded, kept[0])
 
         try:
             replay = self._device.capture(work, [member.generator for member in captured])
         except Exception as error:
             cause: BaseException = error
-            while cause.__context__ is not None:  # what came first says most
+            while cause.__context__ is not None:  # the first error says most
                 cause = cause.__context__
             if is_out_of_memory(cause):
                 raise torch.OutOfMemoryError(str(cause)) from error
@@ -262,15 +283,14 @@ class DeviceStep:
         return run
 
 
-def parallel_streams(members: Sequence[int], free: int) -> int:
-    """How many streams may work side by side, at least one.
+def max_parallel_streams(member_bytes: Sequence[int], free: int) -> int:
+    """How many streams fit into the free memory, at least one.
 
-    Members that share a stream work one after another and use the same memory, so streams take together no more than
-    as many of the largest members.
+    Members on one stream reuse the same memory, so ``n`` streams take at most the sum of the ``n`` largest members.
 
     Args:
-        members: bytes that each member takes while it works.
-        free: bytes that there are.
+        member_bytes: peak memory of each member's step.
+        free: bytes that can be allocated.
     """
-    largest_first = accumulate(sorted(members, reverse=True))
-    return max(1, sum(taken <= _MEMORY_SHARE * free for taken in largest_first))
+    largest_first = accumulate(sorted(member_bytes, reverse=True))
+    return max(1, sum(taken <= _MEMORY_FRACTION * free for taken in largest_first))

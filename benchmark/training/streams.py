@@ -11,20 +11,20 @@ from benchmark.devices import keep_freed_memory
 
 
 class Streams:
-    """A single queue for all members: what a CPU has."""
+    """The single queue of a CPU: every method runs its block in place."""
 
     def limit(self, streams: int | None) -> None:
-        """Use at most ``streams`` streams at a time; None for one a member.
+        """Use at most ``streams`` streams at a time; None means one per member.
 
-        Members that share a stream share its memory and wait for each other.
+        Members on the same stream run one after another and reuse the same memory.
         """
         del streams
 
     @contextmanager
     def fork_join(self, count: int) -> Iterator[None]:
-        """Fork into ``count`` streams after all work queued on the main stream; at the end, it waits for all of them.
+        """Fork into ``count`` streams after all work queued on the main stream; at the end, wait for all of them.
 
-        What is made on the main stream and used on another has to be kept alive until then.
+        A tensor made on the main stream and used on another one must be kept alive until the end of the block.
         """
         del count
         yield
@@ -45,7 +45,7 @@ ONE_STREAM = Streams()
 
 
 class CudaStreams(Streams):
-    """CUDA streams beside the one that is current when they fork; members share them where they are limited.
+    """CUDA streams that fork from the stream that is current at the fork, which is the main stream.
 
     Args:
         device: a CUDA device.
@@ -65,8 +65,8 @@ class CudaStreams(Streams):
     def fork_join(self, count: int) -> Iterator[None]:
         main_stream = self._main = torch.cuda.current_stream(self._device)
         self._count = min(count, self._limit or count)
-        lacking = self._count - len(self._streams)
-        self._streams += [torch.cuda.Stream(self._device) for _ in range(lacking)]  # type: ignore[no-untyped-call]
+        missing = self._count - len(self._streams)
+        self._streams += [torch.cuda.Stream(self._device) for _ in range(missing)]  # type: ignore[no-untyped-call]
         for stream in self._streams[: self._count]:
             stream.wait_stream(main_stream)
         try:
@@ -92,21 +92,26 @@ class CudaStreams(Streams):
         stream.wait_stream(self._main)
 
 
-def use(device: torch.device | str, threads: int) -> None:
-    """Let this process work on one device, with so many threads on a CPU."""
+def configure_device(device: torch.device | str, threads: int) -> None:
+    """Configure this process to train on one device.
+
+    Args:
+        device: of the process.
+        threads: number of CPU threads of torch.
+    """
     torch.set_num_threads(threads)
     keep_freed_memory()
     if torch.device(device).type == "cuda":
         torch.cuda.set_device(device)  # graphs, their streams and their checks follow the current device
-        torch.backends.cudnn.benchmark = True  # batches have two sizes, so that what is measured once serves for all
+        torch.backends.cudnn.benchmark = True  # batches have two sizes, so algorithms are timed twice at most
 
 
-def wait(device: torch.device) -> None:
-    """Until the device has done all that it was given."""
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def streams_of(device: torch.device) -> Streams:
-    """The streams of a device: CUDA streams, or a single queue on a CPU."""
+def streams_for(device: torch.device) -> Streams:
+    """CUDA streams for a GPU, a single queue for a CPU."""
     return CudaStreams(device) if device.type == "cuda" else ONE_STREAM

@@ -1,4 +1,4 @@
-"""What one batch looks like to networks of different input sizes, and to the teacher: computed once, shared by all."""
+"""The frozen teacher, and the images and teacher features of one batch, computed once for all members of a cohort."""
 
 from __future__ import annotations
 
@@ -9,121 +9,121 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.training.isolation import Frozen, Untouched
-from benchmark.training.precision import autocast, cast_once
+from benchmark.training.isolation import NetworkSnapshot, WriteDetector
+from benchmark.training.precision import autocast, cast_weights
 from benchmark.training.streams import ONE_STREAM, Streams
 from models import Features, FullFeatures, Network
 from models.features import full
 
 
 class Teacher:
-    """A frozen network and, where a method asks for it, its copy that normalises with batch statistics.
+    """A frozen network and, for methods that ask for it, a copy that normalises with batch statistics.
 
     Args:
-        network: the trained teacher, on its device. Its ``resume`` computes in ``precision`` from now on.
-        precision: of its forward pass.
-        streams: which share its features.
+        network: the trained teacher, on its device. From now on its ``resume`` computes in ``precision``.
+        precision: of the forward pass.
+        streams: on which students use the features.
 
     Attributes:
         network: as given, for methods to use.
-        frozen: tells whether a method has changed it.
+        snapshot: tells whether a method has changed the network.
     """
 
     def __init__(self, network: Network, precision: str, streams: Streams = ONE_STREAM) -> None:
         self.network = network.eval().requires_grad_(requires_grad=False)
-        self.frozen = Frozen(self.network)
+        self.snapshot = NetworkSnapshot(self.network)
         self._precision = precision
         self._streams = streams
-        self._forward = cast_once(self.network, precision)
-        self._train_mode: Network | None = None
-        if self._forward is not self.network:
+        self._cast_network = cast_weights(self.network, precision)
+        self._train_mode_network: Network | None = None
+        if self._cast_network is not self.network:
             self.network.resume = self._resume  # type: ignore[method-assign]
 
-    def forward(self, images: Tensor, untouched: Untouched | None = None, *, train_mode: bool) -> SharedFeatures:
-        """The teacher's features of a batch, at least float32 and outside any graph.
+    def forward(self, images: Tensor, writes: WriteDetector | None = None, *, train_mode: bool) -> TeacherFeatures:
+        """The teacher's features of a batch, in at least float32 and without a graph.
 
         Args:
             images: ``(B, 3, S, S)``, normalised.
-            untouched: told of all features.
-            train_mode: whether to normalise with the statistics of the batch.
+            writes: watches all features.
+            train_mode: normalise with batch statistics instead of running statistics.
         """
-        network = self._with_batch_statistics() if train_mode else self._forward
+        network = self._with_batch_statistics() if train_mode else self._cast_network
         with torch.no_grad(), autocast(self._precision, images.device):
             features: Features = network(images)
-        return SharedFeatures(features, self._streams, untouched or Untouched())
+        return TeacherFeatures(features, self._streams, writes or WriteDetector())
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Undo what a method has done to the network.
+        """Undo a method's changes to the network.
 
         Args:
-            state: its weights and statistics.
+            state: the network's state dict before the changes.
         """
         self.network.load_state_dict(state)
-        self.frozen.repair()
+        self.snapshot.restore()
 
     def _resume(self, stage: int, rectified: Tensor) -> Tensor:
         with autocast(self._precision, rectified.device):
-            return full(self._forward.resume(stage, rectified))
+            return full(self._cast_network.resume(stage, rectified))
 
     def _with_batch_statistics(self) -> Network:
-        if self._train_mode is None:
-            self._train_mode = deepcopy(self._forward).train()
-            for module in self._train_mode.modules():
+        if self._train_mode_network is None:
+            self._train_mode_network = deepcopy(self._cast_network).train()
+            for module in self._train_mode_network.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.track_running_stats = False
                     module.running_mean = module.running_var = module.num_batches_tracked = None
-        return self._train_mode
+        return self._train_mode_network
 
 
-class SharedFeatures(FullFeatures):
-    """A teacher's features: what methods derive from them is queued ahead of all streams, once.
+class TeacherFeatures(FullFeatures):
+    """A teacher's features whose cache is shared by all students: a cached tensor is computed once, on the main stream.
 
     Args:
-        features: as recorded.
-        streams: which share them.
-        untouched: told of the features and of what is derived.
+        features: of one forward pass.
+        streams: on which students use them.
+        writes: watches the features and all cached tensors.
     """
 
-    def __init__(self, features: Features, streams: Streams, untouched: Untouched) -> None:
+    def __init__(self, features: Features, streams: Streams, writes: WriteDetector) -> None:
         super().__init__(features)
         self._streams = streams
-        self._untouched = untouched
+        self._writes = writes
         vectors = features.logits, features.embedding, features.map
         tensors = (*vectors, *features.feats, *features.preacts)
         self._own = {id(tensor): tensor for tensor in tensors}
-        untouched.add("the teacher's features", *tensors)
+        writes.add("the teacher's features", *tensors)
 
     def cached(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        """As of `Features`; what is no feature of this teacher's is worked on here and now."""
+        """As `Features.cached`; arguments that are not derived from these features are not cached."""
         if any(id(tensor) not in self._own for tensor in tensors):
-            return function(*tensors)  # made on a stream, for which home does not wait
+            return function(*tensors)  # made on a student's stream, for which the main stream does not wait
         with self._streams.main_stream():
             result = super().cached(function, *tensors)
         if id(result) not in self._own:
             self._own[id(result)] = result
-            self._untouched.add("what is derived from the teacher's features", result)
+            self._writes.add("a tensor cached from the teacher's features", result)
         return result
 
-    def with_empty_cache(self, untouched: Untouched) -> SharedFeatures:
-        """The same recorded features with nothing derived from them."""
-        return SharedFeatures(self._recorded, self._streams, untouched)
+    def with_empty_cache(self, writes: WriteDetector) -> TeacherFeatures:
+        """The same tensors with an empty cache, for use after a replay has overwritten them."""
+        return TeacherFeatures(self._features, self._streams, writes)
 
 
-class View:
-    """One batch of images: at every input size asked for, and through the teacher's eyes.
+class SharedBatch:
+    """What the members of a cohort share of one batch: its images at every input size, and the teacher's features.
 
     Args:
         images: ``(B, 3, S, S)``, normalised.
         teacher: None where no member has one.
-        streams: which share the view.
-        sizes: at which the images will be asked for, in pixels; made before the streams fork, nobody waits for them.
-        thoroughly: whether ``untouched`` compares the contents of what is shared.
-        seen: a view of the same images. The teacher's features are its own, with nothing derived from them yet, since
-            its memory may have been overwritten.
+        streams: on which members use the batch.
+        sizes: input sizes in pixels to prepare now, before the streams fork; others make the members wait.
+        replayed: a batch of the same images whose teacher features are reused, with an empty cache, since a replay has
+            overwritten their memory.
+        compare_contents: whether ``writes`` compares contents.
 
     Attributes:
-        untouched: tells whether what is shared was written into.
-        features: those of the teacher that were asked for, by the mode it looked in.
+        writes: tells whether a member has written into one of the shared tensors.
+        features: the teacher's features by mode, True for train mode, as far as members have asked for them.
     """
 
     def __init__(
@@ -132,47 +132,47 @@ class View:
         teacher: Teacher | None = None,
         streams: Streams = ONE_STREAM,
         sizes: Iterable[int] = (),
-        seen: View | None = None,
+        replayed: SharedBatch | None = None,
         *,
-        thoroughly: bool = False,
+        compare_contents: bool = False,
     ) -> None:
-        self.untouched = Untouched(thoroughly=thoroughly)
+        self.writes = WriteDetector(compare_contents=compare_contents)
         self._native = images
         self._images: dict[int, Tensor] = {}
         self._teacher = teacher
         self._streams = streams
-        self.features: dict[bool, SharedFeatures] = {}
-        if seen is not None:
-            self.features = {mode: each.with_empty_cache(self.untouched) for mode, each in seen.features.items()}
+        self.features: dict[bool, TeacherFeatures] = {}
+        if replayed is not None:
+            self.features = {mode: each.with_empty_cache(self.writes) for mode, each in replayed.features.items()}
         for size in (images.shape[-1], *sizes):
-            self._make(size)
-        self._ready = frozenset(self._images)
+            self._resize(size)
+        self._prepared = frozenset(self._images)
 
-    def at(self, size: int) -> Tensor:
-        """The images with sides of ``size`` pixels."""
-        if size not in self._ready:
+    def images(self, size: int) -> Tensor:
+        """The images ``(B, 3, size, size)``."""
+        if size not in self._prepared:
             with self._streams.main_stream():
-                self._make(size)
+                self._resize(size)
         return self._images[size]
 
     def teacher(self, *, train_mode: bool = False) -> Features:
-        """The teacher's features of this batch; the current stream waits for them."""
+        """The teacher's features of this batch, computed once per mode; the current stream waits for them."""
         if self._teacher is None:
             raise RuntimeError("this cohort has no teacher")
         with self._streams.main_stream():
             if train_mode not in self.features:
-                images = self.at(self._teacher.network.in_size)
-                self.features[train_mode] = self._teacher.forward(images, self.untouched, train_mode=train_mode)
+                images = self.images(self._teacher.network.in_size)
+                self.features[train_mode] = self._teacher.forward(images, self.writes, train_mode=train_mode)
         return self.features[train_mode]
 
-    def _make(self, size: int) -> None:
+    def _resize(self, size: int) -> None:
         if size not in self._images:
             self._images[size] = resize(self._native, size)
-            self.untouched.add("the batch's images", self._images[size])
+            self.writes.add("the batch's images", self._images[size])
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Bilinear resizing of ``(B, 3, S, S)`` to ``size`` pixels, the same tensor where they have it already."""
+    """Resize ``(B, 3, S, S)`` bilinearly to ``size`` pixels; images of that size are returned as they are."""
     if images.shape[-1] == size:
         return images
     resized = functional.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)

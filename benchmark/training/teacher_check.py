@@ -1,4 +1,4 @@
-"""Sees whether files hold the networks that they stand in for: the process behind `benchmark.planning.teacher_files`.
+"""Checks that files given by ``--teacher`` fit their networks: the process behind `benchmark.planning.teacher_files`.
 
 ``python -m benchmark.training.teacher_check`` reads pickled jobs by their keys and writes a line of JSON for each.
 """
@@ -17,32 +17,32 @@ import torch
 from benchmark.errors import UserError
 from benchmark.planning.teacher_files import TeacherReport
 from benchmark.runs.job import Pretrained
-from benchmark.training.pretrained import fill_given
+from benchmark.training.pretrained import fill_network
 from benchmark.training.weights import new_network
-from models.published import Taken
+from models.published import LoadedPart
 
 
 def answers(jobs: Mapping[str, Pretrained]) -> Iterator[dict[str, object]]:
-    """What is found out of each job's file, one after the other."""
+    """The report on each job's file."""
     for key, job in jobs.items():
         yield {"key": key, **asdict(check(job))}
 
 
 def check(job: Pretrained) -> TeacherReport:
-    """Load a file into the network that it stands in for, on the CPU, as a worker will."""
-    assert isinstance(job.source, Path)  # torchvision's weights are downloaded when they are needed
+    """Load a job's file into its network on the CPU, as training will."""
+    assert isinstance(job.source, Path)  # torchvision's weights are downloaded when training starts
     try:
-        taken = fill_given(new_network(job, torch.device("cpu")), job, job.source)
+        loaded = fill_network(new_network(job, torch.device("cpu")), job, job.source)
     except UserError as error:
         return TeacherReport(str(error))
-    return TeacherReport(remarks=tuple(_remarks(job, taken)))
+    return TeacherReport(remarks=tuple(_remarks(job, loaded)))
 
 
-def _remarks(job: Pretrained, taken: Taken) -> Iterator[str]:
-    if taken.beside and not job.part:
-        yield f"its file holds a student and a teacher: the {taken.part} is taken, as the {taken.beside} does not fit"
-    if taken.rounded:
-        yield "its file has float64 weights, which are rounded to the network's own precision"
+def _remarks(job: Pretrained, loaded: LoadedPart) -> Iterator[str]:
+    if loaded.other and not job.part:
+        yield f"its file holds a student and a teacher: the {loaded.part} is taken, as the {loaded.other} does not fit"
+    if loaded.rounded:
+        yield "its file has float64 weights, which are rounded to the network's precision"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""One job inside a cohort: what it trains, its optimiser, random numbers and place in its schedule."""
+"""One job that trains inside a cohort: its modules, optimiser, random numbers and place in the schedule."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,24 +25,22 @@ from benchmark.training.failures import DivergedError
 from benchmark.training.parts import BACKWARD, FORWARD, LOSS, OPTIMIZER, part
 from benchmark.training.precision import autocast, grad_scaler
 from benchmark.training.randomness import derive
-from benchmark.training.teacher import View
+from benchmark.training.teacher import SharedBatch
 from methods import Batch, Pair
 from models import Features, Network
 
 
 class Trainable:
-    """A job that trains beside others and is not touched by them. What is trained, and how, its kinds add.
+    """A member of a cohort: a job that trains beside others, independently of them.
 
-    Args:
-        job: what it trains.
-        device: where it trains.
+    Subclasses define what is trained and its loss.
 
     Attributes:
-        network: what sees the images; None where only the teacher does.
+        network: runs on the images; None where only the teacher does.
         loss: the modules that train beside the network.
-        rests_on: SHA-256 of the weights that the run learns from or begins with, by the id of the job that left them.
-        machines: the conditions of those it was trained on one after another, this one the last.
-        only_here: whether the whole run has to be trained on this machine.
+        rests_on: SHA-256 of the weights that the run learns from or starts from, by the id of the job that made them.
+        machines: conditions of the machines that trained the run so far, in order; this machine is the last.
+        same_machine_only: whether the whole run has to be trained on this machine.
     """
 
     network: Network | None
@@ -55,37 +54,37 @@ class Trainable:
         self.seconds = 0.0
         self.rests_on: dict[str, str] = {}
         self.machines: list[Conditions] = []
-        self.only_here = False
+        self.same_machine_only = False
         self.generator = torch.Generator(device).manual_seed(derive("draws", job.seed))
         self._scaler = grad_scaler(job.recipe.precision, device)
-        self._done = torch.zeros((), dtype=torch.float64, device=device)
+        self._epochs_done = torch.zeros((), dtype=torch.float64, device=device)
         self._parts: list[str] = []
         self._sums: Tensor | None = None
         self._optimizer: torch.optim.Optimizer
 
-    # What the kinds add.
+    # Defined by subclasses.
 
     def setup(self, pair: Pair | None) -> None:
-        """Build ``loss`` and the optimiser over all that is trained."""
+        """Build ``loss`` and the optimiser."""
         raise NotImplementedError
 
     @property
     def teacher_modes(self) -> frozenset[bool]:
-        """Whether the loss looks at the teacher in train mode (True), in evaluation mode (False), or both."""
+        """Modes of the teacher that the loss uses: train mode (True), evaluation mode (False), both or none."""
         return frozenset()
 
-    def losses(self, student: Features | None, view: View, batch: Batch) -> dict[str, Tensor]:
-        """Named parts of the loss of one batch, scalars that sum to it."""
+    def losses(self, student: Features | None, shared: SharedBatch, batch: Batch) -> dict[str, Tensor]:
+        """Named parts of one batch's loss: scalars whose sum is the loss."""
         raise NotImplementedError
 
     def save_weights(self, store: Store) -> None:
-        """Save what others need of the finished job; it is tested as it was saved."""
+        """Save the weights of the finished job that other jobs need; the last test uses them as saved."""
 
     def result(self) -> dict[str, Any]:
-        """The record's metrics, after the last test."""
+        """The record's metrics, available after the last test."""
         raise NotImplementedError
 
-    # What all do alike.
+    # Common to all.
 
     @property
     def finished(self) -> bool:
@@ -93,20 +92,20 @@ class Trainable:
         return self.epoch >= self.job.recipe.epochs
 
     @property
-    def tested(self) -> bool:
-        """Whether the network has to be tested after this epoch."""
+    def needs_test(self) -> bool:
+        """Whether the network is tested after this epoch."""
         return self.network is not None and (self.finished or self.epoch % self.job.recipe.evaluate_every == 0)
 
     def accumulator(self) -> MetricAccumulator:
-        """What a test of the network adds up in."""
+        """A new accumulator for a test of the network."""
         assert self.network is not None
         return MetricAccumulator(self.network, self.job.recipe.precision, self.job.recipe.top_k)
 
-    def note_test(self, metrics: Mapping[str, float]) -> None:
-        """Keep a test's metrics.
+    def record_test(self, metrics: Mapping[str, float]) -> None:
+        """Add a test's metrics to the curves.
 
         Raises:
-            DivergedError: the outputs were not finite.
+            DivergedError: the outputs are not finite.
         """
         # The last step of an epoch can break weights whose losses were all finite.
         if not math.isfinite(metrics["loss"]):
@@ -116,23 +115,23 @@ class Trainable:
     def begin_epoch(self) -> None:
         """Set the epoch's learning rate."""
         optimizers.set_learning_rate(self._optimizer, optimizers.learning_rate(self.job.recipe, self.epoch + 1))
-        self._done.fill_(self.epoch)
+        self._epochs_done.fill_(self.epoch)
         if self._sums is not None:
             self._sums.zero_()
 
-    def step(self, batch: Batch, view: View) -> None:
-        """One optimiser step; nothing here waits for the device, and nothing but tensors changes after the first.
+    def step(self, batch: Batch, shared: SharedBatch) -> None:
+        """Run one optimiser step. It never waits for the device and, after the first one, changes nothing but tensors.
 
         Args:
-            batch: the stream's batch; its progress is that of the epoch.
-            view: its images at every size, and the teacher's features.
+            batch: of the stream; its progress is the fraction of the epoch that is done.
+            shared: the batch's images at every size, and the teacher's features.
         """
-        progress = (self._done + batch.progress) / self.job.recipe.epochs
+        progress = (self._epochs_done + batch.progress) / self.job.recipe.epochs
         own = replace(batch, progress=progress, generator=self.generator)
         with part(FORWARD):
-            features = self._forward(view)
+            features = self._forward(shared)
         with part(LOSS):
-            parts = self.losses(features, view, own)
+            parts = self.losses(features, shared, own)
             values = torch.stack(list(parts.values()))
         with part(BACKWARD):
             self._optimizer.zero_grad(set_to_none=True)
@@ -140,37 +139,51 @@ class Trainable:
         with part(OPTIMIZER):
             self._scaler.step(self._optimizer)
             self._scaler.update()
-        self._note(list(parts), values.detach(), len(batch.targets))
+        self._accumulate(list(parts), values.detach(), len(batch.targets))
 
     def end_epoch(self, images: int) -> None:
-        """Close the epoch: the one place where the loop waits for the device.
+        """Add the epoch's mean losses to the curves: the only place where the loop waits for the device.
 
         Args:
-            images: that the epoch had.
+            images: number of training images of the epoch.
 
         Raises:
-            DivergedError: a part of the loss was not finite.
+            DivergedError: a part of the loss is not finite.
         """
         assert self._sums is not None
         parts = dict(zip(self._parts, (self._sums / images).tolist(), strict=True))
         self.epoch += 1
-        broken = [name for name, value in parts.items() if not math.isfinite(value)]
-        if broken:
-            raise DivergedError(f"diverged: the loss ({', '.join(broken)}) is not finite in epoch {self.epoch}")
+        infinite = [name for name, value in parts.items() if not math.isfinite(value)]
+        if infinite:
+            raise DivergedError(f"diverged: the loss ({', '.join(infinite)}) is not finite in epoch {self.epoch}")
         self.curves.add_training(self.epoch, optimizers.learning_rate(self.job.recipe, self.epoch), parts)
 
     @property
     def extra_parameters(self) -> int:
-        """Parameters that train beside the student's and are dropped afterwards."""
+        """Number of parameters of the loss, which train beside the student and are dropped afterwards."""
         return sum(parameter.numel() for parameter in self.loss.parameters() if parameter.requires_grad)
 
     @property
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """The parameters that the optimiser updates."""
+        return [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+
+    @property
     def gradient_bytes(self) -> int:
-        """What the gradients of all that is trained take."""
-        return sum(parameter.nbytes for group in self._optimizer.param_groups for parameter in group["params"])
+        """Memory of the gradients of all trained parameters."""
+        return sum(parameter.nbytes for parameter in self.trained_parameters)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the duration of the block to ``seconds``; on a GPU that is the time to queue its work."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint from which the run goes on bit for bit."""
+        """Write a checkpoint from which training continues bit for bit."""
         state = {
             "id": self.job.id,
             "rests_on": self.rests_on,
@@ -187,20 +200,21 @@ class Trainable:
         write_atomically(path, pack(state))
 
     def resume(self, path: Path) -> bool:
-        """Go on from a checkpoint; False where there is none, or none of this run.
+        """Continue from a checkpoint; return False if there is none of this run.
 
         Raises:
-            StaleCheckpointError: the teacher or a first stage was trained again since, or the whole run has to be
+            StaleCheckpointError: the teacher or a pretraining stage was trained again since, or the whole run has to be
                 trained on this machine and was begun on another.
-            KeyError, RuntimeError, TypeError, ValueError: the checkpoint is of other code, and may be loaded in part.
+            KeyError, RuntimeError, TypeError, ValueError: the checkpoint does not fit this code; it may be loaded in
+                part.
         """
         state = unpack(path)
         if state is None or state["id"] != self.job.id:
             return False
         if state.get("rests_on", {}) != self.rests_on:
-            raise StaleCheckpointError("what the run learned from was trained again since")
+            raise StaleCheckpointError("its teacher or a pretraining stage was trained again since")
         before, here = state.get("machines", []), self.machines
-        if self.only_here and before != here:
+        if self.same_machine_only and before != here:
             raise StaleCheckpointError("the run was begun on another machine")
         if self.network:
             self.network.load_state_dict(state["network"])
@@ -213,32 +227,19 @@ class Trainable:
         self.machines = before if before[-1:] == here else [*before, *here]
         return True
 
-    def _train(self, *modules: nn.Module) -> None:
-        """Let the optimiser have all parameters of these modules that are not frozen."""
+    def _build_optimizer(self, *modules: nn.Module) -> None:
+        """Build the optimiser over all parameters of these modules that are not frozen."""
         parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
         self._optimizer = optimizers.build(self.job.recipe, parameters)
 
-    def _forward(self, view: View) -> Features | None:
+    def _forward(self, shared: SharedBatch) -> Features | None:
         if self.network is None:
             return None
         with autocast(self.job.recipe.precision, self.device):
-            features: Features = self.network(view.at(self.network.in_size))
+            features: Features = self.network(shared.images(self.network.in_size))
         return features.full()
 
-    def _note(self, names: list[str], values: Tensor, images: int) -> None:
+    def _accumulate(self, names: list[str], values: Tensor, images: int) -> None:
         if self._sums is None:
             self._parts, self._sums = names, torch.zeros_like(values, dtype=torch.float64)
         self._sums += values.double() * images
-
-
-class Stopwatch:
-    """Adds the seconds of a block to a member, on devices where the block's end is the work's end."""
-
-    def __init__(self, member: Trainable) -> None:
-        self._member = member
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._member.seconds += time.perf_counter() - self._start

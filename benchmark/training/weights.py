@@ -1,4 +1,4 @@
-"""Trained networks as files: safetensors with parameters in half precision, measured as saved and used as saved."""
+"""Weights of trained networks as safetensors files with parameters in half precision; tests use them as saved."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def new_network(job: Job, device: torch.device) -> Network:
     """The job's network on a device, in channels-last memory; its initial weights depend on network and seed only.
 
     Raises:
-        UserError: a plug-in's code, or the images of its data set, are no longer what the job's id says.
+        UserError: a plug-in's code, or its data set's images, have changed since the job was planned.
     """
     recipe, num_classes = job.recipe, describe(job.recipe.dataset).num_classes
     with seeded("weights", job.network, recipe.width, recipe.in_size, num_classes, job.seed):
@@ -39,7 +39,7 @@ def new_network(job: Job, device: torch.device) -> Network:
 def _check_code(job: Job) -> None:
     planned, known = job.spec.get("code", {}), catalog.networks().get(job.network)
     path = known.path if known else None
-    # Hashed here, for what the catalog knows of a file may be older than what was loaded.
+    # Hashed here, because the catalog may have read the file before it was changed and loaded.
     if "network" in planned and planned["network"] != (loaded_code(path) if path else ""):
         raise UserError(f"the file of network {job.network} changed after the plan was made: run the command again")
     if planned.get("dataset", "") != code_of(job.recipe.dataset):
@@ -51,10 +51,10 @@ def _check_code(job: Job) -> None:
 
 
 def save_weights(network: nn.Module, path: Path, job: Job) -> None:
-    """Write a network's state: parameters in half precision, those that would overflow in single, buffers as they are.
+    """Save a network's state: parameters in half precision, or in float32 if they would overflow; buffers as they are.
 
-    Buffers are statistics of batch norms. A variance of a millionth would have three digits in half precision, a
-    smaller one none.
+    Buffers hold the running statistics of batch-norms: half precision would leave three digits of a variance of 1e-6,
+    and none of a smaller one.
     """
     parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
     state = network.state_dict()
@@ -62,19 +62,19 @@ def save_weights(network: nn.Module, path: Path, job: Job) -> None:
 
 
 def save_state(state: Mapping[str, Tensor], path: Path, job: Job) -> None:
-    """Write tensors as they are, with what they are of."""
+    """Save tensors as they are, with the job's id and network as metadata."""
     recipe = job.recipe
     about = {"network": job.network, "width": recipe.width, "in_size": recipe.in_size, "run": job.id}
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    # One entry, since safetensors writes several in random order: equal weights would be files of unequal SHA-256.
+    # One entry, since safetensors writes several in random order: equal weights would have different SHA-256.
     write_atomically(path, save(content, metadata={"about": canonical_json(about)}))
 
 
 def load_weights(network: nn.Module, path: Path, job: Job) -> str:
-    """Fill a network with what a run left and return the file's SHA-256.
+    """Load the weights of a job into a network and return the file's SHA-256.
 
     Raises:
-        UserError: the file cannot be read, or holds the weights of another run.
+        UserError: the file cannot be read, or holds the weights of another job.
     """
     state, sha = read_weights(path, job)
     network.load_state_dict(state)
@@ -82,10 +82,10 @@ def load_weights(network: nn.Module, path: Path, job: Job) -> str:
 
 
 def read_weights(path: Path, job: Job) -> tuple[dict[str, Tensor], str]:
-    """What a job left in a file, and the file's SHA-256.
+    """The tensors in a job's file, and the file's SHA-256.
 
     Raises:
-        UserError: the file cannot be read, or is another job's.
+        UserError: the file cannot be read, or holds the weights of another job.
     """
     advice = "remove it, and the run is trained again"
     try:
@@ -96,7 +96,7 @@ def read_weights(path: Path, job: Job) -> tuple[dict[str, Tensor], str]:
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"weights {path} cannot be read ({error}): {advice}") from error
     if about.get("run") != job.id:
-        raise UserError(f"weights {path} are those of another run than {short_id(job.id)}: {advice}")
+        raise UserError(f"weights {path} are those of another run, not of {short_id(job.id)}: {advice}")
     return state, hashlib.sha256(content).hexdigest()
 
 

@@ -7,7 +7,7 @@ from benchmark.config.overrides import load_preset, load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.planning import estimates
 from benchmark.registry import plugins
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.store import DONE, Store
 from tests.benchmark.made_up import PROVENANCE, parts
 

@@ -12,7 +12,7 @@ from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.ids import digest
 from benchmark.runs.job import Job
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.record import ANALYSE, DONE, EVALUATE, PROBE, STAGE, TRAIN, Record
 from benchmark.runs.record_file import parse
 

@@ -10,10 +10,7 @@ from methods import Pair, load
 from methods.ab import ab_loss, boundary_distance
 from methods.regressor import Regressor
 from models import Shapes
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from tests.methods.reference import draw
 
 
 def naive(student, teacher, margin):
@@ -61,7 +58,7 @@ def test_gradient_agrees_with_differences(wave):
     assert torch.autograd.gradcheck(lambda maps: ab_loss([(maps, teacher)], 1.0), wave.s(2, 3, 2, 2).requires_grad_())
 
 
-def test_first_stage_compares_connected_preactivations(make_bench):
+def test_pretraining_stage_compares_connected_preactivations(make_bench):
     # Three stages of the student against four of the teacher, of other channels and sizes.
     bench = make_bench("wrn-10-1", "resnet10-narrow", sizes=(16, 24))
     method, seen = load("ab")(bench.pair), bench.batch()
@@ -97,7 +94,7 @@ PAIRS = (
 
 def shapes(name):
     """A network's shapes with a quarter of the channels: the sizes are what connectors could fail on."""
-    feats = [tuple(map(int, tap.split("x"))) for tap in catalog.networks()[name].feats.split()]
+    feats = [tuple(map(int, feat.split("x"))) for feat in catalog.networks()[name].feats.split()]
     return Shapes(name, "", tuple((channels // 4, *size) for channels, *size in feats), (1, 1, 1), 5)
 
 

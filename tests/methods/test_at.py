@@ -8,6 +8,7 @@ import torch
 
 from methods import load
 from methods.at import at_loss
+from tests.methods.reference import halved
 
 
 def naive_attention(maps):
@@ -22,10 +23,6 @@ def naive_attention(maps):
         length = math.sqrt(sum(value**2 for value in row))
         rows.append([value / max(length, 1e-12) for value in row])
     return np.array(rows)
-
-
-def halved(maps):
-    return (maps[:, :, ::2, ::2] + maps[:, :, 1::2, ::2] + maps[:, :, ::2, 1::2] + maps[:, :, 1::2, 1::2]) / 4
 
 
 def test_golden(golden, wave):

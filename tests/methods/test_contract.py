@@ -11,8 +11,8 @@ import torch
 
 import methods
 from benchmark.registry import catalog, method_info
-from benchmark.runs.objective import checked_options
-from benchmark.training.replay import waiting
+from benchmark.runs.options import checked_options
+from benchmark.training.replay import host_waits
 from models import Features
 
 PAIRS = {
@@ -63,7 +63,7 @@ def unlike(name, benches):
 
 
 def parts_of(method, seen):
-    """The losses that train the student: the first stage's, where that is what the method is for."""
+    """The losses that train the student: the pretraining stage's for methods that pretrain it."""
     step = method.pretrain_loss if method.pretrain == "student" else method
     return step(seen.student, seen.teacher, seen.data)
 
@@ -83,7 +83,7 @@ def gradients(loss, tensors):
 
 @pytest.fixture(scope="module")
 def see(benches):
-    """``see(pair, size)`` is a batch that many methods look at: each runs its networks once."""
+    """``see(pair, size)`` is a batch whose features many tests share."""
 
     @cache
     def features(pair, size):
@@ -114,18 +114,10 @@ def test_gradient_reaches_student_and_method_but_not_the_teacher(name, options, 
     assert student
     assert size == 2 or sum(gradient.abs().sum() for gradient in student.values()) > 0
     pretrain_modules = {id(parameter) for parameter in method.pretrain_modules().parameters()}
-    in_first_stage = method.pretrain == "student"
-    expected = {place for place, each in enumerate(parameters) if (id(each) in pretrain_modules) == in_first_stage}
+    in_stage = method.pretrain == "student"
+    expected = {place for place, each in enumerate(parameters) if (id(each) in pretrain_modules) == in_stage}
     assert set(gradients(loss, parameters)) == expected
     assert not any(parameter.requires_grad for parameter in bench.teacher.parameters())
-
-
-@every_pair
-@every_case
-def test_teacher_is_no_part_of_the_method(name, options, pair, benches):
-    bench = benches[pair]
-    if (method := built(name, bench.pair, **options)) is None:
-        return
     own = {tensor.data_ptr() for tensor in method.state_dict().values() if tensor.numel()}
     assert not set(map(id, method.modules())) & set(map(id, bench.teacher.modules()))
     assert not own & {tensor.data_ptr() for tensor in bench.teacher.state_dict().values()}
@@ -147,7 +139,7 @@ def test_features_of_a_dead_student_are_finite_with_finite_gradient(name, size, 
     def zeros(*shape):
         return torch.zeros(size, *shape, requires_grad=True)
 
-    feats = tuple(zeros(*tap) for tap in shapes.feats)
+    feats = tuple(zeros(*shape) for shape in shapes.feats)
     dead = Features(zeros(shapes.num_classes), zeros(shapes.embedding), zeros(*shapes.map), feats, feats)
     seen.student = dead
     loss = total(methods.load(name)(bench.pair), seen)
@@ -200,7 +192,7 @@ def test_double_stays_double(name, make_bench):
 def test_host_never_waits_for_the_device(name, options, benches):
     bench = unlike(name, benches)
     method, seen = methods.load(name)(bench.pair, **options), bench.batch()
-    with waiting() as waits:
+    with host_waits() as waits:
         total(method, seen).backward()
     assert waits == []
 
@@ -243,7 +235,7 @@ def test_planning_knows_where_a_method_can_be_applied(name, pair, benches):
 
 
 @every_method
-def test_prepared_modules_are_the_method_s_own_and_only_of_first_stages(name, benches):
+def test_pretrain_modules_are_the_methods_own_and_only_of_methods_that_pretrain(name, benches):
     bench = unlike(name, benches)
     method, seen = methods.load(name)(bench.pair), bench.batch()
     assert set(method.pretrain_modules().parameters()) <= set(method.parameters())
@@ -264,13 +256,14 @@ def own_student(pair):
 
 @every_pair
 @pytest.mark.parametrize("name", OF_TEACHER)
-def test_first_stage_of_a_teacher_trains_what_it_prepares_and_nothing_else(name, pair, benches, see):
+def test_stage_of_a_teacher_trains_the_pretrain_modules_and_nothing_else(name, pair, benches, see):
     bench, seen = benches[pair], see(pair, 2)
     method = methods.load(name)(own_student(bench.pair))
     before = torch.get_rng_state()
     loss = sum(method.pretrain_loss(seen.teacher, seen.teacher, seen.data).values())
     assert torch.equal(before, torch.get_rng_state())
     assert torch.isfinite(loss)
+    methods.load(name)(bench.pair).pretrain_modules().load_state_dict(method.pretrain_modules().state_dict())
     parameters, pretrain_modules = list(method.parameters()), set(method.pretrain_modules().parameters())
     reached = gradients(loss, parameters)
     assert {parameters[place] for place in reached} == pretrain_modules
@@ -278,18 +271,11 @@ def test_first_stage_of_a_teacher_trains_what_it_prepares_and_nothing_else(name,
     assert not any(parameter.requires_grad for parameter in bench.teacher.parameters())
 
 
-@every_pair
-@pytest.mark.parametrize("name", OF_TEACHER)
-def test_first_stage_of_a_teacher_serves_every_student(name, pair, benches):
-    alone, run = (methods.load(name)(each) for each in (own_student(benches[pair].pair), benches[pair].pair))
-    run.pretrain_modules().load_state_dict(alone.pretrain_modules().state_dict())
-
-
 @every_method
-def test_connected_embedding_has_the_teachers_width_and_needs_no_waiting(name, benches):
+def test_projected_embedding_has_the_teachers_width_and_the_host_does_not_wait(name, benches):
     bench = unlike(name, benches)
     method, seen = methods.load(name)(bench.pair), bench.batch()
-    with waiting() as waits:
+    with host_waits() as waits:
         connected = method.project(seen.student)
     assert waits == []
     assert connected is None or connected.shape == seen.teacher.embedding.shape
@@ -297,7 +283,7 @@ def test_connected_embedding_has_the_teachers_width_and_needs_no_waiting(name, b
 
 @every_method
 def test_what_changes_from_batch_to_batch_is_in_buffers_that_stay_where_they_are(name, benches):
-    """A recorded step repeats what was done to the memory it saw, and nothing that Python did."""
+    """A replayed step repeats operations on the same memory, and nothing that Python did."""
     bench = benches["same-feats"]
     method = built(name, bench.pair)
     states, places = [], []

@@ -6,14 +6,7 @@ import torch
 
 from methods import NotApplicableError, load
 from methods.fsp import flow, fsp_loss
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def halved(maps):
-    return (maps[:, :, ::2, ::2] + maps[:, :, 1::2, ::2] + maps[:, :, ::2, 1::2] + maps[:, :, 1::2, 1::2]) / 4
+from tests.methods.reference import draw, halved
 
 
 def naive_flow(before, after):
@@ -60,7 +53,7 @@ def test_gradient_agrees_with_differences(wave):
     assert torch.autograd.gradcheck(lambda *maps: fsp_loss(maps, teacher), given)
 
 
-def test_first_stage_compares_taps_from_the_stem_on(make_bench):
+def test_pretraining_stage_compares_feats_from_the_stem_on(make_bench):
     bench = make_bench("wrn-10-1", "wrn-16-1")
     seen = bench.batch()
     loss = load("fsp")(bench.pair).pretrain_loss(seen.student, seen.teacher, seen.data)["fsp"]

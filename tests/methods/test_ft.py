@@ -9,14 +9,7 @@ from torch import nn
 
 from methods import load
 from methods.ft import Paraphraser, Translator, ft_loss
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def halved(maps):
-    return (maps[:, :, ::2, ::2] + maps[:, :, 1::2, ::2] + maps[:, :, ::2, 1::2] + maps[:, :, 1::2, 1::2]) / 4
+from tests.methods.reference import draw, halved
 
 
 def naive(student, teacher):
@@ -73,7 +66,7 @@ def test_translator_has_three_normed_layers():
     assert {layer.negative_slope for layer in translator[2::3]} == {0.1}
 
 
-def test_run_compares_factors_of_the_last_taps(make_bench):
+def test_run_compares_factors_of_the_last_feats(make_bench):
     # 4 x 4 of the student against 3 x 3 of the teacher.
     bench = make_bench("wrn-10-1", "resnet10-narrow", sizes=(16, 24))
     method, seen = load("ft")(bench.pair), bench.batch()
@@ -84,7 +77,7 @@ def test_run_compares_factors_of_the_last_taps(make_bench):
     assert loss.item() == pytest.approx(ft_loss(mine, theirs).item(), rel=1e-5)
 
 
-def test_first_stage_reconstructs_the_teachers_last_tap(make_bench):
+def test_pretraining_stage_reconstructs_the_teachers_last_feat(make_bench):
     bench = make_bench("wrn-10-1", "wrn-10-2")
     method, seen = load("ft")(bench.pair), bench.batch()
     loss = method.pretrain_loss(seen.teacher, seen.teacher, seen.data)["reconstruction"]

@@ -6,6 +6,7 @@ import torch
 
 from methods import load
 from methods.nst import nst_loss
+from tests.methods.reference import halved
 
 # Channels and sides of student and teacher: many positions, few positions, and both on the edge (2^2 positions, 16).
 SHAPES = {"wide": (3, 5, 4), "deep": (9, 7, 2), "edge": (4, 4, 2), "point": (3, 5, 1)}
@@ -21,10 +22,6 @@ def naive_kernel(first, second):
 
 def naive(student, teacher):
     return naive_kernel(teacher, teacher) + naive_kernel(student, student) - 2 * naive_kernel(student, teacher)
-
-
-def halved(maps):
-    return (maps[:, :, ::2, ::2] + maps[:, :, 1::2, ::2] + maps[:, :, ::2, 1::2] + maps[:, :, 1::2, 1::2]) / 4
 
 
 def draw(*shapes):

@@ -8,6 +8,7 @@ import torch
 
 from methods import load
 from methods.ofd import margins, ofd_loss, partial_distance
+from tests.methods.reference import halved
 
 BATCH_NORM = torch.tensor([[1.0, 0.1], [-0.5, -0.3], [0.2, 1.0]], dtype=torch.float64).T
 
@@ -49,9 +50,6 @@ def test_formula_weighs_layers_by_powers_of_two_and_pools_the_larger_map():
 
     def draw(*shape):
         return torch.randn(*shape, dtype=torch.float64, generator=generator)
-
-    def halved(maps):
-        return (maps[:, :, ::2, ::2] + maps[:, :, 1::2, ::2] + maps[:, :, ::2, 1::2] + maps[:, :, 1::2, 1::2]) / 4
 
     sizes = [(4, 4), (6, 3), (2, 4)]
     layers = [(draw(3, 2, a, a), draw(3, 2, b, b), -draw(2).abs()) for a, b in sizes]

@@ -7,12 +7,9 @@ from torch.nn import functional
 
 from methods import load
 from methods.srrl import FORMS, consumed, fm_loss, pooled, transfer_mean, transfer_mean_and_deviation
+from tests.methods.reference import draw
 
 SRRL = load("srrl")
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def naive_means(maps):

@@ -14,7 +14,7 @@ from models.export import CONFIG, WEIGHTS
 
 @pytest.fixture
 def folder(tmp_path):
-    """What --export writes of a small network, as far as loading needs it; and the network."""
+    """What ``run_all.py export`` writes of a small network, as far as loading needs it; and the network."""
 
     def make(name="wrn-10-1", **changes):
         torch.manual_seed(1)

@@ -1,9 +1,11 @@
-"""Precision and graph of recorded features."""
+"""Precision, graph and cache of features; parts that networks lack."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from models import Features, MissingPartError, Network
+from models import Features, FullFeatures, MissingPartError, Network
 
 
 def features(dtype):
@@ -16,27 +18,25 @@ def tensors(recorded):
     return (recorded.logits, recorded.embedding, recorded.map, *recorded.feats, *recorded.preacts)
 
 
-def test_full_raises_half_precision_and_keeps_double():
-    for given, expected in ((torch.bfloat16, torch.float32), (torch.float16, torch.float32)):
-        assert {tensor.dtype for tensor in tensors(features(given).full())} == {expected}
-    assert {tensor.dtype for tensor in tensors(features(torch.float64).full())} == {torch.float64}
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(torch.bfloat16, torch.float32), (torch.float16, torch.float32), (torch.float64, torch.float64)],
+)
+def test_full_converts_half_precision_and_keeps_double_and_the_graph(given, expected):
+    found = tensors(features(given).full())
+    assert {tensor.dtype for tensor in found} == {expected}
+    assert all(tensor.requires_grad for tensor in found)
 
 
-def test_full_keeps_the_graph():
-    assert all(tensor.requires_grad for tensor in tensors(features(torch.bfloat16).full()))
+def test_full_converts_a_map_once_and_only_what_is_asked_for():
+    given = SimpleNamespace(feats=(torch.ones(2, 3, 4, 4).bfloat16(), None))  # the other features do not exist
+    asked = FullFeatures(given)
+    assert asked.feats[0] is asked.feats[0:1][0] is asked.feats[-2]
+    assert asked.feats[0].dtype == torch.float32
+    assert len(asked.feats) == 2
 
 
-def test_full_raises_what_is_asked_for_and_nothing_else():
-    given = features(torch.bfloat16)
-    asked = given.full()
-    assert asked.feats[0] is asked.feats[0:][0] is asked.feats[-1]
-    assert len(asked.feats) == 1
-    raised = [tensor for tensor, _ in asked._known.values()]
-    assert len(raised) == 1
-    assert raised[0] is asked.feats[0]
-
-
-def test_what_follows_from_features_is_computed_once():
+def test_cached_results_are_computed_once_per_function_and_tensor():
     asked, calls = features(torch.float32).full(), []
 
     def double(tensor):

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
-TAPPED = (3, 5, 11, 13)
+WITH_FEATS = (3, 5, 11, 13)
 
 
 def layer(state, conv, norm, x, **options):
@@ -28,12 +28,12 @@ def test_maps_are_those_of_the_definition(trained, images):
         features = network(images(64))
         expected = by_hand(network.state_dict(), images(64))
     torch.testing.assert_close(features.feats[0], expected[0].relu(), rtol=1e-4, atol=1e-5)
-    for place, unit in enumerate(TAPPED, start=1):
+    for place, unit in enumerate(WITH_FEATS, start=1):
         torch.testing.assert_close(features.preacts[place], expected[unit], rtol=1e-4, atol=1e-5)
         assert torch.equal(features.feats[place], features.preacts[place].relu())
     assert features.map is features.feats[-1]
 
 
-def test_the_margin_norms_end_the_tapped_units(build):
+def test_the_margin_norms_end_the_units_with_feats(build):
     network = build("mobilenet-imagenet")
-    assert network.preact_norms() == [network.get_submodule(f"stages.{unit - 1}.0.norm") for unit in TAPPED]
+    assert network.preact_norms() == [network.get_submodule(f"stages.{unit - 1}.0.norm") for unit in WITH_FEATS]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# Blocks and stride of each stage, the tapped ones, the stem's stride and the activation of each form.
+# Blocks and stride of each stage, the ones with feats, the stem's stride and the activation of each form.
 FORMS = {
     "mobilenetv2-cifar": (((1, 1), (2, 2), (3, 2), (4, 2), (3, 1), (3, 1), (1, 1)), (1, 2, 3, 7), 1, F.relu6),
     "mobilenetv2-half": (((1, 1), (2, 1), (3, 2), (4, 2), (3, 1), (3, 2), (1, 1)), (2, 3, 5, 7), 2, F.relu),
@@ -31,8 +31,8 @@ def layer(state, conv, norm, x, **options):
 
 
 def by_hand(name, state, x):
-    """The definition in plain functions, on a network's weights: stem, the tapped stages, the last map."""
-    stages, tapped, stem_stride, activation = FORMS[name]
+    """The definition in plain functions, on a network's weights: stem, the stages with feats, the last map."""
+    stages, with_feats, stem_stride, activation = FORMS[name]
     x = activation(layer(state, "stem.0", "stem.1", x, padding=1, stride=stem_stride))
     maps = [x]
     for stage, (blocks, first_stride) in enumerate(stages):
@@ -43,7 +43,7 @@ def by_hand(name, state, x):
             out = activation(layer(state, f"{key}.filter.0", f"{key}.filter.1", out, **depthwise))
             out = layer(state, f"{key}.project", f"{key}.norm", out)
             x = x + out if block > 0 else out
-        maps += [x] if stage + 1 in tapped else []
+        maps += [x] if stage + 1 in with_feats else []
     return [*maps, activation(layer(state, "head.0", "head.1", x))]
 
 
@@ -58,11 +58,11 @@ def test_maps_are_those_of_the_definition(network, images, name):
 
 
 @both
-def test_stage_taps_are_linear(network, images):
+def test_stage_feats_are_linear(network, images):
     with torch.no_grad():
         features = network(images(32).double())
-    assert all(tap is preact for tap, preact in zip(features.feats, features.preacts, strict=True))
-    assert all(tap.min() < 0 for tap in features.feats[1:])
+    assert all(feat is preact for feat, preact in zip(features.feats, features.preacts, strict=True))
+    assert all(feat.min() < 0 for feat in features.feats[1:])
     assert features.feats[0].min() == 0
 
 
@@ -73,7 +73,7 @@ def test_stage_taps_are_linear(network, images):
         ("mobilenetv2-half", ["stages.1.1.norm", "stages.2.2.norm", "stages.4.2.norm", "stages.6.0.norm"]),
     ],
 )
-def test_the_margin_norms_end_the_tapped_stages(build, name, expected):
+def test_the_margin_norms_end_the_stages_with_feats(build, name, expected):
     network = build(name)
     assert network.preact_norms() == [network.get_submodule(key) for key in expected]
 

@@ -17,7 +17,7 @@ from torch import nn
 
 import models
 from models import Network
-from models.published import PublishedError, Taken, download, load_published, one_less, read_published, sha256
+from models.published import LoadedPart, PublishedError, decrement, download, load_published, read_published, sha256
 
 
 def saved(folder, content, name="teacher.pth", **options):
@@ -44,22 +44,18 @@ def test_own_names_stay(build, name):
 
 
 def test_numbers_are_counted_from_zero():
-    assert re.sub(r"^a(\d+)\.b(\d+)", one_less("c{}.d{}"), "a10.b1.e") == "c9.d0.e"
+    assert re.sub(r"^a(\d+)\.b(\d+)", decrement("c{}.d{}"), "a10.b1.e") == "c9.d0.e"
 
 
-@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"state_dict": state}], ids=["bare", "state_dict"])
-def test_the_state_dict_is_found_and_its_parallel_prefix_goes(tmp_path, theirs, wrap):
+@pytest.mark.parametrize("form", ["bare", "state_dict", "safetensors"])
+def test_the_state_dict_is_found_and_its_parallel_prefix_goes(tmp_path, theirs, form):
     state = theirs("resnet8x4")
-    path = saved(tmp_path, wrap({f"module.{key}": tensor for key, tensor in state.items()}))
-    read = read_published(path)
-    assert read.keys() == state.keys()
-    assert all(torch.equal(read[key], state[key]) for key in state)
-
-
-def test_safetensors_are_read(tmp_path, theirs):
-    state = theirs("resnet8x4")
-    save_file(state, tmp_path / "teacher.safetensors")
-    read = read_published(tmp_path / "teacher.safetensors")
+    parallel = {f"module.{key}": tensor for key, tensor in state.items()}
+    if form == "safetensors":
+        save_file(parallel, tmp_path / "teacher.pth")
+    else:
+        saved(tmp_path, parallel if form == "bare" else {"state_dict": parallel})
+    read = read_published(tmp_path / "teacher.pth")
     assert read.keys() == state.keys()
     assert all(torch.equal(read[key], state[key]) for key in state)
 
@@ -110,12 +106,9 @@ def test_a_file_that_runs_code_is_refused_and_does_not(tmp_path, write):
     assert (write == "pickle") == (tmp_path / "sprung").exists()
 
 
-def test_options_of_a_training_are_left_unread(tmp_path):
+def test_options_of_a_training_are_ignored_and_other_objects_refused_by_name(tmp_path):
     path = saved(tmp_path, {"model": {"weight": torch.ones(1)}, "opt": Namespace(epochs=240)})
     assert read_published(path)["weight"] == 1
-
-
-def test_objects_are_refused_by_name(tmp_path):
     path = saved(tmp_path, {"model": {"weight": torch.zeros(1)}, "when": Fraction(1, 2)})
     with pytest.raises(PublishedError, match=r"calls for fractions\.Fraction of Python: save its state dict alone"):
         read_published(path)
@@ -192,13 +185,9 @@ def test_counts_of_batches_do_not_matter(build, theirs):
         network = build("resnet8x4")
         load_published(network, given)
         assert torch.equal(network.classifier.weight, state["fc.weight"])
-
-
-def test_counts_of_batches_in_floating_point_are_left_out(build, theirs):
-    network = build("resnet8x4")
-    load_published(network, {name: tensor.half() for name, tensor in theirs("resnet8x4").items()})
+    load_published(network, {name: tensor.half() for name, tensor in state.items()})  # counts in floating point
     assert network.bn1.num_batches_tracked == 0
-    load_published(network, changed(theirs("resnet8x4"), **{"bn1.num_batches_tracked": torch.tensor(7)}))
+    load_published(network, changed(state, **{"bn1.num_batches_tracked": torch.tensor(7)}))
     assert network.bn1.num_batches_tracked == 7
 
 
@@ -207,7 +196,7 @@ def test_weights_may_be_of_another_floating_type(build, theirs, dtype):
     state, network = theirs("resnet8x4"), build("resnet8x4")
     taken = load_published(network, changed(state, **{"fc.weight": state["fc.weight"].to(dtype)}))
     assert torch.equal(network.classifier.weight, state["fc.weight"].to(dtype).float())
-    assert taken == Taken(rounded=dtype == torch.float64)
+    assert taken == LoadedPart(rounded=dtype == torch.float64)
 
 
 FLOATS = "it must be one of float16, bfloat16, float32, float64"
@@ -217,8 +206,8 @@ UNUSABLE = {
     "byte": (torch.zeros(5, dtype=torch.uint8), f"is of type uint8, {FLOATS}"),
     "bool": (torch.zeros(5, dtype=torch.bool), f"is of type bool, {FLOATS}"),
     "float8": (torch.zeros(5).to(torch.float8_e4m3fn), f"is of type float8_e4m3fn, {FLOATS}"),
-    "sparse": (torch.zeros(5).to_sparse(), "is no plain tensor of numbers"),
-    "nowhere": (torch.zeros(5, device="meta"), "is no plain tensor of numbers"),
+    "sparse": (torch.zeros(5).to_sparse(), "is not a dense tensor of numbers"),
+    "nowhere": (torch.zeros(5, device="meta"), "is not a dense tensor of numbers"),
     "NaN": (torch.tensor([0, 0, 0, 0, float("nan")]), "holds NaN or infinite values"),
     "infinite": (torch.tensor([-float("inf"), 0, 0, 0, 0]).half(), "holds NaN or infinite values"),
     "too large": (torch.full((5,), 1e300, dtype=torch.float64), "holds NaN or infinite values"),
@@ -273,14 +262,14 @@ class TestDistillations:
     def test_one_network_is_taken(self, states, load, name, prefix, beside, part):
         weight, taken = load({**named(prefix.format(name), states["a"]), **beside}, name if part else "")
         assert torch.equal(weight, states["a"]["classifier.weight"])
-        assert taken == Taken(name)
+        assert taken == LoadedPart(name)
 
     @pytest.mark.parametrize(("student", "teacher", "expected"), [("a", "c", "student"), ("c", "a", "teacher")])
     def test_of_two_the_one_that_fits_is_taken(self, states, load, student, teacher, expected):
         both = {**named("module.teacher.", states[teacher]), **named("module.student.", states[student]), **BESIDE}
         weight, taken = load(both)
         assert torch.equal(weight, states["a"]["classifier.weight"])
-        assert (taken.part, {taken.part, taken.beside}) == (expected, {"student", "teacher"})
+        assert (taken.part, {taken.part, taken.other}) == (expected, {"student", "teacher"})
 
     def test_where_both_fit_it_is_asked_which(self, states, load):
         both = {**named("module.student.", states["a"]), **named("module.teacher.", states["b"]), **BESIDE}
@@ -329,7 +318,7 @@ class TestDistillations:
                 self.student, self.teacher = nn.Linear(2, 2), nn.Linear(2, 2)
 
         network, other = Pair(), Pair()
-        assert load_published(network, other.state_dict()) == Taken()
+        assert load_published(network, other.state_dict()) == LoadedPart()
         assert torch.equal(network.teacher.weight, other.teacher.weight)
 
 

@@ -47,13 +47,13 @@ def test_outputs_and_parameter_names_are_torchvision_s(trained, images, name):
 
 
 @pytest.mark.parametrize("name", [*PLANS, *IMAGENET_PLANS])
-def test_taps_are_the_rectified_pre_activations(trained, images, name):
+def test_feats_are_the_rectified_pre_activations(trained, images, name):
     network = trained(name)
     with torch.no_grad():
         features = network(images(network.in_size))
-    for tap, preact in zip(features.feats[1:], features.preacts[1:], strict=True):
+    for feat, preact in zip(features.feats[1:], features.preacts[1:], strict=True):
         assert preact.min() < 0
-        assert torch.equal(preact.relu(), tap)
+        assert torch.equal(preact.relu(), feat)
     assert features.feats[-1] is features.map
 
 

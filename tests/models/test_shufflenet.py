@@ -1,9 +1,8 @@
-"""ShuffleNets against their definition and torchvision's units."""
+"""ShuffleNets: shuffling, feats and torchvision's units; `test_published_forms` has their definition."""
 
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torchvision.models.shufflenetv2 import InvertedResidual
 
 from models.shufflenet import shuffle
@@ -16,39 +15,11 @@ def test_shuffling_interleaves_the_groups():
     assert torch.equal(shuffle(channels, 1), channels)
 
 
-def norm(state, key, x):
-    return F.batch_norm(x, *(state[f"{key}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
-
-
-def version1(state, x):
-    """The definition in plain functions, on a network's weights: the stem, then each stage before its last ReLU."""
-    x = norm(state, "stem.1", F.conv2d(x, state["stem.0.weight"])).relu()
-    maps = [x]
-    for stage, units in enumerate((4, 8, 4)):
-        for unit in range(units):
-            key, stride = f"stages.{stage}.{unit}", 2 if unit == 0 else 1
-            groups = 1 if stage == unit == 0 else 3
-            out = F.conv2d(x, state[f"{key}.narrow.0.weight"], groups=groups)
-            out = norm(state, f"{key}.narrow.1", out).relu()
-            batch, width, *size = out.shape
-            out = out.view(batch, groups, width // groups, *size).transpose(1, 2).reshape(batch, width, *size)
-            weight = state[f"{key}.filter.0.weight"]
-            out = norm(state, f"{key}.filter.1", F.conv2d(out, weight, stride=stride, padding=1, groups=width)).relu()
-            out = norm(state, f"{key}.norm", F.conv2d(out, state[f"{key}.widen.weight"], groups=3))
-            total = out + x if unit else torch.cat([out, F.avg_pool2d(F.pad(x, (1, 1, 1, 1)), 3, 2)], 1)
-            x = total.relu()
-        maps.append(total)
-    return maps
-
-
-@pytest.mark.parametrize("width", [0.25, 1.0])
-def test_version_1_is_its_definition(trained, images, width):
-    network = trained("shufflenetv1", width=width)
+def test_feats_of_version_1_are_the_rectified_preacts(trained, images):
     with torch.no_grad():
-        features, expected = network(images()), version1(network.state_dict(), images())
-    for actual, wanted in zip(features.preacts, expected, strict=True):
-        torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-4)
-    assert all(torch.equal(tap, preact.relu()) for tap, preact in zip(features.feats, features.preacts, strict=True))
+        features = trained("shufflenetv1")(images())
+    assert all(torch.equal(feat, preact.relu()) for feat, preact in zip(features.feats, features.preacts, strict=True))
+    assert all(preact.min() < 0 for preact in features.preacts[1:])
     assert features.map is features.feats[-1]
 
 
@@ -68,21 +39,21 @@ def test_version_2_is_made_of_torchvision_s_units(trained, images):
     with torch.no_grad():
         features = network(images())
         x = features.feats[0]
-        for stage, tap in zip(version2(network), features.feats[1:], strict=True):
+        for stage, feat in zip(version2(network), features.feats[1:], strict=True):
             x = stage(x)
-            torch.testing.assert_close(tap, x, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(feat, x, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(features.map, network.head(x), rtol=1e-4, atol=1e-4)
 
 
 def test_pre_activations_of_version_2_are_not_shuffled(trained, images):
     with torch.no_grad():
         features = trained("shufflenetv2")(images())
-    for tap, preact in zip(features.feats[1:], features.preacts[1:], strict=True):
+    for feat, preact in zip(features.feats[1:], features.preacts[1:], strict=True):
         around, through = preact.chunk(2, 1)
         assert around.min() == 0
         assert through.min() < 0
-        assert torch.equal(tap[:, 0::2], around)
-        assert torch.equal(tap[:, 1::2], through.relu())
+        assert torch.equal(feat[:, 0::2], around)
+        assert torch.equal(feat[:, 1::2], through.relu())
 
 
 def test_version_2_has_no_margins(build):

@@ -10,7 +10,7 @@ STAGES = {
     "vgg13": [64, 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, 512, 512],
 }
 # The last ReLU of every stage, counted.
-TAPPED = {"vgg8": (0, 1, 2, 3, 4), "vgg13": (1, 3, 5, 7, 9)}
+WITH_FEATS = {"vgg8": (0, 1, 2, 3, 4), "vgg13": (1, 3, 5, 7, 9)}
 
 both = pytest.mark.parametrize("name", STAGES)
 
@@ -28,7 +28,7 @@ def test_maps_are_torchvision_s(trained, images, name):
             normed += [x.clone()] if isinstance(module, nn.ReLU) else []
             x = module(x)
             rectified += [x] if isinstance(module, nn.ReLU) else []
-    for place, index in enumerate(TAPPED[name]):
+    for place, index in enumerate(WITH_FEATS[name]):
         torch.testing.assert_close(features.feats[place], rectified[index])
         torch.testing.assert_close(features.preacts[place], (normed if place else rectified)[index])
     assert features.map is features.feats[-1]

@@ -1,11 +1,10 @@
-"""Wide residual networks against their definition."""
+"""Wide residual networks: sizes, shortcuts and feats; `test_published_forms` has their definition."""
 
 import math
 import random
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 import models
 from models.describe import parameters
@@ -36,40 +35,6 @@ def test_other_depths_are_refused(name):
         models.create(name, num_classes=10)
 
 
-def norm(state, key, x):
-    return F.batch_norm(x, *(state[f"{key}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
-
-
-def by_hand(state, x, blocks):
-    """The definition in plain functions, on a network's weights: logits, and the input of every group's first ReLU."""
-    x, firsts = F.conv2d(x, state["conv1.weight"], padding=1), []
-    for group, stride in ((1, 1), (2, 2), (3, 2)):
-        for block in range(blocks):
-            key = f"group{group}." + ("first" if block == 0 else f"rest.{block - 1}")
-            s = stride if block == 0 else 1
-            normed = norm(state, f"{key}.norm1", x)
-            firsts += [normed] if block == 0 else []
-            activated = normed.relu()
-            z = F.conv2d(activated, state[f"{key}.conv1.weight"], stride=s, padding=1)
-            z = F.conv2d(norm(state, f"{key}.norm2", z).relu(), state[f"{key}.conv2.weight"], padding=1)
-            shortcut = state.get(f"{key}.shortcut.weight")
-            x = z + (x if shortcut is None else F.conv2d(activated, shortcut, stride=s))
-    last = norm(state, "norm", x)
-    logits = F.linear(last.relu().mean((2, 3)), state["classifier.weight"], state["classifier.bias"])
-    return logits, [*firsts[1:], last]
-
-
-@pytest.mark.parametrize(("name", "blocks"), [("wrn-10-1", 1), ("wrn-16-2", 2)])
-def test_outputs_are_those_of_the_definition(trained, images, name, blocks):
-    network = trained(name, width=1.0)
-    with torch.no_grad():
-        features = network(images())
-        logits, preacts = by_hand(network.state_dict(), images(), blocks)
-    torch.testing.assert_close(features.logits, logits, rtol=1e-4, atol=1e-5)
-    for actual, expected in zip(features.preacts[1:], preacts, strict=True):
-        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
-
-
 def test_only_a_change_of_shape_is_projected():
     narrow, wide = models.create("wrn-10-1", 10), models.create("wrn-16-2", 10)
     assert narrow.group1.first.shortcut is None
@@ -77,12 +42,12 @@ def test_only_a_change_of_shape_is_projected():
     assert all(wide.get_submodule(f"group{group}.rest.0").shortcut is None for group in (1, 2, 3))
 
 
-def test_taps_are_raw_and_their_norms_are_the_consumers(trained, images):
+def test_feats_are_raw_and_their_norms_are_the_consumers(trained, images):
     network = trained("wrn-16-2")
     with torch.no_grad():
         features = network(images())
-        normed = [norm(tap) for norm, tap in zip(network.preact_norms(), features.feats[1:], strict=True)]
-    assert all(tap.min() < 0 for tap in features.feats)
+        normed = [norm(feat) for norm, feat in zip(network.preact_norms(), features.feats[1:], strict=True)]
+    assert all(feat.min() < 0 for feat in features.feats)
     for actual, expected in zip(features.preacts[1:], normed, strict=True):
         torch.testing.assert_close(actual, expected)
     assert torch.equal(features.preacts[-1].relu(), features.map)

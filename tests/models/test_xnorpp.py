@@ -72,8 +72,8 @@ def test_outputs_are_those_of_the_definition(trained, images, name):
     torch.testing.assert_close(features.logits, logits)
     for actual, expected in zip(features.feats, feats, strict=True):
         torch.testing.assert_close(actual, expected)
-    for tap, preact, batch_norm in zip(features.feats[1:], features.preacts[1:], network.preact_norms(), strict=True):
-        torch.testing.assert_close(preact, batch_norm(tap))
+    for feat, preact, batch_norm in zip(features.feats[1:], features.preacts[1:], network.preact_norms(), strict=True):
+        torch.testing.assert_close(preact, batch_norm(feat))
 
 
 # Binary weights, scales, and the millions of real and of binary multiply-accumulates.

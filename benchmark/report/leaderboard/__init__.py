@@ -1,6 +1,6 @@
 """The leaderboard: methods over many pairs, ranked with their uncertainty, as text and as a page.
 
-`board` holds the numbers of one scale, `standing` their statistics, `page_data` both in the form that the page reads,
-`documents` the files. They take half a second to import, for scipy: import them where a leaderboard is made, not where
-a table is rendered.
+`data` holds the numbers of one profile, `statistics` ranks and tests them, `page_data` puts both into the JSON that the
+page reads, `documents` makes the files. Importing them takes half a second, for scipy: import them only where a
+leaderboard is made.
 """

@@ -1,4 +1,4 @@
-"""The leaderboard's files: the ranking as Markdown, as CSV and for the terminal, and the page of all boards."""
+"""The files of the leaderboard: the ranking as Markdown, CSV and text for the terminal, and the page."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from benchmark.report.document import Document
 from benchmark.report.layout import WORDS, Entry, Grid, layout, signed
 from benchmark.report.leaderboard import page
 from benchmark.report.leaderboard.data import METRICS, LeaderboardData
-from benchmark.report.leaderboard.page_data import measured, name_of, printed
+from benchmark.report.leaderboard.page_data import board_name, measured, printed
 from benchmark.report.leaderboard.statistics.scores import BASELINES, KD
 from benchmark.report.leaderboard.statistics.summary import LeaderboardStatistics
 from benchmark.report.terminal import shown
 from benchmark.runs.metrics import LAST, SELECTIONS
-from benchmark.tables.table import TEACHER, Table
+from benchmark.runs.names import TEACHER
+from benchmark.tables.table import Table
 from benchmark.text import visible_in
 
 NEAR, ELSEWHERE = "≈", "†"
@@ -34,27 +35,23 @@ _NONE = WORDS[MISSING]
 
 @dataclass(frozen=True, eq=False)
 class Leaderboard(Document):
-    """Who stands where at one scale.
-
-    Attributes:
-        board: the numbers.
-    """
+    """The ranking of one profile, with the table of all pairs."""
 
     folder: ClassVar[str] = "leaderboard"
 
-    board: LeaderboardData
+    data: LeaderboardData
 
     def forms(self) -> Mapping[str, str]:
-        """Markdown, and CSV of the ranking and of all pairs."""
+        """Markdown, and CSV of the ranking and of the pairs."""
         stem = self._context.stem(self._table.stem)
         return {
             f"{stem}.md": self._markdown(),
-            f"{stem}.csv": self._csv(lambda standing: standing.methods),
+            f"{stem}.csv": self._csv(lambda statistics: statistics.methods),
             f"{stem}-pairs.csv": self._csv(self._pairs),
         }
 
     def print(self, console: Console) -> None:
-        """Show the ranking."""
+        """Print the ranking."""
         console.print(shown(f"Leaderboard. {self._title}", "bold"), highlight=False)
         ranking = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for head in _COLUMNS:
@@ -72,11 +69,11 @@ class Leaderboard(Document):
 
     @property
     def _context(self) -> Context:
-        return self.board.source.context
+        return self.data.context
 
     @property
     def _table(self) -> Table:
-        return self.board.table
+        return self.data.table
 
     @property
     def _title(self) -> str:
@@ -84,22 +81,24 @@ class Leaderboard(Document):
         return f"{self._table.title} (profile {self._context.profile}{changes})"
 
     @property
-    def _standing(self) -> LeaderboardStatistics:
-        return self.board.standing(self._table.defaults.metric or "", self._context.selection)
+    def _statistics(self) -> LeaderboardStatistics:
+        return self.data.statistics(self._table.defaults.metric or "", self._context.selection)
 
     @property
     def _sentences(self) -> tuple[str, ...]:
-        return (*self._standing.sentences, *self.board.mixtures, *self.board.timing)
+        return (*self._statistics.sentences, *self.data.mixtures, *self.data.timing)
 
     def _ranking(self) -> Iterator[list[str]]:
-        """Lines of the table of methods, the best first, those that are not ranked last."""
-        ordered = self._standing.methods.sort_values(["ranked", "average_rank"], ascending=[False, True], kind="stable")
+        """The lines of the ranking, the best method first, unranked methods last."""
+        ordered = self._statistics.methods.sort_values(
+            ["ranked", "average_rank"], ascending=[False, True], kind="stable"
+        )
         places = ordered["average_rank"].round(_TIE_DECIMALS).rank(method="min")
         for place, method in zip(places, ordered.to_dict("records"), strict=True):
             name = method["method"]
-            word = _NONE if method["pairs"] else self.board.lack(name)[0]
-            named = {"place": place, "title": self._standing.titles[name], "word": word}
-            line: dict[Any, Any] = {**named, **method, **self.board.cost(name)}
+            word = _NONE if method["pairs"] else self.data.why_no_number(name)[0]
+            named = {"place": place, "title": self._statistics.titles[name], "word": word}
+            line: dict[Any, Any] = {**named, **method, **self.data.cost(name)}
             yield [show(line) for show in _COLUMNS.values()]
 
     def _markdown(self) -> str:
@@ -110,27 +109,31 @@ class Leaderboard(Document):
         return "\n".join([head, "", *ranking, "", sentences, "", markdown.render(self._grid())])
 
     def _grid(self) -> Grid:
-        """The means of all methods on all pairs."""
-        legend = (*caption(self.board.frame, self._context), f"{NEAR}: cannot be told from the best of its pair.")
-        legend += (f"{ELSEWHERE}: made on another machine than what it is compared with.",) * bool(self.board.elsewhere)
-        compare = not self._context.stand_in
-        grid = layout(self._table, self.board.frame, self._title, legend, notes(self.board.frame), compare=compare)
-        marks = {NEAR: self._standing.near, ELSEWHERE: self.board.elsewhere}
+        """The table of all methods on all pairs."""
+        legend = [
+            *caption(self.data.frame, self._context),
+            f"{NEAR}: not significantly worse than the best of its pair.",
+        ]
+        if self.data.elsewhere:
+            legend.append(f"{ELSEWHERE}: made on another machine than the runs it is compared with.")
+        remarks, compare = notes(self.data.frame), not self._context.stand_in
+        grid = layout(self._table, self.data.frame, self._title, tuple(legend), remarks, compare=compare)
+        marks = {NEAR: self._statistics.near, ELSEWHERE: self.data.elsewhere}
         cells = [[(row.run or "", column.pair or "") for column in self._table.columns] for row in self._table.rows]
-        signs = [["".join(sign for sign, of in marks.items() if cell in of) for cell in row] for row in cells]
+        signs = [["".join(sign for sign, marked in marks.items() if cell in marked) for cell in row] for row in cells]
         rows = zip(grid.rows, signs, strict=True)
-        marked = (replace(row, entries=tuple(map(_marked, row.entries, own))) for row, own in rows)
+        marked = (replace(row, entries=tuple(map(_marked, row.entries, row_signs))) for row, row_signs in rows)
         return replace(grid, number="Pairs", rows=tuple(marked))
 
-    def _pairs(self, standing: LeaderboardStatistics) -> pd.DataFrame:
+    def _pairs(self, statistics: LeaderboardStatistics) -> pd.DataFrame:
         """The statistics of all pairs, and how many runs were made elsewhere than those they are compared with."""
-        cells = zip(standing.pairs["method"], standing.pairs["pair"], strict=True)
-        found = map(self.board.elsewhere.get, cells)
-        return standing.pairs.assign(elsewhere=[one.seeds if one else 0 for one in found])
+        cells = zip(statistics.pairs["method"], statistics.pairs["pair"], strict=True)
+        found = map(self.data.elsewhere.get, cells)
+        return statistics.pairs.assign(elsewhere=[one.seeds if one else 0 for one in found])
 
     def _csv(self, part: Callable[[LeaderboardStatistics], pd.DataFrame]) -> str:
         parts = [
-            part(self.board.standing(key, selection)).assign(metric=key, epoch=selection)
+            part(self.data.statistics(key, selection)).assign(metric=key, epoch=selection)
             for selection in SELECTIONS
             for key in METRICS
         ]
@@ -140,28 +143,28 @@ class Leaderboard(Document):
 
 @dataclass(frozen=True, eq=False)
 class Page(Document):
-    """All boards and the paper's printed numbers as one HTML file.
+    """All profiles and the paper's printed numbers as one HTML file.
 
     Attributes:
-        boards: at each scale that there are runs of, the one first that the page opens with; at least one where the
-            table holds no printed values.
+        profiles: the numbers of each profile that has runs; the page opens with the first. At least one where the table
+            holds no printed values.
         table: methods and pairs with the printed values.
-        changed: how the runs of one profile came about that the user changed something for; None for the page of all.
+        changed: the context of the only profile if the user changed its runs; None for the page of all profiles.
     """
 
     folder: ClassVar[str] = Leaderboard.folder
 
-    boards: Sequence[LeaderboardData]
+    profiles: Sequence[LeaderboardData]
     table: Table
     changed: Context | None = None
 
     def place(self, results: Path) -> Path:
-        """The page of all profiles lies beside their results."""
+        """The page of all profiles is in the folder above theirs."""
         return super().place(results) if self.changed else results.parent
 
     def page_data(self) -> dict[str, Any]:
-        """All that the page says."""
-        boards = [*map(measured, self.boards), *([printed(self.table)] if self.table.prints else [])]
+        """The data that the page shows."""
+        boards = [*map(measured, self.profiles), *([printed(self.table)] if self.table.prints else [])]
         page_data: dict[str, Any] = visible_in(
             {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards}
         )
@@ -169,41 +172,41 @@ class Page(Document):
 
     def forms(self) -> Mapping[str, str]:
         """The page."""
-        # It holds every selection, so no selection has a page of its own.
+        # One page holds every selection.
         stem = replace(self.changed, selection=LAST).stem(self.table.stem) if self.changed else self.table.stem
         return {f"{stem}.html": page.render(self.page_data())}
 
     def view(self, selected: Table, context: Context) -> str | None:
-        """What shows a part of a board alone, as the hash of the page's address.
+        """The hash of the page's address that shows some methods and pairs of one profile.
 
         Args:
-            selected: some of the methods and pairs.
-            context: how the board's runs came about.
+            selected: the methods and pairs.
+            context: the context of the profile.
 
         Returns:
-            None where the page has no such part.
+            None where the page does not have them.
         """
         methods, all_methods = ([name for name in table.methods if name != TEACHER] for table in (selected, self.table))
-        boards = [name_of(board.source.context) for board in self.boards]
-        if selected.stem != self.table.stem or name_of(context) not in boards:
+        boards = [board_name(data.context) for data in self.profiles]
+        if selected.stem != self.table.stem or board_name(context) not in boards:
             return None
-        # As templates/state.js reads it.
-        fields = [("board", name_of(context))]
+        # templates/state.js reads these fields.
+        fields = [("board", board_name(context))]
         fields += [("epoch", context.selection)] if context.selection != LAST else []
         fields += [("method", name) for name in methods] if len(methods) < len(all_methods) else []
         return urlencode([*fields, *(("pair", pair) for pair in selected.pairs)], safe=":")
 
     def print(self, console: Console) -> None:
-        """A page is for a browser."""
+        """Print nothing: the page is for a browser."""
 
 
 _DECIMALS = 4
 _TIE_DECIMALS = 9
-"""Average ranks that agree to so many decimals share a place."""
+"""Average ranks that agree to that many decimals share a place."""
 
 
 def _gain(baseline: str) -> Callable[[Mapping[str, Any]], str]:
-    """``+0.70 (+0.10 to +1.30)``: a mean gain with its interval, if there is one."""
+    """A column of mean gains with their intervals, if there are any: ``+0.70 (+0.10 to +1.30)``."""
     name = f"gain_{baseline}"
 
     def show(line: Mapping[str, Any]) -> str:
@@ -226,7 +229,7 @@ def _unknown(value: Any) -> bool:
 
 
 _RANK = "Average rank"
-"""Where a method has none, a few words say why: they stay in one line."""
+"""Holds a few words on the reason where a method has no rank."""
 
 _COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "#": lambda line: f"{line['place']:.0f}" if line["ranked"] else _NONE,
@@ -240,10 +243,10 @@ _COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "Extra parameters": lambda line: _NONE if _unknown(line["extra_parameters"]) else f"{line['extra_parameters']:,}",
     "Pairs": lambda line: str(line["pairs"]),
 }
-"""Heads of the ranking, and what stands under each."""
+"""The columns of the ranking: title, and the text of a line."""
 
 _WIDE = ("Extra parameters", "Pairs")
-"""What the terminal leaves out."""
+"""Columns that the terminal leaves out."""
 _WITH_INTERVALS = ("Gain over student", "Gain over KD")
 
 

@@ -1,8 +1,4 @@
-"""The leaderboard as one HTML file that needs nothing else: styles, scripts and numbers are inside it.
-
-The template and what it is made of lie in ``templates/``. The browser does the rest: this module knows no
-statistics.
-"""
+"""The leaderboard as one self-contained HTML file, from the template, styles and scripts in ``templates/``."""
 
 from __future__ import annotations
 
@@ -23,7 +19,6 @@ SCRIPTS = (
     "numbers.js",
     "state.js",
     "scores.js",
-    "marks.js",
     "tooltip.js",
     "controls.js",
     "ranking.js",
@@ -32,11 +27,11 @@ SCRIPTS = (
     "heatmap.js",
     "costs.js",
     "detail.js",
-    "grids.js",
+    "exports.js",
     "downloads.js",
     "main.js",
 )
-"""In the order in which they are put together: who is called while loading stands before its caller."""
+"""In the order of concatenation: what runs while the script loads comes after what it calls."""
 
 _UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -45,15 +40,15 @@ def render(page_data: Mapping[str, Any]) -> str:
     """The page of a leaderboard.
 
     Args:
-        page_data: title, boards and all their numbers, as `benchmark.report.leaderboard` makes it; numbers may be None.
+        page_data: title and boards, see `benchmark.report.leaderboard.page_data`; numbers may be None.
 
     Returns:
-        HTML that loads nothing from anywhere.
+        HTML that loads no other file.
 
     Raises:
         ValueError: a number is not finite, which JSON cannot hold.
     """
-    # FileSystemLoader and not PackageLoader: the templates are data beside this file, wherever it was installed.
+    # FileSystemLoader, because the templates are files beside this one and not those of a package.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -70,12 +65,12 @@ def render(page_data: Mapping[str, Any]) -> str:
 
 
 def embedded(page_data: Mapping[str, Any]) -> str:
-    """JSON that can stand between script tags: no text in it can end them or begin a comment.
+    """JSON that is safe between script tags: no text in it can close them or open a comment.
 
     Raises:
         ValueError: a number is not finite.
     """
-    # Only texts can hold these characters, and in a text the escape means the same.
+    # These characters occur only in strings, where the escapes mean the same.
     return json.dumps(page_data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
 
 
@@ -84,5 +79,5 @@ def _joined(names: tuple[str, ...]) -> str:
 
 
 def _hash(text: str) -> str:
-    """How a content security policy names an inline script or style that may be used."""
+    """The hash by which a content security policy admits an inline script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

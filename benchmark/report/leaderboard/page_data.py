@@ -1,6 +1,7 @@
-"""What the page reads: boards as nested plain numbers, one of our own runs, and the paper's printed numbers as another.
+"""The data of the page, in the form of JSON: one board for each profile, and one for the paper's printed numbers.
 
-The form is that of JSON: keys are ids of methods, pairs, metrics and selections; what is unknown is None.
+Keys are the ids of methods, pairs, metrics and selections; unknown values are None. The page shows the statistics as
+they are here; under a filter it averages and ranks the means of their cells again.
 """
 
 from __future__ import annotations
@@ -14,59 +15,60 @@ from benchmark.ids import digest, short_id
 from benchmark.registry import catalog
 from benchmark.report.aggregate import DONE, MISSING, NOT_APPLICABLE
 from benchmark.report.caption import Context
-from benchmark.report.leaderboard.data import METRICS, UNFIT, LeaderboardData, disambiguate, pair_of, value_of
+from benchmark.report.leaderboard.data import METRICS, UNFIT, LeaderboardData, disambiguate, value_of
 from benchmark.report.leaderboard.statistics.summary import LeaderboardStatistics
 from benchmark.runs.job import Job
 from benchmark.runs.metrics import SELECTIONS, metric
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import TEACHER, parse_method
 from benchmark.runs.record import Evaluations, Record
-from benchmark.tables.table import TEACHER, Cell, Table
+from benchmark.tables.table import Cell, Table
 
 
-def measured(board: LeaderboardData) -> dict[str, Any]:
-    """A board of our own runs."""
-    context, table = board.source.context, board.table
+def measured(data: LeaderboardData) -> dict[str, Any]:
+    """The board of a profile's runs."""
+    context, table = data.context, data.table
     return {
-        "name": name_of(context),
+        "name": board_name(context),
         "title": ", ".join((f"profile {context.profile}", *context.changes)),
-        "notes": [note for note in (context.note, *table.notes, *context.choices, *board.timing) if note],
+        "notes": [note for note in (context.note, *table.notes, *context.choices, *data.timing) if note],
         "printed": False,
         "beside": table.prints,
         "stand_in": context.stand_in,
-        "seeds": list(board.seeds),
+        "seeds": list(context.seeds),
         "metric": table.defaults.metric,
         "metrics": _metrics(METRICS),
         "selections": [{"id": key, "title": title} for key, title in SELECTIONS.items()],
-        "pairs": [{**pair, "teacher": _numbers(board.teacher(pair["id"]))} for pair in _pairs(table)],
-        "methods": _methods(table),
-        "cells": _nested((cell, _measured_cell(board, cell)) for cell in board.cells),
-        "runs": dict(_runs(board)),
-        "recipes": dict(_recipes(board)),
-        "statistics": {epoch: {key: _statistics(board, key, epoch) for key in METRICS} for epoch in SELECTIONS},
+        "pairs": [{**pair, "teacher": _numbers(data.teacher(pair["id"]))} for pair in _pairs(table)],
+        "methods": [{**method, **data.cost(method["id"])} for method in _methods(table)],
+        "cells": _nested((cell, _measured_cell(data, cell)) for cell in data.cells),
+        "runs": dict(_runs(data)),
+        "recipes": dict(_recipes(data)),
+        "statistics": {epoch: {key: _statistics(data, key, epoch) for key in METRICS} for epoch in SELECTIONS},
     }
 
 
-def _statistics(board: LeaderboardData, key: str, selection: str) -> dict[str, Any]:
-    found = board.standing(key, selection).page_data()
-    return {**found, "sentences": [*found["sentences"], *board.mixtures]}
+def _statistics(data: LeaderboardData, key: str, selection: str) -> dict[str, Any]:
+    found = data.statistics(key, selection).page_data()
+    return {**found, "sentences": [*found["sentences"], *data.mixtures]}
 
 
-def name_of(context: Context) -> str:
-    """What the page calls the board of runs that came about so."""
+def board_name(context: Context) -> str:
+    """The name of a board in the page's address."""
     return "+".join((context.profile, *context.changes, *context.variants))
 
 
 def printed(table: Table) -> dict[str, Any]:
-    """The paper's numbers, of use before anything is trained: one value a cell, of which nothing else is known."""
+    """The board of the paper's numbers: one value a cell, without spread or runs."""
     table = disambiguate(table)
     cells = [cell for cell in table.cells if cell.method != TEACHER]
-    rows = [(cell.method, pair_of(cell), 0, cell.paper) for cell in cells if cell.paper is not None]
+    rows = [(cell.method, cell.pair, 0, cell.paper) for cell in cells if cell.paper is not None]
     key = table.defaults.metric or ""
     pairs = _pairs(table)
     teachers = {pair["id"]: pair["paper"] for pair in pairs if pair["paper"] is not None}
     scores = pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
-    titles = {method["id"]: method["title"] for method in _methods(table)}
-    standing = LeaderboardStatistics(
+    methods = [method for method in _methods(table) if method["id"] in set(scores["method"])]
+    titles = {method["id"]: method["title"] for method in methods}
+    found = LeaderboardStatistics(
         scores, bool(metric(key).higher), teachers, metric(key).decimals, titles, printed=True
     )
     return {
@@ -80,18 +82,18 @@ def printed(table: Table) -> dict[str, Any]:
         "metric": key,
         "metrics": _metrics([key]),
         "selections": [{"id": "last", "title": "as printed"}],
-        "pairs": [{**pair, "teacher": {}} for pair in pairs],
-        "methods": [method for method in _methods(table) if any(row[0] == method["id"] for row in rows)],
+        "pairs": [{**pair, "teacher": {"last": {key: pair["paper"]}}} for pair in pairs],
+        "methods": methods,
         "cells": _nested((cell, _printed_cell(cell)) for cell in cells),
         "runs": {},
         "recipes": {},
-        "statistics": {"last": {key: standing.page_data()}},
+        "statistics": {"last": {key: found.page_data()}},
     }
 
 
 def _pairs(table: Table) -> list[dict[str, Any]]:
-    """The pairs in the table's order, each with what the paper prints for its teacher."""
-    paper = {pair_of(cell): cell.paper for cell in table.cells if cell.method == TEACHER}
+    """The pairs in the table's order, each with the printed value of its teacher."""
+    paper: dict[str, float | None] = {cell.pair: cell.paper for cell in table.cells if cell.method == TEACHER}
     return [
         {
             "id": column.pair,
@@ -104,7 +106,7 @@ def _pairs(table: Table) -> list[dict[str, Any]]:
 
 
 def _methods(table: Table) -> list[dict[str, Any]]:
-    """The students' methods in the table's order."""
+    """The methods of students in the table's order."""
     return [
         {"id": row.run, "title": row.label, "citation": _citation(row.run), "added": row.run in table.added}
         for row in table.rows
@@ -113,8 +115,7 @@ def _methods(table: Table) -> list[dict[str, Any]]:
 
 
 def _citation(name: str) -> str:
-    cited = [catalog.method(term).citation for term, _ in parse_method(name).terms]
-    return "; ".join(cited) or "cross-entropy alone"
+    return "; ".join(catalog.method(term).citation for term, _ in parse_method(name).terms) or "cross-entropy alone"
 
 
 def _metrics(keys: Iterable[str]) -> list[dict[str, Any]]:
@@ -128,14 +129,14 @@ def _nested(cells: Iterable[tuple[Cell, dict[str, Any]]]) -> dict[str, dict[str,
     """Cells by method and pair."""
     found: dict[str, dict[str, Any]] = {}
     for cell, content in cells:
-        found.setdefault(cell.method, {})[pair_of(cell)] = content
+        found.setdefault(cell.method, {})[cell.pair] = content
     return found
 
 
-def _measured_cell(board: LeaderboardData, cell: Cell) -> dict[str, Any]:
-    runs = board.source.runs(cell)
-    state, reason = board.states[cell.key]
-    other = board.elsewhere.get((cell.method, pair_of(cell)))
+def _measured_cell(data: LeaderboardData, cell: Cell) -> dict[str, Any]:
+    runs = data.runs(cell)
+    state, reason = data.states[cell.key]
+    other = data.elsewhere.get((cell.method, cell.pair))
     return {
         "state": state,
         "reason": reason,
@@ -144,7 +145,7 @@ def _measured_cell(board: LeaderboardData, cell: Cell) -> dict[str, Any]:
             for selection in SELECTIONS
         },
         "paper": cell.paper,
-        "cost": board.cost_of(cell),
+        "cost": data.cost_of(cell),
         "elsewhere": {"seeds": other.seeds, "reason": other.reason} if other else None,
         "runs": [short_id(job.id) if record else None for job, record in runs],
     }
@@ -164,20 +165,20 @@ def _printed_cell(cell: Cell) -> dict[str, Any]:
 
 
 def _numbers(record: Record | None) -> dict[str, dict[str, float | None]]:
-    """A run's numbers by selection and metric."""
+    """The values of a run by selection and metric."""
     return {selection: {key: value_of(record, key, selection) for key in METRICS} for selection in SELECTIONS}
 
 
-def _runs(board: LeaderboardData) -> Iterator[tuple[str, dict[str, Any]]]:
-    for cell in board.cells:
-        for job, record in board.source.runs(cell):
+def _runs(data: LeaderboardData) -> Iterator[tuple[str, dict[str, Any]]]:
+    for cell in data.cells:
+        for job, record in data.runs(cell):
             if record is not None:
                 yield short_id(job.id), _run(job, record)
 
 
-def _recipes(board: LeaderboardData) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for cell in board.cells:
-        for record in board.source.of(cell):
+def _recipes(data: LeaderboardData) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for cell in data.cells:
+        for record in data.records(cell):
             if record is not None:
                 recipe = record.spec["recipe"]
                 yield short_id(digest(recipe)), recipe

@@ -64,7 +64,7 @@ def test_reads_a_file(tmp_path):
         (MEASURE.format("True", "True"), "REVISION as a literal int"),
         (MEASURE.format("1", "bool(1)"), "COMPARES as a literal bool, like COMPARES = True"),
         (MEASURE.format("1", "1"), "COMPARES as a literal bool"),
-        ("def measure(", "no Python that can be read"),
+        ("def measure(", "not valid Python"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path, text, complaint):

@@ -8,7 +8,7 @@ from benchmark.bench.columns import COHORT, SEPARATE, SIDE_BY_SIDE
 from benchmark.bench.measure import BenchmarkConfig, ColumnBenchmark
 from benchmark.bench.measurements import BARE_RATE, FLOOR, FLOOR_RATE, MATRIX_RATE, RATE, baseline, summarise
 from benchmark.config.overrides import load_profile
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 
 NAME = "11/wrn-40-2:wrn-16-2"
 ANSWERS = {

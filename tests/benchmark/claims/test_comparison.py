@@ -4,8 +4,8 @@ import pytest
 
 from benchmark.claims.comparison import POSITIVE, Comparison, evaluation_settings, select_settings
 from benchmark.errors import UserError
+from benchmark.runs.names import TEACHER
 from benchmark.tables import reader
-from benchmark.tables.reader import TEACHER
 
 
 @pytest.fixture

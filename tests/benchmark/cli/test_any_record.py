@@ -6,21 +6,18 @@ import json
 import os
 import re
 import shutil
-import warnings
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import benchmark
-from benchmark.cli import main
-from benchmark.cli.arguments import parser
+from benchmark.cli.parser import parse
 from benchmark.cli.session import Session
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.planning.estimates import StepCost, load_estimates
 from benchmark.report.leaderboard.data import TIMING
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.record import KINDS
 from benchmark.runs.record_file import UnfitRecordWarning
 from benchmark.runs.store import Store
@@ -49,7 +46,8 @@ POINTS = {"x": [0.5, 1.0], "y": [1.0, 0.5], "label": [3, 4]}
 def jobs(tmp_path_factory):
     """Jobs of two pairs of the leaderboard over three seeds, of analyses and probes, and one given teacher."""
     nothing = str(tmp_path_factory.mktemp("nothing"))
-    session = Session(parser().parse_args(["--profile", "digits", "--results", nothing, "--checkpoints", nothing]))
+    words = ["leaderboard", "--profile", "digits", "--results", nothing, "--checkpoints", nothing]
+    session = Session(parse(words), print)
     chosen = [leaderboard.load().select(METHODS, PAIRS), reader.load("2"), reader.load("4"), reader.load("2", "figure")]
     plans = [session.plan([table], (0, 1, 2) if table.kind == "leaderboard" else (0,)) for table in chosen]
     given = ConfigResolver(load_profile("digits"), {}, given={"wrn-40-2": Weights("ab" * 32, "somewhere")})
@@ -85,20 +83,9 @@ def filled(all_records, tmp_path):
     return tmp_path / "results"
 
 
-@pytest.fixture
-def command(tmp_path, capsys, monkeypatch):
-    """Runs the command; gives its status and what it printed."""
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
-
-    def run(*words):
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            status = main.main([*words, "--profile", "digits", *where])
-        printed = capsys.readouterr()
-        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
-
-    return run
 
 
 @pytest.fixture
@@ -109,14 +96,14 @@ def kd(resolver):
 
 COMMANDS = {
     "a table": ("--table", "11", "--render"),
-    "the leaderboard": ("--leaderboard", "--render"),
+    "the leaderboard": ("leaderboard", "--render"),
     "a check": ("--table", "11", "--render", "--check"),
-    "a plan": ("--table", "11", "--plan", "--brief"),
-    "the status": ("--status", "--table", "11"),
-    "claims": ("--claims",),
-    "a cell": ("--why", CELL),
-    "a run": ("--why", "{id}"),
-    "an export": ("--export", f"{CELL}/seed0"),
+    "a plan": ("--table", "11", "--plan"),
+    "the status": ("status", "--table", "11"),
+    "claims": ("claims",),
+    "a cell": ("why", CELL),
+    "a run": ("why", "{id}"),
+    "an export": ("export", f"{CELL}/seed0"),
 }
 STATUSES = {"a check": 1, "an export": 2}
 """Where it is not 0: no table was written before, and no weights are there."""
@@ -144,10 +131,10 @@ class TestOnAGpu:
         assert {run["seconds"] for run in board["runs"].values()} == {None}
         markdown = (tmp_path / "results" / "digits" / "leaderboard" / "leaderboard.md").read_text()
         assert TIMING[None] in markdown
-        assert TIMING[None] in " ".join(shown.out.split())
+        assert TIMING[None] in shown.words
 
     def test_what_rests_on_a_number_is_told(self, command):
-        words = " ".join(command("--why", CELL).out.split())
+        words = command("why", CELL).words
         assert "its cohort of 3 took 20.0 s" in words
         assert "NVIDIA H200, 1 thread, Some processor" in words
         assert "no revision known" in words

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from benchmark.cli.names import ambiguous, begins_id, find_cells, split_seed
+from benchmark.cli.names import begins_id, find_cells, split_seed
 from benchmark.errors import UserError
 from benchmark.tables import reader
 
@@ -94,7 +94,3 @@ def test_seeds_are_split_off():
     assert split_seed("table06/a:b/kd/seed12") == ("table06/a:b/kd", 12)
     assert split_seed("table06/a:b/kd") == ("table06/a:b/kd", None)
     assert split_seed("table06/a:b/kd/seeds") == ("table06/a:b/kd/seeds", None)
-
-
-def test_an_ambiguous_beginning_names_all():
-    assert str(ambiguous("ab", ["abd", "abc"])) == ("several ids begin with 'ab': give more of it. They are abc, abd")

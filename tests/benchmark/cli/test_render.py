@@ -8,7 +8,6 @@ from urllib.request import url2pathname
 
 import pytest
 
-from benchmark.cli import main
 from benchmark.tables import leaderboard
 from tests.benchmark.made_up import parts
 
@@ -16,27 +15,11 @@ PAIRS = ("resnet56:resnet20", "vgg13:vgg8")
 
 
 @pytest.fixture
-def command(tmp_path, capsys):
-    """Runs the command in profile digits on folders of this test; gives its status and what it printed."""
-
-    def run(*words, profile="digits"):
-        where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
-        status = main.main([*words, "--profile", profile, *where])
-        return status, capsys.readouterr().out
-
-    return run
-
-
-@pytest.fixture
-def finish(tmp_path):
+def finish(session_of):
     """``finish(profile, *methods)`` leaves records of two pairs as if they had been trained, each on a processor."""
 
     def run(profile, *methods, processors=()):
-        from benchmark.cli.arguments import parser
-        from benchmark.cli.session import Session
-
-        words = ["--leaderboard", "--profile", profile, "--results", str(tmp_path / "results")]
-        session = Session(parser().parse_args([*words, "--checkpoints", str(tmp_path / "checkpoints")]))
+        session = session_of("leaderboard", profile=profile)
         plan = session.plan([leaderboard.load().select(methods, PAIRS)], (0, 1, 2))
         for place, job in enumerate(plan.jobs):
             last = {"epoch": 6, "top1": 70.0 + place / 10, "topk": 90.0, "loss": 1.0}
@@ -56,9 +39,9 @@ def boards(path):
 
 
 def test_the_leaderboard_is_written_before_anything_is_trained(command, tmp_path):
-    status, out = command("--leaderboard", "--render")
-    assert status == 0
-    assert "There are no numbers to rank by yet." in out
+    shown = command("leaderboard", "--render")
+    assert shown.status == 0
+    assert "There are no numbers to rank by yet." in shown.out
     names = {path.name for path in (tmp_path / "results" / "digits" / "leaderboard").iterdir()}
     assert names == {"leaderboard.md", "leaderboard.csv", "leaderboard-pairs.csv"}
     assert set(boards(tmp_path / "results" / "leaderboard.html")) == {"printed"}
@@ -67,29 +50,31 @@ def test_the_leaderboard_is_written_before_anything_is_trained(command, tmp_path
 def test_the_page_holds_every_profile_whichever_was_asked_for(command, finish, tmp_path):
     finish("digits", "kd", "srrl")
     finish("quick", "kd")
-    command("--leaderboard", "--render")
+    command("leaderboard", "--render")
     page = tmp_path / "results" / "leaderboard.html"
     assert list(boards(page)) == ["quick", "digits", "printed"]  # the paper's own data first
     assert boards(page)["quick"]["seeds"] == [0, 1, 2]
     before = page.read_bytes()
-    assert command("--leaderboard", "--render", "--check", profile="quick")[0] == 1  # its own tables are not there yet
-    command("--leaderboard", "--render", "--seeds", "1", profile="quick")
+    assert (
+        command("leaderboard", "--render", "--check", profile="quick").status == 1
+    )  # its own tables are not there yet
+    command("leaderboard", "--render", "--seeds", "1", profile="quick")
     assert page.read_bytes() == before
 
 
 def test_plain_students_alone_are_no_board_of_the_page(command, finish, tmp_path):
     finish("quick", "student")
-    command("--leaderboard", "--render")
+    command("leaderboard", "--render")
     assert list(boards(tmp_path / "results" / "leaderboard.html")) == ["printed"]
 
 
 def test_added_methods_and_changes_have_files_of_their_own(command, finish, tmp_path):
     finish("digits", "kd")
-    out = command("--leaderboard", "--render", "--methods", "ofd", "--pairs", "vgg13:vgg8")[1]
+    out = command("leaderboard", "--render", "--methods", "ofd", "--pairs", "vgg13:vgg8").out
     assert "leaderboard+ofd.html" in " ".join(out.split())
     assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+ofd.html"}
-    command("--leaderboard", "--render", "--set", "epochs=2")
-    command("--leaderboard", "--render", "--preset", "authors", "--selection", "best")
+    command("leaderboard", "--render", "--set", "epochs=2")
+    command("leaderboard", "--render", "--preset", "authors", "--selection", "best")
     assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+ofd.html"}
     [changed] = (tmp_path / "results").glob("digits+*/leaderboard/leaderboard.html")
     assert set(boards(changed)) == {"printed"}
@@ -100,7 +85,7 @@ def test_added_methods_and_changes_have_files_of_their_own(command, finish, tmp_
 def test_machines_that_differ_are_told_wherever_runs_are_compared(command, finish, tmp_path):
     told = "On 2 of 2 pairs, runs that are compared were made on different machines (processor: P, Q)"
     finish("digits", "kd", "srrl", processors={"srrl": "Q"})
-    out = command("--table", "11", "--leaderboard", "--render", "--pairs", ",".join(PAIRS))[1]
+    out = command("--table", "11", "--leaderboard", "--render", "--pairs", ",".join(PAIRS)).out
     assert " ".join(out.split()).count(told) == 2
     results = tmp_path / "results" / "digits"
     for file in ("tables/table11.md", "tables/table11.tex", "leaderboard/leaderboard.md"):
@@ -116,9 +101,9 @@ def test_machines_that_differ_are_told_wherever_runs_are_compared(command, finis
 def test_what_was_selected_is_linked_on_the_page(command, finish, tmp_path):
     finish("digits", "kd")
     finish("quick", "kd")
-    assert "file://" not in command("--leaderboard", "--render")[1]
+    assert "file://" not in command("leaderboard", "--render").out
     selected = ("--methods", "kd,kd[temperature=8]", "--pairs", "vgg13:*", "--selection", "best")
-    out = command("--leaderboard", "--render", *selected)[1]
+    out = command("leaderboard", "--render", *selected).out
     [link] = re.findall(r"file://\S+", out)
     page, _, view = link.partition("#")
     assert Path(url2pathname(urlsplit(page).path)) == tmp_path / "results" / "leaderboard+kd[temperature=8].html"
@@ -129,23 +114,46 @@ def test_what_was_selected_is_linked_on_the_page(command, finish, tmp_path):
         "pair": ["vgg13:vgg8", "vgg13:mobilenetv2-half"],
     }
     # The page has no board of a scale without runs, nor do all pairs need a filter.
-    assert "file://" not in command("--leaderboard", "--render", *selected, profile="paper")[1]
-    assert "file://" not in command("--table", "11", "--render", "--pairs", "vgg13:*")[1]
+    assert "file://" not in command("leaderboard", "--render", *selected, profile="paper").out
+    assert "file://" not in command("--table", "11", "--render", "--pairs", "vgg13:*").out
 
 
-def test_check_tells_what_is_missing_and_what_is_stale(command, finish, tmp_path):
-    status, out = command("--table", "11", "--leaderboard", "--render", "--check")
-    assert status == 1
-    assert out.count("missing") == 3 + 4
+CHECKS = {
+    "run": ("--table", "11", "--leaderboard", "--render", "--check"),
+    "leaderboard": ("leaderboard", "--render", "--check"),
+    "check": ("check",),
+}
+
+
+@pytest.mark.parametrize(("words", "files"), [(CHECKS["run"], 3 + 4), (CHECKS["leaderboard"], 4)])
+def test_render_check_tells_what_is_missing(words, files, command, tmp_path):
+    shown = command(*words)
+    assert (shown.status, shown.out.count("missing")) == (1, files)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_check_tells_what_is_stale(command, finish, tmp_path):
     finish("digits", "kd")
     command("--table", "11", "--leaderboard", "--render")
-    status, out = command("--table", "11", "--leaderboard", "--render", "--check")
-    assert (status, "what the records say: table11.md" in out) == (0, True)
+    command("claims")
+    files = {"run": ("table11.md", "leaderboard.html"), "leaderboard": ("leaderboard.csv",), "check": ("claims.md",)}
+    for name, words in CHECKS.items():
+        shown = command(*words)
+        assert (shown.status, shown.err) == (0, "")
+        assert all(file in shown.out for file in files[name])
+        assert "table06" not in shown.out
     finish("digits", "kd", "srrl")
-    status, out = command("--table", "11", "--leaderboard", "--render", "--check")
-    assert status == 1
-    assert out.count("stale") == 3 + 4
-    assert not (tmp_path / "results" / "digits" / "tables" / "table06.md").exists()
+    (tmp_path / "results/digits/leaderboard/leaderboard.md").unlink()
+    for name, stale in {"run": 3 + 3, "leaderboard": 3, "check": 3 + 3 + 1}.items():
+        shown = command(*CHECKS[name])
+        assert (shown.status, shown.out.count("stale")) == (1, stale)
+        assert "leaderboard.md: missing; repeat the command that writes it" in shown.out
+
+
+def test_a_check_of_nothing_is_an_error(command):
+    shown = command("check")
+    assert (shown.status, shown.err.count("\n")) == (2, 1)
+    assert "digits yet: --table all --leaderboard --render writes it" in shown.err
 
 
 def test_tables_on_other_data_say_so_and_have_a_folder_of_their_own(command, tmp_path):
@@ -159,7 +167,7 @@ def test_tables_on_other_data_say_so_and_have_a_folder_of_their_own(command, tmp
 
 
 def test_the_page_on_other_data_has_no_printed_numbers_and_opens_without_runs(command, tmp_path):
-    command("--leaderboard", "--render", "--set", "dataset=cifar10")
+    command("leaderboard", "--render", "--set", "dataset=cifar10")
     [board] = boards(tmp_path / "results/digits+cifar10/leaderboard/leaderboard.html").values()
     assert (board["printed"], board["beside"]) == (False, False)
     assert all(cell["paper"] is None for cells in board["cells"].values() for cell in cells.values())
@@ -173,12 +181,12 @@ LONGER = ("--selection", "best", "--preset", "authors")
 
 
 @pytest.mark.parametrize(
-    "what", [("--table", "9"), ("--table", "9", *LONGER), ("--figure", "2", *LONGER), ("--leaderboard", *LONGER)]
+    "what", [("--table", "9"), ("--table", "9", *LONGER), ("--figure", "2", *LONGER), ("leaderboard", *LONGER)]
 )
 def test_a_sweep_of_many_options_writes_its_files(command, tmp_path, what):
     words = (*what, "--methods", SWEEP, "--seeds", "1")
-    status, out = command(*words, "--render")
-    assert (status, "File name too long" in out) == (0, False)
+    shown = command(*words, "--render")
+    assert (shown.status, "File name too long" in shown.out) == (0, False)
     names = [path.name for path in (tmp_path / "results").rglob("*") if path.is_file()]
     assert max(len(name.encode()) for name in names) > 240
-    assert command(*words, "--render", "--check")[0] == 0
+    assert command(*words, "--render", "--check").status == 0

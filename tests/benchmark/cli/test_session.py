@@ -3,26 +3,14 @@ import hashlib
 import pytest
 
 from benchmark import devices
-from benchmark.cli.arguments import parser
-from benchmark.cli.session import Session
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.planning import estimates, teacher_files
 from benchmark.planning.teacher_files import TeacherReport
 from benchmark.runs.job import Pretrained
+from benchmark.runs.names import TEACHER
 from benchmark.tables import reader
 from tests.benchmark.made_up import parts
-
-
-@pytest.fixture
-def request_for(tmp_path):
-    """What arguments mean, in profile digits and with folders of this test."""
-
-    def make(*words, profile="digits"):
-        where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "checkpoints")]
-        return Session(parser().parse_args([*words, *where, *(["--profile", profile] if profile else [])]))
-
-    return make
 
 
 @pytest.fixture
@@ -49,34 +37,34 @@ ALL_TABLES = [f"table{number:02d}" for number in range(1, 13)]
         (["--table", "6", "--figure", "all"], ["table06", "figure02"]),
         (["--table", "all"], [*ALL_TABLES, "figure02"]),
         (["--table", "all", "--figure", "2"], [*ALL_TABLES, "figure02"]),
-        (["--leaderboard"], ["leaderboard"]),
+        (["leaderboard"], ["leaderboard"]),
         (["--leaderboard", "--methods", "kd"], ["leaderboard"]),
         (["--table", "all", "--leaderboard"], [*ALL_TABLES, "figure02", "leaderboard"]),
-        ([], [*ALL_TABLES, "figure02", "leaderboard"]),
+        (["status"], [*ALL_TABLES, "figure02", "leaderboard"]),
     ],
 )
-def test_tables_and_figures(words, stems, request_for):
-    assert shown(request_for(*words)) == stems
+def test_tables_and_figures(words, stems, session_of):
+    assert shown(session_of(*words)) == stems
 
 
 @pytest.mark.parametrize(("words", "says"), [(["--table", "13"], "table '13'"), (["--figure", "6"], "figure '6'")])
-def test_unknown_tables_and_figures(words, says, request_for):
+def test_unknown_tables_and_figures(words, says, session_of):
     with pytest.raises(UserError, match=f"unknown {says}"):
-        assert request_for(*words).tables
+        assert session_of(*words).tables
 
 
-def test_of_all_tables_those_are_taken_that_the_selection_speaks_of(request_for):
-    chosen = request_for("--table", "all", "--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd")
+def test_of_all_tables_those_are_taken_that_the_selection_speaks_of(session_of):
+    chosen = session_of("--table", "all", "--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd")
     assert shown(chosen) == ["table06", "table10"]
     assert {cell.pair.student for table in chosen.tables for cell in table.cells} == {"wrn-16-2"}
     assert [table.stem for table in chosen.whole_tables] == ["table06", "table10"]
     assert chosen.whole_tables[0] == reader.load("6")
     with pytest.raises(UserError, match="no pair of this table matches 'wrn-99:\\*'"):
-        assert request_for("--table", "all", "--pairs", "wrn-99:*").tables
+        assert session_of("--table", "all", "--pairs", "wrn-99:*").tables
 
 
-def test_whole_tables_are_those_of_the_paper_and_those_with_added_methods(request_for):
-    whole = request_for("--table", "6", "--methods", "kd,srrl[tuned]").whole_tables
+def test_whole_tables_are_those_of_the_paper_and_those_with_added_methods(session_of):
+    whole = session_of("--table", "6", "--methods", "kd,srrl[tuned]").whole_tables
     assert [table.stem for table in whole] == ["table06", "table06+srrl[tuned]"]
 
 
@@ -89,45 +77,45 @@ def test_whole_tables_are_those_of_the_paper_and_those_with_added_methods(reques
         ("digits", 1, ("digits", "as asked")),
     ],
 )
-def test_the_profile_and_why(profile, gpus, expected, request_for, monkeypatch):
+def test_the_profile_and_why(profile, gpus, expected, session_of, monkeypatch):
     monkeypatch.setattr(devices, "cuda_devices", lambda: gpus)
-    chosen = request_for("--table", "6", profile=profile)
+    chosen = session_of("--table", "6", profile=profile)
     assert chosen.profile == expected
     assert chosen.resolver.profile.name == expected[0]
 
 
-def test_where_results_lie(request_for, tmp_path):
-    plain, changed = request_for("--table", "6"), request_for("--table", "6", "--set", "epochs=2")
+def test_where_results_lie(session_of, tmp_path):
+    plain, changed = session_of("--table", "6"), session_of("--table", "6", "--set", "epochs=2")
     assert (plain.store.results, plain.store.checkpoints) == (
         tmp_path / "results" / "digits",
         tmp_path / "checkpoints" / "digits",
     )
     assert changed.store.results.name == changed.store.checkpoints.name == changed.resolver.folder != "digits"
     # What a preset or a teacher changes has ids of its own, so it needs no folder.
-    assert request_for("--table", "6", "--preset", "authors").store == plain.store
+    assert session_of("--table", "6", "--preset", "authors").store == plain.store
 
 
-def test_a_worker_has_one_thread_unless_asked(request_for, monkeypatch):
+def test_a_worker_has_one_thread_unless_asked(session_of, monkeypatch):
     monkeypatch.setattr(devices, "cuda_devices", lambda: 2)
-    assert request_for("--table", "6", "--jobs", "3").workers == (["cpu"] * 3, 1)
-    assert request_for("--table", "6", "--jobs", "2", profile="quick").workers[0] == ["cuda:0", "cuda:1"]
-    assert request_for("--table", "6", "--device", "cpu", "--jobs", "1", profile="quick").workers == (["cpu"], 1)
-    assert request_for("--table", "6", "--jobs", "2", "--threads", "4").workers == (["cpu"] * 2, 4)
+    assert session_of("--table", "6", "--jobs", "3").workers == (["cpu"] * 3, 1)
+    assert session_of("--table", "6", "--jobs", "2", profile="quick").workers[0] == ["cuda:0", "cuda:1"]
+    assert session_of("--table", "6", "--device", "cpu", "--jobs", "1", profile="quick").workers == (["cpu"], 1)
+    assert session_of("--table", "6", "--jobs", "2", "--threads", "4").workers == (["cpu"] * 2, 4)
 
 
-def test_plain_tables_have_no_variants(request_for):
-    plain = request_for("--table", "6")
+def test_plain_tables_have_no_variants(session_of):
+    plain = session_of("--table", "6")
     assert (plain.changes, plain.set_values, plain.variants, plain.given) == ((), (), (), {})
 
 
-def test_a_preset_is_told_and_stands_in_names(request_for):
-    chosen = request_for("--table", "12", "--preset", "authors", "--set", "lr=0.2", "--set", "epochs=3")
+def test_a_preset_is_told_and_stands_in_names(session_of):
+    chosen = session_of("--table", "12", "--preset", "authors", "--set", "lr=0.2", "--set", "epochs=3")
     assert chosen.set_values == ("epochs=3", "lr=0.2")
     assert chosen.changes[:2] == chosen.set_values
     assert chosen.changes[2].startswith("preset authors (weights that")
     assert chosen.variants == ("authors",)
     with pytest.raises(UserError, match="unknown preset 'author': did you mean 'authors'"):
-        assert request_for("--table", "12", "--preset", "author").resolver
+        assert session_of("--table", "12", "--preset", "author").resolver
 
 
 class TestTeacher:
@@ -145,29 +133,25 @@ class TestTeacher:
         monkeypatch.setattr(teacher_files, "ask", ask)
         return times
 
-    def test_is_checked_once_a_command_and_told_of_in_every_plan(self, request_for, weights, asked, tmp_path):
+    def test_is_checked_once_a_command_and_told_of_in_every_training_plan(self, session_of, weights, asked, tmp_path):
         (tmp_path / "checkpoints").write_text("nothing can be kept")
-        chosen = request_for(*self.TABLE, "--teacher", f"resnet32x4={weights}")
-        for _ in range(2):
-            assert chosen.plan(chosen.tables).remarks == ("teacher resnet32x4: it passed",)
-        assert asked == [[str(weights)]]
-        assert request_for(*self.TABLE).plan(chosen.tables).remarks == ()
-
-    def test_is_not_checked_to_render_or_to_look_at_other_seeds(self, request_for, weights, asked):
-        words = (*self.TABLE, "--teacher", f"resnet32x4={weights}")
-        rendering, chosen = request_for(*words, "--render"), request_for(*words)
-        assert rendering.plan(rendering.tables).remarks == chosen.plan(chosen.tables, [0, 1]).remarks == ()
+        chosen = session_of(*self.TABLE, "--teacher", f"resnet32x4={weights}")
+        assert chosen.plan(chosen.tables).remarks == ()
         assert asked == []
+        for _ in range(2):
+            assert chosen.training_plan().remarks == ("teacher resnet32x4: it passed",)
+        assert asked == [[str(weights)]]
+        assert session_of(*self.TABLE).training_plan().remarks == ()
 
-    def test_that_does_not_pass_is_no_plan(self, request_for, weights, monkeypatch):
+    def test_that_does_not_pass_is_no_plan(self, session_of, weights, monkeypatch):
         monkeypatch.setattr(teacher_files, "ask", lambda jobs: dict.fromkeys(jobs, TeacherReport("it is an archive")))
-        chosen = request_for(*self.TABLE, "--teacher", f"resnet32x4={weights}")
+        chosen = session_of(*self.TABLE, "--teacher", f"resnet32x4={weights}")
         with pytest.raises(UserError, match=r"^it is an archive$"):
-            chosen.plan(chosen.tables)
+            chosen.training_plan()
 
-    def test_of_two_networks_in_a_file_is_another_teacher_each(self, request_for, weights):
+    def test_of_two_networks_in_a_file_is_another_teacher_each(self, session_of, weights):
         words = [(*self.TABLE, "--teacher", f"resnet32x4={weights}{part}") for part in ("", ":student", ":teacher")]
-        chosen = [request_for(*each) for each in words]
+        chosen = [session_of(*each) for each in words]
         plans = [each.plan(each.tables).jobs for each in chosen]
         assert len({job.id for jobs in plans for job in jobs}) == 6
         sha = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -176,41 +160,41 @@ class TestTeacher:
         ]
         assert chosen[1].changes == (f"teacher resnet32x4 from a file (SHA-256 {sha[:12]}, its student)",)
 
-    def test_from_a_file_is_measured_in_place_of_training(self, request_for, weights):
+    def test_from_a_file_is_measured_in_place_of_training(self, session_of, weights):
         sha = hashlib.sha256(weights.read_bytes()).hexdigest()
-        chosen = request_for(*self.TABLE, "--teacher", f"resnet32x4={weights}")
+        chosen = session_of(*self.TABLE, "--teacher", f"resnet32x4={weights}")
         [given, run] = chosen.plan(chosen.tables).jobs
         assert isinstance(given, Pretrained)
         assert (given.network, given.weights, given.source) == ("resnet32x4", sha, weights.resolve())
         assert run.teacher == given
-        [_, trained] = request_for(*self.TABLE).plan(chosen.tables).jobs
+        [_, trained] = session_of(*self.TABLE).plan(chosen.tables).jobs
         assert trained.id != run.id
         assert trained.teacher != given
 
-    def test_other_weights_are_another_teacher_with_other_students(self, request_for, weights):
+    def test_other_weights_are_another_teacher_with_other_students(self, session_of, weights):
         words = (*self.TABLE, "--teacher", f"resnet32x4={weights}")
-        one = request_for(*words)
+        one = session_of(*words)
         before = one.plan(one.tables).jobs
         moved = weights.rename(weights.with_name("moved.pt"))
-        other = request_for(*self.TABLE, "--teacher", f"resnet32x4={moved}")
+        other = session_of(*self.TABLE, "--teacher", f"resnet32x4={moved}")
         assert other.plan(other.tables).jobs == before
         assert other.variants == one.variants
         weights.write_bytes(b"weights of another teacher")
-        other = request_for(*words)
+        other = session_of(*words)
         assert not {*other.plan(other.tables).jobs} & {*before}
         assert other.variants != one.variants
 
-    def test_stands_in_names_and_captions(self, request_for, weights):
+    def test_stands_in_names_and_captions(self, session_of, weights):
         sha = hashlib.sha256(weights.read_bytes()).hexdigest()
         words = ("--preset", "authors", "--teacher", f"resnet32x4={weights}")
-        chosen = request_for(*self.TABLE, *words)
+        chosen = session_of(*self.TABLE, *words)
         assert chosen.variants == ("authors", f"resnet32x4@{sha[:8]}")
         assert f"teacher resnet32x4 from a file (SHA-256 {sha[:12]})" in chosen.changes
 
-    def test_may_be_several_and_at_home(self, request_for, weights, monkeypatch):
+    def test_may_be_several_and_at_home(self, session_of, weights, monkeypatch):
         monkeypatch.setenv("HOME", str(weights.parent))
         words = ["--teacher", f"vgg13={weights}", "--teacher", "resnet50-crd=~/weights.pt"]
-        chosen = request_for("--table", "12", *words)
+        chosen = session_of("--table", "12", *words)
         assert set(chosen.given) == {"vgg13", "resnet50-crd"}
         assert chosen.given["resnet50-crd"].source == weights.resolve()
         given = {job.network for job in chosen.plan(chosen.tables).jobs if isinstance(job, Pretrained)}
@@ -229,42 +213,28 @@ class TestTeacher:
             ("shufflenetv1={file}", "unknown teacher of these pairs 'shufflenetv1'"),
         ],
     )
-    def test_that_cannot_be_is_named(self, text, says, request_for, weights):
-        chosen = request_for(*self.TABLE, "--teacher", text.format(file=weights, folder=weights.parent))
+    def test_that_cannot_be_is_named(self, text, says, session_of, weights):
+        chosen = session_of(*self.TABLE, "--teacher", text.format(file=weights, folder=weights.parent))
         with pytest.raises(UserError, match=says) as caught:
             chosen.plan(chosen.tables)
         assert "\n" not in str(caught.value)
 
 
-class TestEstimates:
-    """When records are read and the machine is measured."""
-
-    TABLE = ("--table", "9", "--methods", "srrl", "--seeds", "1")
-
-    @pytest.fixture
-    def asked(self, monkeypatch):
-        """The threads of the processes whose rate was measured."""
-        seen = []
-        monkeypatch.setattr(estimates, "measured_rate", lambda threads, _: seen.append(threads) or 1e11)
-        return seen
-
-    def test_the_wanted_plan_is_measured_once_and_nothing_is_written(self, asked, request_for, tmp_path):
-        chosen = request_for(*self.TABLE, "--threads", "3")
-        plan = chosen.plan(chosen.tables)
-        assert asked == [3]
-        assert plan.cohorts[0].seconds == plan.estimates.estimated_seconds(plan.cohorts[0].runs) > 0
-        assert chosen.time(plan).startswith("roughly ")
-        assert list(tmp_path.iterdir()) == []
-
-    @pytest.mark.parametrize("word", ["--render", "--status"])
-    def test_rendering_and_status_measure_nothing(self, word, asked, request_for):
-        chosen = request_for(*self.TABLE, word)
-        assert chosen.plan(chosen.tables).estimates is None
-        request_for(*self.TABLE).everything()
-        assert asked == []
+def test_only_a_training_plan_is_measured_and_nothing_is_written(session_of, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(estimates, "measured_rate", lambda threads, _: asked.append(threads) or 1e11)
+    chosen = session_of("--table", "9", "--methods", "srrl", "--seeds", "1", "--threads", "3")
+    assert chosen.plan(chosen.tables).estimates is None
+    chosen.whole_plans()
+    assert asked == []
+    plan = chosen.training_plan()
+    assert asked == [3]
+    assert plan.cohorts[0].seconds == plan.estimates.estimated_seconds(plan.cohorts[0].runs) > 0
+    assert chosen.time(plan).startswith("roughly ")
+    assert list(tmp_path.iterdir()) == []
 
 
-class TestEverything:
+class TestWholePlans:
     TABLE = ("--table", "9", "--methods", "srrl", "--seeds")
 
     def finish(self, session, *seeds):
@@ -284,25 +254,25 @@ class TestEverything:
             ("3", [], [0, 1, 2]),
         ],
     )
-    def test_whole_tables_keep_the_seeds_that_there_are(self, asked, there, expected, request_for):
-        chosen = request_for(*self.TABLE, asked)
+    def test_whole_tables_keep_the_seeds_that_there_are(self, asked, there, expected, session_of):
+        chosen = session_of(*self.TABLE, asked)
         self.finish(chosen, *there)
-        [(table, plan, seeds)] = chosen.everything()
+        [(table, plan, seeds)] = chosen.whole_plans()
         assert list(seeds) == expected
         assert table == reader.load("9")
-        cells = [cell for cell in reader.load("9").cells if cell.method != reader.TEACHER]
+        cells = [cell for cell in reader.load("9").cells if cell.method != TEACHER]
         assert all([job.seed for job in plan.cells[cell.key]] == expected for cell in cells)
 
-    def test_a_teachers_record_is_no_students(self, request_for):
-        chosen = request_for(*self.TABLE, "3,")
+    def test_a_teachers_record_is_no_students(self, session_of):
+        chosen = session_of(*self.TABLE, "3,")
         teacher = chosen.resolver.teacher(TeacherChoice("C100", "wrn-40-4"))
         chosen.store.write(teacher, "done", {"device": "cpu"}, **parts(teacher.kind))
-        [(_, _, seeds)] = chosen.everything()
+        [(_, _, seeds)] = chosen.whole_plans()
         assert list(seeds) == [3]
 
-    def test_a_table_s_seeds_are_its_own(self, request_for):
-        self.finish(request_for(*self.TABLE, "1"), 0, 1, 2)
-        chosen = request_for("--table", "all", "--seeds", "1")
-        seeds = {table.stem: list(seeds) for table, _, seeds in chosen.everything()}
+    def test_a_table_s_seeds_are_its_own(self, session_of):
+        self.finish(session_of(*self.TABLE, "1"), 0, 1, 2)
+        chosen = session_of("--table", "all", "--seeds", "1")
+        seeds = {table.stem: list(seeds) for table, _, seeds in chosen.whole_plans()}
         assert seeds["table09"] == seeds["table06"] == [0, 1, 2]  # they share that run
         assert seeds["table05"] == seeds["table11"] == [0]

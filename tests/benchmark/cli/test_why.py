@@ -1,14 +1,8 @@
-import subprocess
-import sys
-
 import pytest
 
-from benchmark.cli import why
 from benchmark.config.resolve import TeacherChoice
-from benchmark.errors import UserError
 from benchmark.registry import plugins
-from benchmark.registry.catalog import ROOT
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.store import Store
 from tests.benchmark.made_up import parts
 
@@ -18,24 +12,24 @@ DATA = {"name": "digits", "fingerprint": "ab" * 32, "official": True}
 
 
 @pytest.fixture
-def tell(request_of, capsys, monkeypatch):
+def tell(command, monkeypatch):
     """Runs the command; gives what it printed, in words with single spaces between them."""
     monkeypatch.setenv("COLUMNS", "100")
 
     def run(name, *arguments):
-        said = []
-        assert why.run(request_of("--why", name, *arguments), said.append) == 0
-        return " ".join("\n".join([*said, capsys.readouterr().out]).split())
+        shown = command("why", name, *arguments)
+        assert shown.status == 0, shown.err
+        return shown.words
 
     return run
 
 
 @pytest.fixture
-def leave(request_of):
+def leave(session_of):
     """Leaves a job's record as training does."""
 
     def make(job, top1=97.0, status="done", processor="some processor", **more):
-        store: Store = request_of().store
+        store: Store = session_of().store
         facts = {
             "revision": "c0ffee" * 6,
             "dirty": True,
@@ -120,9 +114,9 @@ def test_machines_that_differ_are_told(tell, leave, runs):
     assert "--retrain" not in words
 
 
-def test_what_is_missing_says_where_it_would_be(tell, runs, request_of):
+def test_what_is_missing_says_where_it_would_be(tell, runs, session_of):
     words = tell(CELL, "--seeds", "1")
-    (first, *_), store = runs(), request_of().store
+    (first, *_), store = runs(), session_of().store
     assert "ours –, 0 of 1 run, last epoch" in words
     assert f"seed 0 {first.id[:12]} missing id {first.id} would be {store.record_path(first)}" in words
     assert "seed 1 " not in words
@@ -178,11 +172,11 @@ def test_a_planned_run_by_its_id(tell, runs):
     assert f"seed 1 {run.id[:12]} missing" in tell(run.id[:12])
 
 
-def test_a_planned_run_of_an_added_method_where_the_arguments_select_it(tell, runs):
+def test_a_planned_run_of_an_added_method_where_the_arguments_select_it(tell, command, runs):
     run = runs("kd+sp")[0]
     assert f"stands in table06/{PAIR}/kd+sp/top1" in tell(run.id[:12], "--table", "6", "--methods", "kd+sp")
-    with pytest.raises(UserError, match="name its cell, or give --methods, --table and the like as you gave them to"):
-        tell(run.id[:12])
+    advice = "name its cell, or give --methods, --table and the like as you gave them to --plan"
+    assert advice in command("why", run.id[:12]).err
 
 
 def test_an_analysis_with_the_chain_of_jobs(tell, leave, resolver):
@@ -229,19 +223,29 @@ def test_given_weights(tell, leave, kinds):
         ("0123456789", "no run of profile digits has an id that begins with '0123456789'"),
     ],
 )
-def test_names_that_mean_nothing(name, message, request_of):
-    with pytest.raises(UserError, match=message):
-        why.run(request_of("--why", name), print)
+def test_names_that_mean_nothing(name, message, command):
+    shown = command("why", name)
+    assert (shown.status, shown.err.count("\n")) == (2, 1)
+    assert message in shown.err
 
 
-def test_a_run_of_another_profile_is_found_there(request_of, runs, tmp_path):
+def test_several_ids_with_one_beginning_are_named(command, leave, runs, monkeypatch):
+    monkeypatch.setattr("benchmark.cli.names.SHORTEST_ID", 1)
+    made = [job for method in ("kd", "student", "at", "sp", "srrl", "rkd") for job in runs(method)]
+    first = next(job.id[0] for job in made if sum(other.id[0] == job.id[0] for other in made) > 1)
+    ids = sorted(job.id for job in made if job.id[0] == first)
+    for job in made:
+        leave(job)
+    error = command("why", first, "--table", "6").err
+    assert error.startswith(f"error: several ids begin with '{first}': give more of it. They are ")
+    assert all(each in error for each in ids)
+
+
+def test_a_run_of_another_profile_is_found_there(command, runs, tmp_path):
     run = runs(epochs=3)[0]
     other = Store(tmp_path / "results" / "digits+other", tmp_path / "checkpoints")
     other.write(run, "done", {}, **parts(run.kind))
-    with pytest.raises(UserError, match=r"there is one in .*digits\+other.*: name its profile"):
-        why.run(request_of("--why", run.id[:12]), print)
-
-
-def test_does_not_import_torch():
-    code = "import sys; from benchmark.cli import why; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    error = command("why", run.id[:12]).err
+    assert "there is one in " in error
+    assert "digits+other" in error
+    assert error.endswith(": name its profile\n")

@@ -7,9 +7,8 @@ import pytest
 from benchmark.config import overrides
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.runs.job import Job
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import TEACHER, parse_method
 from benchmark.tables import reader
-from benchmark.tables.reader import TEACHER
 
 
 @dataclass(frozen=True)

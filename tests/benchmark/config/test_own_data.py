@@ -17,7 +17,7 @@ from benchmark.data import registry
 from benchmark.errors import UserError
 from benchmark.registry import plugins
 from benchmark.registry.catalog import ROOT
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 
 FILE = """
 from benchmark.data import image_folder
@@ -197,7 +197,7 @@ def test_plans_are_made_where_nothing_can_be_written(leaves, recipe, tmp_path, m
 def test_planning_does_not_import_torch(leaves, tmp_path):
     leaves()
     code = "import sys; from benchmark.cli.main import main; sys.exit(main(sys.argv[1:]) or 'torch' in sys.modules)"
-    words = ["--table", "11", "--plan", "--brief", "--profile", "digits", "--set", "dataset=leaves"]
+    words = ["--table", "11", "--plan", "--profile", "digits", "--set", "dataset=leaves"]
     where = ["--results", str(tmp_path / "results"), "--checkpoints", str(tmp_path / "cache")]
     command = [sys.executable, "-c", code, *words, *where]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
@@ -286,7 +286,7 @@ def test_a_built_in_data_set_takes_the_tables_place_likewise(command, tmp_path):
 
 def test_claims_on_it_show_no_numbers_of_the_paper(leaves, command, tmp_path):
     leaves()
-    status, out, _ = command("--claims", "--profile", "digits", "--set", "dataset=leaves")
+    status, out, _ = command("claims", "--profile", "digits", "--set", "dataset=leaves")
     assert status == 0
     assert "Claims of the paper (on leaves, profile digits)" in out
     text = (tmp_path / "results/digits+leaves/claims.md").read_text()
@@ -297,14 +297,14 @@ def test_claims_on_it_show_no_numbers_of_the_paper(leaves, command, tmp_path):
 
 def test_a_cell_on_it_is_not_compared(leaves, command):
     leaves()
-    words = ("--why", "table06/wrn-40-4:wrn-16-2/kd", "--profile", "digits")
+    words = ("why", "table06/wrn-40-4:wrn-16-2/kd", "--profile", "digits")
     assert " paper  " in command(*words)[1]
     assert " paper  " not in command(*words, "--set", "dataset=leaves")[1]
 
 
-@pytest.mark.parametrize("mode", ["--render", "--status", "--plan"])
+@pytest.mark.parametrize("mode", [("--table", "6", "--render"), ("status", "--table", "6"), ("--table", "6", "--plan")])
 def test_an_unknown_data_set_is_an_error_before_anything_is_written(command, tmp_path, mode):
-    status, _, err = command("--table", "6", mode, "--profile", "digits", "--set", "dataset=../leaves")
+    status, _, err = command(*mode, "--profile", "digits", "--set", "dataset=../leaves")
     assert status == 2
     assert err.startswith("error: unknown data set '../leaves'")
     assert err.count("\n") == 1

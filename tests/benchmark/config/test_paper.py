@@ -7,8 +7,7 @@ import pytest
 from benchmark.config import overrides
 from benchmark.registry import catalog
 from benchmark.runs.job import Run
-from benchmark.runs.objective import parse_method
-from benchmark.tables.reader import TEACHER
+from benchmark.runs.names import TEACHER, parse_method
 
 ATTENTION = {
     "mean": pytest.approx((125.3 / 255, 123.0 / 255, 113.9 / 255)),

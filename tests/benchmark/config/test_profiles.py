@@ -6,7 +6,7 @@ from benchmark.config import overrides
 from benchmark.config.resolve import TeacherChoice
 from benchmark.registry import catalog
 from benchmark.runs.job import Pretrained
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 
 
 def test_everything_in_the_tables_resolves_in_every_profile(resolved, questions):

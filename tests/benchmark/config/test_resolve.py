@@ -12,7 +12,7 @@ from benchmark.config.overrides import Override
 from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.errors import UserError
 from benchmark.runs.job import Pretrained, Run
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.recipe import RECIPE_KEYS
 
 MEASURES = {"similarity": True, "distance": True, "clusters": False, "tsne": False}

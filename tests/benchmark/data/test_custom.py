@@ -13,7 +13,7 @@ from benchmark.data import code_of, content_of, describe, image_folder, load, na
 from benchmark.data.dataset import canonical
 from benchmark.errors import UserError
 from benchmark.registry import plugins
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 
 BLACK = Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8))
 SIZES = {"num_train": 6, "num_test": 4, "num_classes": 3, "image_size": 8}

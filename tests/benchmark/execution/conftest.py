@@ -15,7 +15,7 @@ from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.execution.local import LocalExecutor
 from benchmark.execution.worker import WorkerConfig
 from benchmark.registry.catalog import ROOT
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.store import Store
 from benchmark.training import TrainContext, work
 from benchmark.training.data_source import DataSource

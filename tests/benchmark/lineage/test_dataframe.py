@@ -7,7 +7,7 @@ import pytest
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.lineage.dataframe import read
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.record_file import UnfitRecordWarning
 from benchmark.runs.store import Store
 from tests.benchmark.made_up import parts

@@ -5,7 +5,7 @@ import pytest
 from benchmark.config.resolve import TeacherChoice
 from benchmark.lineage.describe import data_text, origin, own_code
 from benchmark.registry import plugins
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.record import Data
 from tests.benchmark import made_up
 

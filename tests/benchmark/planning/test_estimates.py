@@ -18,7 +18,7 @@ from benchmark.planning.estimates import (
     recorded_seconds,
 )
 from benchmark.registry import catalog
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 from benchmark.runs.record_file import parse
 from tests.benchmark import made_up
 

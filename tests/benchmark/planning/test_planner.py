@@ -16,6 +16,7 @@ from benchmark.planning import estimates
 from benchmark.planning.planner import make_plan
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.job import Pretrained, Run
+from benchmark.runs.names import TEACHER
 from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
 from benchmark.tables import reader
 
@@ -62,7 +63,7 @@ def done(plan):
 def students(plan, *names):
     """Runs of the students of some tables, those that probes and analyses look at among them."""
     cells = (cell for table in plan.tables if table.name in names for cell in table.cells)
-    found = [job for cell in cells if cell.method != reader.TEACHER for job in plan.cells[cell.key]]
+    found = [job for cell in cells if cell.method != TEACHER for job in plan.cells[cell.key]]
     return {getattr(job, "base", getattr(job, "subject", job)) for job in found}
 
 
@@ -128,7 +129,7 @@ class TestWholePaper:
         found = students(whole, *names)
         assert len([run for run in found if run.applies]) == trained
         cells = [cell for table in whole.tables if table.name in names for cell in table.cells]
-        taught = {whole.cells[cell.key] for cell in cells if cell.method == reader.TEACHER}
+        taught = {whole.cells[cell.key] for cell in cells if cell.method == TEACHER}
         taught |= {(run.teacher,) for run in found if run.teacher}
         assert len({job for [job] in taught if isinstance(job, Run)} - found) == teachers
 
@@ -620,15 +621,19 @@ for what in (
     "--table 6 --plan",
     "--table 6 --plan --json",
     "--table 6 --render",
-    "--table 6 --status",
-    "--table all --plan --brief",
+    "status --table 6",
+    "--table all --plan",
     "--figure 2 --render",
-    "--list methods",
-    "--list networks",
-    "--list recipes",
-    "--list presets",
+    "claims",
+    "why table06/wrn-40-4:wrn-16-2/kd",
+    "check",
+    "list methods",
+    "list networks",
+    "list datasets",
+    "list recipes",
+    "list presets",
 ):
-    assert main([*common, *what.split()]) == 0, what
+    assert main([*what.split(), *([] if what.startswith("list") else common)]) == 0, what
     assert "torch" not in sys.modules, what
 """
 

@@ -10,7 +10,7 @@ from benchmark.errors import UserError
 from benchmark.planning import estimates, plugin_check, torch_process
 from benchmark.planning.plan import CACHED, MISSING, Cohort, Plan
 from benchmark.registry import plugins
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 
 METHOD = """
 from methods import Method

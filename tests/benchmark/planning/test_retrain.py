@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.config.resolve import TeacherChoice
 from benchmark.planning.planner import make_plan
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.store import FAILED, NOT_APPLICABLE
 from benchmark.tables.reader import load
 from tests.benchmark.made_up import parts

@@ -5,7 +5,7 @@ import pytest
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.registry import catalog, network_info, plugins
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 
 ROWS = """name,family,params,macs,in_size,classes,feats,map
 plain,plain,5000,123456,32,100,16x32x32 32x16x16,32x16x16

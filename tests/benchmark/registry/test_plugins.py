@@ -11,7 +11,7 @@ from benchmark.config import overrides
 from benchmark.errors import UserError
 from benchmark.registry import catalog, plugins
 from benchmark.registry.source_hash import code_of
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 
 METHOD = """
 from methods import Method

@@ -9,7 +9,7 @@ from benchmark.claims import reader
 from benchmark.claims.verdicts import FAILED, FEW, NOISE, REPRODUCED
 from benchmark.report import claims_report
 from benchmark.runs.metrics import metric
-from benchmark.tables.reader import TEACHER
+from benchmark.runs.names import TEACHER
 from tests.benchmark import made_up
 from tests.benchmark.hostile import ESCAPES, hidden
 
@@ -45,11 +45,11 @@ def as_printed(cells):
 
 @pytest.fixture
 def judged(every, context):
-    """The ledger's entries by the claims' names."""
+    """The judged claims by name."""
 
     def make(records, **changes):
         made = claims_report.build(every, records, replace(context, **{"stand_in": False} | changes))
-        return {entry.claim.name: entry for entry in made.entries}
+        return {one.claim.name: one for one in made.judged}
 
     return make
 

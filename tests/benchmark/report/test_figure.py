@@ -11,8 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark import report
-from benchmark.report import figure
-from benchmark.report.figure import Figure, Panel, draw
+from benchmark.report.figure import PALETTE, Figure, Panel, draw, typeset
 from benchmark.runs.record import Points
 from tests.benchmark.hostile import ESCAPES, hidden
 
@@ -86,8 +85,8 @@ def test_a_class_has_its_colour_in_every_panel():
     pixels = image(draw((Panel("a", "", full), Panel("b", "", alone)))[".png"])
     # Without the legend at the bottom.
     left, right = np.array_split(pixels[: int(pixels.shape[0] * 0.88)], 2, axis=1)
-    assert [drawn(left, colour) > 50 for colour in figure._PALETTE[:4]] == [True, True, True, False]
-    assert [drawn(right, colour) > 50 for colour in figure._PALETTE[:4]] == [False, False, True, False]
+    assert [drawn(left, colour) > 50 for colour in PALETTE[:4]] == [True, True, True, False]
+    assert [drawn(right, colour) > 50 for colour in PALETTE[:4]] == [False, False, True, False]
 
 
 def test_a_panel_without_a_run_says_so(monkeypatch):
@@ -109,27 +108,27 @@ def test_legend_only_for_few_classes_and_a_second_row_beyond_five_panels():
 
 
 def test_twenty_classes_have_twenty_colours():
-    colours = figure._colours([Panel("a", "", cloud(classes=20))])
-    assert list(colours) == list(range(20))
-    assert len(set(colours.values())) == 20
+    assert len(set(PALETTE)) == 20
+    pixels = image(draw((Panel("a", "", cloud(classes=20)),))[".png"])
+    assert all(drawn(pixels, colour) for colour in PALETTE)
 
 
 def test_points_far_from_the_origin_and_a_single_one_stay_in_view():
     for points in (cloud(classes=1, centre=1e4), Points(x=[3.0], y=[4.0], label=[0])):
         pixels = image(draw((Panel("a", "", points),))[".png"])
-        assert drawn(pixels[: int(pixels.shape[0] * 0.88)], figure._PALETTE[0]) > 5
+        assert drawn(pixels[: int(pixels.shape[0] * 0.88)], PALETTE[0]) > 5
 
 
 @pytest.mark.parametrize(
-    ("text", "typeset"),
+    ("text", "markup"),
     [
         ("L_FM+L_SR", r"$\mathregular{L_{FM}}$+$\mathregular{L_{SR}}$"),
         ("Student", "Student"),
         ("5 $ a_b", r"5 \$ $\mathregular{a_{b}}$"),
     ],
 )
-def test_symbols_get_an_index(text, typeset):
-    assert figure._typeset(text) == typeset
+def test_symbols_get_an_index(text, markup):
+    assert typeset(text) == markup
 
 
 def test_print_tells_what_is_there():

@@ -29,7 +29,7 @@ def exported(tmp_path, run):
             store.write(one, "done", facts, **parts(one.kind, metrics=metrics))
         known = {one.id: one for one in Archive(store.results)}
         teacher = known[job.teacher.id] if job.teacher else None
-        return Exported(known[job.id], teacher, 10, "ef" * 32, "digits", "A remark.", "python run_all.py")
+        return Exported(known[job.id], teacher, 10, "ef" * 32, "digits", "A remark.", "python run_all.py why abc")
 
     return make
 
@@ -38,7 +38,7 @@ def exported(tmp_path, run):
 def run():
     from benchmark.config.overrides import load_profile
     from benchmark.config.resolve import ConfigResolver, TeacherChoice
-    from benchmark.runs.objective import parse_method
+    from benchmark.runs.names import parse_method
 
     resolver = ConfigResolver(load_profile("digits"), {})
     return lambda method, student: resolver.run(
@@ -85,7 +85,7 @@ def test_the_card_tells_how_it_was_made(exported):
         "| versions | torch 2.9 |",
         "| machine | cpu, 1 thread |",
         f"| data | digits, fingerprint {'ab' * 32} |",
-        f"`python run_all.py --why {what.known.id[:12]}` tells",
+        "`python run_all.py why abc` shows",
         "  title = {Knowledge Distillation via Softmax Regression Representation Learning},",
         "- KD: ",
     ]:
@@ -118,7 +118,7 @@ def test_a_network_of_ones_own_says_which_file_has_to_be_named(exported, own_net
     own_network("first")
     what = exported(student="of-mine")
     code = what.spec["code"]["network"]
-    words = f"of-mine is none of srrl-bench's networks (SHA-256 of its code: {code}). To load it, "
+    words = f"of-mine is not part of srrl-bench (SHA-256 of its code: {code}). To load it, "
     start = f"{words}set SRRL_BENCH_PLUGINS to the path of"
     assert what.needs == f"{start} mine.py, which registers it, before Python starts"
     assert f"\n{what.needs}.\n\nFrom a clone" in card(what, FOLDER)
@@ -134,7 +134,7 @@ def test_a_draft_among_the_project_s_networks_says_where_its_file_belongs(export
     what = exported(student="of-mine")
     draft = replace(catalog.networks()["of-mine"], path=catalog.ROOT / "models" / "mine.py")
     monkeypatch.setattr(catalog, "networks", lambda: {"of-mine": draft})
-    assert what.needs.endswith("To load it, have models/mine.py, which registers it, in the clone")
+    assert what.needs.endswith("To load it, copy models/mine.py, which registers it, into the clone")
     monkeypatch.setattr(catalog, "networks", lambda: {"of-mine": replace(draft, code="", path=None)})
     assert what.needs == ""  # it has become one of the project's
 
@@ -161,11 +161,11 @@ def test_config_has_what_a_network_is_built_from(exported):
 
 def test_texts_of_records_are_data(exported):
     what = exported(device=f"{ESCAPES} {MARKUP}", revision=f"a|b {ESCAPES}", teacher_weights=f"`{ESCAPES}`")
-    what = replace(what, note=f"# {MARKUP}", command=f"python run_all.py --set 'x=`{ESCAPES}'")
+    what = replace(what, note=f"# {MARKUP}", why=f"python run_all.py why abc --set 'x=`{ESCAPES}'")
     head, text = front(card(what, FOLDER))
     assert head["license"] == "mit"
     assert hidden(text) == []
     assert "\n\\# \\</script>\\<script>alert(1)\\</script> \\&lt;b\\&gt; \\|" in text
-    assert "``python run_all.py --set 'x=`" in text.replace("`` python", "``python")
+    assert "``python run_all.py why abc --set 'x=`" in text.replace("`` python", "``python")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {3, 6}

@@ -10,7 +10,7 @@ from benchmark.config.overrides import names as known_recipes
 from benchmark.errors import UserError
 from benchmark.registry import catalog
 from benchmark.runs.metrics import METRICS
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import TEACHER, parse_method
 from benchmark.tables import reader
 
 PRINTED = Path(__file__).with_name("paper_values.csv")
@@ -94,7 +94,7 @@ class TestEveryFile:
     def test_networks_fit_the_printed_sizes(self, table):
         for cell in table.cells:
             if cell.metric == "params_M" and cell.paper:
-                network = catalog.networks()[cell.pair.teacher if cell.method == reader.TEACHER else cell.pair.student]
+                network = catalog.networks()[cell.pair.teacher if cell.method == TEACHER else cell.pair.student]
                 classes = 10 if cell.recipe.startswith("C10-") else network.classes
                 channels = int(network.map.split("x")[0])
                 params = network.params - (network.classes - classes) * (channels + 1)
@@ -115,7 +115,7 @@ class TestEveryFile:
 
 def run_of(cell):
     """What tells a cell's run from others; a teacher is the plain student of its own recipe."""
-    if cell.method == reader.TEACHER:
+    if cell.method == TEACHER:
         return cell.teacher_recipe, cell.pair.teacher, "student", None
     partner = None if cell.method == "student" else (cell.pair.teacher, cell.teacher_recipe)
     return cell.recipe, cell.pair.student, cell.method, partner
@@ -149,9 +149,7 @@ def test_numbers_of_runs():
     """As many as the experiments' specification counts."""
 
     def students(*numbers):
-        return {
-            run_of(cell) for number in numbers for cell in reader.load(number).cells if cell.method != reader.TEACHER
-        }
+        return {run_of(cell) for number in numbers for cell in reader.load(number).cells if cell.method != TEACHER}
 
     assert len(students("5")) == 35
     assert len(students("1", "2", "3", "4", "6", "9", "10")) == 88
@@ -203,7 +201,7 @@ def test_cells_are_named_and_know_their_runs(table6):
         "top1",
         74.52,
     )
-    assert cells["table06/wrn-40-4:wrn-16-2/teacher/top1"].method == reader.TEACHER
+    assert cells["table06/wrn-40-4:wrn-16-2/teacher/top1"].method == TEACHER
     assert cells["table06/wrn-40-4:wrn-16-2/teacher/params_M"].paper == 8.97
     assert cells["table06/wrn-40-4:wrn-16-2/student/params_M"].method == "student"
 

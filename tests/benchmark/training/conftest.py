@@ -1,4 +1,4 @@
-"""A small teacher, tiny runs under it, and folders to train them in."""
+"""A small teacher, tiny runs that learn from it, and folders to train them in."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ import torch
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.runs.job import Job
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.runs.store import Store
 from benchmark.training import TrainContext, work
 from benchmark.training.data_source import DataSource
@@ -24,7 +24,7 @@ from models import Network
 
 TEACHER = "wrn-16-2"
 ELSEWHERE = shutil.ignore_patterns(".shared")
-"""What would lead from a copy of the results to the weights beside the original."""
+"""A link from a copy of the results to the weights of the original, which copies must not follow."""
 SMALL = {
     "epochs": 3,
     "milestones": (2,),
@@ -39,7 +39,7 @@ SMALL = {
     "objectives.ft.stage.epochs": 2,
     "objectives.ft.stage.lr": 0.02,
 }
-COMPANY = {
+COHORT = {
     "kd": ("kd", "wrn-10-2", {}),
     "srrl": ("srrl", "wrn-10-2", {}),
     "kd+srrl": ("kd+srrl", "resnet10-narrow", {"in_size": 16}),
@@ -52,14 +52,14 @@ COMPANY = {
     "fsp": ("fsp", "wrn-10-2", {}),
     "short": ("kd", "wrn-10-2", {"epochs": 2}),
 }
-"""Method, student and changes of a cohort's members: own draws, both modes of the teacher, three sizes, two lengths,
-first stages of student and teacher."""
+"""Method, student and changes of a cohort's members: random draws, both modes of the teacher, three input sizes, two
+lengths, pretraining stages of student and teacher."""
 STAGED = ("ab", "ft", "fsp")
 
 
 @dataclass
 class Lab:
-    """Folders with a trained teacher, and what it takes to train in them."""
+    """Folders with a trained teacher, in which jobs can be trained."""
 
     store: Store
     source: DataSource
@@ -75,13 +75,13 @@ class Lab:
         return json.loads(self.store.record_path(job).read_text(encoding="utf-8"))
 
     def sha(self, job: Job) -> str:
-        """SHA-256 of the weights that a job left."""
+        """SHA-256 of a job's weights."""
         path = self.store.weights(job)
         assert path is not None
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
     def outcome(self, job: Job) -> tuple[Any, ...]:
-        """Everything about a finished run that must not depend on how it was trained."""
+        """All results of a finished run that must not depend on how it was trained."""
         record = self.record(job)
         return (
             record["status"],
@@ -121,15 +121,15 @@ def teacher_job(make_job):
 
 
 @pytest.fixture(scope="session")
-def company(make_job):
+def cohort_jobs(make_job):
     """The members of one cohort by a short name."""
-    return {name: make_job(method, network, **changes) for name, (method, network, changes) in COMPANY.items()}
+    return {name: make_job(method, network, **changes) for name, (method, network, changes) in COHORT.items()}
 
 
 @pytest.fixture(scope="session")
-def stages(company):
-    """First stages by their method, all of one cohort."""
-    return {name: company[name].stages[0] for name in STAGED}
+def stages(cohort_jobs):
+    """Pretraining stages by their method, all of one cohort."""
+    return {name: cohort_jobs[name].stages[0] for name in STAGED}
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +148,7 @@ def with_teacher(tmp_path_factory, source, teacher_job):
 
 @pytest.fixture(scope="session")
 def with_stages(tmp_path_factory, with_teacher, source, stages):
-    """Folders in which teacher and first stages are trained; to be copied."""
+    """Folders in which the teacher and pretraining stages are trained; to be copied."""
     root = tmp_path_factory.mktemp("stages") / "lab"
     shutil.copytree(with_teacher, root, ignore=ELSEWHERE)
     with _one_thread():
@@ -164,19 +164,19 @@ def lab(tmp_path, with_stages, source):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory, with_stages, source, company):
-    """The whole company, trained together from beginning to end."""
+def undisturbed(tmp_path_factory, with_stages, source, cohort_jobs):
+    """The whole cohort, trained together from beginning to end."""
     root = tmp_path_factory.mktemp("undisturbed") / "lab"
     shutil.copytree(with_stages, root, ignore=ELSEWHERE)
     lab = _lab(root, source)
     with _one_thread():
-        lab.train(*company.values(), checkpoint_seconds=0.0)
+        lab.train(*cohort_jobs.values(), checkpoint_seconds=0.0)
     return lab
 
 
 @pytest.fixture
 def trained(tmp_path, undisturbed, source):
-    """A copy of the folders in which the whole company is trained."""
+    """A copy of the folders in which the whole cohort is trained."""
     shutil.copytree(undisturbed.store.results.parent, tmp_path / "trained", ignore=ELSEWHERE)
     return _lab(tmp_path / "trained", source)
 
@@ -195,7 +195,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def leave_network(lab):
-    """Leaves what a run leaves, without training: weights and statistics of its own, in half precision."""
+    """Saves the weights of a run that is not trained, with statistics of its own and in half precision."""
 
     def leave(job: Job) -> Network:
         network = new_network(job, lab.source.device)

@@ -22,7 +22,7 @@ TEACHER = TeacherChoice("C100", "wrn-16-2")
 
 @pytest.fixture
 def seen(source):
-    """What a network gives on the test images, from the file of its weights: logits, embedding, map and labels."""
+    """Logits, embedding, map and labels of a network on the test images, from the file of its weights."""
 
     def forward(lab, job):
         network = new_network(job, source.device).eval()
@@ -52,8 +52,8 @@ def _embedded(lab, job, maps):
     return np.maximum(normed, 0).mean(axis=(2, 3))
 
 
-def test_similarity(trained, resolver, company, teacher_job, seen):
-    jobs = [resolver.analysis("similarity", company[name], TEACHER) for name in ("kd", "srrl", "kd+srrl")]
+def test_similarity(trained, resolver, cohort_jobs, teacher_job, seen):
+    jobs = [resolver.analysis("similarity", cohort_jobs[name], TEACHER) for name in ("kd", "srrl", "kd+srrl")]
     trained.train(*jobs)
     for job in jobs:
         (mine, _, _, labels), (theirs, *_) = seen(trained, job.subject), seen(trained, teacher_job)
@@ -69,18 +69,13 @@ def test_similarity(trained, resolver, company, teacher_job, seen):
         assert record["spec"]["subject"] == {"network": job.network, "id": job.subject.id}
         assert record["provenance"]["rests_on"] == {each.id: trained.sha(each) for each in (job.subject, teacher_job)}
         assert trained.store.settled(job) == "done"
+        loss = trained.record(job.subject)["metrics"]["last"]["loss"]
+        assert record["metrics"]["last"]["cross_entropy"] == pytest.approx(loss, rel=1e-5)
     assert [event["event"] for event in trained.events] == ["done"] * 3
 
 
-def test_cross_entropy_is_the_runs_own_loss(trained, resolver, company):
-    job = resolver.analysis("similarity", company["kd"], TEACHER)
-    trained.train(job)
-    loss = trained.record(company["kd"])["metrics"]["last"]["loss"]
-    assert trained.record(job)["metrics"]["last"]["cross_entropy"] == pytest.approx(loss, rel=1e-5)
-
-
-def test_distance_with_and_without_a_connector(trained, resolver, company, teacher_job, seen):
-    jobs = {name: resolver.analysis("distance", company[name], TEACHER) for name in ("kd", "srrl", "kd+srrl", "at")}
+def test_distance_with_and_without_a_connector(trained, resolver, cohort_jobs, teacher_job, seen):
+    jobs = {name: resolver.analysis("distance", cohort_jobs[name], TEACHER) for name in ("kd", "srrl", "kd+srrl", "at")}
     trained.train(*jobs.values())
     target = seen(trained, teacher_job)[1]
     for name, job in jobs.items():
@@ -91,13 +86,14 @@ def test_distance_with_and_without_a_connector(trained, resolver, company, teach
             "l2_normalised": np.square(units[0] - units[1]).sum(axis=1).mean(),
         }
         if "srrl" in name:
-            connected = _embedded(trained, company[name], maps)
+            connected = _embedded(trained, cohort_jobs[name], maps)
             expected["l2_connected"] = np.square(connected - target).sum(axis=1).mean()
         assert trained.record(job)["metrics"]["last"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_clusters(trained, resolver, company, seen):
-    job = resolver.analysis("clusters", company["srrl"], None)
+@pytest.mark.parametrize("name", ["srrl", "teacher"])
+def test_clusters(name, trained, resolver, cohort_jobs, teacher_job, seen):
+    job = resolver.analysis("clusters", cohort_jobs.get(name, teacher_job), None)
     trained.train(job)
     logits, embedding, _, labels = seen(trained, job.subject)
     with threadpool_limits(1):
@@ -124,36 +120,24 @@ def test_picture(lab, resolver, make_job, leave_network, seen):
     np.testing.assert_allclose(record["points"]["y"], points[:, 1], atol=0.02)
 
 
-def test_teacher_can_be_the_subject(trained, resolver, teacher_job, seen):
-    job = resolver.analysis("clusters", teacher_job, TEACHER)
-    trained.train(job)
-    logits, _, _, labels = seen(trained, teacher_job)
-    expected = 100 * normalized_mutual_info_score(labels, logits.argmax(axis=1))
-    assert trained.record(job)["metrics"]["last"]["nmi_predicted"] == pytest.approx(expected, abs=1e-6)
-
-
-def test_every_network_is_looked_at_once(trained, resolver, company, monkeypatch):
-    looks, outputs = [], analyses.outputs
+def test_every_network_runs_once_and_stays_as_it_was(trained, resolver, cohort_jobs, teacher_job, monkeypatch):
+    files = [trained.store.weights(job) for job in (teacher_job, cohort_jobs["srrl"])]
+    files += [trained.store.terms_path(cohort_jobs["srrl"]), trained.store.record_path(cohort_jobs["srrl"])]
+    before = [path.read_bytes() for path in files]
+    runs, outputs = [], analyses.outputs
 
     def count(network, *rest):
-        looks.append(network.name)
+        runs.append(network.name)
         return outputs(network, *rest)
 
     monkeypatch.setattr(analyses, "outputs", count)
-    jobs = [resolver.analysis("similarity", company[name], TEACHER) for name in ("kd", "srrl", "crd")]
-    trained.train(*jobs, resolver.analysis("distance", company["srrl"], TEACHER))
-    assert sorted(looks) == ["wrn-10-2", "wrn-10-2", "wrn-10-2", "wrn-16-2"]
-
-
-def test_analysis_leaves_networks_as_they_were(trained, resolver, company, teacher_job):
-    files = [trained.store.weights(job) for job in (teacher_job, company["srrl"])]
-    files += [trained.store.terms_path(company["srrl"]), trained.store.record_path(company["srrl"])]
-    before = [path.read_bytes() for path in files]
-    trained.train(resolver.analysis("distance", company["srrl"], TEACHER))
+    jobs = [resolver.analysis("similarity", cohort_jobs[name], TEACHER) for name in ("kd", "srrl")]
+    trained.train(*jobs, resolver.analysis("distance", cohort_jobs["srrl"], TEACHER))
+    assert sorted(runs) == ["wrn-10-2", "wrn-10-2", "wrn-16-2"]
     assert [path.read_bytes() for path in files] == before
 
 
-def test_failing_measure_ends_alone(trained, resolver, company, monkeypatch):
+def test_failing_measure_ends_alone(trained, resolver, cohort_jobs, monkeypatch):
     outputs = analyses.outputs
 
     def break_one(network, batches, project):
@@ -162,35 +146,34 @@ def test_failing_measure_ends_alone(trained, resolver, company, monkeypatch):
         return outputs(network, batches, project)
 
     monkeypatch.setattr(analyses, "outputs", break_one)
-    bad, good = (resolver.analysis("distance", company[name], TEACHER) for name in ("kd", "srrl"))
+    bad, good = (resolver.analysis("distance", cohort_jobs[name], TEACHER) for name in ("kd", "srrl"))
     trained.train(bad, good)
     assert trained.record(bad)["failure"] == {"reason": "LookupError: no such map"}
     assert trained.record(good)["status"] == "done"
 
 
-def test_a_measure_that_finds_nothing_does_not_apply(trained, resolver, company, monkeypatch):
-    monkeypatch.setattr("benchmark.analysis.distance.measure", lambda *_: {"metrics": {}})
-    job = resolver.analysis("distance", company["kd"], TEACHER)
+@pytest.mark.parametrize(
+    ("metrics", "status", "reason"),
+    [
+        ({}, "not_applicable", "distance finds nothing to measure between wrn-10-2 and wrn-16-2"),
+        ({"l2": float("nan")}, "failed", "NaN is no number"),
+    ],
+)
+def test_no_result_and_no_number_are_no_metrics(metrics, status, reason, trained, resolver, cohort_jobs, monkeypatch):
+    monkeypatch.setattr("benchmark.analysis.distance.measure", lambda *_: {"metrics": metrics})
+    job = resolver.analysis("distance", cohort_jobs["kd"], TEACHER)
     trained.train(job)
-    assert trained.store.settled(job) == "not_applicable"
-    assert trained.store.read(job).reason == "distance finds nothing to measure between wrn-10-2 and wrn-16-2"
+    assert trained.store.settled(job) == status
+    assert reason in trained.store.read(job).reason
 
 
-def test_a_measure_that_is_not_finite_fails(trained, resolver, company, monkeypatch):
-    monkeypatch.setattr("benchmark.analysis.distance.measure", lambda *_: {"metrics": {"l2": float("nan")}})
-    job = resolver.analysis("distance", company["kd"], TEACHER)
-    trained.train(job)
-    assert trained.store.settled(job) == "failed"
-    assert "NaN is no number" in trained.store.read(job).reason
-
-
-def test_missing_weights_are_the_users_error(lab, resolver, company):
+def test_missing_weights_are_the_users_error(lab, resolver, cohort_jobs):
     with pytest.raises(UserError, match=r"the weights of wrn-16-2:wrn-10-2 kd seed 0 \(.*\) are gone"):
-        lab.train(resolver.analysis("similarity", company["kd"], TEACHER))
+        lab.train(resolver.analysis("similarity", cohort_jobs["kd"], TEACHER))
 
 
-def test_analysis_stops_when_told(trained, resolver, company, stop_after):
-    jobs = [resolver.analysis("similarity", company[name], TEACHER) for name in ("kd", "srrl")]
+def test_analysis_stops_when_told(trained, resolver, cohort_jobs, stop_after):
+    jobs = [resolver.analysis("similarity", cohort_jobs[name], TEACHER) for name in ("kd", "srrl")]
     with pytest.raises(StoppedError):
         trained.train(*jobs, stopped=stop_after(1))
     assert [trained.store.record_path(job).exists() for job in jobs] == [True, False]

@@ -8,11 +8,9 @@ import torch
 
 import methods.rkd
 from benchmark.training.failures import StoppedError
-from benchmark.training.isolation import Frozen, ProcessState, Untouched
+from benchmark.training.isolation import NetworkSnapshot, ProcessState, WriteDetector
 from models.mobilenetv2 import MobileNetV2
 from models.wrn import WideResNet
-
-GOOD = ("srrl", "crd", "at")
 
 
 def in_step(change):
@@ -31,7 +29,7 @@ def in_step(change):
     return patch
 
 
-def when_made(change):
+def when_built(change):
     """A change that RKD makes in its constructor."""
 
     def patch(monkeypatch):
@@ -46,9 +44,14 @@ def when_made(change):
     return patch
 
 
-def in_network(monkeypatch):
-    forward = MobileNetV2.forward
-    monkeypatch.setattr(MobileNetV2, "forward", lambda self, images: forward(self, images.mul_(0.5)))
+def in_network(change):
+    """A change that the network of RKD's student makes to its images, before its forward pass."""
+
+    def patch(monkeypatch):
+        forward = MobileNetV2.forward
+        monkeypatch.setattr(MobileNetV2, "forward", lambda self, images: forward(self, change(self, images)))
+
+    return patch
 
 
 def change_and_raise(_self, teacher, _batch):
@@ -63,52 +66,50 @@ def set_eps(network):
             module.note = "seen"
 
 
+FEATURES, WEIGHTS = "it changes the teacher's features", "it changes the teacher's weights or statistics"
 OFFENCES = {
-    "images": (in_network, "it changes the batch's images, which other runs share"),
-    "logits": (in_step(lambda _, teacher, __: teacher.logits.div_(4)), "it changes the teacher's features"),
-    "a view of a map": (in_step(lambda _, teacher, __: teacher.feats[1][0].zero_()), "the teacher's features"),
-    "a derived tensor": (
+    "images": (in_network(lambda _, images: images.mul_(0.5)), "it changes the batch's images, which other runs share"),
+    "logits": (in_step(lambda _, teacher, __: teacher.logits.div_(4)), FEATURES),
+    "a view of a map": (in_step(lambda _, teacher, __: teacher.feats[1][0].zero_()), FEATURES),
+    "a cached tensor": (
         in_step(lambda _, teacher, __: teacher.cached(torch.neg, teacher.map).zero_()),
-        "it changes what is derived from the teacher's features",
+        "it changes a tensor cached from the teacher's features",
     ),
     "targets": (in_step(lambda _, __, batch: batch.targets.zero_()), "has been modified by an inplace operation"),
-    "targets behind torch's back": (in_step(lambda _, __, batch: batch.targets.data.zero_()), "it changes the batch"),
+    "targets by data": (in_step(lambda _, __, batch: batch.targets.data.zero_()), "it changes the batch"),
     "targets by NumPy": (in_step(lambda _, __, batch: batch.targets.numpy().fill(0)), "it changes the batch"),
     "indices": (in_step(lambda _, __, batch: batch.indices.zero_()), "it changes the batch's indices"),
     "all labels": (in_step(lambda self, *_: self.pair.labels.zero_()), "it changes the training labels"),
-    "all labels at first": (when_made(lambda pair: pair.labels.numpy().fill(0)), "it changes the training labels"),
-    "logits behind torch's back": (in_step(lambda _, teacher, __: teacher.logits.data.mul_(3)), "the teacher's feat"),
-    "a map by NumPy": (in_step(lambda _, teacher, __: teacher.map.numpy().fill(0)), "the teacher's features"),
-    "weights behind torch's back": (
-        in_step(lambda self, *_: self.pair.teacher_network.classifier.weight.data.mul_(0.9)),
-        "it changes the teacher's weights or statistics",
+    "all labels at first": (when_built(lambda pair: pair.labels.numpy().fill(0)), "it changes the training labels"),
+    "logits by data": (in_step(lambda _, teacher, __: teacher.logits.data.mul_(3)), FEATURES),
+    "a map by NumPy": (in_step(lambda _, teacher, __: teacher.map.numpy().fill(0)), FEATURES),
+    "weights": (in_step(lambda self, *_: self.pair.teacher_network.classifier.weight.zero_()), WEIGHTS),
+    "weights by data": (in_step(lambda self, *_: self.pair.teacher_network.classifier.weight.data.mul_(0.9)), WEIGHTS),
+    "weights at first": (
+        when_built(lambda pair: torch.nn.init.zeros_(pair.teacher_network.classifier.weight)),
+        WEIGHTS,
     ),
     "attributes at first": (
-        when_made(lambda pair: set_eps(pair.teacher_network)),
+        when_built(lambda pair: set_eps(pair.teacher_network)),
         "it changes the teacher's mode or other attributes",
-    ),
-    "weights": (
-        in_step(lambda self, *_: self.pair.teacher_network.classifier.weight.zero_()),
-        "it changes the teacher's weights or statistics",
-    ),
-    "weights at first": (
-        when_made(lambda pair: torch.nn.init.zeros_(pair.teacher_network.classifier.weight)),
-        "it changes the teacher's weights or statistics",
     ),
     "mode": (
         in_step(lambda self, *_: self.pair.teacher_network.train()),
         "it changes the teacher's mode or other attributes",
     ),
     "hooks": (
-        when_made(lambda pair: pair.teacher_network.register_forward_hook(lambda *_: None)),
+        when_built(lambda pair: pair.teacher_network.register_forward_hook(lambda *_: None)),
         "it changes the teacher's hooks or gradients",
     ),
     "gradients": (
         in_step(lambda self, *_: self.pair.teacher_network.requires_grad_()),
         "it changes the teacher's hooks or gradients",
     ),
-    "threads": (in_step(lambda *_: torch.set_num_threads(2)), "it changes the number of threads for the whole process"),
-    "dtype": (when_made(lambda _: torch.set_default_dtype(torch.float64)), "it changes the default dtype"),
+    "threads": (
+        when_built(lambda _: torch.set_num_threads(2)),
+        "it changes the number of threads for the whole process",
+    ),
+    "dtype": (when_built(lambda _: torch.set_default_dtype(torch.float64)), "it changes the default dtype"),
     "determinism": (
         in_step(lambda *_: torch.use_deterministic_algorithms(mode=True, warn_only=True)),
         "it changes deterministic algorithms for the whole process",
@@ -122,7 +123,7 @@ OFFENCES = {
         "it changes autocast for the whole process",
     ),
     "precision": (
-        when_made(lambda _: torch.set_float32_matmul_precision("medium")),
+        when_built(lambda _: torch.set_float32_matmul_precision("medium")),
         "it changes the precision of float32 operations for the whole process",
     ),
     "a failure besides": (in_step(change_and_raise), "LookupError: nothing here"),
@@ -130,28 +131,23 @@ OFFENCES = {
 
 
 @pytest.mark.parametrize(("patch", "says"), OFFENCES.values(), ids=OFFENCES)
-def test_offender_fails_and_its_neighbours_do_not_notice(patch, says, lab, company, undisturbed, monkeypatch):
+def test_offender_fails_and_does_not_affect_others(patch, says, lab, cohort_jobs, undisturbed, monkeypatch):
     before = ProcessState()
     patch(monkeypatch)
-    lab.train(company["srrl"], company["rkd"], company["crd"], company["at"])
-    record = lab.record(company["rkd"])
+    lab.train(cohort_jobs["srrl"], cohort_jobs["rkd"], cohort_jobs["crd"])
+    record = lab.record(cohort_jobs["rkd"])
     assert record["status"] == "failed"
     assert says in record["failure"]["reason"]
-    for name in GOOD:
-        assert lab.outcome(company[name]) == undisturbed.outcome(company[name])
+    for name in ("srrl", "crd"):
+        assert lab.outcome(cohort_jobs[name]) == undisturbed.outcome(cohort_jobs[name])
     assert before.restore() == []
 
 
-def test_a_network_that_changes_test_images_is_seen_by_nobody(lab, company, undisturbed, monkeypatch):
-    forward = MobileNetV2.forward
-
-    def offend(self, images):
-        return forward(self, images if self.training else images.zero_())
-
-    monkeypatch.setattr(MobileNetV2, "forward", offend)
-    lab.train(company["srrl"], company["rkd"], company["at"])
+def test_a_network_that_changes_test_images_does_not_affect_others(lab, cohort_jobs, undisturbed, monkeypatch):
+    in_network(lambda self, images: images if self.training else images.zero_())(monkeypatch)
+    lab.train(cohort_jobs["srrl"], cohort_jobs["rkd"], cohort_jobs["at"])
     for name in ("srrl", "at"):
-        assert lab.outcome(company[name]) == undisturbed.outcome(company[name])
+        assert lab.outcome(cohort_jobs[name]) == undisturbed.outcome(cohort_jobs[name])
 
 
 def draw_globally(student):
@@ -161,8 +157,10 @@ def draw_globally(student):
 
 @pytest.fixture
 def drawing(monkeypatch):
-    """Lets RKD draw from all global generators, in its constructor and in every step."""
-    build, forward = methods.rkd.RKD.__init__, methods.rkd.RKD.forward
+    """Lets SRRL draw from all global generators in its constructor and in every step, and WRNs apply dropout."""
+    kind = methods.load("srrl")
+    build, forward, network = kind.__init__, kind.forward, WideResNet.forward
+    dropout = torch.nn.Dropout(0.5)
 
     def init(self, pair, **options):
         build(self, pair, **options)
@@ -172,16 +170,20 @@ def drawing(monkeypatch):
         more = draw_globally(student) + 0 * self.scale
         return {**forward(self, student, teacher, batch), "noise": more + (self.scale - 1) ** 2}
 
-    monkeypatch.setattr(methods.rkd.RKD, "__init__", init)
-    monkeypatch.setattr(methods.rkd.RKD, "forward", draw)
+    def drop(self, images):
+        return network(self, dropout(images) if self.training else images)
+
+    monkeypatch.setattr(kind, "__init__", init)
+    monkeypatch.setattr(kind, "forward", draw)
+    monkeypatch.setattr(WideResNet, "forward", drop)
 
 
 @pytest.mark.usefixtures("drawing")
-def test_global_random_numbers_are_those_of_the_run_and_the_step(lab, company, undisturbed, stop_after):
-    """Alone, in company, after a restart: the same numbers, of which no other run sees anything."""
-    job = company["rkd"]
+def test_global_random_numbers_depend_on_run_and_step_alone(lab, cohort_jobs, undisturbed, stop_after):
+    """Alone, in a cohort and after a restart a run draws the same numbers, which do not affect other runs."""
+    job = cohort_jobs["srrl"]
     outcomes = []
-    for others in ((), (company["crd"],)):
+    for others in ((), (cohort_jobs["at"],)):
         random.seed(len(others))
         np.random.seed(len(others))
         torch.manual_seed(len(others))
@@ -193,56 +195,38 @@ def test_global_random_numbers_are_those_of_the_run_and_the_step(lab, company, u
     lab.train(job)
     assert lab.outcome(job) == outcomes[0] == outcomes[1]
     assert lab.outcome(job) != undisturbed.outcome(job)
-    assert lab.outcome(company["crd"]) == undisturbed.outcome(company["crd"])
-
-
-def test_dropout_is_reproducible(lab, make_job, monkeypatch):
-    forward = WideResNet.forward
-    dropout = torch.nn.Dropout(0.5)
-
-    def drop(self, images):
-        return forward(self, dropout(images) if self.training else images)
-
-    monkeypatch.setattr(WideResNet, "forward", drop)
-    first, second = make_job("kd"), make_job("at")
-    outcomes = []
-    for jobs in ((first,), (second, first)):
-        lab.train(*jobs)
-        outcomes.append(lab.outcome(first))
-        for job in jobs:
-            lab.store.record_path(job).unlink()
-    assert outcomes[0] == outcomes[1]
+    assert lab.outcome(cohort_jobs["at"]) == undisturbed.outcome(cohort_jobs["at"])
 
 
 def test_writes_are_seen_through_views():
-    tensor, other, untouched = torch.zeros(4), torch.zeros(4), Untouched()
-    untouched.add("the one", tensor)
-    untouched.add("the other", other)
-    assert untouched.changed() is None
+    tensor, other, detector = torch.zeros(4), torch.zeros(4), WriteDetector()
+    detector.add("the one", tensor)
+    detector.add("the other", other)
+    assert detector.changed() is None
     other[1:].add_(1)
-    assert untouched.changed() == "the other"
+    assert detector.changed() == "the other"
 
 
-def test_a_frozen_network_is_repaired():
-    network = (
-        torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)).eval().requires_grad_(requires_grad=False)
-    )
-    frozen = Frozen(network)
-    assert frozen.changed(thoroughly=True) is None
-    network[0].register_forward_pre_hook(lambda *_: None)
+def test_a_changed_network_is_restored():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)).eval()
+    snapshot = NetworkSnapshot(network.requires_grad_(requires_grad=False))
+    assert snapshot.changed(compare_contents=True) is None
+    calls = []
+    network[0].register_forward_pre_hook(lambda *_: calls.append(1))
     network.requires_grad_()
-    assert frozen.changed(thoroughly=False) is None
-    assert frozen.changed(thoroughly=True) == "hooks or gradients"
+    assert snapshot.changed(compare_contents=False) is None
+    assert snapshot.changed(compare_contents=True) == "hooks or gradients"
     network.train()
     network[1].eps = 0.5
     network[1].seen = 3
-    assert frozen.changed(thoroughly=False) is None
-    assert frozen.changed(thoroughly=True) == "mode or other attributes"
-    frozen.repair()
+    assert snapshot.changed(compare_contents=False) is None
+    assert snapshot.changed(compare_contents=True) == "mode or other attributes"
+    snapshot.restore()
     assert network[1].eps == 1e-5
     assert not hasattr(network[1], "seen")
-    assert not any(module.training or module._forward_pre_hooks for module in network.modules())
-    assert not any(parameter.requires_grad for parameter in network.parameters())
-    assert frozen.changed(thoroughly=True) is None
+    assert not network(torch.ones(1, 2)).requires_grad
+    assert not calls
+    assert not any(module.training for module in network.modules())
+    assert snapshot.changed(compare_contents=True) is None
     network[1].running_mean.add_(1)
-    assert frozen.changed(thoroughly=False) == "weights or statistics"
+    assert snapshot.changed(compare_contents=False) == "weights or statistics"

@@ -8,7 +8,7 @@ from benchmark.errors import UserError
 from benchmark.registry import catalog, plugins
 from benchmark.runs.objective import Term
 from benchmark.training.loss import ObjectiveLoss, build_method
-from benchmark.training.teacher import Teacher, View
+from benchmark.training.teacher import SharedBatch, Teacher
 from benchmark.training.weights import new_network
 from methods import Batch, Pair
 
@@ -29,7 +29,7 @@ def bench(make_job, teacher_job):
     def make(method, seed=0):
         loss = ObjectiveLoss(make_job(method).objective, pair, seed)
         batch = Batch(images, labels[indices], indices, 0.0, torch.Generator().manual_seed(0))
-        return loss, (student(images), View(images, teacher), batch)
+        return loss, (student(images), SharedBatch(images, teacher), batch)
 
     return make
 
@@ -61,7 +61,7 @@ def test_a_term_starts_the_same_in_every_sum(bench):
 
 
 @pytest.mark.parametrize(("method", "modes"), [("kd", {False}), ("ofd", {True}), ("kd+ofd", {False, True})])
-def test_terms_say_how_they_look_at_the_teacher(method, modes, bench):
+def test_terms_say_which_modes_of_the_teacher_they_use(method, modes, bench):
     assert bench(method)[0].teacher_modes == modes
 
 

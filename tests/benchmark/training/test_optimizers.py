@@ -21,56 +21,55 @@ def test_rate_reaches_every_group():
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 
 
-@pytest.mark.parametrize("nesterov", [False, True])
-def test_sgd_is_what_the_papers_mean_by_it(nesterov, make_job):
-    recipe = make_job("student", nesterov=nesterov, momentum=0.9, weight_decay=0.01, lr=0.5).recipe
-    start = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
-    # Channels-last, as the networks are: an optimiser that mixes up memory layouts would be seen here.
+def trained(recipe, steps):
+    """A parameter ``(4, 3, 3, 3)`` drawn to random targets with falling rates; its start, its end, and the targets.
+
+    It is channels-last, as networks are: an optimiser that confused memory layouts would be seen.
+    """
+    start, *targets = torch.randn(1 + steps, 4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     parameter = torch.nn.Parameter(start.clone().contiguous(memory_format=torch.channels_last))
     optimizer = optimizers.build(recipe, [parameter])
-    expected, velocity = start.clone().double(), torch.zeros(4, 3, 3, 3, dtype=torch.float64)
-    for step in range(3):
-        rate = 0.5 / (step + 1)
-        target = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(1 + step))
+    for step, target in enumerate(targets, start=1):
         optimizer.zero_grad(set_to_none=True)
         ((parameter - target).square().sum() / 2).backward()
-        optimizers.set_learning_rate(optimizer, rate)
+        optimizers.set_learning_rate(optimizer, 0.5 / step)
         optimizer.step()
+    return start.double(), parameter.detach().double(), [target.double() for target in targets]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_is_what_the_papers_mean_by_it(nesterov, make_job):
+    recipe = make_job("student", nesterov=nesterov, momentum=0.9, weight_decay=0.01).recipe
+    expected, found, targets = trained(recipe, 3)
+    velocity = torch.zeros_like(expected)
+    for step, target in enumerate(targets, start=1):
         gradient = expected - target + 0.01 * expected
-        velocity = gradient if step == 0 else 0.9 * velocity + gradient
-        expected = expected - rate * (gradient + 0.9 * velocity if nesterov else velocity)
-    torch.testing.assert_close(parameter.detach().double(), expected, rtol=1e-5, atol=1e-6)
+        velocity = 0.9 * velocity + gradient
+        expected = expected - 0.5 / step * (gradient + 0.9 * velocity if nesterov else velocity)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_adam_is_what_the_paper_means_by_it(make_job):
     """Algorithm 1 of Kingma and Ba, ICLR 2015."""
-    recipe = make_job("student", optimizer="adam", momentum=0.8, beta2=0.95, weight_decay=0.0, lr=0.5).recipe
-    start = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
-    parameter = torch.nn.Parameter(start.clone().contiguous(memory_format=torch.channels_last))
-    optimizer = optimizers.build(recipe, [parameter])
-    expected = start.clone().double()
-    first = second = torch.zeros(4, 3, 3, 3, dtype=torch.float64)
-    for step in range(1, 6):
-        rate = 0.5 / step
-        target = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(step))
-        optimizer.zero_grad(set_to_none=True)
-        ((parameter - target).square().sum() / 2).backward()
-        optimizers.set_learning_rate(optimizer, rate)
-        optimizer.step()
+    recipe = make_job("student", optimizer="adam", momentum=0.8, beta2=0.95, weight_decay=0.0).recipe
+    expected, found, targets = trained(recipe, 5)
+    first = second = torch.zeros_like(expected)
+    for step, target in enumerate(targets, start=1):
         gradient = expected - target
         first, second = 0.8 * first + 0.2 * gradient, 0.95 * second + 0.05 * gradient.square()
-        expected = expected - rate * (first / (1 - 0.8**step)) / ((second / (1 - 0.95**step)).sqrt() + 1e-8)
-    torch.testing.assert_close(parameter.detach().double(), expected, rtol=1e-5, atol=1e-6)
+        mean, square = first / (1 - 0.8**step), second / (1 - 0.95**step)
+        expected = expected - 0.5 / step * mean / (square.sqrt() + 1e-8)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.125])
-def test_adam_is_torchs_own(decay, make_job):
-    recipe = make_job("student", optimizer="adam", momentum=0.9, beta2=0.999, weight_decay=decay, lr=0.002).recipe
+def test_decay_of_adam_is_torchs(make_job):
+    changes = {"momentum": 0.9, "beta2": 0.999, "weight_decay": 0.125, "lr": 0.002}
+    recipe = make_job("student", optimizer="adam", **changes).recipe
     start = torch.randn(40, generator=torch.Generator().manual_seed(0))
     mine, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.double())
     pairs = (
         (optimizers.build(recipe, [mine]), mine),
-        (torch.optim.Adam([theirs], lr=0.002, betas=(0.9, 0.999), weight_decay=decay, foreach=False), theirs),
+        (torch.optim.Adam([theirs], lr=0.002, betas=(0.9, 0.999), weight_decay=0.125, foreach=False), theirs),
     )
     for _ in range(20):
         for optimizer, parameter in pairs:

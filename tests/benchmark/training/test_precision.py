@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import models
-from benchmark.training.precision import autocast, cast_once, compute_in, set_matmul_precision
+from benchmark.training.precision import autocast, autocast_modules, cast_weights, set_matmul_precision
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ class Formula(torch.nn.Module):
 )
 def test_modules_of_a_method_compute_as_networks_do_and_its_formula_in_full(precision, inside):
     method = Formula()
-    compute_in(precision, method)
+    autocast_modules(precision, method)
     method(torch.randn(2, 4)).sum().backward()
     assert method.seen == [inside, torch.float32, torch.float32]
     assert {parameter.grad.dtype for parameter in method.parameters()} == {torch.float32}
@@ -62,7 +62,7 @@ def test_modules_of_a_method_compute_as_networks_do_and_its_formula_in_full(prec
 
 def test_a_failing_module_leaves_no_autocast_behind():
     method = Formula()
-    compute_in("bf16", method)
+    autocast_modules("bf16", method)
     with pytest.raises(RuntimeError):
         method(torch.randn(2, 5))
     assert torch.nn.Linear(4, 4)(torch.randn(2, 4)).dtype == torch.float32
@@ -73,7 +73,7 @@ def test_a_failing_module_leaves_no_autocast_behind():
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
 def test_weights_that_are_cast_once_give_what_autocast_gives(name, precision, dtype):
     network = models.create(name, 10, 32, 0.25).eval().requires_grad_(requires_grad=False)
-    cached = cast_once(network, precision)
+    cached = cast_weights(network, precision)
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), autocast(precision, images.device):
         expected, found = network(images), cached(images)
@@ -84,8 +84,4 @@ def test_weights_that_are_cast_once_give_what_autocast_gives(name, precision, dt
     assert {module.weight.dtype for module in cached.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {
         torch.float32
     }
-
-
-def test_what_needs_no_cast_stays_as_it_is():
-    network = models.create("wrn-10-1", 10, 8, 0.25)
-    assert cast_once(network, "fp32") is cast_once(network, "tf32") is network
+    assert cast_weights(network, "fp32") is cast_weights(network, "tf32") is network

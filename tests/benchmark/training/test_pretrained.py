@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.errors import UserError
-from benchmark.runs.objective import parse_method
+from benchmark.runs.names import parse_method
 from benchmark.training.cohort import CohortTraining
 
 TEACHER = TeacherChoice("C100", "wrn-16-2")
@@ -116,25 +116,22 @@ def test_the_chosen_network_is_part_of_ids_and_only_where_one_was_chosen(give, s
     assert ["part" in job.spec for job in jobs] == [False, True, True]
 
 
-def test_two_networks_that_fit_are_the_users_error(lab, give, state):
-    given, path = give(_distilled(state))
-    says = f"teacher wrn-16-2 from .*{path.name}: it holds two networks that are a wrn-16-2 each: choose one"
-    with pytest.raises(UserError, match=says):
-        lab.train(given.teacher(TEACHER))
-
-
-def test_names_are_not_ours_by_chance(state):
+def test_published_names_are_not_those_of_the_network(state):
     names = {_published(name) for name in state}
     assert {"conv1.weight", "block1.layer.0.bn1.weight", "block2.layer.1.conv2.weight", "bn1.running_var"} <= names
     assert {"block3.layer.0.convShortcut.weight", "fc.bias"} <= names
     assert not any(name in names for name in ("norm.weight", "classifier.weight"))
 
 
-def test_students_know_whose_weights_taught_them(lab, give, state):
+def test_students_learn_from_given_weights_in_full_precision_and_record_them(lab, give, state):
     given, _ = give({"model": state})
     job = given.run("C100", "wrn-10-2", parse_method("kd"), TEACHER, 0)
     lab.train(job.teacher)
-    lab.train(job)
+    training = CohortTraining([job], lab.context())
+    used = training.shared_state.teacher.network.state_dict()
+    assert all(torch.equal(used[name], tensor) for name, tensor in state.items())
+    assert used["classifier.bias"][0] != torch.tensor(1 / 3).half().float()
+    training.run()
     record, weights = lab.record(job), lab.store.weights_path(job.teacher)
     assert record["status"] == "done"
     assert record["spec"]["teacher"] == {"network": "wrn-16-2", "id": job.teacher.id}
@@ -142,52 +139,42 @@ def test_students_know_whose_weights_taught_them(lab, give, state):
     assert not lab.store.teacher_path(job.teacher).exists()  # it is kept where it came from
 
 
-def test_given_teacher_is_used_in_full_precision(lab, give, state):
-    given, _ = give({"model": state})
-    job = given.run("C100", "wrn-10-2", parse_method("kd"), TEACHER, 0)
-    lab.train(job.teacher)
-    used = CohortTraining([job], lab.context()).shared.teacher.network.state_dict()
-    assert all(torch.equal(used[name], tensor) for name, tensor in state.items())
-    assert used["classifier.bias"][0] != torch.tensor(1 / 3).half().float()
+def replaced(**changes):
+    """The content of a file whose state dict has other tensors, or lacks some."""
+    new = {name.replace("__", "."): tensor for name, tensor in changes.items()}
+    return lambda state: {"model": {name: each for name, each in {**state, **new}.items() if each is not None}}
 
 
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("content", "fault"),
     [
-        (lambda state: state.pop("conv1.weight"), "conv1.weight is missing"),
-        (lambda state: state.update(more=torch.zeros(1)), "more is left over"),
-        (lambda state: state.update({"classifier.bias": torch.zeros(100)}), r"classifier.bias is \(100,\)"),
+        (replaced(conv1__weight=None), " from .*{file}: this is no wrn-16-2: conv1.weight is missing"),
+        (replaced(more=torch.zeros(1)), " from .*{file}: this is no wrn-16-2: more is left over"),
+        (replaced(classifier__bias=torch.zeros(9)), r" from .*{file}: this is no wrn-16-2: classifier.bias is \(9,\)"),
+        (lambda _: {"epoch": 240}, ".*{file} holds no state dict"),
+        (_distilled, " from .*{file}: it holds two networks that are a wrn-16-2 each: choose one"),
     ],
 )
-def test_file_of_another_network_is_the_users_error(change, fault, lab, give, state):
-    change(state)
-    given, path = give({"model": state})
+def test_file_that_does_not_fit_is_the_users_error(content, fault, lab, give, state):
+    given, path = give(content(state))
     job = given.teacher(TEACHER)
-    with pytest.raises(UserError, match=f"teacher wrn-16-2.*{path.name}.*this is no wrn-16-2: {fault}"):
+    with pytest.raises(UserError, match="teacher wrn-16-2" + fault.replace("{file}", path.name)):
         lab.train(job)
     assert not lab.store.record_path(job).exists()
     assert not lab.store.weights_path(job).exists()
 
 
-def test_file_without_weights_is_the_users_error(lab, give):
-    given, path = give({"epoch": 240})
-    with pytest.raises(UserError, match=f"teacher wrn-16-2.*{path.name} holds no state dict"):
-        lab.train(given.teacher(TEACHER))
-
-
-def test_file_that_changed_since_planning_is_the_users_error(lab, give, state):
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes() + b"more"), "{file} has changed since the plan was made"),
+        (lambda path: path.unlink(), "{file}"),
+    ],
+)
+def test_file_that_changed_or_disappeared_since_planning_is_the_users_error(spoil, fault, lab, give, state):
     given, path = give({"model": state})
     job = given.teacher(TEACHER)
-    path.write_bytes(path.read_bytes() + b"more")
-    with pytest.raises(UserError, match=f"{path.name} is not the file any more that it was"):
-        lab.train(job)
-    assert not lab.store.record_path(job).exists()
-
-
-def test_file_that_is_gone_is_the_users_error(lab, give, state):
-    given, path = give({"model": state})
-    job = given.teacher(TEACHER)
-    path.unlink()
-    with pytest.raises(UserError, match=path.name):
+    spoil(path)
+    with pytest.raises(UserError, match=fault.replace("{file}", path.name)):
         lab.train(job)
     assert not lab.store.record_path(job).exists()

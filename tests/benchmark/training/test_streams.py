@@ -1,16 +1,16 @@
 import pytest
 import torch
 
-from benchmark.training.streams import ONE_STREAM, CudaStreams, streams_of
+from benchmark.training.streams import ONE_STREAM, CudaStreams, streams_for
 
 
-def test_a_cpu_has_one_lane():
-    assert streams_of(torch.device("cpu")) is ONE_STREAM
+def test_a_cpu_has_one_stream():
+    assert streams_for(torch.device("cpu")) is ONE_STREAM
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_lanes_see_what_was_queued_before_them_and_home_sees_what_they_did():
+def test_streams_wait_for_earlier_work_and_the_main_stream_for_them():
     device = torch.device("cuda")
     streams = CudaStreams(device)
     large = torch.ones(4096, 4096, device=device)

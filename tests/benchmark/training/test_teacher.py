@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from benchmark.training.streams import Streams
-from benchmark.training.teacher import Teacher, View, resize
+from benchmark.training.teacher import SharedBatch, Teacher, resize
 from benchmark.training.weights import new_network
 
 
@@ -35,21 +35,17 @@ def test_resize_interpolates_between_pixels():
     assert resize(ramp, 8)[0, 0, 0].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
 
 
-def test_every_size_is_made_once(images):
-    view = View(images)
-    assert view.at(8) is images
-    assert view.at(16) is view.at(16)
+def test_images_and_features_are_computed_once(images, teacher):
+    shared = SharedBatch(images, teacher)
+    assert shared.images(8) is images
+    assert shared.images(16) is shared.images(16)
+    assert shared.teacher() is shared.teacher()
+    assert shared.teacher(train_mode=True) is shared.teacher(train_mode=True)
+    assert not torch.equal(shared.teacher().logits, shared.teacher(train_mode=True).logits)
 
 
-def test_teacher_looks_once_in_each_mode(images, teacher):
-    view = View(images, teacher)
-    assert view.teacher() is view.teacher()
-    assert view.teacher(train_mode=True) is view.teacher(train_mode=True)
-    assert not torch.equal(view.teacher().logits, view.teacher(train_mode=True).logits)
-
-
-class Home(Streams):
-    """Counts how often something is queued ahead of all streams."""
+class CountedStreams(Streams):
+    """Counts uses of the main stream."""
 
     def __init__(self):
         self.entered = 0
@@ -60,51 +56,53 @@ class Home(Streams):
         yield
 
 
-def test_what_losses_derive_from_the_teacher_is_computed_once_and_ahead_of_all_lanes(images, teacher):
-    streams, calls = Home(), []
+def test_cached_tensors_are_computed_once_on_the_main_stream(images, teacher):
+    streams, calls = CountedStreams(), []
 
     def derive(maps):
         assert streams.entered
         calls.append(maps)
         return 2 * maps
 
-    view = View(images, Teacher(teacher.network, "bf16", streams), streams)
-    first = view.teacher().cached(derive, view.teacher().feats[-1])
+    shared = SharedBatch(images, Teacher(teacher.network, "bf16", streams), streams)
+    first = shared.teacher().cached(derive, shared.teacher().feats[-1])
     before = streams.entered
-    assert view.teacher().cached(derive, view.teacher().feats[-1]) is first
-    assert streams.entered > before  # who comes later has to wait for it, too
+    assert shared.teacher().cached(derive, shared.teacher().feats[-1]) is first
+    assert streams.entered > before  # later callers have to wait for it, too
     assert len(calls) == 1
-    assert not torch.equal(first, view.teacher(train_mode=True).cached(derive, view.teacher(train_mode=True).feats[-1]))
+    assert not torch.equal(
+        first, shared.teacher(train_mode=True).cached(derive, shared.teacher(train_mode=True).feats[-1])
+    )
 
 
-def test_what_is_not_the_teachers_own_is_worked_on_where_it_was_made(images, teacher):
-    streams = Home()
-    seen = Teacher(teacher.network, "fp32", streams).forward(images, train_mode=False)
-    pooled = functional.adaptive_avg_pool2d(seen.feats[-1], 1)
+def test_other_tensors_than_the_teachers_are_not_cached(images, teacher):
+    streams = CountedStreams()
+    features = Teacher(teacher.network, "fp32", streams).forward(images, train_mode=False)
+    pooled = functional.adaptive_avg_pool2d(features.feats[-1], 1)
     before = streams.entered
-    assert torch.equal(seen.cached(torch.neg, pooled), -pooled)
-    assert seen.cached(torch.neg, pooled) is not seen.cached(torch.neg, pooled)
+    assert torch.equal(features.cached(torch.neg, pooled), -pooled)
+    assert features.cached(torch.neg, pooled) is not features.cached(torch.neg, pooled)
     assert streams.entered == before
-    derived = seen.cached(torch.neg, seen.feats[-1])
-    assert seen.cached(torch.abs, derived) is seen.cached(torch.abs, derived)
+    derived = features.cached(torch.neg, features.feats[-1])
+    assert features.cached(torch.abs, derived) is features.cached(torch.abs, derived)
 
 
-def test_features_that_serve_again_are_derived_anew(images, teacher):
-    view = View(images, teacher)
-    stale = view.teacher().cached(torch.neg, view.teacher().feats[-1])
+def test_reused_features_have_an_empty_cache(images, teacher):
+    shared = SharedBatch(images, teacher)
+    stale = shared.teacher().cached(torch.neg, shared.teacher().feats[-1])
     with torch.no_grad():
-        view.teacher().feats[-1].mul_(2)
-    again = View(images, teacher, seen=view)
+        shared.teacher().feats[-1].mul_(2)
+    again = SharedBatch(images, teacher, replayed=shared)
     assert torch.equal(again.teacher().cached(torch.neg, again.teacher().feats[-1]), 2 * stale)
-    assert torch.equal(again.teacher().logits, view.teacher().logits)
-    assert again.untouched.changed() is None
+    assert torch.equal(again.teacher().logits, shared.teacher().logits)
+    assert again.writes.changed() is None
 
 
 def test_inner_layers_of_the_teacher_compute_in_the_precision_of_the_networks(teacher_job):
     network = new_network(teacher_job, torch.device("cpu")).eval()
     kinds = []
     convolution = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
-    convolution.register_forward_hook(lambda *seen: kinds.append(seen[2].dtype))
+    convolution.register_forward_hook(lambda *features: kinds.append(features[2].dtype))
     full = network.resume(2, torch.ones(2, 16, 4, 4))
     teacher = Teacher(network, "bf16")
     rectified = torch.ones(2, 16, 4, 4, requires_grad=True)
@@ -116,28 +114,24 @@ def test_inner_layers_of_the_teacher_compute_in_the_precision_of_the_networks(te
     assert rectified.grad.abs().sum() > 0
 
 
-def test_train_mode_normalises_with_the_batch_and_touches_nothing(images, teacher):
+def test_train_mode_normalises_with_the_batch_and_changes_nothing(images, teacher):
     before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
-    seen = teacher.forward(images, train_mode=True)
+    features = teacher.forward(images, train_mode=True)
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.network.state_dict().items())
-    assert torch.equal(seen.logits, teacher.forward(images, train_mode=True).logits)
+    assert torch.equal(features.logits, teacher.forward(images, train_mode=True).logits)
     expected = teacher.network.train()(images)
-    torch.testing.assert_close(seen.preacts[-1], expected.preacts[-1].detach())
+    torch.testing.assert_close(features.preacts[-1], expected.preacts[-1].detach())
 
 
-def test_no_graph_reaches_the_teacher(images, teacher):
-    for train_mode in (False, True):
-        seen = teacher.forward(images.requires_grad_(), train_mode=train_mode)
-        assert not seen.logits.requires_grad
-        assert not any(tap.requires_grad for tap in (*seen.feats, *seen.preacts, seen.map, seen.embedding))
+@pytest.mark.parametrize("train_mode", [False, True])
+def test_features_have_full_precision_and_no_graph(images, teacher, train_mode):
+    features = Teacher(teacher.network, "bf16").forward(images.requires_grad_(), train_mode=train_mode)
+    tensors = (features.logits, *features.feats, *features.preacts, features.map, features.embedding)
+    assert {tensor.dtype for tensor in tensors} == {torch.float32}
+    assert not any(tensor.requires_grad for tensor in tensors)
     assert not any(parameter.requires_grad for parameter in teacher.network.parameters())
 
 
-def test_features_are_full_precision(images, teacher):
-    seen = Teacher(teacher.network, "bf16").forward(images, train_mode=False)
-    assert {tap.dtype for tap in (seen.logits, *seen.feats)} == {torch.float32}
-
-
-def test_without_a_teacher_there_is_nothing_to_see(images):
+def test_a_cohort_may_have_no_teacher(images):
     with pytest.raises(RuntimeError, match="no teacher"):
-        View(images).teacher()
+        SharedBatch(images).teacher()

@@ -1,4 +1,4 @@
-"""Whether files hold the networks that they stand in for, as a worker will find."""
+"""Reports on files given as teachers; faults themselves are tested with `pretrained`, which finds them."""
 
 import hashlib
 from dataclasses import replace
@@ -55,31 +55,7 @@ def test_what_was_chosen_for_the_user_is_told(wanted, state):
 def test_that_weights_are_rounded_is_told(wanted, state):
     doubled = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     [told] = check(wanted(doubled)).remarks
-    assert told == "its file has float64 weights, which are rounded to the network's own precision"
-
-
-def both(state):
-    return {**named("student", state), **named("teacher", state)}
-
-
-@pytest.mark.parametrize(
-    ("content", "fault"),
-    [
-        (lambda _: {"epoch": 3}, "teacher wrn-16-2: {path} holds no state dict"),
-        (both, "teacher wrn-16-2 from {path}: it holds two networks that are a wrn-16-2 each: choose one"),
-    ],
-)
-def test_faults_name_file_and_network(content, fault, wanted, state, tmp_path):
-    answer = check(wanted(content(state)))
-    assert answer.fault.startswith(fault.format(path=tmp_path / "latest"))
-    assert "\n" not in answer.fault
-
-
-def test_a_file_that_changed_meanwhile_is_named(wanted, state, tmp_path):
-    job = wanted(state)
-    wanted({"another": torch.zeros(1)})
-    fault = check(job).fault
-    assert fault.startswith(f"teacher wrn-16-2: {tmp_path}/latest is not the file any more that it was")
+    assert told == "its file has float64 weights, which are rounded to the network's precision"
 
 
 def test_a_narrowed_network_is_told_of(wanted, state):

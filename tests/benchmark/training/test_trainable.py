@@ -7,7 +7,7 @@ import torch
 
 from benchmark.training import job_kinds
 from benchmark.training.failures import DivergedError
-from benchmark.training.teacher import View
+from benchmark.training.teacher import SharedBatch
 from methods import Batch
 
 START = torch.zeros(())
@@ -36,15 +36,18 @@ def batch(source, make_job):
     return Batch(sample.images, sample.targets, sample.indices, START, None)
 
 
-def test_terms_see_progress_and_the_runs_own_generator(member, batch, monkeypatch):
-    seen = []
+def test_losses_get_progress_and_generator_of_the_run_and_full_precision(make_job, make_member, batch, monkeypatch):
+    member, seen = make_member(make_job("student", epochs=4, precision="bf16")), []
     loss = member.loss.forward
-    monkeypatch.setattr(member.loss, "forward", lambda *given: (seen.append(given[2]), loss(*given))[1])
+    monkeypatch.setattr(member.loss, "forward", lambda *given: (seen.append(given), loss(*given))[1])
     member.epoch = 2
     member.begin_epoch()
-    member.step(replace(batch, progress=torch.tensor(0.5)), View(batch.images))
-    assert seen[0].progress == 0.625
-    assert seen[0].generator is member.generator
+    member.step(replace(batch, progress=torch.tensor(0.5)), SharedBatch(batch.images))
+    [(student, _, given)] = seen
+    assert given.progress == 0.625
+    assert given.generator is member.generator
+    assert student.logits.dtype == torch.float32
+    assert {parameter.dtype for parameter in member.network.parameters()} == {torch.float32}
 
 
 @pytest.fixture
@@ -60,43 +63,25 @@ def fixed_parts(member, monkeypatch):
     return fix
 
 
-def test_loss_curve_is_the_mean_over_images(member, batch, fixed_parts):
-    member.begin_epoch()
-    for size in (32, 8):
-        fixed_parts(ce=size, other=1.5)
-        part = Batch(batch.images[:size], batch.targets[:size], batch.indices[:size], START, None)
-        member.step(part, View(part.images))
-    member.end_epoch(40)
-    assert member.curves.state["parts"] == {"ce": [(32 * 32 + 8 * 8) / 40], "other": [1.5]}
-
-
-def test_every_epoch_starts_a_new_mean(member, batch, fixed_parts):
-    for value in (1.0, 3.0):
+def test_loss_curve_is_the_mean_over_the_images_of_an_epoch(member, batch, fixed_parts):
+    for epoch in (1, 2):
         member.begin_epoch()
-        fixed_parts(ce=value)
-        member.step(batch, View(batch.images))
-        member.end_epoch(32)
-    assert member.curves.state["parts"] == {"ce": [1.0, 3.0]}
+        for size in (32, 8):
+            fixed_parts(ce=epoch * size, other=1.5)
+            part = Batch(batch.images[:size], batch.targets[:size], batch.indices[:size], START, None)
+            member.step(part, SharedBatch(part.images))
+        member.end_epoch(40)
+    mean = (32 * 32 + 8 * 8) / 40
+    assert member.curves.state["parts"] == {"ce": [mean, 2 * mean], "other": [1.5, 1.5]}
 
 
 def test_loss_that_is_not_finite_is_named(member, batch, fixed_parts):
     member.begin_epoch()
     for value in (float("inf"), 1.0):
         fixed_parts(ce=1.0, other=value)
-        member.step(batch, View(batch.images))
+        member.step(batch, SharedBatch(batch.images))
     with pytest.raises(DivergedError, match=r"the loss \(other\) is not finite in epoch 1"):
         member.end_epoch(64)
-
-
-def test_losses_are_full_precision_under_autocast(make_job, make_member, batch, monkeypatch):
-    member = make_member(make_job("student", precision="bf16"))
-    kinds = []
-    loss = member.loss.forward
-    monkeypatch.setattr(member.loss, "forward", lambda *given: (kinds.append(given[0].logits.dtype), loss(*given))[1])
-    member.begin_epoch()
-    member.step(batch, View(batch.images))
-    assert kinds == [torch.float32]
-    assert {parameter.dtype for parameter in member.network.parameters()} == {torch.float32}
 
 
 def test_checkpoint_of_another_run_is_not_taken(member, make_job, make_member, tmp_path):

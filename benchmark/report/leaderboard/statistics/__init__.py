@@ -1,12 +1,12 @@
-"""The leaderboard's statistics: what runs say of methods, and what they cannot tell apart.
+"""The statistics of the leaderboard: means, gains, ranks, intervals and tests.
 
-Pure functions of finished runs, deterministic and independent of the order of rows. Gains are signed so that
-positive is better, also where lower values are.
+Pure functions of finished runs, deterministic and independent of the order of rows. Gains are signed so that positive
+is better for every metric.
 
-* `by_pair`: one row a method and pair, with gains on paired seeds and what cannot be told from a pair's best;
-* `across`: one row a method, over the pairs that all ranked methods share;
-* `rank_test`: whether average ranks differ by more than chance, and which;
-* `resolvable`: how large a gap has to be to be seen with that many seeds.
+* `by_pair`: one row for each method and pair, with gains on paired seeds and marks;
+* `across`: one row for each method, on the pairs that all ranked methods have;
+* `rank_test`: tests of average ranks, and of the gains over KD;
+* `resolvable`: the gap to a pair's best that is significant with that many seeds.
 
 Example::
 
@@ -14,7 +14,7 @@ Example::
     ranking = across(scores, higher=True, teachers={"wrn-40-2:wrn-16-2": 75.6})
     test = rank_test(ranking)
 
-It imports scipy.stats, which takes half a second: import it where a leaderboard is made, not where a table is rendered.
+It imports scipy.stats, which takes half a second: import it only where a leaderboard is made.
 """
 
 from benchmark.report.leaderboard.statistics.cells import by_pair

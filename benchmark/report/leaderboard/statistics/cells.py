@@ -1,4 +1,4 @@
-"""One row a method and pair: mean over seeds, gains on paired seeds, and what can be told from the pair's best."""
+"""One row for each method and pair: mean over seeds, gains on paired seeds, and marks."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from benchmark.report.leaderboard.statistics.scores import BASELINES, Array, Cou
 
 
 def by_pair(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float], decimals: int = 2) -> pd.DataFrame:
-    """What the runs say of each pair by itself.
+    """The statistics of each pair by itself.
 
     Args:
         scores: columns ``method, pair, seed, value``, one row a finished run of a student.
         higher: whether more is better.
-        teachers: a teacher's value by pair; may lack some.
-        decimals: of means as printed.
+        teachers: the teacher's value by pair; pairs may be missing.
+        decimals: decimals of means as printed.
 
     Returns:
-        One row a method and pair that has runs, ordered by both: ``method, pair``, ``mean, sd`` (sample, NaN for one
-        run), ``n``; ``gain_student, gain_student_sd, gain_student_n`` and the same for ``kd``, over the differences on
-        the seeds that both have, positive where better, NaN where there are none; ``gap_closed``, the gain by the
-        teacher's lead over the student, NaN where it has none; ``rank`` among all methods that have the pair (1 is
-        best, ties averaged); ``best``, all that share the best mean as printed, where there are several methods;
-        ``near``, all others that cannot be told from the best.
+        One row for each method and pair with runs, ordered by both: ``method, pair``, ``mean, sd`` (sample, NaN for one
+        run), ``n``; ``gain_student, gain_student_sd, gain_student_n`` and the same for ``kd``: the differences on the
+        seeds that both have, positive where better, NaN without such seeds; ``gap_closed``, the gain divided by the
+        teacher's lead over the student, NaN where it does not lead; ``rank`` among all methods with the pair (1 is
+        best, ties averaged); ``best``, all methods with the best mean as printed, where there are several methods;
+        ``near``, the others that are not significantly worse than the best.
     """
     runs = Scores.of(scores, higher=higher)
     gains = {end: moments(runs.gains(baseline)) for end, baseline in BASELINES.items()}

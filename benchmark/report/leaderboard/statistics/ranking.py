@@ -1,4 +1,4 @@
-"""One row a method, over the pairs and seeds that all ranked methods share."""
+"""One row for each method, on the pairs and seeds that all ranked methods have."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from benchmark.report.leaderboard.statistics.bootstrap import intervals
 from benchmark.report.leaderboard.statistics.scores import BASELINES, KD, Array, Counts, Flags, Scores, moments, ranks
 
 _RESULTS: Mapping[str, int] = MappingProxyType({"wins": 1, "ties": 0, "losses": -1})
-_CONTESTS: Mapping[str, str] = MappingProxyType(
+_SUFFIXES: Mapping[str, str] = MappingProxyType(
     {end: "" if method == KD else f"_{end}" for end, method in BASELINES.items()}
 )
-"""By baseline, what the columns of `_RESULTS` end in."""
+"""The suffix of the columns of `_RESULTS`, by baseline."""
 
 _COUNTS = (
-    *(f"{name}{end}" for end in _CONTESTS.values() for name in _RESULTS),
+    *(f"{name}{end}" for end in _SUFFIXES.values() for name in _RESULTS),
     *(f"gain_{end}_n" for end in BASELINES),
 )
 
@@ -31,12 +31,12 @@ class Ranking:
     """Methods across pairs.
 
     Attributes:
-        methods: one row a method, see `across`.
+        methods: one row for each method, see `across`.
         shared: the pairs on which all ranked methods have a seed in common.
-        seeds: how many they have in common, by shared pair.
-        had: how many any of them has, by shared pair.
-        ranks: one row a shared pair, one column a ranked method; 1 is best.
-        gains_kd: mean gains over KD, one column a ranked method, one row a shared pair; NaN where KD is not ranked.
+        seeds: number of seeds that all of them have, by shared pair.
+        had: number of seeds that any of them has, by shared pair.
+        ranks: one row for each shared pair, one column for each ranked method; 1 is best.
+        gains_kd: mean gains over KD in the same form; NaN where KD is not ranked.
     """
 
     methods: pd.DataFrame
@@ -48,25 +48,26 @@ class Ranking:
 
 
 def across(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float], decimals: int = 2) -> Ranking:
-    """What the runs say of each method across pairs.
+    """The statistics of each method across pairs.
 
-    A method is ranked if it has more than half of the pairs that any method has. Everything is over the pairs that all
-    ranked methods share and, within a pair, over the seeds that they all have there, so that all are judged by the
-    same; others have none. A pair without such a seed is not shared. A baseline has to be ranked.
+    A method is ranked if it has more than half of the pairs that any method has. All numbers are of the shared pairs
+    and, within a pair, of the seeds that all ranked methods have there, so that all are compared on the same runs. A
+    pair without such a seed is not shared. Gains are known only over a baseline that is ranked.
 
     Args:
         scores: columns ``method, pair, seed, value``, one row a finished run of a student.
         higher: whether more is better.
-        teachers: a teacher's value by pair; may lack some.
-        decimals: of means as printed.
+        teachers: the teacher's value by pair; pairs may be missing.
+        decimals: decimals of means as printed.
 
     Returns:
-        ``methods`` has the columns ``method, pairs`` (how many it has), ``ranked, reason`` (why not, a sentence),
+        ``methods`` has the columns ``method, pairs`` (their number), ``ranked, reason`` (a sentence if it is not),
         ``average_rank`` (among the ranked); ``gain_student, gain_student_low, gain_student_high, gain_student_n`` and
         the same for ``kd``: the mean over ``n`` pairs of the mean difference, positive where better, and a 95 %
-        bootstrap interval (`intervals`); ``gap_closed``, the sum of gains over the student by the sum of the teachers'
-        leads over it, on pairs where they lead; ``wins, ties, losses``, the pairs by comparison with KD, of means as
-        printed, and ``wins_student, ties_student, losses_student``. What is unknown is NaN or NA.
+        bootstrap interval (`intervals`); ``gap_closed``, the sum of gains over the student divided by the sum of the
+        teachers' leads over it, on pairs where they lead; ``wins, ties, losses``, the numbers of pairs with a better,
+        equal or worse mean as printed than KD, and ``wins_student, ties_student, losses_student``. Unknown values are
+        NaN or NA.
     """
     runs = Scores.of(scores, higher=higher)
     reasons, common = _reasons(runs)
@@ -78,7 +79,7 @@ def across(scores: pd.DataFrame, *, higher: bool, teachers: Mapping[str, float],
     columns: dict[str, Array | Counts] = {"average_rank": moments(places).mean}
     for end, baseline in BASELINES.items():
         columns |= _gains(judged.gains(baseline), f"gain_{end}")
-        columns |= _contests(judged, end, baseline, decimals)
+        columns |= _results(judged, end, baseline, decimals)
     columns["gap_closed"] = _gap_closed(judged, teachers)
     frame = pd.DataFrame(columns, index=pd.Index(judged.methods, name="method")).reindex(runs.methods)
     head = pd.DataFrame({"pairs": runs.present.sum(axis=1), "ranked": ranked, "reason": reasons}, index=frame.index)
@@ -117,8 +118,8 @@ def _gap_closed(scores: Scores, teachers: Mapping[str, float]) -> Array:
     return closed
 
 
-def _contests(scores: Scores, end: str, baseline: str, decimals: int) -> dict[str, Array | Counts]:
-    names = [f"{result}{_CONTESTS[end]}" for result in _RESULTS]
+def _results(scores: Scores, end: str, baseline: str, decimals: int) -> dict[str, Array | Counts]:
+    names = [f"{result}{_SUFFIXES[end]}" for result in _RESULTS]
     if baseline not in scores.methods:
         return dict.fromkeys(names, np.full(len(scores.methods), np.nan))
     shown = scores.shown(decimals)

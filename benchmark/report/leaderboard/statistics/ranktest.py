@@ -1,4 +1,4 @@
-"""Whether methods' average ranks differ by more than chance, and which cannot be told apart.
+"""Tests of average ranks, and of the gains over KD across pairs.
 
 Source: J. Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006).
 """
@@ -17,29 +17,29 @@ from benchmark.report.leaderboard.statistics.scores import KD, Array
 FEWEST_METHODS = 3
 FEWEST_PAIRS = 2
 FEWEST_DIFFERENCES = 6
-"""Of five differences not even equal signs reach 5 % in a two-sided signed-rank test: 2 / 2**5 is 6 %."""
+"""With five differences a two-sided signed-rank test never reaches 5 %: p is at least 2 / 2**5 = 6 %."""
 
 _LEVEL = 0.05
-_NOTHING = 1e-9
-"""What float addition leaves of equal numbers."""
+_EQUAL = 1e-9
+"""Smaller differences are rounding errors."""
 _ALL_SIGNS = 13
-"""Differences of which all signs are gone through, 2**13."""
+"""Up to so many differences all 2**n signs are enumerated."""
 
 
 @dataclass(frozen=True, eq=False)
 class RankTest:
-    """Ranks of methods over pairs.
+    """The results of the tests.
 
     Attributes:
         statistic: Friedman's chi-squared.
-        p: of it, where all methods are equal.
-        critical_difference: Nemenyi's, by which average ranks have to differ at 5 %.
-        groups: the bars of a critical-difference diagram: methods from better to worse whose average ranks are closer
-            than that, at least two, none within another.
-        against_kd: Wilcoxon's signed-rank test of the gains over KD, one row a method other than KD: ``method, pairs``
-            (on which it differs), ``p`` (two-sided, NaN below `FEWEST_DIFFERENCES` pairs), ``p_holm`` (for all methods
-            together, by Holm), ``direction`` (1 where the gains' ranks say better, -1 worse, 0 neither; that may differ
-            from the mean gain's sign, which one pair can turn). No rows without KD.
+        p: its p-value under the hypothesis that all methods are equal.
+        critical_difference: Nemenyi's critical difference of average ranks at 5 %.
+        groups: the bars of a critical-difference diagram: the largest sets of at least two methods, from better to
+            worse, whose average ranks are closer than that.
+        against_kd: Wilcoxon's signed-rank test of the gains over KD, one row for each other method: ``method, pairs``
+            (on which it differs), ``p`` (two-sided, NaN below `FEWEST_DIFFERENCES` pairs), ``p_holm`` (corrected for
+            all methods by Holm), ``direction`` (1 where the signed ranks say better, -1 worse, 0 neither; it may differ
+            from the sign of the mean gain, which one pair can dominate). No rows without KD.
     """
 
     statistic: float
@@ -69,13 +69,13 @@ def rank_test(ranking: Ranking) -> RankTest | None:
 
 
 def critical_difference(methods: int, pairs: int) -> float:
-    """By what two average ranks differ where chance alone makes any two do so in 5 % of all cases (Nemenyi)."""
+    """Nemenyi's critical difference of two average ranks at 5 %."""
     quantile = stats.studentized_range.ppf(1 - _LEVEL, methods, np.inf) / np.sqrt(2)
     return float(quantile * np.sqrt(methods * (methods + 1) / (6 * pairs)))
 
 
 def _groups(average: pd.Series[float], difference: float) -> tuple[tuple[str, ...], ...]:
-    """The longest stretches of the ordered average ranks that are shorter than the difference."""
+    """The longest ranges of the ordered average ranks that are shorter than the difference."""
     names, values = list(average.index), average.to_numpy()
     ends = np.searchsorted(values, values + difference, side="left")
     new = np.diff(ends, prepend=0) > 0
@@ -85,7 +85,7 @@ def _groups(average: pd.Series[float], difference: float) -> tuple[tuple[str, ..
 
 def _against_kd(gains: pd.DataFrame) -> pd.DataFrame:
     others = gains.drop(columns=KD) if KD in gains else gains.iloc[:, :0]
-    differ = [gain[gain.abs() > _NOTHING] for _, gain in others.items()]
+    differ = [gain[gain.abs() > _EQUAL] for _, gain in others.items()]
     p = np.array([_signed_rank(some) if len(some) >= FEWEST_DIFFERENCES else np.nan for some in differ])
     counts = [len(some) for some in differ]
     directions = np.array([_direction(some) for some in differ], dtype=int)
@@ -94,13 +94,13 @@ def _against_kd(gains: pd.DataFrame) -> pd.DataFrame:
 
 
 def _direction(differences: pd.Series[float]) -> int:
-    """Which sign has the larger sum of ranks."""
+    """The sign with the larger sum of ranks."""
     signed = stats.rankdata(differences.abs().round(9)) * np.sign(differences)
     return int(np.sign(signed.sum()))
 
 
 def _signed_rank(differences: pd.Series[float]) -> float:
-    """Wilcoxon's two-sided p-value: from all signs for few differences, where scipy takes seconds if some tie."""
+    """Wilcoxon's two-sided p-value; with ties among few differences from all signs, which scipy takes seconds for."""
     sizes = differences.abs().round(9)
     if len(sizes) > _ALL_SIGNS or not sizes.duplicated().any():
         return float(stats.wilcoxon(differences).pvalue)
@@ -111,7 +111,7 @@ def _signed_rank(differences: pd.Series[float]) -> float:
 
 
 def _holm(p: Array) -> Array:
-    """P-values that hold for all tests together, NaN where there was none."""
+    """P-values with Holm's correction for all tests; NaN stays NaN."""
     order = np.argsort(p)
     tests = int(np.isfinite(p).sum())
     adjusted = np.full_like(p, np.nan)

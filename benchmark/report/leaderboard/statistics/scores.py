@@ -1,4 +1,4 @@
-"""Runs as one dense array, and the few numbers that everything else is made of."""
+"""Runs as one dense array, with their means, gains and ranks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmark.runs.objective import STUDENT
+from benchmark.runs.names import STUDENT
 
 Array: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -21,15 +21,15 @@ Counts: TypeAlias = NDArray[np.intp]
 
 KD = "kd"
 BASELINES: Mapping[str, str] = MappingProxyType({"student": STUDENT, "kd": KD})
-"""What methods are compared with: the ending of the columns, and the method."""
+"""The methods that others are compared with, by the suffix of the columns."""
 
 _NOISE = 9
-"""Decimals that are kept where means are compared: below lies what float addition leaves of equal numbers."""
+"""Decimals to which means are compared; smaller differences are rounding errors."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean, sample standard deviation (NaN below two values) and number of the values along an array's last axis."""
+    """Mean, sample standard deviation (NaN below two values) and number of values along the last axis of an array."""
 
     mean: Array
     sd: Array
@@ -38,13 +38,13 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """All runs of a leaderboard, in sorted order whatever order they came in.
+    """All runs of a leaderboard, sorted by method, pair and seed.
 
     Attributes:
         methods: names, first axis of ``values``.
         pairs: names, second axis.
         values: (M, P, S), the last axis by seed, signed so that more is better; NaN where there is no run.
-        sign: 1, or -1 where lower values are better: what turns ``values`` into what was measured.
+        sign: 1, or -1 where lower values are better; the measured values are ``sign * values``.
     """
 
     methods: tuple[str, ...]
@@ -54,7 +54,7 @@ class Scores:
 
     @classmethod
     def of(cls, scores: pd.DataFrame, *, higher: bool) -> Scores:
-        """Arrange runs.
+        """Arrange runs in an array.
 
         Args:
             scores: columns ``method, pair, seed, value``, one row a finished run; values that are not finite count as
@@ -75,17 +75,17 @@ class Scores:
 
     @cached_property
     def moments(self) -> Moments:
-        """Of every cell, arrays (M, P)."""
+        """The moments of every cell, arrays (M, P)."""
         return moments(self.values)
 
     @property
     def there(self) -> Flags:
-        """Which runs there are (M, P, S)."""
+        """Which runs exist (M, P, S)."""
         return np.isfinite(self.values)
 
     @property
     def present(self) -> Flags:
-        """Which methods have which pairs (M, P)."""
+        """Which methods have runs on which pairs (M, P)."""
         return self.moments.n > 0
 
     def part(self, methods: Flags, pairs: Flags) -> Scores:
@@ -94,23 +94,23 @@ class Scores:
         return Scores(*names, self.values[np.ix_(methods, pairs)], self.sign)
 
     def on(self, seeds: Flags) -> Scores:
-        """The same with some of each pair's seeds (P, S) alone."""
+        """The same runs, restricted to some seeds of each pair (P, S)."""
         return replace(self, values=np.where(seeds, self.values, np.nan))
 
     def gains(self, baseline: str) -> Array:
-        """Differences from a method on the seeds that both have (M, P, S), positive where better; NaN elsewhere."""
+        """Differences from a method on the seeds that both have (M, P, S), positive where better; otherwise NaN."""
         if baseline not in self.methods:
             return np.full_like(self.values, np.nan)
         gains: Array = self.values - self.values[self.methods.index(baseline)]
         return gains
 
     def shown(self, decimals: int) -> Array:
-        """The means (M, P) as tables print them, so that what reads equal is equal."""
+        """The means (M, P) rounded as tables print them, so that equal texts are equal numbers."""
         text = [float(f"{mean:.{decimals}f}") for mean in self.moments.mean.flat]
         return np.array(text, dtype=float).reshape(self.moments.mean.shape)
 
     def gaps(self, teachers: Mapping[str, float]) -> Array:
-        """How far each pair's teacher is above its student (P,); NaN where either is unknown or it is not above."""
+        """The teacher's lead over the student of each pair (P,); NaN where either is unknown or it does not lead."""
         if STUDENT not in self.methods:
             return np.full(len(self.pairs), np.nan)
         above = self.sign * np.array([teachers.get(pair, np.nan) for pair in self.pairs], dtype=float)
@@ -119,7 +119,7 @@ class Scores:
 
 
 def moments(values: Array) -> Moments:
-    """Mean, sample standard deviation and number along the last axis, without the NaN."""
+    """Mean, sample standard deviation and number along the last axis, ignoring NaN."""
     n = np.isfinite(values).sum(axis=-1)
     mean = np.where(n > 0, np.nansum(values, axis=-1) / np.maximum(n, 1), np.nan)
     squares = np.nansum((values - mean[..., None]) ** 2, axis=-1)
@@ -134,6 +134,6 @@ def ranks(means: Array) -> Array:
 
 
 def _axis(column: pd.Series[Any]) -> tuple[list[Any], Counts]:
-    """The distinct entries in order, and each row's place among them."""
+    """The distinct entries in order, and the index of each row among them."""
     names = sorted(set(column))
     return names, np.array([names.index(name) for name in column], dtype=np.intp)

@@ -1,4 +1,4 @@
-"""Who stands where by one metric at one epoch: the statistics of a board, in words too and as the page reads them."""
+"""The statistics of one metric at one epoch: as tables, as sentences, and as the page reads them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 import pandas as pd
 
 from benchmark.report.leaderboard import statistics
-from benchmark.report.leaderboard.statistics import RankTest, Resolution
-from benchmark.report.leaderboard.statistics.marks import FEWEST_RUNS
+from benchmark.report.leaderboard.statistics import RankTest
+from benchmark.report.leaderboard.statistics.marks import FEWEST_RUNS, LEVEL
 from benchmark.report.leaderboard.statistics.scores import BASELINES
 
-NOTHING_YET = "It has no numbers yet."
-"""Why a method is not ranked that nothing else is wrong with."""
+NO_NUMBERS = "It has no numbers yet."
+"""The reason for methods whose runs are still missing."""
 
-_MARKS = ("best", "near", "rank")
-_FEW_SEEDS = 3
+_PAGE_COLUMNS = ("mean", "sd", "n", *(f"gain_{end}{part}" for end in BASELINES for part in ("", "_sd", "_n")), "best")
+"""The columns of `by_pair` that the page shows."""
 _LEVEL = 0.05
 _SIDES: Mapping[str, int] = MappingProxyType({"better": 1, "worse": -1})
 
@@ -32,11 +32,11 @@ class LeaderboardStatistics:
     Attributes:
         scores: columns ``method, pair, seed, value``, one row a finished run of a student.
         higher: whether more is better.
-        teachers: a teacher's value by pair; may lack some.
-        decimals: of means as printed.
-        titles: of methods, by name.
-        printed: whether the numbers are a publication's, of whose spread nothing is known.
-        lacking: of methods, by name, why they have no number if they have none, a sentence.
+        teachers: the teacher's value by pair; pairs may be missing.
+        decimals: decimals of means as printed.
+        titles: labels of methods, by name.
+        printed: whether the numbers are those of a publication, without their spread.
+        lacking: a sentence by method that says why it has no number, used for methods without any.
     """
 
     scores: pd.DataFrame
@@ -49,12 +49,12 @@ class LeaderboardStatistics:
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """One row a method and pair, see `statistics.by_pair`."""
+        """One row for each method and pair, see `statistics.by_pair`."""
         return statistics.by_pair(self.scores, higher=self.higher, teachers=self.teachers, decimals=self.decimals)
 
     @cached_property
     def methods(self) -> pd.DataFrame:
-        """One row a method, see `statistics.across`; those that lack any number have one that says why."""
+        """One row for each method, see `statistics.across`; methods without a number have one with the reason."""
         found = self._ranking.methods
         lacking = {name: reason for name, reason in self.lacking.items() if name not in set(found["method"])}
         if not lacking:
@@ -64,24 +64,28 @@ class LeaderboardStatistics:
 
     @property
     def near(self) -> set[tuple[str, str]]:
-        """Methods and pairs where the method cannot be told from the pair's best."""
+        """Methods and pairs where the method is not significantly worse than the best."""
         marked = self.pairs[self.pairs["near"].astype(bool)]
         return set() if self.printed else set(zip(marked["method"], marked["pair"], strict=True))
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """On what the ranking rests, what it can tell and what not."""
+        """What the ranking is based on, the results of the tests, and how large a gap has to be."""
         return (*self._basis(), *self._tested(), *self._against_kd(), *self._resolved())
 
     def page_data(self) -> dict[str, Any]:
-        """The statistics as the page reads them."""
-        test = self._test
+        """The statistics in the form of JSON; the result of Friedman's test is not among the sentences."""
+        test, near = self._test, self.near
+        cells: dict[str, dict[str, Any]] = {}
+        for line in _lines(self.pairs):
+            pair = line["method"], line["pair"]
+            cells.setdefault(pair[0], {})[pair[1]] = {key: line[key] for key in _PAGE_COLUMNS} | {"near": pair in near}
         return {
+            "basis": list(self._basis()),
+            "sentences": [*self._against_kd(), *self._resolved()],
             "shared_pairs": list(self._ranking.shared),
-            # Friedman's test is told beside its diagram.
-            "sentences": [*self._basis(), *self._against_kd(), *self._resolved()],
             "methods": {line.pop("method"): line for line in _lines(self.methods)},
-            "cells": self._cells(),
+            "cells": cells,
             "friedman": {"statistic": test.statistic, "p": test.p} if test else None,
             "critical_difference": test.critical_difference if test else None,
             "groups": [list(group) for group in test.groups] if test else [],
@@ -98,49 +102,40 @@ class LeaderboardStatistics:
     def _title(self, method: str) -> str:
         return self.titles.get(method, method)
 
-    def _cells(self) -> dict[str, dict[str, Any]]:
-        cells: dict[str, dict[str, Any]] = {}
-        for line in _lines(self.pairs):
-            marks = {key: line[key] for key in _MARKS}
-            if self.printed:
-                marks["near"] = False
-            cells.setdefault(line["method"], {})[line["pair"]] = marks
-        return cells
-
     def _basis(self) -> Iterator[str]:
         shared, ranked = len(self._ranking.shared), int(self.methods["ranked"].sum())
         pairs = self.scores["pair"].nunique()
         others = self.methods[self.methods["reason"] != ""].to_dict("records")
         if ranked:
-            every = "" if shared == pairs else f" of {pairs}, those that all ranked methods share"
-            what = f"{_many(ranked, 'method')} over {_many(shared, 'pair')}{every}"
+            part = "" if shared == pairs else f" of {pairs}, those that all ranked methods have"
+            what = f"{_many(ranked, 'method')} on {_many(shared, 'pair')}{part}"
             yield f"Ranks and means: {what}{self._seeds()}{self._intervals()}."
         else:
-            yield "There are no numbers to rank by yet."
+            yield "There are no numbers to rank yet."
             others = [line for line in others if not line["pairs"]]
         for line in others:
-            if line["reason"] != NOTHING_YET:
+            if line["reason"] != NO_NUMBERS:
                 yield f"{self._title(line['method'])} is not ranked. {line['reason']}"
-        if ranked and (waiting := [self._title(line["method"]) for line in others if line["reason"] == NOTHING_YET]):
-            yield f"There are no numbers yet of {', '.join(waiting)}."
+        if ranked and (waiting := [self._title(line["method"]) for line in others if line["reason"] == NO_NUMBERS]):
+            yield f"Methods without numbers yet: {', '.join(waiting)}."
 
     def _seeds(self) -> str:
-        """On which seeds; nothing where no run was left out."""
+        """The seeds that count; empty where no run is left out."""
         used, had = self._ranking.seeds, self._ranking.had
-        return "" if used == had else f", on the seeds that they share ({_range(used)} of {max(had)})"
+        return "" if used == had else f", on the seeds that all of them have ({_range(used)} of {max(had)})"
 
     def _intervals(self) -> str:
-        """Whether gains have intervals; nothing where there are no gains."""
+        """Whether gains have intervals; empty where there are no gains."""
         others = [(end, self.methods[self.methods["method"] != baseline]) for end, baseline in BASELINES.items()]
         gains, lows = (any(lines[f"gain_{end}{part}"].notna().any() for end, lines in others) for part in ("", "_low"))
         few = "; too few pairs for intervals" if gains else ""
-        return "; intervals are of 95 %, from bootstrap" if lows else few
+        return "; 95 % bootstrap intervals" if lows else few
 
     def _tested(self) -> Iterator[str]:
         if (test := self._test) is not None:
             yield (
-                f"Friedman's test over these pairs gives p = {_p(test.p)}. Average ranks that differ by less than "
-                f"{test.critical_difference:.2f} cannot be told apart (Nemenyi, 5 %)."
+                f"Friedman's test over these pairs: p = {_p(test.p)}. Average ranks differ significantly if they are "
+                f"{test.critical_difference:.2f} or more apart (Nemenyi's test, 5 %)."
             )
 
     def _against_kd(self) -> Iterator[str]:
@@ -151,41 +146,33 @@ class LeaderboardStatistics:
             return
         found = tested[tested["p_holm"] < _LEVEL]
         sides = {word: found[found["direction"] == sign]["method"] for word, sign in _SIDES.items()}
-        told = [f"{word}: {', '.join(map(self._title, names))}" for word, names in sides.items() if len(names)]
-        what = "; ".join(told) or "no method better or worse"
-        yield f"Signed-rank tests of the gains over KD on these pairs, held together by Holm (5 %), find {what}."
+        results = [f"{word}: {', '.join(map(self._title, names))}" for word, names in sides.items() if len(names)]
+        what = "; ".join(results) or "no method is significantly better or worse"
+        yield f"Signed-rank tests of the gains over KD on these pairs (5 %, Holm's correction): {what}."
 
     def _resolved(self) -> Iterator[str]:
         if self.scores.empty:
             return
         if self.printed:
-            yield "Printed numbers come without their spread, so nothing can be said of differences on single pairs."
+            yield "Printed numbers come without their spread, so differences on single pairs cannot be tested."
             return
         found = statistics.resolvable(self.scores)
-        yield _resolution(found, self.decimals)
-        if found and (few := int((self.pairs["n"] < FEWEST_RUNS).sum())):
-            yield f"Of {_many(few, 'cell')} of {len(self.pairs)} nothing is told: they have fewer than three seeds."
-        if found and self.scores["seed"].nunique() <= _FEW_SEEDS:
-            yield (
-                "A rank test of three runs against three never falls below p = 0.10, so none is made on single pairs. "
-                "What cannot be told from a pair's best is decided by the studentised range of all its methods."
-            )
-
-
-def _resolution(found: Resolution | None, decimals: int) -> str:
-    if found is None:
-        return "With fewer than three seeds nothing can be told apart on a single pair."
-    sd, gap, power = (f"{value:.{decimals}f}" for value in (found.sd, found.significant, found.found))
-    return (
-        f"What {found.seeds} seeds can resolve on one pair of {found.methods} methods: with the typical standard "
-        f"deviation, {sd}, a method is told from the best from a gap of {gap} on, and a true gap of {power} is found "
-        "in 80 % of all cases. A mark goes by a cell's own spread, too: a noisy one is told from the best from a "
-        "larger gap on."
-    )
+        if found is None:
+            yield f"Differences on single pairs are not tested: that takes {FEWEST_RUNS} seeds."
+            return
+        sd, gap = (f"{value:.{self.decimals}f}" for value in (found.sd, found.gap))
+        yield (
+            f"On single pairs, methods are compared with the best by Tukey's test over all methods of the pair "
+            f"({100 * LEVEL:g} %), with the largest of the pooled variance and those of the two methods. With "
+            f"{found.seeds} seeds, {found.methods} methods and the typical standard deviation, {sd}, a gap of {gap} is "
+            "significant."
+        )
+        if few := int((self.pairs["n"] < FEWEST_RUNS).sum()):
+            yield f"Not tested: {few} of {_many(len(self.pairs), 'cell')}, which have fewer than {FEWEST_RUNS} seeds."
 
 
 def _range(numbers: Sequence[int]) -> str:
-    """``1``, ``1 to 3``."""
+    """``1`` or ``1 to 3``."""
     return " to ".join(map(str, sorted({min(numbers), max(numbers)})))
 
 
@@ -198,7 +185,7 @@ def _p(value: float) -> str:
 
 
 def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows with plain numbers, None for what is unknown."""
+    """Rows as dictionaries of plain Python values; unknown values are None."""
     return [{str(key): _plain(value) for key, value in line.items()} for line in frame.to_dict("records")]
 
 

@@ -1,4 +1,4 @@
-/** What charts share: a plane with axes, and labels that make room for each other. */
+/** Shared by the charts: a plane with axes, and labels that avoid each other. */
 
 const LETTER = 6.4;
 const LINE = 14;
@@ -47,7 +47,7 @@ function picture(width, height, label, ...children) {
   );
 }
 
-/** The two ends of an axis with some room around its values. */
+/** The ends of an axis, with a margin around its values. */
 function roomy(values, share = 0.08) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const room = (high - low || Math.abs(high) || 1) * share;
@@ -55,10 +55,10 @@ function roomy(values, share = 0.08) {
 }
 
 /**
- * Places for labels beside their points, the least crowded of some for each.
+ * Places labels beside their points: for each the least crowded of several places.
  *
  * @param points [{x, y, radius, text}]
- * @param box the label's bounds: {left, right, top, bottom}
+ * @param box the bounds of the labels: {left, right, top, bottom}
  * @returns for each point {x, y, far}: the label's left end and baseline, and whether it needs a line to its point
  */
 function placeLabels(points, box) {
@@ -80,33 +80,17 @@ function placeLabels(points, box) {
   });
 }
 
+/** The candidates for a label: on eight sides of its point, at three distances. */
 function around(point, width) {
-  const options = [];
-  for (const [ring, gap] of [4, 16, 30].entries()) {
-    for (const [dx, dy] of [
-      [1, 0],
-      [-1, 0],
-      [0, -1],
-      [0, 1],
-      [1, -1],
-      [-1, -1],
-      [1, 1],
-      [-1, 1],
-    ]) {
+  const sides = [1, 0, -1].flatMap((dx) => [0, -1, 1].map((dy) => [dx, dy])).filter(([dx, dy]) => dx || dy);
+  return [4, 16, 30].flatMap((gap, ring) =>
+    sides.map(([dx, dy]) => {
       const reach = point.radius + gap;
-      const left = point.x + dx * (dx && dy ? reach * 0.7 : reach) - (dx > 0 ? 0 : dx < 0 ? width : width / 2);
-      const middle = point.y + dy * (reach * (dx ? 0.7 : 1) + LINE / 2);
-      options.push({
-        left,
-        right: left + width,
-        top: middle - LINE / 2,
-        bottom: middle + LINE / 2,
-        far: ring > 0,
-        cost: ring * 12,
-      });
-    }
-  }
-  return options;
+      const left = point.x + dx * (dx && dy ? reach * 0.7 : reach) - ((1 - dx) / 2) * width;
+      const top = point.y + dy * (reach * (dx ? 0.7 : 1) + LINE / 2) - LINE / 2;
+      return { left, right: left + width, top, bottom: top + LINE, far: ring > 0, cost: ring * 12 };
+    }),
+  );
 }
 
 function crowding(label, taken, box) {

@@ -7,12 +7,12 @@ const THEMES = [
 ];
 const THEME_KEY = "leaderboard-theme";
 
-function setUpControls(payload, change) {
+function setUpControls(pageData, change) {
   fill(
     "source",
-    payload.boards.map((board) => make("option", { value: board.name }, sentence(board.title))),
+    pageData.boards.map((board) => make("option", { value: board.name }, sentence(board.title))),
   );
-  // Another board has other methods and pairs, so its filters start anew.
+  // Another board has other methods and pairs, so the filters are cleared.
   at("source").addEventListener("change", () =>
     change({ board: at("source").value, method: [], pair: [], cell: "", sort: DEFAULT_SORT, reversed: false }),
   );
@@ -42,12 +42,12 @@ function papersMetric(board) {
   return shortened(board.metrics.find((metric) => metric.id === board.metric)).title;
 }
 
-/** The first part of a title, which is enough where space is scarce. */
+/** The option with the first part of its title, for narrow places. */
 function shortened(option) {
   return { ...option, title: option.title.split(",")[0] };
 }
 
-/** Every epoch but the last is chosen by what the test data say of it. */
+/** Every epoch but the last is chosen on the test data. */
 function withWarning(selection, index) {
   return index ? { ...selection, title: `${selection.title} ⚠` } : selection;
 }
@@ -62,7 +62,7 @@ function renderChips(view, change) {
     const filtered = Object.keys(cleared).some((part) => String(state[part]).trim());
     return chipButton(`chip/${name}`, "All", !filtered, null, () => change(cleared));
   };
-  const groups = groupsOf(board);
+  const groups = groupsOf(board.pairs);
   fill(
     "method-chips",
     all("method", { method: [], text: "" }),
@@ -93,15 +93,14 @@ function renderSummary(view) {
     "view",
     shown.map((text) => make("span", {}, text)),
   );
-  const chosenOnTest = board.selections.indexOf(view.selection) > 0;
-  at("best-warning").hidden = !chosenOnTest;
+  at("best-warning").hidden = view.selection === board.selections[0];
 }
 
 function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** Light or dark is the reader's, not the view's: it is kept by the browser and not in the address. */
+/** The choice of light or dark is kept by the browser, and not in the address, which others may open. */
 function setUpTheme() {
   const paint = (theme) => {
     if (theme === "auto") delete document.documentElement.dataset.theme;

@@ -1,4 +1,4 @@
-/** Gain over the student against the time of a training step, with the methods that no other beats in both. */
+/** Gain over the student against step time, with the Pareto front. */
 
 function renderCosts(view, ranking) {
   const points = ranking.sorted
@@ -13,10 +13,9 @@ function renderCosts(view, ranking) {
   at("costs").hidden = points.length < 2;
   if (points.length < 2) return;
   at("costs-note").textContent =
-    "Mean gain over the plain student, and step time: that of all training steps, the least of the seeds, by the " +
-    "plain student’s on the same machine, as geometric mean over the shown pairs, " +
-    `${FEWEST_TIMED_PAIRS} at least. Runs of different sessions had different other work beside them, so small ` +
-    "differences are noise. The line joins methods that no other beats in both; a larger dot: more extra parameters.";
+    "Mean gain over the plain student on the shown pairs. Step time: the least of the seeds, divided by the plain " +
+    "student’s on the same machine, geometric mean over all pairs; small differences are noise, because of other work " +
+    "on the machine. The line joins methods that no other beats in both; a larger dot has more extra parameters.";
   fill("costs-plot", costChart(view, points, Math.min(1280, Math.max(320, at("costs-plot").clientWidth))));
 }
 
@@ -62,7 +61,7 @@ function tickDecimals({ low, high }) {
   return high - low > 6 ? 0 : high - low > 0.6 ? 1 : 2;
 }
 
-/** Ids of the methods than which none is both as fast and as good, from the fastest. */
+/** Ids of the methods that no other beats in both, from the fastest. */
 function paretoFront(points) {
   const beaten = (one) =>
     points.some(

@@ -1,7 +1,7 @@
-/** One cell in a dialog: its seeds and curves, and one click further its runs' records, recipe and objective. */
+/** A dialog for one cell: its seeds and curves, and the records, recipe and objective of its runs. */
 
 const CURVES_HEIGHT = 260;
-/** Curves of more points are lines without dots. */
+/** Longer curves have no dots. */
 const MOST_DOTS = 30;
 
 function setUpDetail(change) {
@@ -22,18 +22,15 @@ function renderDetail(view) {
     return;
   }
   dialog.dataset.cell = view.state.cell;
-  // Before it is open a dialog has no width; the styles give it this one.
+  // A closed dialog has no width yet; the styles will give it this one.
   dialog.replaceChildren(...detail(view, method, pair, Math.min(720, innerWidth - 64)));
   if (!dialog.open) dialog.showModal();
 }
 
-function cellNamed(board, name) {
-  const cut = name.indexOf("/");
-  // An id of a method has no slash, that of a pair may.
-  return [
-    board.methods.find((one) => one.id === name.slice(0, cut)),
-    board.pairs.find((one) => one.id === name.slice(cut + 1)),
-  ];
+/** The method and the pair of a cell's key; an id of a method has no slash, that of a pair may have one. */
+function cellNamed(board, key) {
+  const [method, ...pair] = key.split("/");
+  return [board.methods.find((one) => one.id === method), board.pairs.find((one) => one.id === pair.join("/"))];
 }
 
 function detail(view, method, pair, width) {
@@ -60,97 +57,77 @@ function detail(view, method, pair, width) {
 
 function summaryOf(view, method, pair) {
   const { board, metric } = view;
-  const plain = {
-    ...view,
-    state: { ...view.state, show: "value" },
-    beside: board.beside && metric.id === board.metric,
+  const numbers = numbersOf(view, method, pair.id);
+  const beside = board.beside && metric.id === board.metric;
+  const cell = readCell({ ...view, state: { ...view.state, show: "value" }, beside }, method, pair.id);
+  const seeds = (text) => (board.printed || !numbers.n ? "" : ` (${text})`);
+  const over = (name) => {
+    const [value, sd, n] = [numbers[name], numbers[`${name}_sd`], numbers[`${name}_n`]];
+    if (!isNumber(value)) return NOTHING;
+    const deviation = isNumber(sd) ? ` ± ${fixed(sd, metric.decimals)}` : "";
+    return signed(value, metric.decimals) + deviation + seeds(`${n} ${n === 1 ? "seed" : "paired seeds"}`);
   };
-  const cell = readCell(plain, method, pair.id);
-  const over = (reference) => {
-    const { mean: value, sd, n } = gain(view, method, pair.id, reference);
-    return value === null
-      ? NOTHING
-      : `${signed(value, metric.decimals)}${sd === null ? "" : ` ± ${fixed(sd, metric.decimals)}`}${
-          board.printed ? "" : ` (${n} ${n === 1 ? "seed" : "paired seeds"})`
-        }`;
-  };
+  const { cost } = cellOf(board, method, pair.id);
+  const spread = cell.spread.replace("±", " ± ");
+  const value = cell.text + spread + seeds(`${numbers.n} of ${board.seeds.length} seeds`);
   const entries = [
-    [
-      `${sentence(metric.title)}, ${view.selection.title}`,
-      cell.text +
-        (cell.spread && ` ${cell.spread.replace("±", "± ")}`) +
-        (board.printed || !cell.n ? "" : ` (${cell.n} of ${board.seeds.length} seeds)`),
-    ],
+    [`${sentence(metric.title)}, ${view.selection.title}`, value],
+    ["Of its pair", MARKS[cell.mark]],
+    ["Why", cell.state in WORDS && cell.reason],
+    ["Its runs", elsewhereOf(view, method, pair.id)],
+    ["Gain over student", method !== STUDENT && over("gain_student")],
+    ["Gain over KD", method !== KD && over("gain_kd")],
+    ["Teacher", fixed(teacherValue(view, pair), metric.decimals)],
+    [board.stand_in ? "The paper’s value, of other data" : "The paper’s value (ours minus it)", cell.paper],
+    ["Step time, plain student = 1", isNumber(cost?.relative) && multiple(cost.relative)],
+    ["Extra parameters", isNumber(cost?.extra_parameters) && cost.extra_parameters.toLocaleString("en")],
   ];
-  const mark = markText(marksOf(view), method, pair.id);
-  if (mark) entries.push(["Of its pair", mark]);
-  if (cell.state in WORDS && cell.reason) entries.push(["Why", cell.reason]);
-  const elsewhere = elsewhereOf(view, method, pair.id);
-  if (elsewhere) entries.push(["Its runs", elsewhere]);
-  if (method !== STUDENT) entries.push(["Gain over student", over(STUDENT)]);
-  if (method !== KD) entries.push(["Gain over KD", over(KD)]);
-  entries.push(["Teacher", fixed(teacherValue(view, pair), metric.decimals)]);
-  if (cell.paper)
-    entries.push([
-      board.stand_in ? "The paper’s value, of other data" : "The paper’s value (ours minus it)",
-      cell.paper,
-    ]);
-  const cost = cellOf(board, method, pair.id).cost;
-  if (cost && isNumber(cost.relative)) entries.push(["Step time, plain student = 1", multiple(cost.relative)]);
-  if (cost && isNumber(cost.extra_parameters))
-    entries.push(["Extra parameters", cost.extra_parameters.toLocaleString("en")]);
-  return entries;
+  return entries.filter(([, text]) => text);
 }
 
 function seedTable(view, method, pair) {
-  const { decimals } = view.metric;
-  const overStudent = gainsBySeed(view, method, pair, STUDENT);
-  const overKd = gainsBySeed(view, method, pair, KD);
-  const rows = bySeed(view, method, pair).map((value, index) =>
-    make(
-      "tr",
-      {},
-      make("th", { scope: "row" }, make("i", { class: `swatch ${seedClass(index)}` }), ` ${view.board.seeds[index]}`),
-      [fixed(value, decimals), signed(overStudent[index], decimals), signed(overKd[index], decimals)].map((text) =>
-        make("td", {}, text),
-      ),
-    ),
-  );
+  const { decimals, higher } = view.metric;
+  const valuesOf = (id) => cellOf(view.board, id, pair).values?.[view.selection.id]?.[view.metric.id] ?? [];
+  const ours = valuesOf(method);
+  const over = (reference, index) => {
+    const theirs = valuesOf(reference)[index];
+    return isNumber(ours[index]) && isNumber(theirs) ? (ours[index] - theirs) * (higher ? 1 : -1) : null;
+  };
+  const rows = view.board.seeds.map((seed, index) => {
+    const texts = [fixed(ours[index], decimals), ...[STUDENT, KD].map((one) => signed(over(one, index), decimals))];
+    const swatch = make("i", { class: `swatch ${seedClass(index)}` });
+    return make("tr", {}, make("th", { scope: "row" }, swatch, ` ${seed}`), texts.map((text) => make("td", {}, text)));
+  });
   const heads = ["Seed", "Value", "Over student", "Over KD"].map((title) => make("th", { scope: "col" }, title));
   return make("table", { class: "seeds" }, make("thead", {}, make("tr", {}, heads)), make("tbody", {}, rows));
 }
 
-/** The runs behind a cell: [{id, run, index}], index that of the seed. */
+/** The runs of a cell: [{id, run, index}], where index is that of the seed. */
 function runsOf(view, method, pair) {
-  const ids = view.board.printed ? [] : (cellOf(view.board, method, pair).runs ?? []);
-  return ids.map((id, index) => ({ id, run: view.board.runs?.[id], index })).filter(({ run }) => run);
+  const ids = cellOf(view.board, method, pair).runs ?? [];
+  const runs = ids.map((id, index) => ({ id, run: view.board.runs[id], index }));
+  return runs.filter(({ run }) => run);
 }
 
 function curves(view, method, pair, runs, width) {
-  const metric = view.metric.id;
   const lines = (found) =>
     found
       .map(({ run, index }) => ({
         index,
-        points: (run.curve?.epoch ?? [])
-          .map((epoch, i) => [epoch, run.curve[metric]?.[i]])
+        points: run.curve.epoch
+          .map((epoch, i) => [epoch, run.curve[view.metric.id][i]])
           .filter(([, value]) => isNumber(value)),
       }))
       .filter((line) => line.points.length);
   const ours = lines(runs);
   if (!ours.length) return "";
   const plain = method.id === STUDENT ? [] : lines(runsOf(view, STUDENT, pair.id));
+  const caption = `${sentence(view.metric.title)} on the test data by epoch; one line for each seed`;
   return make(
     "figure",
     {},
     curveChart(view, ours, plain, width),
-    make(
-      "figcaption",
-      {},
-      `${sentence(view.metric.title)} on the test data by epoch; one line a seed`,
-      plain.length ? [", the plain student’s dashed"] : "",
-      ".",
-    ),
+    make("figcaption", {}, `${caption}${plain.length ? ", the plain student’s dashed" : ""}.`),
   );
 }
 
@@ -201,31 +178,30 @@ function seedClass(index) {
 }
 
 function runDetails(board, id, run) {
+  const code = (text) => make("code", {}, text || NOTHING);
+  const entries = [
+    ["Record", code(run.record)],
+    ["Id", code(run.id)],
+    ["Status", run.status === "done" ? null : run.status],
+    ["Code revision", [code(run.revision), run.dirty ? " with changes that were not committed" : ""]],
+    ["Processor", run.processor ?? NOTHING],
+    ["Device", run.device ?? NOTHING],
+    ["Threads", run.threads ?? NOTHING],
+    ["PyTorch", run.torch ?? NOTHING],
+    ["Finished", run.finished ?? NOTHING],
+    ["Training", isNumber(run.seconds) ? `${run.seconds.toLocaleString("en")} s` : NOTHING],
+    ["Data fingerprint", code(run.fingerprint)],
+    ["Teacher", code(run.teacher)],
+  ];
   return make(
     "details",
     { class: "run" },
-    make("summary", {}, `Seed ${run.seed} `, make("code", {}, id)),
-    facts([
-      ["Record", make("code", {}, run.record)],
-      ["Id", make("code", {}, run.id ?? id)],
-      ...(run.status && run.status !== "done" ? [["Status", run.status]] : []),
-      [
-        "Code revision",
-        [make("code", {}, run.revision ?? NOTHING), run.dirty ? " with changes that were not committed" : ""],
-      ],
-      ["Processor", run.processor ?? NOTHING],
-      ["Device", run.device ?? NOTHING],
-      ["Threads", run.threads ?? NOTHING],
-      ["PyTorch", run.torch ?? NOTHING],
-      ["Finished", run.finished ?? NOTHING],
-      ["Training", isNumber(run.seconds) ? `${run.seconds.toLocaleString("en")} s` : NOTHING],
-      ["Data fingerprint", make("code", {}, run.fingerprint ?? NOTHING)],
-      ["Teacher", make("code", {}, run.teacher || NOTHING)],
-    ]),
+    make("summary", {}, `Seed ${run.seed} `, code(id)),
+    facts(entries.filter(([, value]) => value !== null)),
     make("h4", {}, "Objective"),
-    facts(flat(run.objective ?? {})),
+    facts(flat(run.objective)),
     make("h4", {}, "Recipe"),
-    facts(flat(board.recipes?.[run.recipe] ?? {})),
+    facts(flat(board.recipes[run.recipe])),
   );
 }
 

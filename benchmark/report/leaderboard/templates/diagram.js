@@ -1,29 +1,25 @@
-/** The critical-difference diagram: average ranks on a line, bars over what the ranks cannot tell apart. */
+/** The critical-difference diagram: average ranks on a line; bars join methods without a significant difference. */
 
 const DIAGRAM = { side: 150, axis: 62, step: 21, bar: 9 };
 
 function renderDifferences(view, ranking) {
-  const found = view.statistics;
+  const found = view.whole ? view.statistics : null;
   const placed = ranking.sorted.filter(isPlaced).sort((a, b) => a.average_rank - b.average_rank);
-  const drawable = found && isNumber(found.critical_difference) && placed.length > 2;
+  const drawable = Boolean(found?.friedman);
   at("diagram").hidden = !drawable;
   fill("diagram", drawable ? diagram(placed, found, Math.min(900, Math.max(580, at("diagram").clientWidth))) : []);
   at("diagram-note").textContent = diagramNote(view, drawable);
-  fill("sentences", view.whole ? (view.precomputed?.sentences ?? []).map((text) => make("p", {}, text)) : []);
+  fill("sentences", view.whole ? paragraphs(view.statistics.sentences) : []);
 }
 
 function diagramNote(view, drawable) {
-  if (!view.whole)
-    return "The diagram and the tests compare all methods on all pairs; they come back when the filter is cleared.";
-  if (!drawable) return "There are too few methods or pairs for a test of average ranks.";
-  const { friedman } = view.statistics;
-  const test =
-    friedman && isNumber(friedman.p)
-      ? `Friedman’s test of equal ranks: χ² = ${fixed(friedman.statistic, 1)}, p ${probability(friedman.p)}. `
-      : "";
+  if (!view.whole) return "The tests compare all methods on all pairs: clear the filter to see them.";
+  if (!drawable) return "Too few methods or pairs for a test of average ranks.";
+  const { statistic, p } = view.statistics.friedman;
+  const shown = p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`;
   return (
-    `${test}Bars join methods whose average ranks differ by less than the critical difference: ` +
-    "these pairs of networks cannot tell them apart."
+    `Friedman’s test of equal ranks: χ² = ${fixed(statistic, 1)}, p ${shown}. Bars join methods whose average ranks ` +
+    "differ by less than the critical difference (Nemenyi, 5 %)."
   );
 }
 
@@ -33,7 +29,7 @@ function diagram(placed, found, width) {
   const low = Math.floor(Math.min(...ranks));
   const high = Math.max(Math.ceil(Math.max(...ranks)), low + Math.ceil(found.critical_difference));
   const x = (rank) => side + ((rank - low) / (high - low || 1)) * (width - 2 * side);
-  const groups = groupBars(placed, found.groups ?? []);
+  const groups = groupBars(placed, found.groups);
   const top = axis + 16 + groups.length * bar;
   const half = Math.ceil(placed.length / 2);
   const lines = placed.map((row, index) => {

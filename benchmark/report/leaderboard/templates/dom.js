@@ -26,12 +26,12 @@ function furnish(node, attributes, children) {
   return node;
 }
 
-/** Puts new children in the place of the old ones. */
+/** Replaces the children of an element. */
 function fill(id, ...children) {
   at(id).replaceChildren(...children.flat(2).filter((child) => child !== null && child !== undefined));
 }
 
-/** Runs something that rebuilds parts of the page, and gives the focus back to the part that had it. */
+/** Rebuilds parts of the page and returns the focus to the part that had it. */
 function keepingFocus(rebuild) {
   const key = document.activeElement?.dataset?.key;
   rebuild();
@@ -61,6 +61,10 @@ function segments(id, options, chosen, choose) {
       ),
     ),
   );
+}
+
+function paragraphs(texts) {
+  return texts.map((text) => make("p", {}, text));
 }
 
 /** A small table of names and values. */

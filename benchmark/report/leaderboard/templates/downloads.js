@@ -1,4 +1,4 @@
-/** Files made in the browser. */
+/** The downloads, which are made in the browser. */
 
 const DOWNLOADS = [
   { id: "ranking-csv", title: "Ranking, CSV", name: "ranking.csv", type: "text/csv", content: rankingCsv },

@@ -1,4 +1,4 @@
-/** Methods by pairs: values or gains, coloured by the gain, each cell a way into its runs. */
+/** Methods by pairs: values or gains, coloured by the gain; each cell opens its runs. */
 
 const WORDS = { missing: NOTHING, not_applicable: "n/a", failed: "failed" };
 const MEANINGS = {
@@ -6,28 +6,50 @@ const MEANINGS = {
   not_applicable: "the method does not apply",
   failed: "every run failed",
 };
-const UNPRINTED = "not printed";
+const ELSEWHERE = "†";
+const ELSEWHERE_TEXT = "made on another machine than the runs it is compared with";
+const MARKS = { best: "best", near: "not significantly worse than the best" };
 
 function renderHeatmap(view, ranking, change) {
-  const marks = marksOf(view);
   const limit = colourLimit(view);
-  const pairs = groupsOf(view).flatMap((group) => view.pairs.filter((pair) => pair.group === group));
+  const pairs = groupsOf(view.pairs).flatMap((group) => view.pairs.filter((pair) => pair.group === group));
   const row = (method) =>
     make(
       "tr",
       { "data-method": method.id },
       make("th", { scope: "row", class: "col-method" }, method.title),
-      pairs.map((pair) => heatCell(view, method, pair, marks, limit, change)),
+      pairs.map((pair) => heatCell(view, method, pair, limit, change)),
     );
   const body = make("tbody", {}, view.state.show === "value" ? teacherRow(view, pairs) : null, ranking.sorted.map(row));
   fill("heatmap", make("table", { class: "heatmap", keydown: moveInGrid }, heatHead(view, pairs), body));
   at("heatmap").querySelector("td button")?.setAttribute("tabindex", "0");
   at("heatmap-note").textContent = heatmapNote(view);
-  fill("heatmap-legend", legendOf(view, marks, limit));
+  fill("heatmap-legend", legendOf(view, limit));
+}
+
+/** Whether any cell of the board is significantly worse than the best of its pair; otherwise marks say nothing. */
+function marksTell(view) {
+  const cells = Object.values(view.statistics.cells).flatMap((row) => Object.values(row));
+  return !view.board.printed && cells.some((cell) => !cell.best && !cell.near);
+}
+
+/** "best", "near" or nothing: the mark of a cell among all methods of its pair. */
+function markOf(view, method, pair) {
+  const { best, near } = numbersOf(view, method, pair);
+  return !view.whole ? "" : best ? "best" : near && marksTell(view) ? "near" : "";
+}
+
+/** Where a cell's runs were made, if not where those were that they are compared with. */
+function elsewhereOf(view, method, pair) {
+  return cellOf(view.board, method, pair).elsewhere?.reason ?? "";
+}
+
+function severalSeeds(view) {
+  return view.board.seeds.length > 1;
 }
 
 function heatHead(view, pairs) {
-  const groups = groupsOf(view).map((group) => {
+  const groups = groupsOf(pairs).map((group) => {
     const colspan = pairs.filter((pair) => pair.group === group).length;
     return make("th", { scope: "colgroup", class: "group", colspan }, sentence(group));
   });
@@ -60,148 +82,122 @@ function teacherRow(view, pairs) {
   );
 }
 
-/** Which reference gains are over; values are coloured by the gain over the student. */
-function referenceOf(view) {
-  return view.state.show === "gain_kd" ? KD : STUDENT;
+/** The column of gains that colours the cells. */
+function gainShown(view) {
+  return view.state.show === "gain_kd" ? "gain_kd" : "gain_student";
 }
 
-/** What a cell says: number, spread, seeds, the paper's side, and its gain for the colour. */
+/** The texts of a cell, and its gain for the colour. */
 function readCell(view, method, pair) {
   const { decimals } = view.metric;
+  const isValue = view.state.show === "value";
+  const [name, format] = isValue ? ["mean", fixed] : [view.state.show, signed];
   const cell = cellOf(view.board, method, pair);
-  const own = score(view, method, pair);
-  const over = gain(view, method, pair, referenceOf(view));
-  const shown = view.state.show === "value" ? own : over;
-  const format = view.state.show === "value" ? fixed : signed;
-  const state = own.n ? (cell.state === "partial" ? "partial" : "done") : cell.state in WORDS ? cell.state : "missing";
+  const numbers = numbersOf(view, method, pair);
+  const [value, sd] = [numbers[name], numbers[isValue ? "sd" : `${name}_sd`]];
+  const trained = isNumber(numbers.mean);
+  const untrained = cell.state in WORDS ? cell.state : "missing";
+  const state = trained ? (cell.state === "partial" ? "partial" : "done") : untrained;
   return {
     state,
-    gain: over.mean,
+    gain: numbers[gainShown(view)] ?? null,
     reason: cell.reason || meaningOf(view, state),
-    text: own.n ? format(shown.mean, decimals) : WORDS[state],
-    // A method's gain over itself is 0 without any spread.
-    spread: shown.sd === null || (shown.sd === 0 && shown === over) ? "" : `±${fixed(shown.sd, decimals)}`,
-    seeds: state === "partial" ? `${own.n}/${view.board.seeds.length}` : "",
-    paper: view.beside ? paperSide(view, method, pair, shown.mean, format) : "",
-    mean: shown.mean,
-    sd: shown.sd,
-    n: shown.n,
+    text: trained ? format(value, decimals) : WORDS[state],
+    // The gain of a method over itself is 0 without a spread.
+    spread: isNumber(sd) && (isValue || sd) ? `±${fixed(sd, decimals)}` : "",
+    seeds: state === "partial" ? `${numbers.n}/${view.board.seeds.length}` : "",
+    paper: view.beside ? paperText(view, method, pair, name, format) : "",
+    mark: markOf(view, method, pair),
   };
 }
 
 function meaningOf(view, state) {
-  return view.board.printed && state === "missing" ? UNPRINTED : (MEANINGS[state] ?? "");
+  return view.board.printed && state === "missing" ? "not printed" : (MEANINGS[state] ?? "");
 }
 
 /** The paper's value or gain, and ours minus it where both are of the same data. */
-function paperSide(view, method, pair, ours, format) {
-  const theirs = papers(view);
-  const value = (
-    view.state.show === "value" ? score(theirs, method, pair) : gain(theirs, method, pair, referenceOf(view))
-  ).mean;
-  if (value === null) return "";
-  const text = format(value, view.metric.decimals);
-  return view.board.stand_in || ours === null ? text : `${text} (${signed(ours - value, view.metric.decimals)})`;
+function paperText(view, method, pair, name, format) {
+  const [ours, theirs] = [view, papers(view)].map((one) => numbersOf(one, method, pair)[name]);
+  if (!isNumber(theirs)) return "";
+  const text = format(theirs, view.metric.decimals);
+  return view.board.stand_in || !isNumber(ours) ? text : `${text} (${signed(ours - theirs, view.metric.decimals)})`;
 }
 
-function heatCell(view, method, pair, marks, limit, change) {
+function heatCell(view, method, pair, limit, change) {
   const cell = readCell(view, method.id, pair.id);
-  const { best, near } = marks.at(method.id, pair.id);
-  const classes = ["cell", cell.state, best ? "best" : "", near && marks.tellsNear ? "near" : ""]
-    .filter(Boolean)
-    .join(" ");
-  const strength = cell.gain === null ? 0 : Math.min(1, Math.abs(cell.gain) / limit);
   const key = `${method.id}/${pair.id}`;
-  const mark = markText(marks, method.id, pair.id);
   const elsewhere = elsewhereOf(view, method.id, pair.id);
+  const label = [`${method.title}, ${pair.label}: ${cell.text} ${cell.spread}`, MARKS[cell.mark]];
   return make(
     "td",
-    { class: cell.gain ? (cell.gain < 0 ? "worse" : "better") : "", "--strength": strength.toFixed(3) },
+    {
+      class: cell.gain ? (cell.gain < 0 ? "worse" : "better") : "",
+      "--strength": Math.min(1, Math.abs(cell.gain ?? 0) / limit).toFixed(3),
+    },
     make(
       "button",
       {
         type: "button",
-        class: classes,
+        class: ["cell", cell.state, cell.mark].join(" ").trim(),
         tabindex: "-1",
         "data-key": `cell/${key}`,
         "data-cell": key,
         "data-tip": [cell.reason, elsewhere].filter(Boolean).join("; "),
-        "aria-label":
-          `${method.title}, ${pair.label}: ${cell.text} ${cell.spread}${mark && `, ${mark}`}` +
-          (elsewhere && `, ${ELSEWHERE_TEXT}`),
+        "aria-label": [...label, elsewhere && ELSEWHERE_TEXT].filter(Boolean).join(", "),
         click: () => change({ cell: key }),
       },
       make("span", { class: "main" }, cell.text, elsewhere && make("sup", {}, ELSEWHERE)),
-      cell.spread || cell.seeds ? make("small", {}, cell.spread, cell.seeds ? ` ${cell.seeds}` : "") : null,
+      cell.spread || cell.seeds ? make("small", {}, `${cell.spread} ${cell.seeds}`.trim()) : null,
       cell.paper ? make("small", { class: "paper-value" }, cell.paper) : null,
     ),
   );
 }
 
-/** Colours are full at a round number that most gains stay below, so that one outlier does not pale all others. */
+/** The gain of the full colour: a round number above nine tenths of the gains, so that outliers do not count. */
 function colourLimit(view) {
-  const sizes = known(
-    view.methods.flatMap((method) => view.pairs.map((pair) => gain(view, method.id, pair.id, referenceOf(view)).mean)),
-  )
-    .map(Math.abs)
-    .sort((a, b) => a - b);
+  const name = gainShown(view);
+  const gains = view.methods.flatMap(({ id }) => view.pairs.map((pair) => numbersOf(view, id, pair.id)[name]));
+  const sizes = known(gains).map(Math.abs).sort((a, b) => a - b);
   const most = sizes[Math.floor(0.9 * (sizes.length - 1))] || 1;
   const power = 10 ** Math.floor(Math.log10(most));
   return [1, 2, 3, 5, 10].find((factor) => factor * power >= most * 0.999) * power;
 }
 
-function heatmapNote(view) {
-  const what =
-    view.state.show === "value"
-      ? view.metric.title
-      : `${view.metric.title}: ${
-          view.state.show === "gain_kd" ? "gain over KD" : "gain over the plain student"
-        }, positive is better`;
-  const spread = view.board.printed
-    ? ""
-    : severalSeeds(view)
-      ? " Mean and standard deviation over seeds."
-      : " One seed.";
-  const more = Object.keys(view.board.runs).length ? " Press a cell for its seeds, curves and records." : "";
-  return `${sentence(what)}.${spread}${more}`;
+function referenceTitle(view) {
+  return gainShown(view) === "gain_kd" ? "KD" : "the plain student";
 }
 
-function legendOf(view, marks, limit) {
+function heatmapNote(view) {
+  const gain = view.state.show === "value" ? "" : `: gain over ${referenceTitle(view)}, positive is better`;
+  const several = severalSeeds(view) ? " Mean and standard deviation over seeds." : " One seed.";
+  const more = Object.keys(view.board.runs).length ? " Press a cell for its seeds, curves and records." : "";
+  return `${sentence(view.metric.title)}${gain}.${view.board.printed ? "" : several}${more}`;
+}
+
+function legendOf(view, limit) {
   const decimals = limit < 0.1 ? 3 : limit < 1 ? 2 : 0;
-  const over = view.state.show === "gain_kd" ? "KD" : "the plain student";
-  const seen = new Set(view.methods.flatMap((one) => view.pairs.map((pair) => readCell(view, one.id, pair.id).state)));
+  const states = new Set(view.methods.flatMap(({ id }) => view.pairs.map((pair) => readCell(view, id, pair.id).state)));
+  const mixed = view.methods.some(({ id }) => view.pairs.some((pair) => elsewhereOf(view, id, pair.id)));
+  const tested = view.whole && !view.board.printed;
+  const scale = [signed(-limit, decimals), make("i", { "aria-hidden": "true" }), signed(limit, decimals)];
+  const paper = view.board.stand_in
+    ? "below: the paper’s, of other data and so not comparable"
+    : "below: the paper’s, in brackets ours minus it";
   return [
-    make(
-      "span",
-      { class: "scale" },
-      signed(-limit, decimals),
-      make("i", { "aria-hidden": "true" }),
-      signed(limit, decimals),
-      ` gain over ${over}`,
-    ),
-    make("span", {}, make("b", {}, "bold"), " best of its pair"),
-    marks.tellsNear
-      ? make("span", {}, make("u", {}, "underlined"), ` ${NEAR_TEXT}`)
-      : null,
-    marks.tellsNothing ? make("span", {}, "with these seeds nothing can be told from the best") : null,
-    mixedPairs(view).length ? make("span", {}, make("sup", {}, ELSEWHERE), ` ${ELSEWHERE_TEXT}`) : null,
-    view.beside
-      ? make(
-          "span",
-          { class: "paper-value" },
-          view.board.stand_in
-            ? "below: the paper’s, of other data and so not to be compared"
-            : "below: the paper’s, in brackets ours minus it",
-        )
-      : null,
+    make("span", { class: "scale" }, scale, ` gain over ${referenceTitle(view)}`),
+    view.whole ? make("span", {}, make("b", {}, "bold"), " best of its pair") : null,
+    tested && marksTell(view) ? make("span", {}, make("u", {}, "underlined"), ` ${MARKS.near}`) : null,
+    tested && !marksTell(view) ? make("span", {}, "no difference from the best is significant with these seeds") : null,
+    mixed ? make("span", {}, make("sup", {}, ELSEWHERE), ` ${ELSEWHERE_TEXT}`) : null,
+    view.beside ? make("span", { class: "paper-value" }, paper) : null,
     Object.keys(WORDS)
-      .filter((state) => seen.has(state))
+      .filter((state) => states.has(state))
       .map((state) => make("span", {}, `${WORDS[state]} ${meaningOf(view, state)}`)),
-    seen.has("partial") ? make("span", {}, "2/3 seeds that are there") : null,
+    states.has("partial") ? make("span", {}, "2/3 seeds that have finished") : null,
   ];
 }
 
-/** Arrow keys move between cells; only one of them is a stop of the Tab key. */
+/** Arrow keys move between cells; the Tab key stops at one of them. */
 function moveInGrid(event) {
   const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
   const cell = event.target.closest("button.cell");

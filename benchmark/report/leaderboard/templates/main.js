@@ -1,53 +1,47 @@
-/** Puts the parts together: every change of the state goes through `change` and draws the page anew. */
+/** Puts the parts together: every change of the state goes through `change` and redraws the page. */
 
 const SECTIONS = ["ranking", "differences", "pairs", "costs", "downloads", "reading"];
 
 function start() {
-  const payload = JSON.parse(at("page-data").textContent);
-  let state = readState(payload, location.hash);
+  const pageData = JSON.parse(at("page-data").textContent);
+  let state = readState(pageData, location.hash);
+  const redraw = () => keepingFocus(() => render(viewOf(pageData, state), change));
   const change = (parts) => {
-    // What another board lacks falls back to its own defaults, as it would from the address.
-    state = readState(payload, writeState(payload, { ...state, ...parts }));
-    const hash = writeState(payload, state);
+    // Reading the state back replaces what another board does not have by its defaults.
+    state = readState(pageData, writeState(pageData, { ...state, ...parts }));
+    const hash = writeState(pageData, state);
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
-    keepingFocus(() => render(viewOf(payload, state), change));
+    redraw();
   };
-  setUpControls(payload, change);
+  setUpControls(pageData, change);
   setUpDetail(change);
   setUpTips();
   setUpJumps();
-  // Closed, since the ranking comes first; but a link that filters shows what it does.
-  at("filters").open = !viewOf(payload, state).whole;
+  // A link that filters opens the filters, so that readers see them.
+  at("filters").open = !viewOf(pageData, state).whole;
   addEventListener("hashchange", () => {
-    state = readState(payload, location.hash);
-    render(viewOf(payload, state), change);
+    state = readState(pageData, location.hash);
+    redraw();
   });
-  onResize(() => keepingFocus(() => render(viewOf(payload, state), change)));
-  render(viewOf(payload, state), change);
+  onNewWidth(redraw);
+  redraw();
 }
 
 function render(view, change) {
   hideTip();
-  const { rows, shared } = rankedRows(view);
-  const ranking = { rows, shared, sorted: sortedRows(view, rows) };
+  const ranking = rankMethods(view);
+  ranking.sorted = sortedRows(view, ranking.rows);
   renderControls(view, change);
   renderRanking(view, ranking, change);
   renderDifferences(view, ranking);
   renderHeatmap(view, ranking, change);
   renderCosts(view, ranking);
   renderDownloads(view, ranking);
-  fill(
-    "notes",
-    view.board.notes.map((note) => make("p", {}, note)),
-  );
-  renderContents();
-  renderDetail(view);
-}
-
-function renderContents() {
+  fill("notes", paragraphs(view.board.notes));
+  const sections = SECTIONS.filter((id) => !at(id).hidden);
   fill(
     "contents",
-    SECTIONS.filter((id) => !at(id).hidden).map((id) =>
+    sections.map((id) =>
       make(
         "a",
         { href: `#${id}`, "data-jump": true, "data-key": `jump/${id}` },
@@ -55,9 +49,10 @@ function renderContents() {
       ),
     ),
   );
+  renderDetail(view);
 }
 
-/** Links within the page move there and leave the address to the state. */
+/** Links within the page scroll and move the focus; the address keeps the state. */
 function setUpJumps() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-jump]");
@@ -69,8 +64,8 @@ function setUpJumps() {
   });
 }
 
-/** Charts are drawn for the width they have. */
-function onResize(redraw) {
+/** Charts are drawn for the width of the window. */
+function onNewWidth(redraw) {
   let width = innerWidth;
   addEventListener("resize", () => {
     if (innerWidth === width) return;

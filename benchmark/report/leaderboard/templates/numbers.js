@@ -1,3 +1,5 @@
+/** Arithmetic, and numbers as texts. */
+
 const MINUS = "−";
 const NOTHING = "–";
 
@@ -13,36 +15,21 @@ function mean(values) {
   return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
 }
 
-/** Sample standard deviation; null below two values. */
-function deviation(values) {
-  if (values.length < 2) return null;
-  const middle = mean(values);
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
-}
-
-function geometricMean(values) {
-  return values.length ? Math.exp(mean(values.map(Math.log))) : null;
-}
-
 function rounded(value, decimals) {
   return Number(value.toFixed(decimals));
 }
 
-/** A number with a true minus, zero without any; a dash where there is none. */
+/** A number with a true minus, and zero without a sign; a dash where there is none. */
 function fixed(value, decimals) {
-  return isNumber(value)
-    ? value
-        .toFixed(decimals)
-        .replace(/^-(?=0\.?0*$)/, "")
-        .replace("-", MINUS)
-    : NOTHING;
-}
-
-/** A difference: with its sign, and 0.00 without one. */
-function signed(value, decimals) {
   if (!isNumber(value)) return NOTHING;
   const size = Math.abs(value).toFixed(decimals);
-  return Number(size) === 0 ? size : (value > 0 ? "+" : MINUS) + size;
+  return Number(size) !== 0 && value < 0 ? MINUS + size : size;
+}
+
+/** A difference: with its sign, and zero without one. */
+function signed(value, decimals) {
+  const text = fixed(value, decimals);
+  return value > 0 && Number(text) !== 0 ? `+${text}` : text;
 }
 
 function percent(share) {
@@ -61,14 +48,9 @@ function count(value) {
   return value < 1e6 ? `${(value / 1e3).toFixed(1)}k` : `${(value / 1e6).toFixed(2)}M`;
 }
 
-/** "0.021", "< 0.001". */
-function probability(p) {
-  return p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`;
-}
-
-/** About as many round numbers between two ends as wished. */
-function ticks(low, high, wished) {
-  const rough = (high - low) / wished || 1;
+/** About as many round numbers between two ends as wanted. */
+function ticks(low, high, wanted) {
+  const rough = (high - low) / wanted || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
   const first = Math.ceil(low / step - 1e-9);

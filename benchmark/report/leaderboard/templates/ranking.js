@@ -1,16 +1,14 @@
-/** The ranking: one row a method, sorted by any column, the unranked below. */
+/** The ranking: one row for each method, sorted by any column, the unranked below. */
 
 const DEFAULT_SORT = "average_rank";
-
-const GAIN_TIP = "Paired by seed, then averaged over the shared pairs";
-const UNTIMED =
-  `No step time where fewer than ${FEWEST_TIMED_PAIRS} of the shown pairs can be compared with the plain student on ` +
-  "the same machine: it would be noise.";
+const GAIN_TIP = "Paired by seed, then averaged over the pairs that all ranked methods have";
+const UNTIMED = "No step time where too few pairs can be compared with the plain student on the same machine.";
+const PLAIN_HINT = "Plain means and ranks of the filtered cells: clear the filter for intervals, marks and tests.";
 
 /**
- * `value` sorts (else the row's part of that id), `text` shows, `ascending` orders at the first click, `reference`
- * is the method that the column compares with and so says nothing of. What is `ofOurs` the paper does not print, and is
- * left out where nothing is known of costs; `always` marks what the unranked have too.
+ * `value` sorts (by default the row's value of that id), `text` shows, `ascending` is the direction of the first click,
+ * `reference` is the method that the column compares with, `wholeOnly` columns are left out under a filter, `cost`
+ * columns where no cost is known, and `always` columns are filled for unranked methods too.
  */
 const COLUMNS = [
   { id: "position", title: "#", tip: "Place by average rank", ascending: true, text: (row) => row.position ?? NOTHING },
@@ -18,7 +16,7 @@ const COLUMNS = [
   {
     id: "average_rank",
     title: "Average rank",
-    tip: "Mean over the shared pairs of the rank within each, 1 is best",
+    tip: "Mean rank over the pairs that all ranked methods have; 1 is best",
     ascending: true,
     text: (row) => fixed(row.average_rank, 2),
   },
@@ -28,14 +26,16 @@ const COLUMNS = [
     id: "gap_closed",
     title: "Gap closed",
     reference: STUDENT,
+    wholeOnly: true,
     text: (row) => percent(row.gap_closed),
-    tip: "Sum of the gains by the sum of the teachers’ leads over the students, on pairs where the teacher leads",
+    tip: "Sum of the gains over the student, divided by the sum of the teachers’ leads, on pairs where they lead",
   },
   {
     id: "wins",
     title: "W/T/L vs KD",
     reference: KD,
-    tip: "Pairs won / tied / lost against KD, by means as displayed",
+    wholeOnly: true,
+    tip: "Pairs won / tied / lost against KD, by the displayed means",
     value: (row) => (isNumber(row.wins) ? row.wins - row.losses : null),
     text: (row) => (isNumber(row.wins) ? `${row.wins}/${row.ties}/${row.losses}` : NOTHING),
   },
@@ -43,17 +43,17 @@ const COLUMNS = [
     id: "relative",
     title: "Step time",
     ascending: true,
-    ofOurs: true,
+    cost: true,
     always: true,
-    tip: "Time of a training step by that of the plain student on the same machine; geometric mean over pairs",
+    tip: "Time of a training step divided by the plain student’s on the same machine; geometric mean over all pairs",
     text: (row) => multiple(row.relative),
   },
   {
     id: "extra_parameters",
     title: "Extra params",
-    tip: "Trained beside the student and thrown away; mean over pairs",
+    tip: "Parameters that are trained beside the student and dropped; mean over all pairs",
     ascending: true,
-    ofOurs: true,
+    cost: true,
     always: true,
     text: (row) => count(row.extra_parameters),
   },
@@ -66,74 +66,70 @@ const COLUMNS = [
   },
 ];
 
-function shownColumns(ranking) {
-  return COLUMNS.filter((column) => !column.ofOurs || ranking.sorted.some((row) => isNumber(row.extra_parameters)));
+function shownColumns(view, rows) {
+  const costs = rows.some((row) => isNumber(row.extra_parameters));
+  return COLUMNS.filter((column) => (costs || !column.cost) && (view.whole || !column.wholeOnly));
 }
 
-/** Whether a row has something to say in a column. */
-function says(row, column) {
+/** Whether a row has a value in a column. */
+function fills(row, column) {
   return (isPlaced(row) || Boolean(column.always)) && column.reference !== row.id;
 }
 
-/** The methods' rows in the order shown: sorted, those without a value after, the unranked last. */
+/** The rows as sorted: those without a value in the column last, the unranked below all. */
 function sortedRows(view, rows) {
   const column = COLUMNS.find((one) => one.id === view.state.sort);
   const value = column.value ?? ((row) => row[column.id]);
-  const direction = (column.ascending ? 1 : -1) * (view.state.reversed ? -1 : 1);
-  const compare = (left, right) => {
+  const direction = Boolean(column.ascending) === view.state.reversed ? -1 : 1;
+  return [...rows].sort((left, right) => {
     const [a, b] = [value(left), value(right)];
     if (isPlaced(left) !== isPlaced(right)) return isPlaced(left) ? -1 : 1;
     if (isNumber(a) !== isNumber(b)) return isNumber(a) ? -1 : 1;
-    const order = !isNumber(a) || a === b ? 0 : a < b ? -1 : 1;
-    return direction * order;
-  };
-  return view.methods.map((method) => ({ ...method, ...rows[method.id], wanted: view.pairs.length })).sort(compare);
+    return !isNumber(a) || a === b ? 0 : direction * (a < b ? -1 : 1);
+  });
 }
 
 function renderRanking(view, ranking, change) {
-  const columns = shownColumns(ranking);
-  const scale = intervalScale(ranking.sorted);
-  // On the same pairs, or the two would not stand beside each other.
-  const onShared = { ...view, pairs: view.pairs.filter((pair) => ranking.shared.includes(pair.id)) };
-  const paper = view.beside ? rankedRows(papers(onShared)).rows : null;
+  const columns = shownColumns(view, ranking.rows);
+  const scale = intervalScale(ranking.rows);
+  const paper = view.beside ? paperRows(view, ranking.shared) : {};
+  const head = make(
+    "tr",
+    {},
+    columns.map((column) => headCell(view, column, change)),
+  );
   const body = ranking.sorted.flatMap((row) => [
     rankingRow(view, row, columns, scale),
-    paper && isPlaced(paper[row.id]) ? paperRow(view, { ...paper[row.id], id: row.id }, columns) : null,
+    isPlaced(paper[row.id] ?? {}) ? paperRow(view, paper[row.id], columns) : null,
   ]);
-  fill(
-    "ranking-table",
-    make(
-      "table",
-      { class: "ranking" },
-      make(
-        "thead",
-        {},
-        make(
-          "tr",
-          {},
-          columns.map((column) => headCell(view, column, change)),
-        ),
-      ),
-      make("tbody", {}, body),
-    ),
-  );
-  at("ranking-note").textContent = rankingNote(view, ranking);
+  fill("ranking-table", make("table", { class: "ranking" }, make("thead", {}, head), make("tbody", {}, body)));
+  at("ranking-note").textContent = view.whole ? view.statistics.basis.join(" ") : plainNote(view, ranking);
   const drawn = `95 % intervals, bootstrapped over pairs${severalSeeds(view) ? " and seeds" : ""}`;
+  const notes = [
+    scale.intervals ? `Brackets and bars: ${drawn}. The line is 0.` : "",
+    columns.some((column) => column.cost) && ranking.rows.some((row) => !isNumber(row.relative)) ? UNTIMED : "",
+    mixedNote(view),
+  ];
   fill(
     "ranking-legend",
-    scale.intervals ? make("span", {}, `Brackets and bars: ${drawn}. The line is 0.`) : null,
-    columns.some((column) => column.ofOurs) && ranking.sorted.some((row) => !isNumber(row.relative))
-      ? make("span", {}, UNTIMED)
-      : null,
-    mixedPairs(view).length ? make("span", {}, mixedNote(view)) : null,
-    paper ? make("span", { class: "paper-value" }, "In italics: the paper’s numbers on the same pairs.") : null,
+    notes.filter(Boolean).map((note) => make("span", {}, note)),
+    view.beside ? make("span", { class: "paper-value" }, "In italics: the paper’s numbers on the same pairs.") : null,
   );
 }
 
+function plainNote(view, { rows, shared }) {
+  const placed = rows.filter(isPlaced).length;
+  if (!placed) return "Nothing to rank: no shown method has numbers on more than half of the shown pairs.";
+  const methods = `${placed} ${placed === 1 ? "method" : "methods"}`;
+  return `${methods} ranked on ${shared.length} of ${view.pairs.length} shown pairs. ${PLAIN_HINT}`;
+}
+
 function mixedNote(view) {
+  const mixed = view.pairs.filter((pair) => view.methods.some(({ id }) => elsewhereOf(view, id, pair.id))).length;
+  if (!mixed) return "";
   return (
-    `On ${mixedPairs(view).length} of ${view.pairs.length} shown pairs, runs that are compared were made on different ` +
-    `machines, which can change their numbers: ${ELSEWHERE} marks them, pair by pair.`
+    `On ${mixed} of ${view.pairs.length} shown pairs, runs that are compared were made on different ` +
+    `machines, which can change their numbers; ${ELSEWHERE} marks them.`
   );
 }
 
@@ -141,13 +137,10 @@ function headCell(view, column, change) {
   const sorted = view.state.sort === column.id;
   const up = Boolean(column.ascending) !== view.state.reversed;
   const click = () => change({ sort: column.id, reversed: sorted && !view.state.reversed });
+  const direction = up ? "ascending" : "descending";
   return make(
     "th",
-    {
-      scope: "col",
-      class: `col-${column.id}`,
-      "aria-sort": sorted ? (up ? "ascending" : "descending") : "none",
-    },
+    { scope: "col", class: `col-${column.id}`, "aria-sort": sorted ? direction : "none" },
     make(
       "button",
       { type: "button", "data-key": `sort/${column.id}`, "data-tip": column.tip, click },
@@ -158,80 +151,73 @@ function headCell(view, column, change) {
 }
 
 function rankingRow(view, row, columns, scale) {
-  const placed = isPlaced(row);
   const cells = columns.map((column) => {
     if (column.id === "method") return nameCell(row);
-    if (column.interval && says(row, column)) return gainCell(view, row, column, scale);
-    const text = says(row, column) ? column.text(row) : NOTHING;
-    return make(
-      "td",
-      { class: `col-${column.id}` },
-      column.interval ? make("span", { class: "gain nothing" }, text) : text,
-    );
+    if (column.interval) return gainCell(view, row, column, scale);
+    return make("td", { class: `col-${column.id}` }, fills(row, column) ? column.text(row) : NOTHING);
   });
-  if (placed) return make("tr", { "data-method": row.id }, cells);
-  // The reason takes the place of what the method has no numbers for.
+  if (isPlaced(row)) return make("tr", { "data-method": row.id }, cells);
+  // The reason stands in place of the numbers that the method does not have.
   const first = columns.findIndex((column) => column.id === "average_rank");
-  const last = columns.findIndex((column) => column.id === "wins");
-  const reason = make(
-    "td",
-    { class: "reason", colspan: last - first + 1 },
-    `Not ranked. ${row.reason || "It has no numbers."}`,
-  );
-  return make("tr", { "data-method": row.id, class: "unranked" }, cells.slice(0, first), reason, cells.slice(last + 1));
+  const rest = columns.findIndex((column) => column.always);
+  const reason = make("td", { class: "reason", colspan: rest - first }, `Not ranked. ${row.reason}`);
+  return make("tr", { "data-method": row.id, class: "unranked" }, cells.slice(0, first), reason, cells.slice(rest));
+}
+
+/** The paper's ranks and gains by method, on the pairs that ours are ranked on. */
+function paperRows(view, shared) {
+  const { rows } = rankMethods({ ...papers(view), pairs: view.pairs.filter((pair) => shared.includes(pair.id)) });
+  return Object.fromEntries(rows.map((row) => [row.id, row]));
 }
 
 function paperRow(view, row, columns) {
-  return make(
-    "tr",
-    { class: "paper" },
-    columns.map((column) => {
-      if (column.id === "method") return make("th", { scope: "row", class: "col-method" }, "paper");
-      if (column.always || !says(row, column)) return make("td", {});
-      if (!column.interval) return make("td", { class: `col-${column.id}` }, column.text(row));
-      return make(
-        "td",
-        { class: `col-${column.id}` },
-        make("span", { class: "gain" }, signed(row[column.id], view.metric.decimals)),
-      );
-    }),
-  );
+  const cells = columns.map((column) => {
+    if (column.id === "method") return make("th", { scope: "row", class: "col-method" }, "paper");
+    if (column.always || column.wholeOnly || !fills(row, column)) return make("td", {});
+    const text = column.interval
+      ? make("span", { class: "gain" }, signed(row[column.id], view.metric.decimals))
+      : column.text(row);
+    return make("td", { class: `col-${column.id}` }, text);
+  });
+  return make("tr", { class: "paper" }, cells);
 }
 
 function nameCell(row) {
+  const attributes = { type: "button", class: "name", "data-tip": row.citation, "data-key": `name/${row.id}` };
   return make(
     "th",
     { scope: "row", class: "col-method" },
-    make(
-      "button",
-      { type: "button", class: "name", "data-tip": row.citation || row.title, "data-key": `name/${row.id}` },
-      row.title,
-    ),
+    make("button", attributes, row.title),
     row.added ? make("span", { class: "badge" }, "added") : null,
   );
 }
 
 function gainCell(view, row, column, scale) {
+  const attributes = { class: `col-${column.id}` };
+  if (!fills(row, column)) return make("td", attributes, make("span", { class: "gain nothing" }, NOTHING));
   const [value, low, high] = [row[column.id], row[`${column.id}_low`], row[`${column.id}_high`]];
-  const [from, to] = [low, high].map((end) => signed(end, view.metric.decimals));
-  const bracket = isNumber(low) && isNumber(high) ? `[${from}, ${to}]` : "";
   return make(
     "td",
-    { class: `col-${column.id}` },
+    attributes,
     make("span", { class: "gain" }, signed(value, view.metric.decimals)),
-    scale.intervals ? [make("span", { class: "bracket" }, bracket), intervalBar(scale, value, low, high)] : null,
+    scale.intervals
+      ? [make("span", { class: "bracket" }, bracket(view, low, high)), intervalBar(scale, value, low, high)]
+      : null,
   );
 }
 
-/** One scale for all intervals of the table, zero included. */
+/** "[+0.10, +1.30]"; empty without an interval. */
+function bracket(view, low, high) {
+  return isNumber(low) ? `[${signed(low, view.metric.decimals)}, ${signed(high, view.metric.decimals)}]` : "";
+}
+
+/** One scale for all intervals of the table, including zero. */
 function intervalScale(rows) {
-  const ends = rows.flatMap((row) =>
-    ["gain_student", "gain_kd"].flatMap((id) =>
-      isPlaced(row) ? known([row[id], row[`${id}_low`], row[`${id}_high`]]) : [],
-    ),
-  );
-  const intervals = rows.some((row) => isNumber(row.gain_student_low) || isNumber(row.gain_kd_low));
-  return { intervals, low: Math.min(0, ...ends), high: Math.max(0, ...ends) };
+  const names = ["gain_student", "gain_kd"];
+  const endsOf = (row) => names.flatMap((id) => [row[id], row[`${id}_low`], row[`${id}_high`]]);
+  const ends = rows.filter(isPlaced).flatMap(endsOf);
+  const intervals = rows.some((row) => names.some((id) => isNumber(row[`${id}_low`])));
+  return { intervals, low: Math.min(0, ...known(ends)), high: Math.max(0, ...known(ends)) };
 }
 
 function intervalBar(scale, value, low, high) {
@@ -245,32 +231,4 @@ function intervalBar(scale, value, low, high) {
     isNumber(low) ? draw("line", { class: "range", x1: x(low), x2: x(high), y1: height / 2, y2: height / 2 }) : null,
     isNumber(value) ? draw("circle", { class: "dot", cx: x(value), cy: height / 2, r: 3.2 }) : null,
   );
-}
-
-function rankingNote(view, ranking) {
-  const placed = ranking.sorted.filter(isPlaced).length;
-  if (!placed) return "Nothing to rank: no shown method has numbers on more than half of the shown pairs.";
-  const shared = ranking.shared.length;
-  const pairs =
-    shared === view.pairs.length
-      ? `${shared === 1 ? "the one shown pair" : `all ${shared} shown pairs`}`
-      : `the ${shared} of ${view.pairs.length} shown pairs that all ranked methods share`;
-  const note = `${placed} ${placed === 1 ? "method" : "methods"} ranked on ${pairs}${seedsNote(view, ranking)}.`;
-  return view.whole
-    ? note
-    : `${note} Computed anew for this filter; intervals and tests of differences are there for the whole board only.`;
-}
-
-/** On which seeds, if runs of ranked methods were left out. */
-function seedsNote(view, ranking) {
-  const placed = ranking.sorted.filter(isPlaced).map((row) => row.id);
-  const { counted, pairs } = onSharedSeeds(view, placed);
-  const used = pairs.map((pair) => counted[pair.id].filter(Boolean).length);
-  const had = pairs.map(
-    (pair) => view.board.seeds.filter((_, i) => placed.some((id) => bySeed(view, id, pair.id)[i] !== null)).length,
-  );
-  if (view.board.printed || used.every((count, index) => count === had[index])) return "";
-  const [least, most] = [Math.min(...used), Math.max(...used)];
-  const range = least === most ? least : `${least} to ${most}`;
-  return `, on the seeds that they share (${range} of ${Math.max(...had)})`;
 }

@@ -1,4 +1,4 @@
-/** One tip for everything that has `data-tip`: on hover, on focus, and on a tap where nothing hovers. */
+/** The tip of elements with `data-tip`: on hover, on focus, and on a tap. */
 
 function setUpTips() {
   const owner = (event) => event.target.closest?.("[data-tip]");
@@ -21,7 +21,7 @@ function showTip(node) {
   const tip = at("tip");
   tip.hidden = !node?.dataset.tip || !node.isConnected;
   if (tip.hidden) return;
-  // A modal dialog lies above the rest of the page, so its tips have to be inside it.
+  // A modal dialog covers the rest of the page, so its tips are placed inside it.
   (node.closest("dialog") ?? document.body).append(tip);
   tip.textContent = node.dataset.tip;
   const box = node.getBoundingClientRect();

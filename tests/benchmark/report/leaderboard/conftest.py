@@ -7,10 +7,10 @@ from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver
 from benchmark.planning.planner import make_plan
 from benchmark.report import Context
-from benchmark.report.leaderboard.data import Source
+from benchmark.report.leaderboard.data import LeaderboardData
+from benchmark.runs.names import TEACHER
 from benchmark.runs.store import Store
 from benchmark.tables import leaderboard
-from benchmark.tables.table import TEACHER
 from tests.benchmark.report.leaderboard.made_up import broken, done
 
 PAIRS = ["resnet56:resnet20", "vgg13:vgg8", "wrn-40-2:wrn-40-1"]
@@ -25,22 +25,22 @@ def table():
 
 @pytest.fixture(scope="session")
 def plan_for(tmp_path_factory):
-    """``plan_for(table)`` over three seeds, of which nothing is there."""
+    """``plan_for(table)`` over three seeds, without any record."""
     store = Store(tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("checkpoints"))
     resolver = ConfigResolver(load_profile("digits"), {})
     return lambda table: make_plan([table], resolver, DEFAULT_SEEDS, store)
 
 
 @pytest.fixture(scope="session")
-def source_for(plan_for):
-    """``source_for(table, record)``: what ``record(cell, job)`` gives, which may be None."""
+def data_for(plan_for):
+    """``data_for(table, record)``: the data of records that ``record(cell, job)`` returns, each or None."""
 
     def build(table, record, **changes):
         plan = plan_for(table)
         made = {job.id: record(cell, job) for cell in table.cells for job in plan.cells[cell.key]}
         found = {key: one for key, one in made.items() if one is not None}
         context = Context("digits", "Note.", (), DEFAULT_SEEDS, stand_in=True)
-        return Source(table, replace(plan, records=found), replace(context, **changes))
+        return LeaderboardData(table, replace(plan, records=found), replace(context, **changes))
 
     return build
 
@@ -51,8 +51,8 @@ def plan(table, plan_for):
 
 
 @pytest.fixture
-def source(table, source_for):
-    """``source(change)`` is three seeds of all; but one pair lacks FSP, and one cannot have it."""
+def sample(table, data_for):
+    """``sample(change)``: three seeds of all methods; FSP is missing on one pair and does not apply to another."""
 
     def made(cell, job):
         number = PAIRS.index(cell.pair)
@@ -67,6 +67,6 @@ def source(table, source_for):
             one = made(cell, job)
             return one if one is None or cell.method == "fsp" else change(cell, job, one)
 
-        return source_for(table, record)
+        return data_for(table, record)
 
     return build

@@ -1,11 +1,11 @@
-"""One board of the leaderboard against the records that it is made of."""
+"""The numbers of the leaderboard against the records that they come from."""
 
 import json
 from dataclasses import replace
 
 import pytest
 
-from benchmark.report.leaderboard.data import TIMING, LeaderboardData
+from benchmark.report.leaderboard.data import TIMING
 from benchmark.report.leaderboard.page_data import measured, printed
 from benchmark.runs.record import COHORT_OF_ONE
 from benchmark.tables import leaderboard, reader
@@ -16,12 +16,12 @@ PAIRS = ["resnet56:resnet20", "vgg13:vgg8", "wrn-40-2:wrn-40-1"]
 
 
 @pytest.fixture
-def board(source):
-    return LeaderboardData(source())
+def data(sample):
+    return sample()
 
 
-def test_numbers_are_those_of_the_records_by_seed(board):
-    page_data = measured(board)
+def test_numbers_are_those_of_the_records_by_seed(data):
+    page_data = measured(data)
     cell = page_data["cells"]["kd"]["vgg13:vgg8"]
     assert cell["state"] == "done"
     assert cell["values"]["last"]["top1"] == pytest.approx([72.0, 72.1, 72.2])
@@ -36,8 +36,8 @@ def test_numbers_are_those_of_the_records_by_seed(board):
     json.dumps(page_data, allow_nan=False)
 
 
-def test_cells_without_a_number_say_why(board):
-    cells = measured(board)["cells"]["fsp"]
+def test_cells_without_a_number_say_why(data):
+    cells = measured(data)["cells"]["fsp"]
     states = {pair: cell["state"] for pair, cell in cells.items()}
     assert states == dict(zip(PAIRS, ["done", "missing", "not_applicable"], strict=True))
     assert cells["wrn-40-2:wrn-40-1"]["reason"] == "unequal channels"
@@ -45,10 +45,10 @@ def test_cells_without_a_number_say_why(board):
     assert cells["vgg13:vgg8"]["runs"] == [None] * 3
 
 
-def test_what_cannot_be_applied_says_so_before_it_is_tried(source):
-    made = source()
+def test_what_cannot_be_applied_says_so_before_it_is_tried(sample):
+    made = sample()
     made.plan.records.clear()
-    cells = measured(LeaderboardData(made))["cells"]
+    cells = measured(made)["cells"]
     assert {pair: cell["state"] for pair, cell in cells["fsp"].items()} == {
         "resnet56:resnet20": "missing",
         "vgg13:vgg8": "missing",
@@ -58,18 +58,18 @@ def test_what_cannot_be_applied_says_so_before_it_is_tried(source):
     assert cells["kd"]["wrn-40-2:wrn-40-1"]["state"] == "missing"
 
 
-def test_failed_runs_are_no_numbers(source):
+def test_failed_runs_are_no_numbers(sample):
     def failed(cell, job, record):
         return broken(job, "failed", "diverged") if cell.method == "kd" and job.seed == 1 else record
 
-    cell = measured(LeaderboardData(source(failed)))["cells"]["kd"]["vgg13:vgg8"]
+    cell = measured(sample(failed))["cells"]["kd"]["vgg13:vgg8"]
     assert (cell["state"], cell["reason"]) == ("partial", "diverged")
     assert cell["values"]["last"]["top1"] == [72.0, None, pytest.approx(72.2)]
     assert None not in cell["runs"]  # the failed run's record can be looked at
 
 
-def test_every_number_leads_to_its_run_and_recipe(board):
-    page_data = measured(board)
+def test_every_number_leads_to_its_run_and_recipe(data):
+    page_data = measured(data)
     run = page_data["runs"][page_data["cells"]["kd"]["vgg13:vgg8"]["runs"][2]]
     assert run["seed"] == 2
     assert run["record"].startswith("records/CRD100/vgg13--vgg8/kd/seed2-")
@@ -78,23 +78,21 @@ def test_every_number_leads_to_its_run_and_recipe(board):
     assert page_data["recipes"][run["recipe"]]["name"] == "CRD100"
 
 
-def test_cost_is_by_the_plain_student_of_the_least_disturbed_seed(board):
-    assert measured(board)["cells"]["kd"]["vgg13:vgg8"]["cost"] == {"relative": 1.5, "extra_parameters": 7}
-    assert board.cost("dist") == {"relative": None, "extra_parameters": None}
+def test_cost_is_by_the_plain_student_of_the_least_disturbed_seed(data):
+    assert measured(data)["cells"]["kd"]["vgg13:vgg8"]["cost"] == {"relative": 1.5, "extra_parameters": 7}
+    assert data.cost("dist") == {"relative": None, "extra_parameters": None}
 
 
 @pytest.fixture
-def timed(source_for):
-    """``timed(pairs)``: the board of so many pairs, on which KD's steps take half more than the student's."""
+def timed(data_for):
+    """``timed(pairs)``: data of so many pairs, on which KD's steps take 1.5 times those of the student."""
 
     def build(pairs, processor="P"):
         def record(cell, job):
             seconds, machine = (3.0, processor) if cell.method == "kd" else (2.0, "P")
             return done(job, 70.0, seconds=seconds, provenance=PROVENANCE | {"processor": machine})
 
-        return LeaderboardData(
-            source_for(leaderboard.load().select(["kd", "at"], leaderboard.load().pairs[:pairs]), record)
-        )
+        return data_for(leaderboard.load().select(["kd", "at"], leaderboard.load().pairs[:pairs]), record)
 
     return build
 
@@ -112,78 +110,74 @@ class TestOnAGpu:
     """Records that do not time steps."""
 
     @pytest.fixture
-    def board(self, source_for):
-        """``board(members, student)``: KD took 30 s, the student 20 s, by what each of them tells."""
+    def on_gpu(self, data_for):
+        """``on_gpu(members, student)``: KD took 30 s in a cohort of that size; the student's cost is given."""
 
         def build(members, student):
             def record(cell, job):
                 told = student if cell.method == "student" else on_a_gpu(members, 30.0 + job.seed)
                 return done(job, 70.0, cost=told)
 
-            return LeaderboardData(source_for(leaderboard.load().select(["kd"], leaderboard.load().pairs[:5]), record))
+            return data_for(leaderboard.load().select(["kd"], leaderboard.load().pairs[:5]), record)
 
         return build
 
-    def test_runs_that_shared_their_time_have_none(self, board):
-        shared = board(13, on_a_gpu(1, 20.0))
+    def test_runs_that_shared_their_time_have_none(self, on_gpu):
+        shared = on_gpu(13, on_a_gpu(1, 20.0))
         assert shared.cost("kd") == {"relative": None, "extra_parameters": 7}
         assert {cell["cost"]["relative"] for cell in measured(shared)["cells"]["kd"].values()} == {None}
         assert shared.timing == (TIMING[None], TIMING[COHORT_OF_ONE])
         assert measured(shared)["notes"][-2:] == list(shared.timing)
         json.dumps(measured(shared), allow_nan=False)
 
-    def test_runs_that_trained_alone_have_that_of_their_cohorts(self, board):
-        alone = board(1, on_a_gpu(1, 20.0))
+    def test_runs_that_trained_alone_have_that_of_their_cohorts(self, on_gpu):
+        alone = on_gpu(1, on_a_gpu(1, 20.0))
         assert alone.cost("kd")["relative"] == pytest.approx(1.5)
         assert alone.timing == (TIMING[COHORT_OF_ONE],)
 
-    def test_whole_trainings_are_not_compared_with_steps(self, board):
-        assert board(1, {"step_seconds": 20.0}).cost("kd")["relative"] is None
+    def test_whole_trainings_are_not_compared_with_steps(self, on_gpu):
+        assert on_gpu(1, {"step_seconds": 20.0}).cost("kd")["relative"] is None
 
-    def test_times_of_steps_need_no_word(self, source):
-        assert LeaderboardData(source()).timing == ()
+    def test_times_of_steps_need_no_note(self, sample):
+        assert sample().timing == ()
 
 
-def test_cost_includes_first_stages(source, plan):
-    made = source()
+def test_cost_includes_first_stages(sample, plan):
+    made = sample()
     [job, *_] = plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]
     [stage] = job.stages
-    before = measured(LeaderboardData(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"]
+    before = measured(made)["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"]
     made.plan.records[stage.id] = record(stage, cost={"step_seconds": 1.0})
     # Seeds have stages of their own; the others' are not recorded here, so theirs is the least.
-    assert measured(LeaderboardData(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(
-        before, 0.1
-    )
+    assert measured(made)["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before, 0.1)
     for other in plan.cells["leaderboard/resnet56:resnet20/fsp/top1"]:
         made.plan.records[other.stages[0].id] = record(other.stages[0], cost={"step_seconds": 1.0})
-    assert measured(LeaderboardData(made))["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(
-        before + 0.5
-    )
+    assert measured(made)["cells"]["fsp"]["resnet56:resnet20"]["cost"]["relative"] == pytest.approx(before + 0.5)
 
 
 def test_times_of_different_machines_are_not_compared(timed):
-    board = timed(5, processor="Q")
-    assert {cell["cost"]["relative"] for cell in measured(board)["cells"]["kd"].values()} == {None}
-    assert board.cost("kd")["relative"] is None
-    assert board.cost("at")["relative"] == pytest.approx(1.0)
+    data = timed(5, processor="Q")
+    assert {cell["cost"]["relative"] for cell in measured(data)["cells"]["kd"].values()} == {None}
+    assert data.cost("kd")["relative"] is None
+    assert data.cost("at")["relative"] == pytest.approx(1.0)
 
 
 @pytest.fixture
-def mixed(source):
-    """``mixed(method, seeds)``: the board of runs on processor P, but for some seeds of a method on the first pair."""
+def mixed(sample):
+    """``mixed(method, seeds)``: data of runs on processor P, and on Q for some seeds of a method on the first pair."""
 
     def build(method, seeds):
         def change(cell, job, record):
             odd = (cell.method, cell.pair) == (method, PAIRS[0]) and job.seed in seeds
             return done(job, 70.0, provenance=PROVENANCE | {"processor": "Q"}) if odd else record
 
-        return LeaderboardData(source(change))
+        return sample(change)
 
     return build
 
 
-def test_runs_of_other_machines_are_told(mixed, board):
-    assert (board.mixtures, board.elsewhere) == ((), {})
+def test_runs_of_other_machines_are_told(mixed, data):
+    assert (data.mixtures, data.elsewhere) == ((), {})
     one = mixed("srrl", (0, 2))
     [sentence] = one.mixtures
     assert sentence.startswith(
@@ -209,32 +203,32 @@ def test_all_gains_over_a_baseline_of_another_machine_are_told(method, mixed):
     assert len(found) == 5
 
 
-def test_standing_is_that_of_the_metric(board):
-    best_first = board.standing("top1", "last").methods.set_index("method")["average_rank"]
+def test_statistics_are_those_of_the_metric(data):
+    best_first = data.statistics("top1", "last").methods.set_index("method")["average_rank"]
     assert best_first[["srrl", "kd", "at", "student"]].tolist() == [1, 2, 3, 4]
-    by_loss = board.standing("loss", "last").methods.set_index("method")["average_rank"]
+    by_loss = data.statistics("loss", "last").methods.set_index("method")["average_rank"]
     assert by_loss.dropna().tolist() == best_first.dropna().tolist()  # lower is better
-    assert board.standing("top1", "last") is board.standing("top1", "last")
+    assert data.statistics("top1", "last") is data.statistics("top1", "last")
 
 
-def test_what_has_no_number_says_why(source):
+def test_what_has_no_number_says_why(sample):
     def change(cell, job, record):
         if cell.method == "kd":
             return None
         return broken(job, "failed", f"diverged in epoch {1 + job.seed % 2}") if cell.method == "at" else record
 
-    board = LeaderboardData(source(change))
-    assert board.lack("at") == ("failed", "Its runs failed: diverged in epoch 1; diverged in epoch 2.")
-    assert board.lack("kd") == ("no numbers yet", "It has no numbers yet.")
-    lines = board.standing("top1", "last").methods.set_index("method")
-    assert list(lines.loc[["at", "kd"], "reason"]) == [board.lack("at")[1], board.lack("kd")[1]]
-    one = LeaderboardData(replace(source(), table=leaderboard.load().select(["fsp"], PAIRS[2:])))
-    assert one.lack("fsp") == ("n/a", "It applies to none of these pairs.")
+    data = sample(change)
+    assert data.why_no_number("at") == ("failed", "Its runs failed: diverged in epoch 1; diverged in epoch 2.")
+    assert data.why_no_number("kd") == ("no numbers yet", "It has no numbers yet.")
+    lines = data.statistics("top1", "last").methods.set_index("method")
+    assert list(lines.loc[["at", "kd"], "reason"]) == [data.why_no_number("at")[1], data.why_no_number("kd")[1]]
+    one = replace(sample(), table=leaderboard.load().select(["fsp"], PAIRS[2:]))
+    assert one.why_no_number("fsp") == ("n/a", "It applies to none of these pairs.")
 
 
-def test_methods_of_one_title_are_told_apart(source, table):
+def test_methods_of_one_title_are_told_apart(sample, table):
     rows = tuple(replace(row, label="KD") if row.run == "at" else row for row in table.rows)
-    board = measured(LeaderboardData(replace(source(), table=replace(table, rows=rows))))
+    board = measured(replace(sample(), table=replace(table, rows=rows)))
     titles = {method["id"]: method["title"] for method in board["methods"]}
     assert (titles["kd"], titles["at"], titles["srrl"]) == ("KD (kd)", "KD (at)", "Ours")
     apart = printed(replace(table, rows=rows))

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from benchmark.report.leaderboard.data import LeaderboardData
 from benchmark.report.leaderboard.documents import ELSEWHERE, NEAR, Leaderboard, Page
 from benchmark.tables import leaderboard as leaderboard_table
 from tests.benchmark.hostile import ESCAPES, MARKUP, hidden
@@ -17,8 +16,8 @@ from tests.benchmark.report.leaderboard.made_up import PROVENANCE, broken, done
 
 
 @pytest.fixture
-def leaderboard(source):
-    return Leaderboard(LeaderboardData(source()))
+def leaderboard(sample):
+    return Leaderboard(sample())
 
 
 def rows(text):
@@ -43,9 +42,9 @@ def test_writes_a_ranking_and_all_pairs(leaderboard, tmp_path):
     assert (float(cell["mean"]), cell["n"], cell["best"]) == (pytest.approx(73.1), "3", "False")
 
 
-def test_numbers_of_the_best_epoch_have_files_of_their_own(source):
-    made = source()
-    best = Leaderboard(LeaderboardData(replace(made, context=replace(made.context, selection="best"))))
+def test_numbers_of_the_best_epoch_have_files_of_their_own(sample):
+    made = sample()
+    best = Leaderboard(replace(made, context=replace(made.context, selection="best")))
     assert list(best.forms()) == ["leaderboard-best.md", "leaderboard-best.csv", "leaderboard-best-pairs.csv"]
 
 
@@ -56,45 +55,43 @@ def test_the_markdown_ranks_and_marks(leaderboard):
     assert [line[1] for line in ranked] == ["Ours", "KD", "AT", "Student", "FSP"]
     assert (ranked[0][0], ranked[0][2], ranked[-1][0]) == ("| 1", "1.00", "| –")
     assert "| Ours | 1.00 | +2.00 | +1.00 |" in text  # three pairs are too few for an interval
-    assert f"{NEAR}: cannot be told from the best of its pair." in text
+    assert f"{NEAR}: not significantly worse than the best of its pair." in text
     assert "FSP is not ranked. It has 1 of 3 pairs" in text
     assert "n/a" in text
 
 
-def test_equal_average_ranks_share_a_place(source):
+def test_equal_average_ranks_share_a_place(sample):
     def tied(cell, _job, record):
         record.metrics.last["top1"] -= 0.5 * (cell.method == "kd")  # as good as AT then
         return record
 
-    lines = Leaderboard(LeaderboardData(source(tied))).forms()["leaderboard.md"].splitlines()
+    lines = Leaderboard(sample(tied)).forms()["leaderboard.md"].splitlines()
     ranked = [line.split(" | ")[:2] for line in lines if re.match(r"\| [–\d]", line)]
     assert [place for place, _ in ranked] == ["| 1", "| 2", "| 2", "| 4", "| –"]
 
 
-def test_what_cannot_be_told_from_the_best_is_marked(source):
+def test_what_is_not_significantly_worse_than_the_best_is_marked(sample):
     noise = {0: -2.0, 1: 0.0, 2: 2.0}
 
     def noisy(_cell, job, record):
         record.metrics.last["top1"] += noise[job.seed]
         return record
 
-    clear, unclear = (
-        Leaderboard(LeaderboardData(source(*change))).forms()["leaderboard.md"] for change in ((), (noisy,))
-    )
+    clear, unclear = (Leaderboard(sample(*change)).forms()["leaderboard.md"] for change in ((), (noisy,)))
     assert f"{NEAR} ±" not in clear
     assert unclear.count(f"{NEAR} ±") > 5
 
 
-def test_runs_of_other_machines_are_marked(source):
+def test_runs_of_other_machines_are_marked(sample):
     def moved(cell, job, record):
         odd = cell.method == "srrl" and job.seed < 2
         return done(job, 90.0 + job.seed, provenance=PROVENANCE | {"processor": "Q"}) if odd else record
 
-    alike, mixed = (Leaderboard(LeaderboardData(source(*change))) for change in ((), (moved,)))
+    alike, mixed = (Leaderboard(sample(*change)) for change in ((), (moved,)))
     for leaderboard, count in ((alike, 0), (mixed, 3)):
         text = leaderboard.forms()["leaderboard.md"]
         assert len(re.findall(rf"\d\*\*{NEAR}?{ELSEWHERE}|{ELSEWHERE}\*\* ±", text)) == count
-        assert (f"{ELSEWHERE}: made on another machine than what it is compared with." in text) == bool(count)
+        assert (f"{ELSEWHERE}: made on another machine than the runs it is compared with." in text) == bool(count)
         assert ("On 3 of 3 pairs, runs that are compared were made on different machines" in text) == bool(count)
         console = Console(file=io.StringIO(), width=80)
         leaderboard.print(console)
@@ -114,34 +111,34 @@ def test_is_shown_in_eighty_columns(leaderboard):
     assert max(map(len, lines)) <= 80
 
 
-def test_the_terminal_keeps_options_in_titles(source_for):
+def test_the_terminal_keeps_options_in_titles(data_for):
     table = leaderboard_table.load().select(["kd", "kd[temperature=8]"], ["vgg13:vgg8"])
-    leaderboard = Leaderboard(LeaderboardData(source_for(table, lambda _cell, job: done(job, 70.0))))
+    leaderboard = Leaderboard(data_for(table, lambda _cell, job: done(job, 70.0)))
     for width, shown in ((120, "KD[temperature=8]"), (80, "ature=8]")):
         console = Console(file=io.StringIO(), width=width)
         leaderboard.print(console)
         assert shown in console.file.getvalue()
 
 
-def test_what_has_no_number_keeps_its_row(source):
+def test_what_has_no_number_keeps_its_row(sample):
     def change(cell, job, record):
         if cell.method == "kd":
             return None
         return broken(job, "failed", "diverged") if cell.method == "at" else record
 
-    leaderboard = Leaderboard(LeaderboardData(source(change)))
+    leaderboard = Leaderboard(sample(change))
     text = leaderboard.forms()["leaderboard.md"]
     assert re.search(r"^\| – \| AT \| failed \| – \|", text, re.MULTILINE)
     assert re.search(r"^\| – \| KD \| no numbers yet \| – \|", text, re.MULTILINE)
     assert "AT is not ranked. Its runs failed: diverged." in text
-    assert "There are no numbers yet of KD." in text
+    assert "Methods without numbers yet: KD." in text
     console = Console(file=io.StringIO(), width=100)
     leaderboard.print(console)
     assert re.search(r"–\s+AT\s+failed", console.file.getvalue())
 
 
-def test_the_page_holds_all_boards_and_the_printed_numbers(source, table, tmp_path):
-    page = Page([LeaderboardData(source())], table)
+def test_the_page_holds_all_boards_and_the_printed_numbers(sample, table, tmp_path):
+    page = Page([sample()], table)
     [path] = page.write(tmp_path)
     text = path.read_text(encoding="utf-8")
     assert path.name == "leaderboard.html"
@@ -157,23 +154,23 @@ def test_the_page_is_of_use_before_anything_is_trained(table):
 
 
 @pytest.fixture
-def nasty(source):
-    """A board whose title, labels, notes, failures and provenance are all formulas, markup and control characters."""
+def nasty(sample):
+    """Data whose title, labels, notes, failures and provenance are all formulas, markup and control characters."""
     text = f"=1+1 {ESCAPES} {MARKUP}"
 
     def change(cell, job, record):
         return broken(job, "failed", text) if cell.method == "at" else record
 
-    made = source(change)
+    made = sample(change)
     rows = tuple(replace(row, label=f"{text} {row.run}") for row in made.table.rows)
     table = replace(made.table, title=text, rows=rows, notes=(text,))
-    return LeaderboardData(replace(made, table=table, context=replace(made.context, note=text, choices=(text,))))
+    return replace(made, table=table, context=replace(made.context, note=text, choices=(text,)))
 
 
 def test_nothing_acts_in_any_form(nasty):
     console = Console(file=io.StringIO(), width=300)
     Leaderboard(nasty).print(console)
-    forms = Leaderboard(nasty).forms() | Page([nasty], nasty.source.table).forms()
+    forms = Leaderboard(nasty).forms() | Page([nasty], nasty.table).forms()
     texts = [console.file.getvalue(), *forms.values()]
     assert [hidden(text) for text in texts] == [[]] * 5
     assert ["x1b" in text for text in texts] == [True, True, True, False, True]  # pairs have names alone
@@ -189,7 +186,7 @@ def test_no_text_of_the_csv_is_a_formula_and_numbers_are_numbers(nasty):
 
 
 def test_the_page_s_data_cannot_end_their_element_and_say_what_was_meant(nasty):
-    text = Page([nasty], nasty.source.table).forms()["leaderboard.html"]
+    text = Page([nasty], nasty.table).forms()["leaderboard.html"]
     data, _ = re.findall(r"<script[^>]*>(.*?)</script>", text, flags=re.DOTALL)
     found = json.loads(data)
     assert found["title"].endswith(MARKUP)

@@ -7,15 +7,14 @@ import re
 import pytest
 
 from benchmark.report.leaderboard import page
-from benchmark.report.leaderboard.data import LeaderboardData
 from benchmark.report.leaderboard.documents import Page
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- <script> & \u2028 ]]>"
 
 
 @pytest.fixture
-def small(source, table):
-    return Page([LeaderboardData(source())], table).page_data()
+def small(sample, table):
+    return Page([sample()], table).page_data()
 
 
 def _scripts(text: str) -> list[str]:
@@ -26,7 +25,7 @@ def _data(text: str) -> dict:
     return json.loads(_scripts(text)[0])
 
 
-def test_the_page_holds_the_payload_as_it_was(small):
+def test_the_page_holds_the_data_as_it_was(small):
     assert _data(page.render(small)) == small
 
 

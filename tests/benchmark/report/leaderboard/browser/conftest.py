@@ -1,4 +1,4 @@
-"""A real browser, headless and offline, with the page in it."""
+"""A real browser, headless and offline, that shows the page."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmark.report.leaderboard import page
-from benchmark.report.leaderboard.data import LeaderboardData
 from benchmark.report.leaderboard.documents import Page as Document
+from benchmark.runs.names import TEACHER
 from benchmark.tables import leaderboard
-from benchmark.tables.table import TEACHER
 from tests.benchmark.report.leaderboard.made_up import broken, done
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
-    from benchmark.report.leaderboard.data import Source
+    from benchmark.report.leaderboard.data import LeaderboardData
     from benchmark.runs.job import Job
     from benchmark.runs.record import Record
     from benchmark.tables.table import Cell
@@ -54,7 +53,7 @@ def _program(*names: str) -> str | None:
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[Chrome]:
-    """One browser a module, that reaches no network."""
+    """One browser for each module, without network."""
     webdriver = pytest.importorskip(
         "selenium.webdriver", reason="no selenium to drive a browser: pip install -e '.[test]'"
     )
@@ -83,36 +82,43 @@ def _record(cell: Cell, job: Job, **given: Any) -> Record | None:
 
 
 @pytest.fixture(scope="session")
-def _whole(source_for: Callable[..., Source]) -> dict[str, Any]:
-    table = leaderboard.load().select([method for method in GAINS if method != TEACHER], PAIRS)
-    return Document([LeaderboardData(source_for(table, _record))], table).page_data()
+def _page_data_for(data_for: Callable[..., LeaderboardData]) -> Callable[..., dict[str, Any]]:
+    def build(record: Callable[[Cell, Job], Record | None] = _record) -> dict[str, Any]:
+        table = leaderboard.load().select([method for method in GAINS if method != TEACHER], PAIRS)
+        return Document([data_for(table, record)], table).page_data()
+
+    return build
 
 
 @pytest.fixture(scope="session")
-def gpu_data(source_for: Callable[..., Source]) -> dict[str, Any]:
-    """The same as if a GPU had trained it: empty wherever a GPU knows nothing."""
+def _whole(_page_data_for: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    return _page_data_for()
+
+
+@pytest.fixture(scope="session")
+def gpu_data(_page_data_for: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """The same from records of a GPU, which do not hold everything."""
     empty = {"revision": None, "dirty": None, "teacher_weights": None, "device": "NVIDIA H200", "threads": 1}
     cost = {"step_seconds": None, "cohort_seconds": 100.0, "cohort_members": 7, "extra_parameters": 7}
 
     def record(cell: Cell, job: Job) -> Record | None:
         return _record(cell, job, cost=cost, provenance=empty)
 
-    table = leaderboard.load().select([method for method in GAINS if method != TEACHER], PAIRS)
-    return Document([LeaderboardData(source_for(table, record))], table).page_data()
+    return _page_data_for(record)
 
 
 @pytest.fixture
-def data(_whole: dict[str, Any]) -> dict[str, Any]:
-    """What the page is given: seven methods and seven pairs. Free to be changed.
+def page_data(_whole: dict[str, Any]) -> dict[str, Any]:
+    """The data of the page, for seven methods and seven pairs; tests may change it.
 
-    FSP applies to two pairs and is not ranked, AT lacks a seed, CRD failed on a pair, and one pair lacks DIST, which
-    the paper does not have.
+    FSP applies to two pairs and is not ranked, AT lacks a seed on a pair, CRD failed on a pair, and DIST, which the
+    paper does not have, is missing on a pair.
     """
     return copy.deepcopy(_whole)
 
 
 class Page:
-    """What a reader does with the page, and what they see."""
+    """Actions of a reader, and what the page shows."""
 
     def __init__(self, driver: Chrome, path: Path):
         self.driver = driver
@@ -134,7 +140,7 @@ class Page:
         node.click()
 
     def choose(self, name: str, value: str) -> None:
-        """Press a segment of a bar, as `name` and the option's id."""
+        """Press the segment of the bar `name` that has the value."""
         self.click(f"#{name} input[value='{value}']")
 
     def open_filters(self) -> None:
@@ -145,7 +151,7 @@ class Page:
         self.click(f"[data-key='chip/{kind}/{name}']")
 
     def cell(self, method: str, pair: str) -> list[str]:
-        """The lines of a cell of the heat map: the number first."""
+        """The lines of a cell of the heat map, the number first."""
         return self.texts(f"[data-cell='{method}/{pair}'] > *")
 
     def press(self, key: str) -> None:
@@ -157,7 +163,7 @@ class Page:
         return len(self.driver.find_elements("css selector", selector))
 
     def leave(self) -> None:
-        """Close the detail of a cell by key; the page learns of that a moment later."""
+        """Close the dialog of a cell by key; its event reaches the page a moment later."""
         self.press("ESCAPE")
         self.wait(lambda: "cell=" not in self.hash())
 
@@ -167,7 +173,7 @@ class Page:
         WebDriverWait(self.driver, 120, poll_frequency=0.01).until(lambda _: condition())
 
     def rows(self) -> list[dict[str, str]]:
-        """The ranking as shown: method and the texts of its columns."""
+        """The ranking as shown: the method and the texts of the columns."""
         return self.driver.execute_script(_ROWS)
 
     def hash(self) -> str:
@@ -179,13 +185,13 @@ class Page:
 
 @pytest.fixture
 def show(driver: Chrome, tmp_path: Path) -> Iterator[Callable[..., Page]]:
-    """Opens a payload from a file; in the end the browser must have had nothing to complain about."""
+    """``show(page_data, hash)`` opens the page from a file; in the end the browser must have logged nothing."""
 
-    def opened(data: dict[str, Any], hash_: str = "", width: int = 1300, height: int = 900) -> Page:
+    def opened(page_data: dict[str, Any], hash_: str = "", width: int = 1300, height: int = 900) -> Page:
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         path = tmp_path / "leaderboard.html"
-        path.write_text(page.render(data), encoding="utf-8")
+        path.write_text(page.render(page_data), encoding="utf-8")
         driver.get("about:blank")
         driver.get(f"{path.as_uri()}#{hash_}")
         return Page(driver, path)

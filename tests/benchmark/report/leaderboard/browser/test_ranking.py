@@ -1,19 +1,49 @@
-"""The page's numbers, and how they follow switches and filters."""
+"""The numbers of the page: those that Python computed, and plain means and ranks under a filter."""
+
+from statistics import fmean
 
 import pandas as pd
 import pytest
 
-from benchmark.report.leaderboard.statistics.summary import LeaderboardStatistics
-from tests.benchmark.report.leaderboard.browser.oracle import SAME, check_rows, number, ranking, values
+from benchmark.report.leaderboard.statistics import across
+
+SAME = ("wrn-40-2:wrn-40-1", "resnet56:resnet20", "vgg13:vgg8")
+GAINS = {"gain_student": "student", "gain_kd": "kd"}
 
 
-def test_the_ranking_is_the_payloads_and_sorts_by_number(show, data):
-    page = show(data)
-    board = data["boards"][0]
-    stats = board["statistics"]["last"]["top1"]
-    check_rows(page, board, stats)
+def number(text):
+    """The number that a text shows, None for a dash."""
+    plain = text.replace("−", "-").replace("%", "").replace("×", "").strip()
+    return None if plain == "–" else float(plain)
+
+
+def check_rows(page, methods, decimals=2):
+    """Compare the rows of the ranking with rows of `across`, by method."""
+    rows = page.rows()
+    assert {row["method"] for row in rows} == set(methods)
+    for row in rows:
+        expected = methods[row["method"]]
+        assert row["pairs"].split("/")[0] == str(expected["pairs"])
+        if not expected["ranked"]:
+            assert row["reason"].startswith("Not ranked. ")
+            continue
+        assert number(row["average_rank"]) == pytest.approx(expected["average_rank"], abs=0.0051)
+        for name, baseline in GAINS.items():
+            value = None if row["method"] == baseline else pytest.approx(expected[name], abs=0.51 * 10**-decimals)
+            assert number(row[name]) == value
+        if "wins" in row and row["method"] not in GAINS.values():
+            assert number(row["gap_closed"]) == pytest.approx(100 * expected["gap_closed"], abs=0.51)
+            assert row["wins"] == f"{expected['wins']}/{expected['ties']}/{expected['losses']}"
+
+
+def test_the_ranking_is_that_of_python_and_sorts_by_number(show, page_data):
+    page = show(page_data)
+    statistics = page_data["boards"][0]["statistics"]["last"]["top1"]
+    check_rows(page, statistics["methods"])
     assert [row["position"] for row in page.rows()] == ["1", "2", "3", "4", "5", "6", "–"]
     assert page.count("#ranking-table .range") == 10
+    assert page.text("#ranking-note") == " ".join(statistics["basis"])
+    assert all(sentence in page.text("#sentences") for sentence in statistics["sentences"])
     for clicks, direction in ((1, "descending"), (2, "ascending")):
         page.click("[data-key='sort/gain_student']")
         heads = page.value("[...document.querySelectorAll('#ranking-table th[aria-sort]')].map((th) => th.ariaSort)")
@@ -22,266 +52,173 @@ def test_the_ranking_is_the_payloads_and_sorts_by_number(show, data):
         shown = [number(row["gain_student"]) for row in rows if row.get("gain_student", "–") != "–"]
         assert shown == sorted(shown, reverse=clicks == 1)
         assert rows[-1]["method"] == "fsp"
-    # A negative gain would come first among texts.
+    # Sorted as texts, negative gains would come first.
     assert min(shown) < 0 < max(shown)
 
 
-@pytest.mark.parametrize(("metric", "epoch"), [("top5", "last"), ("loss", "best")])
-def test_metric_and_epoch_switch_all_numbers(show, data, metric, epoch):
-    page = show(data)
-    page.choose("metric", metric)
-    page.choose("epoch", epoch)
-    board = data["boards"][0]
-    check_rows(page, board, board["statistics"][epoch][metric], metric)
-    numbers = values(board, "srrl", "vgg13:vgg8", epoch, metric).values()
-    decimals = 4 if metric == "loss" else 2
-    assert float(page.cell("srrl", "vgg13:vgg8")[0]) == pytest.approx(sum(numbers) / 3, abs=0.51 * 10**-decimals)
-    assert page.find("#best-warning").is_displayed() == (epoch == "best")
+def test_metric_and_epoch_switch_all_numbers(show, page_data):
+    page = show(page_data)
+    page.choose("metric", "loss")
+    page.choose("epoch", "best")
+    board = page_data["boards"][0]
+    check_rows(page, board["statistics"]["best"]["loss"]["methods"], decimals=4)
+    values = board["cells"]["srrl"]["vgg13:vgg8"]["values"]["best"]["loss"]
+    assert float(page.cell("srrl", "vgg13:vgg8")[0]) == pytest.approx(fmean(values), abs=0.51e-4)
+    assert page.find("#best-warning").is_displayed()
     assert not page.find("#beside").is_enabled()
 
 
-def test_a_filter_ranks_anew_by_the_same_rules(show, data):
-    page = show(data)
-    page.chip("pair", "same architectures")
-    board, everyone = data["boards"][0], [method["id"] for method in data["boards"][0]["methods"]]
-    found = ranking(board, everyone, SAME)
-    # FSP has two of three now, and takes part; with CRD's failure one pair less is shared by all.
-    assert found["methods"]["fsp"]["ranked"]
-    assert len(found["shared_pairs"]) == 2
-    check_rows(page, board, found)
-    assert "2 of 3 shown pairs" in page.text("#ranking-note")
-    assert "filter" in page.text("#ranking-note")
-    assert page.count("#ranking-table .range") == 0
-    assert not page.find("#diagram").is_displayed()
-    page.find("#text").send_keys("srrl, ours c?d")
-    page.chip("method", "crd")
-    assert [row["method"] for row in page.rows()] == ["crd"]
-    page.chip("method", "srrl")
-    check_rows(page, board, ranking(board, ["crd", "srrl"], SAME))
-    assert page.texts("#heatmap tbody tr[data-method] th") == [
-        {"crd": "CRD", "srrl": "Ours"}[row["method"]] for row in page.rows()
-    ]
-    assert "2 of 7 methods, 3 of 7 pairs" in page.text("#view")
-
-
-@pytest.mark.parametrize(
-    ("metric", "methods", "pairs"),
-    [
-        # FSP has exactly half of these pairs: too few.
-        ("top1", (), ("resnet56:resnet20", "wrn-40-2:shufflenetv1")),
-        ("loss", (), SAME),
-        # KD and the student are compared with, though they are not shown.
-        ("loss", ("crd", "srrl", "fsp"), ("resnet56:resnet20", "vgg13:vgg8")),
-        # None of these methods has numbers on the first pair.
-        ("top1", ("crd", "fsp"), ("wrn-40-2:wrn-40-1", "wrn-40-2:shufflenetv1")),
-    ],
-)
-def test_the_rules_hold_where_they_are_close(show, data, metric, methods, pairs):
-    board = data["boards"][0]
-    cells = board["cells"]
-    cells["srrl"]["resnet56:resnet20"]["values"] = cells["kd"]["resnet56:resnet20"]["values"]  # they tie
-    next(pair for pair in board["pairs"] if pair["id"] == "vgg13:vgg8")["teacher"]["last"] |= {
-        "top1": 50.0,
-        "loss": 9.0,
-    }
-    page = show(data)
-    wanted = [f"method={method}" for method in methods] + [f"pair={pair}" for pair in pairs]
-    page.value("location.hash = arguments[0]", "&".join([f"metric={metric}", *wanted]))
-    page.wait(lambda: page.count("#heatmap .pair") == len(pairs))
-    shown = methods or [method["id"] for method in board["methods"]]
-    check_rows(page, board, ranking(board, shown, pairs, "last", metric), metric)
-
-
-@pytest.mark.parametrize("metric", ["top1", "loss"])
-def test_only_the_seeds_that_all_ranked_methods_have_count(show, data, metric):
-    board = data["boards"][0]
-    for cell in board["cells"]["srrl"].values():
-        cell["values"]["last"] = {key: [found[0], None, None] for key, found in cell["values"]["last"].items()}
-    everyone, pairs = ([one["id"] for one in board[axis]] for axis in ("methods", "pairs"))
-    rows = [
-        (method, pair, seed, value)
-        for method in everyone
-        for pair in pairs
-        for seed, value in values(board, method, pair, metric=metric).items()
-    ]
-    scores = pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
-    teachers = {pair["id"]: pair["teacher"]["last"][metric] for pair in board["pairs"]}
+def plain(board, methods, pairs, metric):
+    """`across` of the means of some cells, each as one seed."""
+    found = board["statistics"]["last"][metric]["cells"]
+    rows = [(m, p, 0, found[m][p]["mean"]) for m in methods for p in pairs if p in found.get(m, {})]
     kind = next(one for one in board["metrics"] if one["id"] == metric)
-    standing = LeaderboardStatistics(scores, kind["higher"], teachers, kind["decimals"], {})
-    board["statistics"] = {}  # so that the page has to find them itself
-    page = show(data, f"metric={metric}")
-    check_rows(page, board, standing.page_data(), metric)
-    check_rows(page, board, ranking(board, everyone, pairs, metric=metric), metric)
-    assert ", on the seeds that they share (1 of 3)." in page.text("#ranking-note")
-    assert ", on the seeds that they share (1 of 3)" in standing.sentences[0]
-    # KD lacks the one seed of a pair: it is not shown, but then that pair says nothing of it.
-    cell = board["cells"]["kd"]["vgg13:vgg8"]["values"]["last"]
-    cell |= {key: [None, *found[1:]] for key, found in cell.items()}
-    page = show(data, f"metric={metric}&method=srrl&method=at")
-    found = ranking(board, ["srrl", "at"], pairs, metric=metric)
-    check_rows(page, board, found, metric)
-    assert len(found["shared_pairs"]) == 7
-    assert sum(found["methods"]["srrl"][name] for name in ("wins", "ties", "losses")) == 6
+    scores = pd.DataFrame(rows, columns=["method", "pair", "seed", "value"])
+    return across(scores, higher=kind["higher"], teachers={}, decimals=kind["decimals"])
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("metric", "methods", "pairs", "shared"),
     [
-        ("at", {"at"}),
-        ("AT, ours", {"at", "srrl"}),
-        ("DIST[temperature=1] kd", {"dist[temperature=1]", "kd"}),
-        ("s*,?t", {"student", "srrl", "at"}),
-        ("a", set()),
-        (" ", {"student", "kd", "at", "fsp", "crd", "srrl", "dist[temperature=1]"}),
+        # FSP has two of three pairs and is ranked; CRD failed on one, so that two are shared.
+        ("loss", (), ("wrn-40-2:wrn-40-1", "resnet56:resnet20", "vgg13:mobilenetv2-half"), 2),
+        # FSP has exactly half of these pairs, which is too few.
+        ("top1", (), ("resnet56:resnet20", "wrn-40-2:shufflenetv1"), 2),
+        ("loss", ("student", "kd", "crd"), ("resnet56:resnet20", "vgg13:vgg8"), 2),
+        # None of these methods has numbers on the first pair.
+        ("top1", ("crd", "fsp"), ("wrn-40-2:wrn-40-1", "wrn-40-2:shufflenetv1"), 1),
     ],
 )
-def test_text_filters_by_names_and_titles_as_the_command_does(show, data, text, shown):
-    page = show(data)
-    page.open_filters()
-    page.find("#text").send_keys(text)
-    assert {row["method"] for row in page.rows()} == shown
-    lit = page.find("[data-key='chip/method']").get_attribute("aria-pressed")
-    assert lit == ("false" if text.strip() else "true")
-
-
-def test_a_title_with_spaces_is_one(show, data):
-    data["boards"][0]["methods"][5]["title"] = "My own"
-    page = show(data, "text=my+own,kd")
-    assert {row["method"] for row in page.rows()} == {"kd", "srrl"}
-
-
-def test_step_times_are_of_five_pairs_at_least(show, data):
-    page = show(data)
-    assert next(row["relative"] for row in page.rows() if row["method"] == "kd") == "1.10×"
-    assert "No step time" in page.text("#ranking-legend")  # FSP has two pairs
+def test_a_filter_ranks_the_plain_means_of_the_shown_cells(show, page_data, metric, methods, pairs, shared):
+    board = page_data["boards"][0]
+    cells = board["statistics"]["last"][metric]["cells"]
+    cells["srrl"]["resnet56:resnet20"] = cells["kd"]["resnet56:resnet20"]  # they tie
     page = show(
-        data, "&".join(["method=kd", "method=at", *(f"pair={pair['id']}" for pair in data["boards"][0]["pairs"])])
+        page_data, "&".join([f"metric={metric}", *(f"method={m}" for m in methods), *(f"pair={p}" for p in pairs)])
     )
-    assert "No step time" not in page.text("#ranking-legend")
-    page = show(data, "pair=same+architectures")
-    assert {row["relative"] for row in page.rows()} == {"–"}
-    assert "fewer than 5 of the shown pairs" in page.text("#ranking-legend")
-    assert not page.find("#costs").is_displayed()
+    shown = methods or [method["id"] for method in board["methods"]]
+    expected = plain(board, shown, pairs, metric)
+    assert len(expected.shared) == shared
+    found = {method: {"pairs": 0, "ranked": False} for method in shown}
+    found |= {row["method"]: row for row in expected.methods.to_dict("records")}
+    if "kd" not in shown:
+        # The baselines are not shown, but gains over them are.
+        pair = expected.shared[0]
+        found["crd"] |= {name: cells["crd"][pair][name] for name in GAINS}
+    check_rows(page, found, decimals=4 if metric == "loss" else 2)
+    assert f"ranked on {shared} of {len(pairs)} shown pairs" in page.text("#ranking-note")
 
 
-def test_what_has_no_number_says_why(show, data):
-    page = show(data, "method=kd&method=crd&method=fsp&pair=wrn-40-2:wrn-40-1")
-    reasons = {row["method"]: row.get("reason") for row in page.rows()}
-    assert reasons == {
-        "kd": None,
-        "crd": "Not ranked. Its runs failed: the loss was not finite in epoch 2.",
-        "fsp": "Not ranked. It applies to none of these pairs.",
-    }
-    page = show(data, "pair=resnet32x4:shufflenetv2")
-    assert next(row for row in page.rows() if row["method"].startswith("dist"))["reason"] == (
-        "Not ranked. It has no numbers yet."
-    )
+def test_intervals_marks_and_tests_are_hidden_under_a_filter(show, page_data):
+    page = show(page_data, "sort=wins")
+    for part in ("intervals", "marks"):
+        assert page.count({"intervals": ".range", "marks": ".cell.best"}[part])
+    page.chip("pair", "same architectures")
+    assert "clear the filter for intervals, marks and tests" in page.text("#ranking-note")
+    assert page.count(".range, .cell.best, .cell.near, .col-wins, .col-gap_closed, #sentences p") == 0
+    assert not page.find("#diagram").is_displayed()
+    assert "best of its pair" not in page.text("#heatmap-legend")
+    page.chip("method", "crd")
+    page.chip("method", "srrl")
+    titles = {"crd": "CRD", "srrl": "Ours"}
+    assert page.texts("#heatmap tbody tr[data-method] th") == [titles[row["method"]] for row in page.rows()]
+    assert "2 of 7 methods, 3 of 7 pairs" in page.text("#view")
+    page.click("[data-key='chip/method']")
+    page.click("[data-key='chip/pair']")
+    assert page.find("#diagram").is_displayed()
+    assert page.count(".range")
 
 
-def test_filters_are_closed_unless_the_link_has_some(show, data):
-    assert not show(data, "metric=loss").find("#text").is_displayed()
-    assert show(data, "pair=vgg13:vgg8").find("#text").is_displayed()
+def test_text_filters_by_names_and_titles_as_the_command_does(show, page_data):
+    page_data["boards"][0]["methods"][4]["title"] = "My own"
+    page = show(page_data)
+    page.open_filters()
+    for text, shown in {
+        "AT, ours": {"at", "srrl"},
+        "my own,kd": {"crd", "kd"},
+        "DIST[temperature=1] kd": {"dist[temperature=1]", "kd"},
+        "s*,?t": {"student", "srrl", "at"},
+        "a": set(),
+        " ": {"student", "kd", "at", "fsp", "crd", "srrl", "dist[temperature=1]"},
+    }.items():
+        page.find("#text").clear()
+        page.find("#text").send_keys(text)
+        assert {row["method"] for row in page.rows()} == shown
+        pressed = page.find("[data-key='chip/method']").get_attribute("aria-pressed")
+        assert pressed == ("false" if text.strip() else "true")
 
 
-def test_a_view_can_be_linked(show, data):
-    page = show(data)
+def test_a_view_can_be_linked(show, page_data):
+    page = show(page_data)
+    assert not page.find("#text").is_displayed()
     page.choose("metric", "loss")
     page.chip("pair", "vgg13:vgg8")
     page.chip("pair", "wrn-40-2:shufflenetv1")
     page.choose("show", "gain_kd")
     page.click("[data-key='sort/relative']")
     shown = page.rows(), page.texts("#heatmap td"), page.text("#view")
-    linked = show(data, page.hash().removeprefix("#"))
+    linked = show(page_data, page.hash().removeprefix("#"))
     assert (linked.rows(), linked.texts("#heatmap td"), linked.text("#view")) == shown
-    broken = show(data, "board=nothing&metric=nothing&pair=nothing&sort=nothing&cell=kd/nothing")
-    check_rows(broken, data["boards"][0], data["boards"][0]["statistics"]["last"]["top1"])
+    assert linked.find("#text").is_displayed()
+    broken = show(page_data, "board=nothing&metric=nothing&pair=nothing&sort=nothing&cell=kd/nothing")
+    check_rows(broken, page_data["boards"][0]["statistics"]["last"]["top1"]["methods"])
 
 
-def test_the_papers_numbers_alone(show, data):
-    page = show(data)
+def test_the_papers_numbers_alone(show, page_data):
+    page = show(page_data)
     page.chip("method", "kd")
     page.click("#source option[value='printed']")
-    board = data["boards"][1]
-    check_rows(page, board, board["statistics"]["last"]["top1"])
+    check_rows(page, page_data["boards"][1]["statistics"]["last"]["top1"]["methods"])
     assert page.cell("srrl", "resnet56:resnet20") == ["71.44"]
     assert page.cell("fsp", "wrn-40-2:wrn-40-1") == ["n/a"]
     assert page.texts("#heatmap .teacher td")[1] == "72.34"
+    assert page.count(".cell.best") == 7
+    assert page.count(".cell.near") == 0
     assert not page.find("#costs").is_displayed()
     assert not page.find("#beside-field").is_displayed()
 
 
-def test_a_page_of_other_data_than_the_papers_offers_nothing_of_it(show, data):
-    del data["boards"][1]
-    data["boards"][0]["beside"] = False
-    page = show(data, "beside=1")
+@pytest.mark.parametrize("stand_in", [True, False])
+def test_the_papers_value_stands_beside_ours(show, page_data, stand_in):
+    page_data["boards"][0]["stand_in"] = stand_in
+    page = show(page_data)
+    cell = "srrl", "resnet56:resnet20"
+    assert len(page.cell(*cell)) == 2
+    page.click("#beside")
+    ours, _, paper = page.cell(*cell)
+    assert paper == ("71.44" if stand_in else f"71.44 (+{float(ours) - 71.44:.2f})")
+    # On the pairs that ours are ranked on the paper has too few numbers for FSP, and none for DIST.
+    assert page.count("#ranking-table tr.paper") == 5
+    page.choose("show", "gain_student")
+    assert page.cell(*cell)[2].startswith("+2.38")  # 71.44 less the printed student's 69.06
+    page.choose("metric", "top5")
+    assert not page.find("#beside").is_enabled()
+    assert page.find("#beside-field").get_attribute("data-tip") == "The paper prints top-1 accuracy only."
+    assert len(page.cell(*cell)) == 2
+
+
+def test_a_page_without_printed_numbers_offers_none(show, page_data):
+    del page_data["boards"][1]
+    page_data["boards"][0]["beside"] = False
+    page = show(page_data, "beside=1")
     assert not page.find("#beside-field").is_displayed()
     assert len(page.cell("srrl", "resnet56:resnet20")) == 2
     assert page.count("#ranking-table tr.paper") == 0
 
 
-def test_a_page_without_runs_and_printed_numbers_opens(show, data):
-    del data["boards"][1]
-    board = data["boards"][0] | {"beside": False, "runs": {}, "recipes": {}}
-    for cells in board["cells"].values():
-        for cell in cells.values():
-            cell |= {"state": "missing", "values": {}, "paper": None, "cost": None, "runs": []}
-    page = show(data | {"boards": [board]})
-    assert page.cell("srrl", "resnet56:resnet20") == ["–"]
-
-
-@pytest.mark.parametrize("stand_in", [True, False])
-def test_the_papers_value_stands_beside_ours(show, data, stand_in):
-    data["boards"][0]["stand_in"] = stand_in
-    page = show(data)
-    cell = "srrl", "resnet56:resnet20"
-    assert len(page.cell(*cell)) == 2
-    page.click("#beside")
-    ours, _, paper = page.cell(*cell)
-    difference = float(ours) - 71.44
-    assert paper == ("71.44" if stand_in else f"71.44 (+{difference:.2f})")
-    # On the pairs that ours are ranked on the paper has too few numbers for FSP, and it has none for DIST.
-    assert page.count("#ranking-table tr.paper") == 5
-    page.choose("show", "gain_student")
-    # 71.44 less the printed student's 69.06.
-    assert page.cell(*cell)[2].startswith("+2.38")
-
-
-def test_a_board_opens_with_the_suites_metric_which_is_the_papers(show, data):
-    for board in data["boards"]:
-        board["metric"] = "top5"
-    data["boards"][1]["metrics"][0] |= {"id": "top5", "title": "top-5 accuracy, %"}
-    page = show(data, "beside=1")
-    assert "top-5 accuracy" in page.text("#view")
-    assert page.cell("srrl", "resnet56:resnet20")[2] == "71.44"
-    page.choose("metric", "top1")
-    assert "metric=top1" in page.hash()
-    assert not page.find("#beside").is_enabled()
-    assert page.find("#beside-field").get_attribute("data-tip") == "The paper prints top-5 accuracy only."
-    assert len(page.cell("srrl", "resnet56:resnet20")) == 2
-
-
-def test_what_the_tests_against_kd_find_is_told(show, data):
-    told = show(data).text("#sentences")
-    assert all(sentence in told for sentence in data["boards"][0]["statistics"]["last"]["top1"]["sentences"])
-
-
-def test_cells_say_what_they_lack_and_which_are_best(show, data):
-    page = show(data)
+def test_cells_say_what_they_lack_and_which_are_best(show, page_data):
+    page = show(page_data)
     assert page.cell("fsp", "wrn-40-2:wrn-40-1") == ["n/a"]
     assert page.cell("dist[temperature=1]", "resnet32x4:shufflenetv2") == ["–"]
     assert page.cell("crd", "wrn-40-2:wrn-40-1") == ["failed"]
     assert page.cell("at", "vgg13:vgg8")[1].endswith("2/3")
     tip = page.find("[data-cell='crd/wrn-40-2:wrn-40-1']").get_attribute("data-tip")
     assert tip == "the loss was not finite in epoch 2"
-    given = data["boards"][0]["statistics"]["last"]["top1"]["cells"]
+    assert "No step time where too few pairs" in page.text("#ranking-legend")  # FSP has two pairs
+    given = page_data["boards"][0]["statistics"]["last"]["top1"]["cells"]
     for mark in ("best", "near"):
-        want = {
-            f"{m}/{p}"
-            for m, row in given.items()
-            for p, one in row.items()
-            if one[mark] and not (mark == "near" and one["best"])
-        }
-        shown = set(
+        expected = {f"{method}/{pair}" for method, row in given.items() for pair, cell in row.items() if cell[mark]}
+        assert expected
+        assert expected == set(
             page.value("[...document.querySelectorAll(arguments[0])].map((cell) => cell.dataset.cell)", f".cell.{mark}")
         )
-        assert shown == {name for name in want if page.cell(*name.split("/"))[0] not in ("–", "n/a", "failed")}

@@ -5,7 +5,7 @@ import torch
 
 import models
 
-# Channels and sides of the feats, the stem's first, then of the penultimate map if that is not the last tap.
+# Channels and sides of the feats, the stem's first, then of the penultimate map if that is not the last feat.
 SHAPES = {
     "resnet??-narrow": "32@32 32@32 32@16 64@8 128@4",
     "resnet??-wide": "64@32 64@32 128@16 256@8 512@4",
@@ -37,7 +37,7 @@ CASES = [(name, shapes) for pattern, shapes in SHAPES.items() for name in models
 
 
 @pytest.mark.parametrize(("name", "expected"), CASES)
-def test_taps_have_the_shapes_of_the_definition(name, expected):
+def test_feats_have_the_shapes_of_the_definition(name, expected):
     with torch.device("meta"):
         shapes = models.create(name, 10, models.made_for(name).in_size).shapes()
     actual = [*shapes.feats, shapes.map] if name in WITH_HEAD else shapes.feats
