@@ -1,7 +1,7 @@
-"""Distillation methods, found by their files' names: ``load("kd")`` returns the method of ``methods/kd.py``.
+"""Distillation methods by the names of their files: ``load("kd")`` is the method of ``methods/kd.py``.
 
-Methods outside the project are found in the files that ``models.plugins`` lists and by the entry points of installed
-packages.
+Methods from outside the project are found in the files that ``models.plugins`` names and by the entry points of
+installed packages.
 """
 
 from __future__ import annotations
@@ -15,40 +15,28 @@ from types import ModuleType
 from methods.base import Batch, Method, NotApplicableError, Pair
 from models import plugins
 
-__all__ = ["Batch", "Method", "NotApplicableError", "Pair", "load", "names"]
+__all__ = ["Batch", "Method", "NotApplicableError", "Pair", "classes", "load", "names"]
 
 GROUP = "srrl_bench.methods"
-"""Entry point group by which installed packages offer methods."""
+"""Group of the entry points of installed packages."""
 
 
 def load(name: str) -> type[Method]:
-    """The method class of the file or the entry point ``name``.
+    """The method of the file ``name``, or of the entry point of that name.
 
     Raises:
-        ValueError: no file or entry point of that name defines a method.
+        ValueError: there is no such file, or it defines no method.
     """
-    found = _methods_of(import_module(f"{__name__}.{name}")) if name in _files() else _outside(name)
+    found = classes(name)
     if not found:
         raise ValueError(f"unknown method '{name}': known are {', '.join(names())}")
     return found[0]
 
 
-def names() -> list[str]:
-    """Names of all methods, sorted; helper files, which define no method, are left out."""
-    inside = [name for name in _files() if _methods_of(import_module(f"{__name__}.{name}"))]
-    elsewhere = {*(path.stem for path in plugins.files()), *entry_points(group=GROUP).names} - {*_files()}
-    return sorted([*inside, *filter(_is_usable, elsewhere)])
-
-
-def _is_usable(name: str) -> bool:
-    """Whether a plug-in or package defines a method of that name; a package that cannot be imported does not."""
-    with suppress(ImportError, AttributeError):
-        return bool(_outside(name))
-    return False
-
-
-def _outside(name: str) -> list[type[Method]]:
-    """The methods of that name in plug-ins, or else in installed packages."""
+def classes(name: str) -> list[type[Method]]:
+    """All methods of the file or entry point ``name``; a file that keeps the contract defines one."""
+    if name in _files():
+        return _methods_of(import_module(f"{__name__}.{name}"))
     found = [method for path in plugins.files() if path.stem == name for method in _methods_of(plugins.load_file(path))]
     for point in () if found else entry_points(group=GROUP, name=name):
         loaded = point.load()
@@ -56,10 +44,26 @@ def _outside(name: str) -> list[type[Method]]:
     return found
 
 
+def names() -> list[str]:
+    """Names of all methods, sorted; files without a method (helpers) are left out."""
+    inside = [name for name in _files() if classes(name)]
+    elsewhere = {*(path.stem for path in plugins.files()), *entry_points(group=GROUP).names} - {*_files()}
+    return sorted([*inside, *filter(_is_usable, elsewhere)])
+
+
+def _is_usable(name: str) -> bool:
+    """Whether a method from outside can be loaded; a broken package offers none."""
+    with suppress(ImportError, AttributeError):
+        return bool(classes(name))
+    return False
+
+
 def _files() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__))
 
 
 def _methods_of(module: ModuleType) -> list[type[Method]]:
-    classes = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Method))
-    return [cls for cls in classes if cls.__module__ == module.__name__ and cls is not Method]
+    """The methods that a module defines, without the abstract bases of its own methods."""
+    found = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Method)]
+    own = [cls for cls in dict.fromkeys(found) if cls.__module__ == module.__name__ and cls is not Method]
+    return [cls for cls in own if not any(other is not cls and issubclass(other, cls) for other in own)]

@@ -1,14 +1,13 @@
-"""Measures parameters, multiply-accumulates and feature shapes of the registered networks.
+"""Measure networks.
 
 ``python -m models.describe`` rewrites ``models/networks.csv``; ``python -m models.describe FILE`` prints the lines of
-the networks that a file registers.
+the networks that one file registers.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.features import Network
+from models.plugins import answers_only
 from models.registry import create, made_for, names_of, revision_of
 
 NETWORKS_CSV = Path(__file__).with_name("networks.csv")
@@ -25,12 +25,12 @@ COLUMNS = ("name", "family", "revision", "params", "macs", "in_size", "classes",
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of parameters, with frozen ones but without running statistics of batch-norms."""
+    """Number of parameters, frozen ones included and running statistics of batch norms excluded."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def macs(network: Network) -> int:
-    """Multiply-accumulates of convolutions and linear layers in the forward pass of one image."""
+    """Multiply-accumulates of the convolutions and linear layers in one image's forward pass."""
     counts: list[int] = []
 
     def count(module: nn.Module, _: Any, output: Tensor) -> None:
@@ -47,7 +47,7 @@ def macs(network: Network) -> int:
 
 
 def row(name: str) -> dict[str, str | int]:
-    """One line of ``networks.csv``: the network at width 1, for the images that it is designed for."""
+    """One line of ``networks.csv``: the network at width 1 and at its standard input size."""
     images = made_for(name)
     with torch.device("meta"):
         network = create(name, images.num_classes, images.in_size)
@@ -66,7 +66,7 @@ def row(name: str) -> dict[str, str | int]:
 
 
 def describe(place: Path = NETWORKS_CSV.parent) -> str:
-    """The content of ``networks.csv`` for all networks of a folder, or those that a file registers."""
+    """Measurements of all networks of a folder, or of those that a file registers, as ``networks.csv`` has them."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -75,12 +75,11 @@ def describe(place: Path = NETWORKS_CSV.parent) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Rewrite ``networks.csv``, or print only the lines of the networks that a file registers."""
+    """Rewrite ``networks.csv``, or print the lines of the networks that a file registers."""
     if not arguments:
         NETWORKS_CSV.write_text(describe(), encoding="utf-8")
         return
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
-        os.dup2(2, 1)  # output of the file itself goes to stderr
+    with answers_only() as output:
         output.write(describe(Path(arguments[0]).resolve()))
 
 

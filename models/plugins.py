@@ -1,25 +1,28 @@
-"""Files outside the project that add networks or methods, listed in an environment variable for all processes."""
+"""Files outside the project with networks or methods, which an environment variable names for all processes."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import TextIO
 
 VARIABLE = "SRRL_BENCH_PLUGINS"
-"""The variable with the paths, separated as in PATH."""
+"""Paths of the files, separated like the folders of PATH."""
 
-# Searched for in the text, so that a file with a method or data set is not run to look for networks.
+# Searched for in the text, so that files with methods and data sets are not imported for their networks.
 _REGISTERS = re.compile(r"^@(\w+\.)*register\(", re.MULTILINE)
 
 
 def files() -> list[Path]:
-    """The files that the variable lists."""
+    """The files that the environment variable names."""
     return [Path(item).resolve() for item in os.environ.get(VARIABLE, "").split(os.pathsep) if item]
 
 
@@ -30,10 +33,10 @@ def registers(path: Path) -> bool:
 
 
 def load_file(path: Path) -> ModuleType:
-    """Import a file as a module; later calls return the same module.
+    """Import a file, once per process.
 
     Raises:
-        ImportError: the file cannot be loaded.
+        ImportError: the file does not exist or is not a Python file.
     """
     name = f"srrl_bench_plugin_{sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
@@ -42,10 +45,18 @@ def load_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be loaded")
     module = module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their module there
+    sys.modules[name] = module  # dataclasses look their module up there
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
     return module
+
+
+@contextmanager
+def answers_only() -> Iterator[TextIO]:
+    """A stream to standard output; everything else that the process prints goes to standard error."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
+        os.dup2(2, 1)
+        yield output

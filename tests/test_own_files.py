@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
+from benchmark.data import load
 
 ROOT = Path(__file__).parents[1]
 DEADLINE = 600.0
@@ -38,7 +41,11 @@ class Own(Method):
         return {{"distance": {loss}}}
 '''
 LOSS = "(student.logits - teacher.logits).abs().pow(self.power).mean()"
-NETWORK = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+GUIDE = (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8")
+NETWORK = re.search(r"```python\n(import torch.*?)```", GUIDE, re.DOTALL)[1]
+# Derived from another method, with that method's options.
+DERIVED = METHOD.replace("methods import Method", "methods.kd import KD").replace("Own(Method)", "Own(KD)")
+DERIVED = DERIVED.replace("2.0):", "2.0, **options):").replace("__init__(pair)", "__init__(pair, **options)")
 DATA = """
 from benchmark.data import image_folder, parquet_files
 
@@ -52,6 +59,22 @@ metric: top1
 heads: [Method]
 columns: [{label: tiny, pair: "tiny:tiny"}]
 rows: [{label: Teacher, role: teacher}, {label: KD, method: kd}]
+"""
+PROJECT = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "losses-of-mine"
+version = "1.0"
+
+[project.entry-points."srrl_bench.methods"]
+packaged = "losses_of_mine.distance:Own"
+absent = "losses_of_mine.nothing:Own"
+
+[tool.setuptools]
+packages = ["losses_of_mine"]
 """
 
 
@@ -81,12 +104,6 @@ class Place:
             check=False,
         )
 
-    def train(self, *arguments: str, **environment: str) -> str:
-        """What the command said, in words with single spaces between them."""
-        done = self.run(*arguments, **environment)
-        assert done.returncode == 0, done.stderr
-        return " ".join(done.stdout.split())
-
     def refused(self, *arguments: str, **environment: str) -> list[str]:
         """The lines of the error for which nothing was trained."""
         done = self.run(*arguments, **environment)
@@ -104,25 +121,6 @@ class Place:
 @pytest.fixture
 def place(tmp_path):
     return Place(tmp_path)
-
-
-def test_a_method_of_a_file_is_trained_and_has_to_be_again_where_its_code_changes(place):
-    file = place.write("own.py", METHOD.format(words="Words.", loss=LOSS))
-    arguments = (*PAIR, "--methods", "own", "--plugin", file)
-    said = place.train(*arguments)
-    assert "checking method 'own', once" in said
-    assert "to do: 2 runs" in said
-    (first,) = place.records("own")
-    assert first["status"] == "done"
-    assert f"{first['metrics']['last']['top1']:.2f}" in said
-    assert len(first["spec"]["objective"]["terms"]["own"]["sha256"]) == 64
-    assert list((place.root / "results").glob("*/tables/table06+own.md"))
-
-    place.write("own.py", METHOD.format(words="Other words.", loss=LOSS))
-    assert "nothing to do" in place.train(*arguments)
-
-    place.write("own.py", METHOD.format(words="Words.", loss=f"2 * {LOSS}"))
-    assert "1 to do in 1 cohort," in place.train(*arguments, "--plan")
 
 
 def test_what_breaks_the_contract_is_a_line_each_and_nothing_is_trained(place):
@@ -149,26 +147,8 @@ def test_names_that_collide_and_files_that_cannot_be_read_are_refused(place):
     assert place.run("--table", "6", "--render", "--plugin", file).returncode == 2
 
 
-PROJECT = """
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "losses-of-mine"
-version = "1.0"
-
-[project.entry-points."srrl_bench.methods"]
-packaged = "losses_of_mine.distance:Own"
-absent = "losses_of_mine.nothing:Own"
-
-[tool.setuptools]
-packages = ["losses_of_mine"]
-"""
-
-
-def test_a_method_of_an_installed_package_is_trained(place):
-    pytest.importorskip("setuptools", reason="pip builds the package with it")
+def _install(place: Place) -> Path:
+    """Build and install a package with a method whose loss is in a second module; returns its folder."""
     place.write("package/pyproject.toml", PROJECT)
     place.write("package/losses_of_mine/__init__.py", "")
     place.write("package/losses_of_mine/powers.py", "def squared(values):\n    return values.square()\n")
@@ -179,30 +159,13 @@ def test_a_method_of_an_installed_package_is_trained(place):
     options = ["--no-build-isolation", "--no-deps", "--no-index", "--quiet", "--target", str(site)]
     install = [sys.executable, "-m", "pip", "install", *options, str(place.root / "package")]
     subprocess.run(install, check=True, timeout=DEADLINE, capture_output=True)
-
-    done = place.run(*PAIR, "--methods", "packaged", PYTHONPATH=str(site))
-    assert done.returncode == 0, done.stderr
-    (warning,) = done.stderr.splitlines()
-    expected = "warning: method 'absent' of the package losses-of-mine is left out: there is no module"
-    assert warning.startswith(expected)
-    (record,) = place.records("packaged")
-    assert record["status"] == "done"
-    before = record["spec"]["objective"]["terms"]["packaged"]["sha256"]
-    helper = site / "losses_of_mine" / "powers.py"
-    helper.write_text("def squared(values):\n    return 2 * values.square()\n", encoding="utf-8")
-    said = place.train(*PAIR, "--methods", "packaged", "--plan", PYTHONPATH=str(site))
-    assert "1 to do in 1 cohort," in said
-    assert len(before) == 64
+    return site
 
 
-@pytest.fixture
-def pictures(place):
-    """Real digits as PNG files, one folder a class, and the same in Parquet."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images, labels = (digits.images * 15).astype(np.uint8), digits.target
-    folder = place.root / "data"
+def _write_images(folder: Path) -> None:
+    """Write real digits as PNG files, one folder a class, and the same images as Parquet files."""
+    digits = load("digits", None, folder)
+    images, labels = digits.train.images[:80], digits.train.labels[:80]
     for split, rows in (("train", range(60)), ("test", range(60, 80))):
         cells = []
         for row in rows:
@@ -211,38 +174,116 @@ def pictures(place):
             Image.fromarray(images[row]).save(path)
             cells.append({"bytes": path.read_bytes(), "path": None})
         (folder / "shards").mkdir(exist_ok=True)
-        pq.write_table(
-            pa.table({"image": cells, "label": [labels[row] for row in rows]}), folder / "shards" / f"{split}.parquet"
-        )
-    return folder
+        table = pa.table({"image": cells, "label": [labels[row] for row in rows]})
+        pq.write_table(table, folder / "shards" / f"{split}.parquet")
 
 
-def test_networks_and_data_sets_of_files_are_trained(place, pictures):
+@dataclass(frozen=True)
+class Trained:
+    """Own methods, network, data set and table, trained by one command."""
+
+    place: Place
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    said: str
+    warnings: list[str]
+
+    @property
+    def images(self) -> Path:
+        return self.place.root / "data"
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.place.run(*self.arguments, *arguments, **(self.environment | environment))
+
+    def plan(self) -> str:
+        """What the same command would do."""
+        done = self.run("--plan")
+        assert done.returncode == 0, done.stderr
+        return " ".join(done.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    pytest.importorskip("setuptools", reason="pip builds the package with it")
+    place = Place(tmp_path_factory.mktemp("own"))
+    site = _install(place)
+    _write_images(place.root / "data")
     table = place.write("pair.yaml", TABLE)
-    files = ["--plugin", place.write("net.py", NETWORK), "--plugin", place.write("sets.py", DATA)]
-    arguments = ("--table", table, *files, "--data", str(pictures), "--set", "train_limit=60")
-    for name in ("pictures", "shards"):
-        said = place.train(*arguments, "--set", f"dataset={name}")
-        assert "to do: 2 runs" in said
-        assert ("checking network 'tiny', once" in said) == (name == "pictures")
-    records = place.records("kd")
+    own = place.write("own.py", DERIVED.format(words="Words.", loss=LOSS))
+    files = (own, place.write("net.py", NETWORK), place.write("sets.py", DATA))
+    chosen = ("--table", table, "--methods", "own,packaged", "--set", "train_limit=60", "--set", "dataset=pictures")
+    arguments = (*chosen, *(word for file in files for word in ("--plugin", file)))
+    environment = {"PYTHONPATH": str(site), "KD_DATA": str(place.root / "data")}
+    done = place.run(*arguments, **environment)
+    assert done.returncode == 0, done.stderr
+    return Trained(place, arguments, environment, " ".join(done.stdout.split()), done.stderr.splitlines())
+
+
+@pytest.fixture
+def edit():
+    """Factory of changes to a file, which are taken back when the test ends."""
+    before: dict[Path, bytes] = {}
+
+    def change(path: Path, content: bytes | str) -> None:
+        before.setdefault(path, path.read_bytes())
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    yield change
+    for path, content in before.items():
+        path.write_bytes(content)
+
+
+def test_methods_a_network_and_a_data_set_of_files_and_packages_are_trained_in_one_command(trained):
+    assert "to do: 3 runs" in trained.said
+    checked = trained.said.partition("checking ")[2].partition(", once")[0].split(", ")
+    assert sorted(checked) == ["method 'own'", "method 'packaged'", "network 'tiny'"]
+    assert "on pictures (profile digits)" in trained.said
+    (warning,) = trained.warnings
+    assert warning.startswith("warning: method 'absent' of the package losses-of-mine is left out: there is no module")
+    for method in ("own", "packaged"):
+        (record,) = trained.place.records(method)
+        assert record["status"] == "done"
+        assert f"{record['metrics']['last']['top1']:.2f}" in trained.said
+        assert len(record["spec"]["objective"]["terms"][method]["sha256"]) == 64
+        assert {*record["spec"]["code"]} == {"network", "dataset"}
+    (derived,) = trained.place.records("own")
+    assert derived["spec"]["objective"]["ce"] == 0.1  # as KD declares
+    assert list((trained.place.root / "results").glob("*/tables/pair+own+packaged.md"))
+    assert "nothing to do" in trained.run().stdout
+
+
+def test_a_change_of_words_changes_no_run_and_a_change_of_code_those_that_use_it(trained, edit):
+    own = trained.place.root / "own.py"
+    edit(own, DERIVED.format(words="Other words.", loss=LOSS))
+    assert " 0 to do" in trained.plan()
+    edit(own, DERIVED.format(words="Words.", loss=f"2 * {LOSS}"))
+    assert " 1 to do" in trained.plan()
+    edit(trained.place.root / "site" / "losses_of_mine" / "powers.py", "def squared(values):\n    return 2 * values\n")
+    assert " 2 to do" in trained.plan()
+    edit(trained.place.root / "net.py", NETWORK.replace("request.channels(32)", "request.channels(64)"))
+    assert " 3 to do" in trained.plan()
+
+
+def test_changed_images_are_other_data(trained, edit):
+    path = next((trained.images / "pictures/train/digit0").iterdir())
+    picture = BytesIO()
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(picture, format="png")
+    edit(path, picture.getvalue())
+    assert " 3 to do" in trained.plan()
+
+
+def test_a_folder_of_data_that_is_not_there_is_one_line(trained):
+    gone = trained.run("--data", str(trained.images / "gone"), "--plan")
+    assert gone.returncode == 2
+    (error,) = [line for line in gone.stderr.splitlines() if not line.startswith("warning: ")]
+    assert "there is no such folder" in error
+
+
+def test_images_in_folders_and_in_parquet_files_give_the_same_result(trained):
+    done = trained.run("--methods", "own", "--set", "dataset=shards")
+    assert done.returncode == 0, done.stderr
+    assert "to do: 2 runs" in " ".join(done.stdout.split())
+    records = trained.place.records("own")
     assert {record["provenance"]["data"]["name"] for record in records} == {"pictures", "shards"}
     assert len({record["provenance"]["data"]["fingerprint"] for record in records}) == 1
-    assert all({*record["spec"]["code"]} == {"network", "dataset"} for record in records)
     assert records[0]["metrics"] == records[1]["metrics"]
-
-    place.write("net.py", NETWORK.replace("request.channels(32)", "request.channels(64)"))
-    assert "2 to do" in place.train(*arguments, "--set", "dataset=shards", "--plan")
-
-
-def test_changed_images_are_other_data_and_their_tables_say_which(place, pictures):
-    common = ("--table", "11", "--pairs", "resnet56:resnet20", "--methods", "kd", "--set", "train_limit=60")
-    arguments = (*common, "--plugin", place.write("sets.py", DATA), "--set", "dataset=pictures")
-    assert "on pictures (profile digits)" in place.train(*arguments, "--data", str(pictures))
-    assert "nothing to do" in place.train(*arguments, KD_DATA=str(pictures))
-    path = next((pictures / "pictures/train/digit0").iterdir())
-    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    assert "2 to do" in place.train(*arguments, "--data", str(pictures), "--plan")
-    gone = place.run(*arguments, "--data", str(pictures / "gone"), "--plan")
-    assert (gone.returncode, gone.stderr.count("\n")) == (2, 1)
-    assert "there is no such folder" in gone.stderr

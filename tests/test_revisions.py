@@ -26,9 +26,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmark.analysis import measures
-from benchmark.registry import catalog, method_info, source_hash
+from benchmark.registry import catalog, plugins, source_hash, syntax
 from benchmark.registry.method_info import DRAFT
 from benchmark.registry.network_info import settled
+from benchmark.registry.plugins import SourceFile
 from benchmark.runs.job import NUMERICS
 
 ROOT = catalog.ROOT
@@ -89,7 +90,8 @@ def _entry(revision, stem, folder):
 
 def _methods(root):
     folder = root / "methods"
-    known = {path.stem: catalog.read_method(path) for path in sorted(folder.glob("*.py"))}
+    files = [SourceFile(plugins.METHOD, path) for path in sorted(folder.glob("*.py"))]
+    known = {file.name: catalog.read_method(file) for file in files}
     return {f"method {name}": _entry(info.revision, name, folder) for name, info in known.items() if info is not None}
 
 
@@ -98,7 +100,7 @@ def _networks(root):
     places = {
         name: path.stem
         for path in sorted(folder.glob("*.py"))
-        for name in method_info.registered(source_hash.parsed(path), path)
+        for name in syntax.network_names(source_hash.parsed(path)) or ()
     }
     return {f"network {name}": _entry(info.revision, places[name], folder) for name, info in settled().items()}
 

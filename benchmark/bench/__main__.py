@@ -1,4 +1,4 @@
-"""``python -m benchmark.bench [SUBJECT] [options]``: subjects are files of this folder with a ``run``."""
+"""``python -m benchmark.bench [SUBJECT] [options]``: measure a subject, ``speed`` by default."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from importlib import import_module
 from benchmark.cli import USAGE_ERROR
 from benchmark.errors import UserError, unknown
 
-SUBJECTS = {name: f"benchmark.bench.{name}" for name in ("speed", "rendering")}
-"""What can be measured, the first one unless another is named: the module whose ``run(arguments)`` does it."""
+SUBJECTS = ("speed", "rendering")
+"""Modules of this package with a function ``run(arguments)``."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure one subject and return the exit status: 0, or 2 for a user's error."""
     named = bool(arguments) and not arguments[0].startswith("-")
-    subject, rest = (arguments[0], arguments[1:]) if named else (next(iter(SUBJECTS)), arguments)
+    subject, options = (arguments[0], arguments[1:]) if named else (SUBJECTS[0], arguments)
     try:
         if subject not in SUBJECTS:
             raise unknown("subject", subject, SUBJECTS)
-        import_module(SUBJECTS[subject]).run(rest)
+        import_module(f"benchmark.bench.{subject}").run(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return USAGE_ERROR

@@ -1,128 +1,83 @@
-"""The cohort loop as it is, its batches counted out one by one."""
+"""The project's cohort loop, timed batch by batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import torch
 
-from benchmark.bench import clock, floor, memory
-from benchmark.bench.madeup import MadeUpSource
+from benchmark.bench import floor, memory, random_data, timing
 from benchmark.runs.job import Run
-from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
+from benchmark.runs.store import Store
 from benchmark.training.cohort import CohortTraining
-from benchmark.training.context import TrainContext
 from benchmark.training.steps import WARMUP_STEPS
 from benchmark.training.streams import configure_device
 from benchmark.training.trainable import Trainable
 
+_UNTIMED = {"cpu": 3, "cuda": 2 + WARMUP_STEPS}
+"""Batches before the first timed one."""
+
 
 class CohortBenchmark:
-    """Runs that train together.
+    """Runs of one teacher that train together.
 
     Args:
-        runs: whose steps are counted; all have the same teacher.
-        reference: the plain student, stepped only where steps are timed one by one.
-        store: where teacher and first stages lie.
+        runs: the members of the cohort.
+        reference: the student without a teacher, trained in `steps` only.
+        store: holds the weights of the teacher and the pretraining stages.
         device: ``cpu`` or ``cuda``.
-        cuda_graphs: whether a GPU replays recorded steps.
+        cuda_graphs: whether a GPU replays captured steps.
     """
 
-    def __init__(self, runs: Sequence[Run], reference: Run, store: Store, device: str, cuda_graphs: bool) -> None:  # noqa: FBT001 - by pipe
-        configure_device(device, torch.get_num_threads())  # as the command's workers do
+    def __init__(self, runs: Sequence[Run], reference: Run, store: Store, device: str, cuda_graphs: bool) -> None:  # noqa: FBT001 - through `Remote`
+        configure_device(device, torch.get_num_threads())  # as the workers of the command do
         self._device = torch.device(device)
-        self._jobs = [*runs, reference]
-        self._context = context(store, MadeUpSource(self._device, None, store.checkpoints))
-        self._training = CohortTraining(self._jobs, replace(self._context, cuda_graphs=cuda_graphs))
+        self._make = partial(self._training, [*runs, reference], store)
+        self._cohort = self._make(cuda_graphs=cuda_graphs)
 
-    def block(self, least: float) -> float:
-        """Mean seconds of a batch through all members but the reference, after some that are not timed.
+    def _training(self, jobs: Sequence[Run], store: Store, *, cuda_graphs: bool) -> CohortTraining:
+        return CohortTraining(jobs, random_data.context(store, self._device, cuda_graphs=cuda_graphs))
 
-        Args:
-            least: seconds to go on for.
+    def batch_seconds(self, least: float) -> float:
+        """Mean seconds of a batch through all runs, measured for at least ``least`` seconds."""
+        with self._batches(self._cohort, self._cohort.members[:-1]) as train_batch:
+            return timing.mean(train_batch, least, self._device)
+
+    def step_seconds(self, batches: int) -> dict[str, float]:
+        """Mean seconds by method of a step alone, without the teacher's pass; the reference is ``student``.
+
+        The device is idle before and after a step, and no step is captured as a graph.
         """
-        with self._turning(self._training, self._training.members[:-1]) as turn:
-            return clock.seconds(turn, least, self._device)
+        training = self._cohort if self._device.type == "cpu" else self._make(cuda_graphs=False)
+        seconds = {member.job.title: 0.0 for member in training.members}
 
-    def steps(self, turns: int) -> dict[str, float]:
-        """Mean seconds of each member's own step by its method, the reference's too; nobody is charged for the teacher.
+        def timed(member: Trainable, step: Callable[..., None], *arguments: Any) -> None:
+            seconds[member.job.title] += timing.once(partial(step, *arguments), self._device)
 
-        The device is waited for around every step, none of which is recorded.
-        """
-        training = self._launched
-        watches = {member.job.title: _Watch(member, self._device) for member in training.members}
-        with self._turning(training, training.members) as turn:
-            for watch in watches.values():
-                watch.start()
-            for _ in range(turns):
-                turn()
-        return {title: watch.stop() / turns for title, watch in watches.items()}
-
-    def parts(self) -> dict[str, float]:
-        """Seconds of a batch through all members but the reference, by the parts of a step, none of them recorded."""
-        training = self._launched
-        with self._turning(training, training.members[:-1]) as turn:
-            return clock.parts(turn, 1, self._device)
+        with self._batches(training, training.members) as train_batch:
+            for member in training.members:
+                member.step = partial(timed, member, member.step)  # type: ignore[method-assign]
+            for _ in range(batches):
+                train_batch()
+            for member in training.members:
+                del member.step  # the method of the class again
+        return {title: total / batches for title, total in seconds.items()}
 
     def memory(self) -> dict[str, int]:
-        """Peaks in bytes, by kind."""
+        """Peak bytes by kind."""
         return memory.peaks(self._device)
 
     def matrix_rate(self, precision: str) -> float:
-        """Multiply-accumulates a second of this process."""
+        """Multiply-accumulates per second of a large matrix product."""
         return floor.matrix_rate(precision, self._device)
 
-    @cached_property
-    def _launched(self) -> CohortTraining:
-        """The same training, its parts launched one by one: recorded, they cannot be told apart."""
-        if self._device.type == "cpu":
-            return self._training
-        return CohortTraining(self._jobs, replace(self._context, cuda_graphs=False))
-
     @contextmanager
-    def _turning(self, training: CohortTraining, members: Sequence[Trainable]) -> Iterator[Callable[[], None]]:
-        """What trains one batch, after the first of an epoch."""
-        with closing(training.steps(1, list(members))) as turns:  # type: ignore[type-var]
-            for _ in range(1 + _UNTIMED[self._device.type]):  # the first turn comes before its batch
-                next(turns)
-            yield lambda: next(turns)
-
-
-_UNTIMED = {"cpu": 3, "cuda": 2 + WARMUP_STEPS}
-
-
-class _Watch:
-    """Times a member's steps, whatever the device."""
-
-    def __init__(self, member: Trainable, device: torch.device) -> None:
-        self._member = member
-        self._device = device
-        self._seconds = 0.0
-
-    def start(self) -> None:
-        step = self._member.step
-
-        def timed(*arguments: Any) -> None:
-            self._seconds += clock.once(lambda: step(*arguments), self._device)
-
-        self._member.step = timed  # type: ignore[assignment, method-assign]
-
-    def stop(self) -> float:
-        del self._member.step  # the class's own shows again
-        return self._seconds
-
-
-def context(store: Store, source: MadeUpSource) -> TrainContext:
-    """Where jobs that fail raise instead of leaving quietly: a smaller cohort would look faster."""
-    return TrainContext(
-        store=store, source=source, checkpoint_seconds=float("inf"), estimated_seconds=1.0, notify=_loudly
-    )
-
-
-def _loudly(event: Mapping[str, Any]) -> None:
-    if event["event"] in (FAILED, NOT_APPLICABLE):
-        raise RuntimeError(event["message"])
+    def _batches(self, training: CohortTraining, members: Sequence[Trainable]) -> Iterator[Callable[[], None]]:
+        """Train the untimed batches of an epoch; gives a function that trains the next one."""
+        with closing(training.steps(1, list(members))) as steps:  # type: ignore[type-var]
+            for _ in range(1 + _UNTIMED[self._device.type]):  # the generator yields before it trains a batch
+                next(steps)
+            yield lambda: next(steps)

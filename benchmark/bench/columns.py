@@ -1,4 +1,4 @@
-"""What is measured: columns of the paper's tables, and the ways in which their runs can be trained."""
+"""What is measured: columns of the paper's tables, and the ways to train a column's runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.errors import UserError
-from benchmark.runs.job import Run
+from benchmark.runs.job import Job, Run
 from benchmark.runs.names import STUDENT, TEACHER, parse_method
 from benchmark.tables import reader
 
@@ -18,17 +18,17 @@ COLUMNS = (
     "11/vgg13:vgg8",
     "6/wrn-40-4:wrn-16-2",
 )
-"""Measured unless others are named: the number of a table and a pair of it."""
+"""Measured by default: the number of a table and a pair in it."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A pair of a table, with all the methods that the table has for it.
+    """A pair of a table with all methods that the table has for it, at one seed.
 
     Attributes:
         name: as in ``11/wrn-40-2:wrn-16-2``.
-        runs: of one seed, one a method.
-        reference: the plain student of that seed.
+        runs: one per method.
+        reference: the student without a teacher.
     """
 
     name: str
@@ -36,9 +36,11 @@ class Column:
     reference: Run
 
     @property
-    def methods(self) -> tuple[str, ...]:
-        """The runs' methods, in order."""
-        return tuple(run.title for run in self.runs)
+    def teacher(self) -> Job:
+        """The job that the runs' teacher comes from."""
+        teacher = self.runs[0].teacher
+        assert teacher is not None
+        return teacher
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ class Variant:
 
     Attributes:
         name: in the CSV.
-        title: for people.
+        title: in pages.
         precision: of the networks.
-        processes: that train side by side, each a whole cohort with a seed of its own.
-        threads: of each; None for what torch takes by itself.
-        recorded: whether a GPU replays recorded steps.
+        processes: number of cohorts trained at the same time, each with its own seed.
+        threads: per process; None for torch's default.
+        cuda_graphs: whether a GPU replays captured steps.
     """
 
     name: str
@@ -63,18 +65,18 @@ class Variant:
 
 
 SEPARATE, SIDE_BY_SIDE, COHORT = "separate", "separate-side-by-side", "cohort"
-WAYS = {SEPARATE: "one at a time, torch's default threads", SIDE_BY_SIDE: "side by side, a thread each"}
-"""How separate trainings share a machine; on a GPU one at a time."""
+SEPARATE_WAYS = {SEPARATE: "one at a time, torch's default threads", SIDE_BY_SIDE: "side by side, a thread each"}
+"""How separate trainings share a CPU; on a GPU they train one at a time."""
 
 
 def variants(device: str, cores: int) -> tuple[Variant, ...]:
-    """The cohorts to measure on a machine, the one that the project uses first: a process a core on a CPU."""
+    """The cohorts to measure; the first is the project's default: bf16 and, on a CPU, a process per core."""
     if device != "cpu":
         return (
             Variant(COHORT, "cohort", "bf16", 1, None),
             Variant("cohort-tf32", "cohort, tf32", "tf32", 1, None),
             Variant("cohort-fp32", "cohort, fp32", "fp32", 1, None),
-            Variant("cohort-launched", "cohort, steps not recorded", "bf16", 1, None, cuda_graphs=False),
+            Variant("cohort-launched", "cohort, without CUDA graphs", "bf16", 1, None, cuda_graphs=False),
         )
     found = (
         Variant(COHORT, "cohort", "bf16", cores, 1),
@@ -85,12 +87,12 @@ def variants(device: str, cores: int) -> tuple[Variant, ...]:
 
 
 def column(name: str, methods: Sequence[str] | None, resolver: ConfigResolver, seed: int) -> Column:
-    """A column's runs.
+    """The runs of a column.
 
     Args:
         name: ``TABLE/TEACHER:STUDENT``.
-        methods: only these of the table's; None for all.
-        resolver: recipes, with the variant's precision.
+        methods: restricts the table's methods; None for all.
+        resolver: makes the runs.
         seed: of the runs.
 
     Raises:

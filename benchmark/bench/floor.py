@@ -1,31 +1,28 @@
-"""The floor: what a step would take if the machine did nothing but the networks' operations, at its matrix rate."""
+"""The floor: the time of a step if the machine ran only the networks' operations, at the rate of a matrix product."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+from functools import partial
 
+import torch
+
+from benchmark.bench import timing
 from benchmark.planning import estimates
 from benchmark.runs.job import Job
+from benchmark.training.precision import set_matmul_precision
 
-if TYPE_CHECKING:
-    import torch
-
-SIZE = 2048
-"""Side of the matrices by whose product the rate is measured."""
+_SIDE = 2048
 
 
-def step_macs(student: Job, teacher: Job, share: float) -> float:
-    """Multiply-accumulates of one student step: forward, twice as much backward, and a share of a teacher's forward.
-
-    What losses add is not counted.
+def step_macs(student: Job, teacher: Job, fraction: float) -> float:
+    """Multiply-accumulates of a student's step, without those of the loss.
 
     Args:
-        student: what is trained.
-        teacher: whose features it sees.
-        share: of the teacher's forward pass, 1 alone and 1 / n for one of n students that look at the same.
+        student: forward and backward, the backward pass counting twice.
+        teacher: forward.
+        fraction: of the teacher's pass that this student bears: 1 / n where n students share it.
     """
-    forward = (1 + estimates.BACKWARD) * _image_macs(student) + share * _image_macs(teacher)
+    forward = (1 + estimates.BACKWARD) * _image_macs(student) + fraction * _image_macs(teacher)
     return student.recipe.batch_size * forward
 
 
@@ -34,26 +31,17 @@ def _image_macs(job: Job) -> float:
 
 
 def matrix_rate(precision: str, device: torch.device, repeats: int = 8) -> float:
-    """Multiply-accumulates a second of this process's best product of two square matrices.
+    """Multiply-accumulates per second of a product of two 2048 x 2048 matrices, the best of some after a first one.
 
     Args:
         precision: ``fp32``, ``tf32`` or ``bf16``.
-        device: where.
-        repeats: products that are timed, after one that is not.
+        device: runs the products.
+        repeats: number of timed products.
     """
-    import torch
-
-    from benchmark.training.precision import set_matmul_precision
-    from benchmark.training.streams import synchronize
-
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     set_matmul_precision(precision)
-    matrix = torch.randn(SIZE, SIZE, device=device).to(torch.bfloat16 if precision == "bf16" else torch.float32)
-    seconds = []
-    for _ in range(1 + repeats):
-        start = time.perf_counter()
-        torch.mm(matrix, matrix)
-        synchronize(device)
-        seconds.append(time.perf_counter() - start)
+    matrix = torch.randn(_SIDE, _SIDE, device=device).to(torch.bfloat16 if precision == "bf16" else torch.float32)
+    multiply = partial(torch.mm, matrix, matrix)
+    seconds = [timing.once(multiply, device) for _ in range(1 + repeats)]
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
-    return SIZE**3 / min(seconds[1:])
+    return _SIDE**3 / min(seconds[1:])

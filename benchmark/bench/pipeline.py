@@ -1,4 +1,4 @@
-"""The data pipeline of published trainings: PIL images, one at a time, in the worker processes of a DataLoader."""
+"""The data pipeline of published code: PIL images, one at a time, in the worker processes of a DataLoader."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmark.bench import madeup
+from benchmark.bench import random_data
 from benchmark.data.dataset import Split
 from benchmark.devices import cores
 from benchmark.runs.recipe import Recipe
 
 WORKERS = 8
-"""At most so many worker processes, as the published trainings ask for; no more than there are cores."""
+"""Most worker processes of a loader, as published code asks for; a machine with fewer cores gets one per core."""
 _PADDING = {"zero": "constant", "reflect": "reflect"}
 
 
 class Images(Dataset[tuple[Any, ...]]):
-    """Images with label and index, and the negatives of contrastive distillation if asked for.
+    """Image, label, index and, for contrastive distillation, the indices of the image and its negatives.
 
     Args:
         split: the images.
-        transform: of each PIL image.
-        negatives: samples of other classes to draw for each image.
+        transform: applied to each PIL image.
+        negatives: number of samples of other classes drawn per image.
     """
 
     def __init__(self, split: Split, transform: transforms.Compose, negatives: int) -> None:
@@ -51,19 +51,19 @@ class Images(Dataset[tuple[Any, ...]]):
         if not self._negatives:
             return image, target, index
         others = self._others[target]
-        # The global generator, as published: the DataLoader seeds it in every worker.
+        # Published code draws from the global generator, which the DataLoader seeds in every worker.
         drawn = np.random.choice(others, self._negatives, replace=self._negatives > len(others))  # noqa: NPY002
         return image, target, index, np.hstack([np.asarray([index]), drawn])
 
 
 def training_split(recipe: Recipe) -> Split:
     """The recipe's training images."""
-    train = madeup.dataset(recipe.dataset).train
+    train = random_data.dataset(recipe.dataset).train
     return Split(train.images[: recipe.train_limit], train.labels[: recipe.train_limit])
 
 
 def batches(recipe: Recipe, split: Split, negatives: int, device: torch.device) -> Iterator[list[Tensor]]:
-    """Epoch after epoch of shuffled, augmented batches: images, targets, indices and perhaps contrasted indices."""
+    """Endless epochs of shuffled, augmented batches: images, targets, indices and, with negatives, their indices."""
     transform = transforms.Compose(
         [
             transforms.RandomCrop(
@@ -81,7 +81,7 @@ def batches(recipe: Recipe, split: Split, negatives: int, device: torch.device) 
         num_workers=min(WORKERS, cores()),
         pin_memory=device.type == "cuda",
         persistent_workers=True,
-        # The system's default, which this process lost when it was spawned itself: workers share the data set's memory.
+        # Linux's default, lost in a spawned process: forked workers share the memory of the data set.
         multiprocessing_context="fork" if sys.platform == "linux" else None,
     )
     while True:

@@ -1,103 +1,91 @@
-"""Processes that measure on command: started once, idle between their turns, so that rivals can take turns."""
+"""Objects in processes that stay idle between calls, so that trainings to compare can take turns."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-import traceback
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from importlib import import_module
-from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmark.errors import UserError
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_STOP_SECONDS = 10.0
 
 
-class Process:
-    """An object in a process of its own, whose methods are called from here.
+class Remote:
+    """An object in another process.
 
     Args:
-        title: what it is, for errors.
-        maker: ``module:name`` of the class; a name, so that torch is loaded in the new process alone.
-        arguments: of the class, picklable.
-        threads: of the process; None leaves it to torch.
+        title: names the process in errors.
+        maker: ``module:class``, as text so that only the new process imports torch.
+        arguments: of the class; picklable.
+        threads: of the process; None for torch's default.
     """
 
     def __init__(self, title: str, maker: str, arguments: Sequence[Any], threads: int | None = None) -> None:
-        context = multiprocessing.get_context("spawn")
         self.title = title
-        self._connection, theirs = context.Pipe()
-        # No daemon: a daemon may not have the worker processes of a DataLoader.
-        self._process = context.Process(target=_serve, args=(theirs, maker, tuple(arguments), threads))
-        self._process.start()
-        theirs.close()
+        spawn = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(threads,))
+        self._made = self._pool.submit(_make, maker, tuple(arguments))
 
-    def ask(self, method: str, *arguments: Any) -> None:
-        """Call a method without waiting for it."""
-        with suppress(OSError):  # whoever is gone is missed when the answer is
-            self._connection.send((method, arguments))
-
-    def answer(self) -> Any:
-        """What the oldest call that is not answered yet gave; the first answer comes when the object is made.
+    def ready(self) -> None:
+        """Wait until the object is made.
 
         Raises:
-            UserError: the process is gone.
-            RuntimeError: the call raised; the message is its traceback.
+            UserError: the process died.
         """
+        self._result(self._made)
+
+    def start(self, method: str, *arguments: Any) -> Callable[[], Any]:
+        """Start a call of a method; returns a function that waits for the result."""
         try:
-            error, value = self._connection.recv()
-        except (EOFError, OSError):
-            self._process.join()
-            raise UserError(
-                f"{self.title}: its process died (exit status {self._process.exitcode}), perhaps for want of memory"
-            ) from None
-        if error:
-            raise RuntimeError(f"{self.title}: {error}")
-        return value
+            return partial(self._result, self._pool.submit(_call, method, arguments))
+        except BrokenProcessPool as error:
+            raise self._died() from error
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method and wait for what it gives."""
-        self.ask(method, *arguments)
-        return self.answer()
+        """Call a method; raises what it raises, or `UserError` if the process died."""
+        return self.start(method, *arguments)()
 
     def close(self) -> None:
-        """End the process, and its own processes with it."""
-        self._connection.close()
-        self._process.join(_STOP_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        """End the process."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _result(self, future: Future[Any]) -> Any:
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise self._died() from error
+
+    def _died(self) -> UserError:
+        return UserError(f"{self.title}: its process died; perhaps memory ran out")
 
 
-def together(processes: Iterable[Process], method: str, *arguments: Any) -> list[Any]:
-    """Call a method of several processes at the same time."""
-    asked = list(processes)
-    for process in asked:
-        process.ask(method, *arguments)
-    return [process.answer() for process in asked]
+def call_together(remotes: Sequence[Remote], method: str, *arguments: Any) -> list[Any]:
+    """Call a method of several objects at the same time."""
+    results = [remote.start(method, *arguments) for remote in remotes]
+    return [result() for result in results]
 
 
-def _serve(connection: Connection, maker: str, arguments: tuple[Any, ...], threads: int | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
-    os.environ["KINETO_LOG_LEVEL"] = "99"  # the profiler speaks of GPUs that are not there
+_objects: list[Any] = []
+"""Holds the object of this process, if it is one of a `Remote`."""
+
+
+def _start(threads: int | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     if threads is not None:
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-    with suppress(EOFError, OSError):  # without a parent there is nobody left to tell
-        try:
-            module, _, name = maker.partition(":")
-            made = getattr(import_module(module), name)(*arguments)
-        except Exception:  # noqa: BLE001 - told to the parent, whatever it is
-            connection.send((traceback.format_exc(), None))
-            return
-        connection.send((None, None))
-        while True:
-            method, values = connection.recv()
-            try:
-                connection.send((None, getattr(made, method)(*values)))
-            except Exception:  # noqa: BLE001 - likewise
-                connection.send((traceback.format_exc(), None))
+
+
+def _make(maker: str, arguments: tuple[Any, ...]) -> None:
+    module, _, name = maker.partition(":")
+    _objects.append(getattr(import_module(module), name)(*arguments))
+
+
+def _call(method: str, arguments: tuple[Any, ...]) -> Any:
+    return getattr(_objects[0], method)(*arguments)

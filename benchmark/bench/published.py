@@ -1,7 +1,6 @@
-"""Losses in the form in which their authors, or those of contrastive distillation, published them.
+"""Losses as published code computes them: by the methods' authors, or in the framework of CRD (RepDistiller).
 
-Where this project computes the same value in a faster way, the published way stands here; a test holds both to the same
-value. All other losses have one form.
+Only losses that this project computes in a faster way are here; tests hold both forms to the same value and gradient.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from methods.vid import VID
 from models import Features
 
 Loss = Callable[[Method, Features, Features, Batch, Tensor | None], Tensor]
-"""Of method, student, teacher, batch and contrasted indices."""
+"""``(method, student, teacher, batch, contrasted)`` to a scalar; ``contrasted``: indices ``(B, 1 + n)`` for CRD."""
 
 
 @dataclass(frozen=True)
@@ -31,27 +30,27 @@ class Form:
     """A method's published form.
 
     Attributes:
-        loss: its value, without the term's weight.
-        negatives: how many samples the data set draws for each image.
+        loss: without the term's weight.
+        negatives: number of samples that the data set draws per image.
     """
 
     loss: Loss
     negatives: Callable[[Method], int] = lambda _: 0
 
 
-def form(name: str) -> Form:
+def published_form(name: str) -> Form:
     """The published form of a method, by its name."""
     return _FORMS.get(name, _SAME)
 
 
 def _same(method: Method, student: Features, teacher: Features, batch: Batch, contrasted: Tensor | None) -> Tensor:
-    """The method's own parts: published and project's form are one."""
+    """The sum of the project's own parts."""
     del contrasted
     return sum(method(student, teacher, batch).values(), start=student.logits.new_zeros(()))
 
 
 def _nst(method: Method, student: Features, teacher: Features, batch: Batch, contrasted: Tensor | None) -> Tensor:
-    """All products of channels position by position, then their sum: ``(B, C, c, P)`` in memory."""
+    """Products of all pairs of channels, position by position: ``(B, C, c, P)`` in memory before the sum."""
     del method, batch, contrasted
     total = student.logits.new_zeros(())
     for pair in paired_stages(student.feats, teacher.feats):
@@ -93,7 +92,7 @@ def _angles(embedding: Tensor) -> Tensor:
 
 
 def _vid(method: Method, student: Features, teacher: Features, batch: Batch, contrasted: Tensor | None) -> Tensor:
-    """The likelihood of every element, then the mean."""
+    """The likelihood of every element before the mean."""
     del batch, contrasted
     total = student.logits.new_zeros(())
     gaussians = cast("VID", method).gaussians
@@ -106,7 +105,7 @@ def _vid(method: Method, student: Features, teacher: Features, batch: Batch, con
 
 
 def _crd(method: Method, student: Features, teacher: Features, batch: Batch, contrasted: Tensor | None) -> Tensor:
-    """Rows of the banks gathered for every image, ``(B, 1 + n, C)``, and multiplied with its embedding."""
+    """Bank rows gathered per image, ``(B, 1 + n, C)``, times the image's embedding."""
     assert contrasted is not None
     crd = cast("CRD", method)
     mine = functional.normalize(crd.head_student(student.embedding), dim=1)

@@ -1,4 +1,4 @@
-"""``rendering``: how long a table and the plan of all tables take where many records lie in the store."""
+"""``rendering``: seconds to render a table and to plan all tables beside many records."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ COMMANDS = {
     "render Table 11": ("--table", "11", "--render"),
     "plan all tables": ("--table", "all", "--plan"),
 }
-"""What is timed: the words of a command."""
+"""The timed commands, by their title in the CSV."""
 
 _PROFILE = "paper"
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Fill a store with made-up records, time commands on it, print and write the seconds.
+    """Fill a store with synthetic records, time commands on it, print and write the seconds.
 
     Raises:
         UserError: the folder cannot be written.
@@ -59,15 +59,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fill(store: Store, records: int) -> int:
     metrics = {"epoch": 240, "top1": 75.0, "topk": 93.0, "loss": 1.0}
-    provenance = {"device": "none", "threads": 1, "data": {"name": "made up", "official": False}}
+    provenance = {"device": "none", "threads": 1, "data": {"name": "synthetic", "official": False}}
     for number, job in enumerate(islice(_jobs(store), records)):
-        own = {**metrics, "top1": 70 + number % 100 / 10}
-        store.write(job, DONE, provenance, metrics={"params": 700_000, "last": own, "best": own})
+        numbers = {**metrics, "top1": 70 + number % 100 / 10}
+        store.write(job, DONE, provenance, metrics={"params": 700_000, "last": numbers, "best": numbers})
     return sum(1 for _ in (store.results / "records").rglob("*.json"))
 
 
 def _jobs(store: Store) -> Iterator[Job]:
-    """All jobs of all tables, seed after seed."""
+    """The jobs of all tables and figures, seed by seed."""
     resolver, known = ConfigResolver(load_profile(_PROFILE), {}), set[str]()
     wanted = [*map(reader.load, reader.numbers()), *(reader.load(number, "figure") for number in reader.figures())]
     for seed in count():
@@ -78,14 +78,14 @@ def _jobs(store: Store) -> Iterator[Job]:
 
 
 def _seconds(words: Sequence[str], folder: Path, rounds: int) -> list[float]:
-    places = ("--results", str(folder / "results"), "--checkpoints", str(folder / "checkpoints"))
-    command = [sys.executable, str(ROOT / "run_all.py"), *words, "--profile", _PROFILE, *places]
+    folders = ("--results", str(folder / "results"), "--checkpoints", str(folder / "checkpoints"))
+    command = [sys.executable, str(ROOT / "run_all.py"), *words, "--profile", _PROFILE, *folders]
     found = []
-    for _ in range(1 + rounds):  # the first fills the system's caches
-        begun = time.perf_counter()
+    for _ in range(rounds):
+        start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)  # noqa: S603
-        found.append(time.perf_counter() - begun)
-    return found[1:]
+        found.append(time.perf_counter() - start)
+    return found
 
 
 def _csv(seconds: dict[str, list[float]], records: int) -> Iterator[str]:

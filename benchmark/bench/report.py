@@ -6,28 +6,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.bench.columns import COHORT, SEPARATE, SIDE_BY_SIDE, WAYS, Variant
+from benchmark.bench.columns import COHORT, SEPARATE, SEPARATE_WAYS, SIDE_BY_SIDE, Variant
 from benchmark.bench.measurements import (
     BARE_RATIO,
     FLOOR,
     GAIN,
     LOSS_COST,
     MEAN,
-    OTHERS,
     RATE,
     RATIO,
+    Key,
     Measurement,
-    Numbers,
-    Row,
-    rows,
+    Spread,
+    Summary,
+    baseline,
+    summarise,
     to_csv,
 )
 from benchmark.bench.plot import draw
 from benchmark.files import write_atomically
+from benchmark.runs.names import STUDENT
 
-STEM = "speed"
 _OTHER_WAY = {SEPARATE: SIDE_BY_SIDE, SIDE_BY_SIDE: SEPARATE}
 _GIBI = 2**30
+
+Format = Callable[[float], str]
+_steps: Format = "{:.3g}".format
+_times: Format = "{:.2f}".format
+_percent: Format = "{:.0%}".format
 
 
 @dataclass(frozen=True)
@@ -35,25 +41,14 @@ class Machine:
     """Where and how it was measured.
 
     Attributes:
-        processor: its name.
-        cores: that could be used.
-        device: ``cpu`` or ``cuda``.
-        torch: its version.
-        rounds: turns of everybody.
-        seconds: that a block lasted at least.
+        name: processor, cores, device, version of torch.
+        rounds: number of rounds.
+        seconds: least time of a measurement.
     """
 
-    processor: str
-    cores: int
-    device: str
-    torch: str
+    name: str
     rounds: int
     seconds: float
-
-    @property
-    def name(self) -> str:
-        """For the CSV."""
-        return f"{self.processor}, {self.cores} cores, {self.device}, torch {self.torch}"
 
 
 def write(measured: Sequence[Measurement], machine: Machine, variants: Sequence[Variant], folder: Path) -> None:
@@ -62,23 +57,52 @@ def write(measured: Sequence[Measurement], machine: Machine, variants: Sequence[
     Raises:
         UserError: the folder cannot be written.
     """
-    found = rows(measured)
-    numbers = Numbers(found)
-    write_atomically(folder / f"{STEM}.csv", to_csv(found, machine.name).encode())
-    write_atomically(folder / f"{STEM}.md", markdown(numbers).encode())
-    write_atomically(folder / f"{STEM}-details.md", details(numbers, machine, variants).encode())
-    write_atomically(folder / f"{STEM}.png", draw(numbers, variants))
+    summary = summarise(measured)
+    write_atomically(folder / "speed.csv", to_csv(summary, machine.name).encode())
+    write_atomically(folder / "speed.md", markdown(summary).encode())
+    write_atomically(folder / "speed-details.md", details(summary, machine, variants).encode())
+    write_atomically(folder / "speed.png", draw(summary, columns(summary), methods(summary), variants))
 
 
-def markdown(numbers: Numbers) -> str:
+def columns(summary: Summary) -> list[str]:
+    """The measured columns."""
+    return [name for name in dict.fromkeys(key.column for key in summary) if name != MEAN]
+
+
+def methods(summary: Summary) -> list[str]:
+    """The methods with a loss cost."""
+    return list(dict.fromkeys(key.method for key in summary if key.quantity == LOSS_COST))
+
+
+def markdown(summary: Summary) -> str:
     """The table of ratios."""
-    return f"{_ratios(numbers)}\n"
+    heads = [
+        *("column", "separate, steps/s", "cohort, steps/s", "ratio", "without the losses' cost"),
+        *("of the floor: separate", "of the floor: cohort", "memory: separate, all", "memory: one cohort"),
+    ]
+    lines = []
+    for column in (*columns(summary), MEAN):
+        ways = (baseline(summary, column), COHORT)
+        ratios = [_cell(summary, Key(column, COHORT, "", quantity), _times) for quantity in (RATIO, BARE_RATIO)]
+        rates, floors = (
+            [_cell(summary, Key(column, way, "", quantity), form) for way in ways]
+            for quantity, form in ((RATE, _steps), (FLOOR, _percent))
+        )
+        lines.append([column, *rates, *ratios, *floors, *_memory(summary, column)])
+    return f"{_table(heads, lines)}\n"
 
 
-def details(numbers: Numbers, machine: Machine, variants: Sequence[Variant]) -> str:
-    """How it was measured, and tables of what losses cost, of what parts share, and of other ways to train."""
-    parts = [_settings(machine, variants), _costs(numbers), _parts(numbers), _ways(numbers, variants)]
-    return "\n\n".join(parts) + "\n"
+def _memory(summary: Summary, column: str) -> list[str]:
+    """Of all separate trainings together, without the plain student's, and of a cohort."""
+    found = [(key, spread.value) for key, spread in summary.items() if key[::3] == (column, "memory")]
+    separate = sum(value for key, value in found if key.variant == SEPARATE and key.method != STUDENT)
+    cohort = sum(value for key, value in found if key.variant == COHORT)
+    return [f"{value / _GIBI:.1f} GiB" if value else "" for value in (separate, cohort)]
+
+
+def details(summary: Summary, machine: Machine, variants: Sequence[Variant]) -> str:
+    """How it was measured, what losses cost, and other ways to train."""
+    return "\n\n".join([_settings(machine, variants), _costs(summary), _ways(summary, variants)]) + "\n"
 
 
 def _settings(machine: Machine, variants: Sequence[Variant]) -> str:
@@ -88,78 +112,34 @@ def _settings(machine: Machine, variants: Sequence[Variant]) -> str:
     return (
         f"{machine.name}. {machine.rounds} rounds, interleaved; blocks of at least {machine.seconds:g} s after an "
         f"untimed step; numbers are medians over the rounds, in brackets the least and the greatest. {cohorts}. "
-        f"Separate trainings: a process each, on a CPU in the better of two ways ({'; '.join(WAYS.values())}), fp32 "
-        "(on a GPU with torch's default of TF32 in convolutions), default memory layout, PIL images from a DataLoader, "
-        "the teacher's forward pass in every step, published losses. Images are random pixels, teachers untrained: "
-        "neither changes the time. "
+        f"Separate trainings: a process each, on a CPU in the better of two ways ({'; '.join(SEPARATE_WAYS.values())}),"
+        " fp32 (on a GPU with torch's default of TF32 in convolutions), default memory layout, PIL images from a "
+        "DataLoader, the teacher's forward pass in every step, published losses. Images are random pixels, teachers "
+        "untrained: neither changes the time. "
         "The floor: the operations of student and teacher at the rate of a large matrix product in the same precision, "
         "which convolutions in fp32 may exceed."
     )
 
 
-def _ratios(numbers: Numbers) -> str:
-    heads = [
-        *("column", "separate, steps/s", "cohort, steps/s", "ratio", "without the losses' cost"),
-        *("of the floor: separate", "of the floor: cohort", "memory: separate, all", "memory: one cohort"),
+def _costs(summary: Summary) -> str:
+    names = columns(summary)
+    cells = [
+        [method, *(_cell(summary, Key(column, COHORT, method, LOSS_COST), _percent) for column in names)]
+        for method in methods(summary)
     ]
-    lines = []
-    for column in (*numbers.columns, MEAN):
-        memory = [numbers.total(column, SEPARATE, "memory"), numbers.value(column, COHORT, "memory")]
-        lines.append(
-            [
-                column,
-                *(_cell(numbers.get(column, name, RATE), _plain) for name in (numbers.way(column), COHORT)),
-                *(_cell(numbers.get(column, COHORT, quantity), _times) for quantity in (RATIO, BARE_RATIO)),
-                *(_cell(numbers.get(column, name, FLOOR), _percent) for name in (numbers.way(column), COHORT)),
-                *(f"{value / _GIBI:.1f} GiB" if value else "" for value in memory),
-            ]
-        )
-    return _table(heads, lines)
+    return _table(["loss's cost over the student's step", *names], cells)
 
 
-def _ways(numbers: Numbers, variants: Sequence[Variant]) -> str:
+def _ways(summary: Summary, variants: Sequence[Variant]) -> str:
     others = variants[1:]
-    heads = [
-        "column",
-        *(f"cohort over {variant.title}" for variant in others),
-        *("separate trainings", "the other way over this", "processors taken by others"),
-    ]
-    lines = [
-        [
-            column,
-            *(_cell(numbers.get(column, variant.name, GAIN), _times) for variant in others),
-            "" if column == MEAN else WAYS[numbers.way(column)],
-            _cell(numbers.get(column, _OTHER_WAY[numbers.way(column)], RATIO), _times),
-            _cell(numbers.get(column, "", OTHERS), _percent),
-        ]
-        for column in (*numbers.columns, MEAN)
-    ]
-    return _table(heads, lines)
-
-
-def _costs(numbers: Numbers) -> str:
-    """What a method's step takes beyond the plain student's, as a share of it."""
-    heads = ["loss's cost over the student's step", *numbers.columns]
-    lines = [
-        [method, *(_cell(numbers.get(column, COHORT, LOSS_COST, method), _percent) for column in numbers.columns)]
-        for method in numbers.methods()
-    ]
-    return _table(heads, lines)
-
-
-def _parts(numbers: Numbers) -> str:
-    from benchmark.training.parts import PARTS
-
-    heads = ["share of the time", *PARTS, "other"]
-    lines = [
-        [
-            f"{column}, {variant}",
-            *(_cell(numbers.get(column, variant, f"share of {part}"), _percent) for part in heads[1:]),
-        ]
-        for column in numbers.columns
-        for variant in (numbers.way(column), COHORT)
-    ]
-    return _table(heads, lines)
+    gains = [f"cohort over {variant.title}" for variant in others]
+    lines = []
+    for column in (*columns(summary), MEAN):
+        way = baseline(summary, column)
+        gain = [_cell(summary, Key(column, variant.name, "", GAIN), _times) for variant in others]
+        other = _cell(summary, Key(column, _OTHER_WAY[way], "", RATIO), _times)
+        lines.append([column, *gain, "" if column == MEAN else SEPARATE_WAYS[way], other])
+    return _table(["column", *gains, "separate trainings", "the other way over this"], lines)
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -167,20 +147,9 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ruler, *lines))
 
 
-def _cell(row: Row | None, spoken: Callable[[float], str]) -> str:
-    if row is None:
+def _cell(summary: Summary, key: Key, form: Format) -> str:
+    spread: Spread | None = summary.get(key)
+    if spread is None:
         return ""
-    value, low, high = (spoken(number) for number in (row.value, row.low, row.high))
+    value, low, high = map(form, spread)
     return value if low == high else f"{value} ({low} to {high})"
-
-
-def _plain(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def _times(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.0%}"

@@ -1,4 +1,4 @@
-"""One training as the field does it: fp32, PIL images from a DataLoader, the teacher's forward pass in every step."""
+"""One training as published code does it: fp32, PIL images from a DataLoader, the teacher's pass in every step."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.bench import clock, floor, memory, pipeline
-from benchmark.bench.published import form
+from benchmark.bench import floor, memory, pipeline, timing
+from benchmark.bench.published import published_form
 from benchmark.data import describe
 from benchmark.runs.job import Job, Run
 from benchmark.training.loss import build_method
-from benchmark.training.parts import BACKWARD, DATA, FORWARD, LOSS, OPTIMIZER, TEACHER, part
 from benchmark.training.weights import load_weights
 from methods import Batch, Method, Pair
 from models import Features, Network, create
@@ -21,13 +20,13 @@ from models import Features, Network, create
 TRAIN_MODE = "teacher_in_train_mode"
 
 
-class Separate:
-    """A run's training steps.
+class SeparateTraining:
+    """The training of one run.
 
     Args:
         run: what is trained.
-        teacher: whose forward pass is in every step, also where the run's loss has no use for it.
-        weights: the teacher's file.
+        teacher: its forward pass is part of every step, even if the run's loss does not use it.
+        weights: file with the teacher's weights.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -36,29 +35,29 @@ class Separate:
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
         self._threads = torch.get_num_threads()
-        torch.backends.cudnn.benchmark = True  # as the published trainings set it
+        torch.backends.cudnn.benchmark = True  # as published code sets it
         self._run = run
         self._student = _network(run).to(self._device).train()
         self._teacher = _network(teacher)
         load_weights(self._teacher, weights, teacher)
         self._teacher.to(self._device).requires_grad_(requires_grad=False)
         split = pipeline.training_split(run.recipe)
-        self._terms = self._methods(torch.from_numpy(split.labels))
-        negatives = max((form(name).negatives(method) for name, method in self._terms.items()), default=0)
+        self._methods = self._build_methods(torch.from_numpy(split.labels))
+        negatives = max((published_form(name).negatives(method) for name, method in self._methods.items()), default=0)
         self._batches = pipeline.batches(run.recipe, split, negatives, self._device)
-        # Where a method asks for the teacher's batch statistics, its authors run that pass alone.
-        self._teacher.train(any(TRAIN_MODE in method.requires for method in self._terms.values()))
-        modules = nn.ModuleList([self._student, *self._terms.values()])
+        # For a method that asks for the teacher's batch statistics, published code runs this pass only.
+        self._teacher.train(any(TRAIN_MODE in method.requires for method in self._methods.values()))
+        modules = nn.ModuleList([self._student, *self._methods.values()])
         trained = [parameter for parameter in modules.parameters() if parameter.requires_grad]
         recipe = run.recipe
         self._optimizer = torch.optim.SGD(
             trained, lr=recipe.lr, momentum=recipe.momentum or 0.0, weight_decay=recipe.weight_decay
         )
         self._progress = torch.zeros((), dtype=torch.float64, device=self._device)
-        self._losses = 0.0
-        self._right = torch.zeros(2, device=self._device)
+        self._total_loss = 0.0
+        self._correct = torch.zeros(2, device=self._device)
 
-    def _methods(self, labels: Tensor) -> dict[str, Method]:
+    def _build_methods(self, labels: Tensor) -> dict[str, Method]:
         shapes = self._student.shapes(), self._teacher.eval().shapes()
         pair = Pair(*shapes, self._teacher, len(labels), self._teacher.num_classes, labels.to(self._device))
         terms = {term.name: build_method(term, pair, self._run.seed) for term in self._run.objective.terms}
@@ -66,75 +65,59 @@ class Separate:
             method.to(self._device).pretrain_modules().eval().requires_grad_(requires_grad=False)
         return terms
 
-    def step(self) -> None:
-        """One step of the published loop, with the meters that it keeps."""
-        with part(DATA):
-            images, targets, indices, *contrasted = (
-                values.to(self._device, non_blocking=True) for values in next(self._batches)
-            )
-        with part(FORWARD):
-            student = self._student(images)
-        with part(TEACHER), torch.no_grad():
+    def _step(self) -> None:
+        images, targets, indices, *contrasted = (
+            values.to(self._device, non_blocking=True) for values in next(self._batches)
+        )
+        student = self._student(images)
+        with torch.no_grad():
             teacher = self._teacher(images)
-        with part(LOSS):
-            batch = Batch(images, targets, indices, progress=self._progress, generator=None)
-            loss = self._loss(student, teacher, batch, *contrasted)
-        self._meter(loss, student.logits, targets)
-        with part(BACKWARD):
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-        with part(OPTIMIZER):
-            self._optimizer.step()
+        batch = Batch(images, targets, indices, progress=self._progress, generator=None)
+        loss = self._loss(student, teacher, batch, *contrasted)
+        self._count(loss, student.logits, targets)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
 
     def _loss(self, student: Features, teacher: Features, batch: Batch, contrasted: Tensor | None = None) -> Tensor:
         objective = self._run.objective
         loss = objective.ce * functional.cross_entropy(student.logits, batch.targets)
         for term in objective.terms:
-            value = form(term.name).loss(self._terms[term.name], student, teacher, batch, contrasted)
-            loss = loss + term.weight * value
+            form = published_form(term.name)
+            loss = loss + term.weight * form.loss(self._methods[term.name], student, teacher, batch, contrasted)
         return loss
 
-    def _meter(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def _count(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Keep the loss and the top-1 and top-5 counts, as published code does in every step."""
         with torch.no_grad():
-            right = logits.topk(5, dim=1).indices.t().eq(targets)
-            self._losses += loss.item()
-            self._right += torch.stack([right[:1].float().sum(), right.float().sum()])
+            correct = logits.topk(5, dim=1).indices.t().eq(targets)
+            self._total_loss += loss.item()
+            self._correct += torch.stack([correct[:1].float().sum(), correct.float().sum()])
 
-    # What is asked from outside.
-
-    def block(self, least: float, threads: int | None = None) -> float:
-        """Mean seconds of a step, after one that is not timed.
+    def step_seconds(self, least: float, threads: int | None = None) -> float:
+        """Mean seconds of a step, after an untimed one.
 
         Args:
-            least: seconds to go on for.
-            threads: of this process; None for what torch takes by itself.
+            least: seconds to measure for, at least.
+            threads: of this process; None for torch's default.
         """
         torch.set_num_threads(threads or self._threads)
-        self.step()
-        seconds = clock.seconds(self.step, least, self._device)
+        self._step()
+        seconds = timing.mean(self._step, least, self._device)
         memory.release()
         return seconds
 
-    def parts(self, threads: int | None = None) -> dict[str, float]:
-        """Seconds of a step by its parts."""
-        torch.set_num_threads(threads or self._threads)
-        return clock.parts(self.step, 1, self._device)
-
     def memory(self) -> dict[str, int]:
-        """Peaks in bytes, by kind."""
+        """Peak bytes by kind."""
         return memory.peaks(self._device)
 
     def matrix_rate(self, precision: str, threads: int | None = None) -> float:
-        """Multiply-accumulates a second of this process."""
+        """Multiply-accumulates per second of a large matrix product."""
         torch.set_num_threads(threads or self._threads)
         return floor.matrix_rate(precision, self._device)
 
-    def threads(self) -> int:
-        """What torch takes by itself."""
-        return self._threads
-
 
 def _network(job: Job) -> Network:
-    """As `new_network`, in torch's default memory layout."""
+    """The job's network in torch's default memory layout."""
     recipe = job.recipe
     return create(job.network, describe(recipe.dataset).num_classes, recipe.in_size, recipe.width)

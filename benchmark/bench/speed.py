@@ -1,4 +1,4 @@
-"""``speed``: student steps a second of the cohort loop against separate trainings as the field does them."""
+"""``speed``: student steps per second of the cohort loop and of separate trainings as published code does them."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from benchmark.config.overrides import load_profile, parse_changes
 from benchmark.devices import cores, name, processor, workers
 
 _DESCRIPTION = (
-    "Student steps a second of the cohort loop against separate trainings as the field does them, on random images and "
-    "untrained teachers. A column takes about five minutes on two cores and 15 GiB; leave the machine alone meanwhile."
+    "Student steps per second of the cohort loop and of separate trainings as published code does them, on random "
+    "images with untrained teachers. A column takes about five minutes on two idle cores and 15 GiB."
 )
-CALM = {"lr": 1e-4}
-"""Changes no time, and keeps networks under untrained teachers from overflowing."""
+_LEARNING_RATE = {"lr": 1e-4}
+"""Keeps students of untrained teachers from overflowing; the time of a step does not depend on it."""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Measure and write CSV, Markdown and plot.
+    """Measure columns, write CSV, Markdown and plot after each, and print the pages.
 
     Raises:
         UserError: a column or a method is unknown, or a folder cannot be written.
     """
     options = _parser().parse_args(arguments)
-    from benchmark.bench.rounds import ColumnRounds, Lineup
+    from benchmark.bench.measure import BenchmarkConfig, ColumnBenchmark
 
     (device, *more), _ = workers(options.device, None, None)
     used = 1 + len(more) if device == "cpu" else cores()
-    plan = Lineup(
+    config = BenchmarkConfig(
         profile=load_profile("paper"),
-        changes=CALM | parse_changes(options.set),
+        changes=_LEARNING_RATE | parse_changes(options.set),
         methods=split(options.methods),
         device=device,
         cores=used,
@@ -48,21 +48,15 @@ def run(arguments: Sequence[str]) -> None:
     )
     names = split(options.columns) or columns.COLUMNS
     for title in names:
-        plan.column(title, "fp32", seed=0)  # what is misspelt is said before anything is measured
+        config.column(title, "fp32", seed=0)  # reports misspelt names before anything is measured
     label = processor() if device == "cpu" else name(device)
-    machine = Machine(
-        label,
-        cores(),
-        device,
-        version("torch"),
-        options.rounds,
-        options.seconds,
-    )
+    where = f"{label}, {cores()} cores, {device}, torch {version('torch')}"
+    machine = Machine(where, options.rounds, options.seconds)
     found: list[Measurement] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for title in names:
-            found += ColumnRounds(title, plan, Path(folder), _say).measure()
-            write(found, machine, plan.variants, options.output)  # what is measured stays, whatever comes after
+            found += ColumnBenchmark(title, config, Path(folder), _say).measure()
+            write(found, machine, config.variants, options.output)
     for page in ("speed.md", "speed-details.md"):
         print((options.output / page).read_text(encoding="utf-8"))  # noqa: T201
 
@@ -73,9 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         "--columns", metavar="LIST", help=f"TABLE/TEACHER:STUDENT, ... (default: {', '.join(columns.COLUMNS)})"
     )
     parser.add_argument("--methods", metavar="LIST", help="only these of the columns' methods")
-    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="turns of everybody (default: 3)")
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="turns of each process (default: 3)")
     parser.add_argument(
-        "--seconds", type=seconds, default=0.7, metavar="S", help="a block lasts at least so long (default: 0.7)"
+        "--seconds", type=seconds, default=0.7, metavar="S", help="least time of a measurement (default: 0.7)"
     )
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: the best there is)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a recipe's value")

@@ -78,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
     from benchmark import data
     from benchmark.cli import messages
     from benchmark.cli.session import Session
-    from benchmark.registry import plugins
+    from benchmark.registry import catalog
     from benchmark.tables import reader
 
     try:
@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.version:
         say(messages.version())
         return OK
-    plugins.use(options.plugin, options.checkpoints)
+    catalog.use(options.plugin, options.checkpoints)
     data.use(options.data)
     data.tell(say)
     command, session = COMMANDS.get(options.command, RUN), Session(options, say)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import traceback
 from contextvars import ContextVar
@@ -35,8 +34,6 @@ from benchmark.errors import UserError, one_line, unknown
 from benchmark.ids import digest, short_id
 from benchmark.registry import plugins
 
-# Searched for in the text, because importing every file of the folder would import torch.
-_DECLARES_SOURCES = re.compile(r"^SOURCES\b", re.MULTILINE)
 _PARTS = ("images", "labels")
 _KEY_LENGTH = 16
 _log = logging.getLogger(__name__)
@@ -94,7 +91,8 @@ def code_of(name: str) -> str:
     Raises:
         UserError: a plug-in cannot be used.
     """
-    return next((file.code for file in plugins.found().datasets if name in _plugin_readers(file)), "")
+    file = _declared(plugins.listed())[1].get(name)
+    return "" if file is None or file.inside else file.code
 
 
 def content_of(name: str) -> str:
@@ -124,7 +122,7 @@ def tell(announce: Announce) -> None:
 
 def forget() -> None:
     """Read plug-ins and their data again when they are next asked for, as a new process does."""
-    for cached in (_all_readers, _content, _normalisation):
+    for cached in (_declared, _content, _normalisation):
         cached.cache_clear()
 
 
@@ -188,39 +186,34 @@ def _reader(name: str) -> DatasetReader:
 
 
 def _readers() -> dict[str, DatasetReader]:
-    return _all_readers(plugins.listed())
+    return _declared(plugins.listed())[0]
 
 
 @cache
-def _all_readers(_plugins: str) -> dict[str, DatasetReader]:
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    declaring = [path for path in files if _DECLARES_SOURCES.search(path.read_text(encoding="utf-8"))]
-    by_file = {path: _by_name(import_module(f"{__package__}.{path.stem}").SOURCES) for path in declaring}
-    by_file |= {file.path: _plugin_readers(file) for file in plugins.found().datasets}
+def _declared(_plugins: str) -> tuple[dict[str, DatasetReader], dict[str, plugins.SourceFile]]:
+    """All data sets and their files, by name."""
     readers: dict[str, DatasetReader] = {}
-    paths: dict[str, Path] = {}
-    for path, named in by_file.items():
-        for name in named:
-            if other := paths.get(name):
-                raise UserError(f"data set '{name}' of {path}: {other} has one of that name, too: choose another name")
-            paths[name] = path
-        readers |= named
-    return readers
+    files: dict[str, plugins.SourceFile] = {}
+    for file in plugins.discovered(plugins.DATASETS):
+        for reader in _readers_of(file):
+            name = reader.info.name
+            if other := files.get(name):
+                what = f"data set '{name}' of {file.path}"
+                raise UserError(f"{what}: {other.path} has one of that name, too: choose another name")
+            readers[name], files[name] = reader, file
+    return readers, files
 
 
-def _by_name(readers: tuple[DatasetReader, ...]) -> dict[str, DatasetReader]:
-    return {reader.info.name: reader for reader in readers}
-
-
-@cache
-def _plugin_readers(file: plugins.OwnFile) -> dict[str, DatasetReader]:
-    """The data sets of a plug-in."""
+def _readers_of(file: plugins.SourceFile) -> tuple[DatasetReader, ...]:
+    if file.inside:
+        own: tuple[DatasetReader, ...] = import_module(f"{__package__}.{file.path.stem}").SOURCES
+        return own
     readers = getattr(_imported(file.path), "SOURCES", None)
     if not isinstance(readers, list | tuple) or not all(isinstance(reader, DatasetReader) for reader in readers):
         raise UserError(f"{file.path}: SOURCES must be a tuple of data sets, as in SOURCES = (image_folder(...),)")
     for reader in readers:
         check_name(reader.info.name)
-    return _by_name(tuple(readers))
+    return tuple(readers)
 
 
 def _imported(path: Path) -> ModuleType:

@@ -1,54 +1,37 @@
-"""Files of ``--teacher``: found, told apart by SHA-256, and checked before anything starts.
+"""Files of ``--teacher``: parse the option, identify each file by its SHA-256, check it before anything is trained.
 
-Only torch can tell whether a file holds the network that it stands in for. So that is found out in a process of its
-own (`benchmark.training.teacher_check`), once a file and network, and kept beside the checkpoints.
+Loading the weights needs torch, so a process (`benchmark.training.teacher_check`) checks each file and network once.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmark.config.resolve import Weights
 from benchmark.errors import UserError, unknown
-from benchmark.files import expanded, write_atomically
+from benchmark.files import expanded
 from benchmark.ids import digest
-from benchmark.planning import torch_process
+from benchmark.planning.torch_process import Question, checked
 from benchmark.registry import catalog
 from benchmark.runs.job import Pretrained
 
 PARTS = ("student", "teacher")
-"""Networks that a file may hold side by side, as ``FILE:student`` chooses them; `models.published` has the same."""
+"""Networks that a file may hold side by side, as in ``FILE:student``; equal to `models.published.NETWORKS`."""
 VERSION = 1
-"""Raised when more is asked of a file: what passed before is then checked again."""
-
-
-@dataclass(frozen=True)
-class TeacherReport:
-    """What a check found out.
-
-    Attributes:
-        fault: why the file cannot stand in for the network, as a line; empty where it can.
-        remarks: what the user should know of it, as sentences.
-    """
-
-    fault: str = ""
-    remarks: tuple[str, ...] = ()
+"""Raised when the check becomes stricter: what passed before is then checked again."""
 
 
 def parse(texts: Iterable[str]) -> dict[str, Weights]:
-    """Files by the network that each stands in for.
+    """Files of weights by network.
 
     Args:
         texts: ``NETWORK=FILE``, ``NETWORK=FILE:student`` or ``NETWORK=FILE:teacher`` each.
 
     Raises:
-        UserError: a text is none of these, a network is unknown or named twice, or a file cannot be read.
+        UserError: a text has another form, a network is unknown or named twice, or a file cannot be read.
     """
     given: dict[str, Weights] = {}
     for text in texts:
@@ -68,43 +51,31 @@ def parse(texts: Iterable[str]) -> dict[str, Weights]:
 
 
 def check(jobs: Sequence[Pretrained], checkpoints: Path, say: Callable[[str], None]) -> tuple[str, ...]:
-    """See that files hold the networks that they stand in for, and return what is to be known of them.
+    """Check that files hold the weights of the networks that they are given for, and return remarks on them.
 
     Args:
-        jobs: what is wanted of the files.
-        checkpoints: the folder in which it is kept what passed; nothing is kept where that cannot be written.
-        say: told what takes time.
+        jobs: those that load the files.
+        checkpoints: folder of checkpoints, where it is kept what passed.
+        say: called with a line before a check.
 
     Raises:
-        UserError: a file does not: a line each.
+        UserError: a file does not fit: a line each.
     """
     due = {_key(job): job for job in jobs}
-    answers = {key: answer for key in due if (answer := _kept(_place(key, checkpoints)))}
-    if unchecked := {key: job for key, job in due.items() if key not in answers}:
-        files = dict.fromkeys(f"{job.source} for {job.network}" for job in unchecked.values())
-        say(f"checking {', '.join(files)}, once")
-        answers |= ask(unchecked)
-        for key in unchecked:
-            if not answers[key].fault:
-                _keep(_place(key, checkpoints), answers[key])
-    if faults := [answer.fault for answer in answers.values() if answer.fault]:
-        raise UserError(*dict.fromkeys(faults))
-    told = (f"teacher {job.network}: {remark}" for key, job in due.items() for remark in answers[key].remarks)
+    questions = {
+        key: Question(f"{job.source} for {job.network}", f"teacher {job.network} from {job.source}", job)
+        for key, job in due.items()
+    }
+    reports = checked("benchmark.training.teacher_check", questions, checkpoints / "checks", say)
+    told = (f"teacher {job.network}: {remark}" for key, job in due.items() for remark in reports[key].remarks)
     return tuple(dict.fromkeys(told))
 
 
-def ask(jobs: Mapping[str, Pretrained]) -> dict[str, TeacherReport]:
-    """The answers of a process that may import torch, by the keys of the jobs."""
-    answers, silence = torch_process.ask("benchmark.training.teacher_check", dict(jobs), ("fault", "remarks"))
-    broken = {key: TeacherReport(f"teacher {job.network} from {job.source}: {silence}") for key, job in jobs.items()}
-    return broken | {key: TeacherReport(answer["fault"], tuple(answer["remarks"])) for key, answer in answers.items()}
-
-
 def _split(text: str) -> tuple[Path, str]:
-    """The file, and which of its networks is wanted; a file whose own name ends in that is taken as it is."""
+    """The file and the chosen one of its networks; an existing file whose name ends in ``:student`` is that file."""
     file, _, part = text.rpartition(":")
     whole, named = expanded(text), expanded(file)
-    # pathlib's raise where a name is too long.
+    # Path.exists raises where a name is too long.
     chosen = bool(file) and part in PARTS and os.path.exists(named) and not os.path.exists(whole)  # noqa: PTH110
     return (named, part) if chosen else (whole, "")
 
@@ -129,23 +100,8 @@ def _no_file(path: Path) -> str:
 
 
 def _key(job: Pretrained) -> str:
-    """What decides whether a file passes: its content, and the network down to its shapes."""
+    """Digest of everything that decides whether a file fits: its content, and what gives the network its shapes."""
     recipe = job.recipe
     made = {"network": job.network, "dataset": recipe.dataset, "in_size": recipe.in_size, "width": recipe.width}
     file = {"weights": job.weights, "part": job.part}
     return digest({"version": VERSION, **file, **made, "code": job.spec.get("code", {})})
-
-
-def _place(key: str, checkpoints: Path) -> Path:
-    return checkpoints / "given" / f"{key[:24]}.json"
-
-
-def _kept(path: Path) -> TeacherReport | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return TeacherReport(remarks=tuple(map(str, json.loads(path.read_text(encoding="utf-8"))["remarks"])))
-    return None
-
-
-def _keep(path: Path, answer: TeacherReport) -> None:
-    with suppress(UserError):  # plans are made where nothing can be written, too
-        write_atomically(path, json.dumps({"remarks": answer.remarks}).encode())

@@ -1,75 +1,59 @@
-"""What files of methods and networks state as literals, read from their syntax trees: planning never imports torch."""
+"""What planning knows of a method without importing torch.
+
+A class that derives directly from ``Method`` and states literals is read from the file's syntax tree. Any other class
+(computed attributes, a base that is another method) is described by a process that imports the file.
+"""
 
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.errors import UserError, unknown
-from benchmark.files import ALPHABET, LONGEST_WORD, is_plain
+from benchmark.files import ALPHABET, is_plain
+from benchmark.registry.description import described
+from benchmark.registry.plugins import SourceFile
 from benchmark.registry.source_hash import parsed
+from benchmark.registry.syntax import derives_directly, has_subclass, method_classes
 
 STUDENT = "student"
-"""What tables call cross-entropy alone; no method may have the name."""
+"""The name of cross-entropy alone in tables; reserved."""
 
 TEACHER = "teacher"
-"""What tables call a cell about the teacher; no method may have the name."""
+"""The name of the teacher's own cells in tables; reserved."""
 
 REQUIREMENTS = ("teacher_in_train_mode", "equal_channels")
-"""What a method may need beyond the common: of the trainer, or of the two networks."""
+"""Values of ``requires``: the first concerns the trainer, the second the two networks."""
 
 FIRST_STAGES = ("", "student", "teacher")
-"""Whose features a method's first stage trains on; most have none."""
+"""Values of ``pretrain``."""
 
 TUNED = "tuned"
-"""The variant that chooses among a method's candidates."""
+"""The variant that chooses among a method's candidates; reserved."""
 
 DRAFT = 0
 """The revision of a method that is still being written."""
 
-DECLARED = (
-    "title",
-    "citation",
-    "revision",
-    "objective",
-    "variants",
-    "choices",
-    "requires",
-    "pretrain",
-    "candidates",
-)
-"""The class attributes of a method that planning knows."""
-
-# It becomes part of a record's path, and stands beside others in TEACHER--STUDENT and TEACHER:STUDENT.
-_NETWORK = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
-_REGISTER = ("models.register", "models.registry.register")
+_POSITIONAL = "options of a method come after a *, each with a default"
 
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """The literals of one method's class.
+    """The class attributes and options of one method; `methods.Method` documents the attributes.
 
     Attributes:
-        name: the file's stem, the method's name everywhere.
-        title: its name in tables.
-        citation: its source.
+        name: the file's stem or the name of the entry point.
         path: the file.
-        code: SHA-256 of its code where that is part of ids: of a draft, and of a method from outside the project. Empty
-            where the revision stands for it.
-        package: the folder of the installed package that it is part of; None for all others.
-        revision: raised when a change of code changes results; 0 for a draft.
-        objective: default weights, ``ce`` and ``weight``.
-        variants: short names for sets of options.
-        choices: what an option may be, where that is a few words.
-        requires: what the trainer must supply, or the networks must have.
-        pretrain: whose first stage comes before a run: "student", "teacher", or none if empty.
-        candidates: sets of options among which ``NAME[tuned]`` chooses.
-        options: every option with its default.
+        code: SHA-256 of its code where that is part of ids: for drafts, plug-ins and methods of installed packages;
+            else empty, and the revision is part of ids.
+        package: folder of the installed package that contains the file; None for all others.
+        options: every option with its default; tuples are lists, as in JSON.
     """
 
     name: str
@@ -88,102 +72,105 @@ class MethodInfo:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_method(path: Path, name: str | None = None, only: str = "") -> MethodInfo | None:
-    """The method that a file defines, or None if it defines none.
+_FOUND = {"name", "path", "code", "package", "options"}
+DECLARED = tuple(each.name for each in fields(MethodInfo) if each.name not in _FOUND)
+"""The class attributes of a method that planning reads."""
 
-    Args:
-        path: the file.
-        name: of the method; None for the file's stem.
-        only: the one class to look at; empty for all.
+
+def read_method(file: SourceFile) -> MethodInfo | None:
+    """The method that a file defines, or None where it defines none.
 
     Raises:
-        UserError: the file defines several methods, or a class attribute is no literal.
+        UserError: the file defines several methods, cannot be imported, or an attribute or default is not usable.
     """
-    classes = [node for node in method_classes(parsed(path)) if only in ("", node.name)]
-    if not classes:
+    path = file.path
+    tree = parsed(path)
+    classes = [node for node in method_classes(tree) if file.attribute in ("", node.name)]
+    if not classes and (file.inside or not (file.attribute or has_subclass(tree))):
         return None
-    if len(classes) > 1:
-        raise UserError(f"{path}: one file holds one method, this one holds {len(classes)}")
-    literals = dict(_literals(path, classes[0]))
-    missing = {"title", "citation"} - set(literals)
-    if missing:
-        raise UserError(f"{path}: the method lacks the class attribute '{min(missing)}'")
-    known = {key: literals[key] for key in DECLARED if key in literals}
+    plain = [_literals(node) for node in classes] if all(map(derives_directly, classes)) else []
+    literals = [declared for declared in plain if declared is not None]
+    if not literals or len(literals) < len(plain):
+        literals = described(file, partial(_read, path))
+    found = [_sound(path, declared) for declared in literals]
+    if len(found) > 1:
+        raise UserError(f"{path}: one file holds one method, this one holds {len(found)}")
+    if not found:
+        return None
+    known, options = _as_json(found[0].attributes), _as_json(found[0].options)
+    _check_declared(path, known, options)
     for key in ("requires", "candidates"):
-        if isinstance(known.get(key), list):
-            known[key] = tuple(known[key])
-    options = dict(_options(path, classes[0]))
-    _check_literals(path, known)
-    _check_variants(path, known, options)
-    _check_candidates(path, known, options)
-    return MethodInfo(**known, name=name or path.stem, path=path, options=options)
+        known[key] = tuple(known.get(key, ()))
+    known["choices"] = {key: tuple(values) for key, values in known.get("choices", {}).items()}
+    code = "" if file.inside and known.get("revision") != DRAFT else file.code
+    return MethodInfo(**known, name=file.name, path=path, code=code, package=file.package, options=options)
 
 
-def method_classes(tree: ast.Module) -> list[ast.ClassDef]:
-    """The classes of a file that derive from ``Method``, however that is written."""
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    return [node for node in classes if any(ast.unparse(base).rpartition(".")[2] == "Method" for base in node.bases)]
+class _Declared(NamedTuple):
+    """The class attributes and options of a method as its file states them, or why they cannot be used."""
+
+    line: int
+    attributes: Mapping[str, Any] = {}
+    options: Mapping[str, Any] = {}
+    fault: str = ""
 
 
-def registered(tree: ast.Module, path: Path) -> tuple[str, ...]:
-    """The names of networks that the decorators ``@register`` of a file state, imported from ``models``.
-
-    Raises:
-        UserError: a name is neither a literal nor stands in a literal at the top of the file, or cannot be a network's.
-    """
-    origins = dict(_origins(tree))
-    tops = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    decorators = (each for node in tree.body if isinstance(node, ast.FunctionDef) for each in node.decorator_list)
-    calls = (each for each in decorators if isinstance(each, ast.Call))
-    asked = (call.args for call in calls if _registers(ast.unparse(call.func), origins))
-    return tuple(name for argument in chain.from_iterable(asked) for name in _names(argument, tops, path))
+def _read(path: Path, text: str) -> list[_Declared]:
+    """The classes that `methods.describe` printed; faults are errors here, so that they are not cached."""
+    return [_sound(path, _Declared(**each)) for each in json.loads(text)]
 
 
-def _registers(function: str, origins: Mapping[str, str]) -> bool:
-    """Whether a function, as it is written, is the ``register`` of ``models``: others have one, too."""
-    first, dot, rest = function.partition(".")
-    return function.rpartition(".")[2] == "register" and f"{origins.get(first, '')}{dot}{rest}" in _REGISTER
+def _sound(path: Path, declared: _Declared) -> _Declared:
+    if declared.fault:
+        raise UserError(f"{path}:{declared.line}: {declared.fault}")
+    return declared
 
 
-def _origins(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """The names that a file's imports give, each with what it stands for; what is relative is relative to models."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                top = alias.name.partition(".")[0]
-                yield alias.asname or top, alias.name if alias.asname else top
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join([*(["models"] if node.level else []), *([node.module] if node.module else [])])
-            for alias in node.names:
-                yield alias.asname or alias.name, f"{base}.{alias.name}"
+def _literals(node: ast.ClassDef) -> _Declared | None:
+    """What a class declares with literals only; None where its file has to be imported to know it."""
+    attributes: dict[str, Any] = {}
+    found = _Declared(node.lineno, attributes)
+    if node.decorator_list or node.keywords:
+        return None
+    try:
+        for statement in node.body:
+            match statement:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ):
+                    if name in DECLARED:
+                        attributes[name] = ast.literal_eval(value)
+                case ast.FunctionDef(name="__init__", args=arguments, decorator_list=[]):
+                    if len(arguments.args) + len(arguments.posonlyargs) > 2:
+                        return _Declared(statement.lineno, fault=_POSITIONAL)
+                    pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+                    options = {key.arg: ast.literal_eval(value) for key, value in pairs if value is not None}
+                    found = found._replace(options=options)
+                case ast.FunctionDef(name=name) if name not in {"__init__", *DECLARED}:
+                    pass
+                case ast.Expr() | ast.Pass() | ast.AnnAssign():
+                    pass
+                case _:
+                    return None
+    except (ValueError, TypeError):  # an unhashable key is a TypeError
+        return None
+    return found
 
 
-def _names(argument: ast.expr, tops: Mapping[str, ast.expr], path: Path) -> Iterator[str]:
-    items: list[Any] = [argument]
-    if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.Name):
-        top = tops.get(argument.value.id)
-        items = list(top.keys if isinstance(top, ast.Dict) else getattr(top, "elts", [None]))
-    for item in items:
-        if not isinstance(item, ast.Constant) or not isinstance(item.value, str):
-            raise UserError(
-                f"{path}:{argument.lineno}: names of networks must be literals, as in @register('a', 'b'), or those of "
-                "a literal at the top of the file, as in @register(*SIZES)"
-            )
-        if not _NETWORK.fullmatch(item.value) or len(item.value) > LONGEST_WORD:
-            raise UserError(
-                f"{path}:{item.lineno}: network {item.value!r}: a name is made of letters and digits, with single "
-                f"- or _ between them, {LONGEST_WORD} characters at most"
-            )
-        yield item.value
+def _as_json(value: Any) -> Any:
+    """A value with lists for tuples, as values of the command line and of records are."""
+    if isinstance(value, Mapping):
+        return {key: _as_json(item) for key, item in value.items()}
+    return [_as_json(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _check_literals(path: Path, known: Mapping[str, Any]) -> None:
+def _check_declared(path: Path, known: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    for key in ("citation", "title"):
+        if key not in known:
+            raise UserError(f"{path}: the method lacks the class attribute '{key}'")
+        if not isinstance(known[key], str) or not known[key]:
+            raise UserError(f"{path}: {key} must be a text, not {known[key]!r}")
     revision = known.get("revision", 1)
     if type(revision) is not int or revision < DRAFT:
         raise UserError(f"{path}: revision must be a whole number, {DRAFT} for a draft, not {revision!r}")
@@ -196,64 +183,27 @@ def _check_literals(path: Path, known: Mapping[str, Any]) -> None:
     numbers = isinstance(weights, dict) and all(isinstance(value, int | float) for value in weights.values())
     if not numbers or set(weights) != {"ce", "weight"}:
         raise UserError(f"{path}: objective must be two numbers, like {{'ce': 1.0, 'weight': 1.0}}, not {weights!r}")
+    _check_option_sets(path, known, options)
 
 
-def _check_variants(path: Path, known: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    for key in ("title", "citation"):
-        if not isinstance(known[key], str) or not known[key]:
-            raise UserError(f"{path}: {key} must be a text, not {known[key]!r}")
-    variants = known.get("variants", {})
-    if not isinstance(variants, dict) or not all(isinstance(meant, dict) for meant in variants.values()):
+def _check_option_sets(path: Path, known: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    variants, candidates = known.get("variants", {}), known.get("candidates", [])
+    if not isinstance(variants, dict) or not _are_sets(variants.values()):
         raise UserError(
             f"{path}: variants must be sets of options by name, like {{'a': {{'size': 1}}}}, not {variants!r}"
         )
+    if not isinstance(candidates, list) or not _are_sets(candidates):
+        raise UserError(f"{path}: candidates must be sets of options, like ({{'weight': 1.0}},), not {candidates!r}")
     for name in variants:
         if not is_plain(name):
             raise UserError(f"{path}: variant {name!r}: a variant's name is made of {ALPHABET}")
-    for option in chain.from_iterable(variants.values()):
-        if option not in options:
-            raise unknown(f"option among the variants in {path}", str(option), options)
     if TUNED in variants:
         raise UserError(f"{path}: no variant may be called '{TUNED}', which chooses among the candidates")
+    for key, sets in (("variants", variants.values()), ("candidates", candidates)):
+        for option in chain.from_iterable(sets):
+            if option not in options:
+                raise unknown(f"option among the {key} in {path}", str(option), options)
 
 
-def _check_candidates(path: Path, known: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    candidates = known.get("candidates", ())
-    if not isinstance(candidates, tuple) or not all(isinstance(candidate, dict) for candidate in candidates):
-        raise UserError(f"{path}: candidates must be sets of options, like ({{'weight': 1.0}},), not {candidates!r}")
-    for option in chain.from_iterable(candidates):
-        if option not in options:
-            raise unknown(f"option among the candidates in {path}", str(option), options)
-
-
-def _literals(path: Path, node: ast.ClassDef) -> list[tuple[str, Any]]:
-    pairs = []
-    for statement in node.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            pairs.append((statement.targets[0].id, _literal(path, statement.value)))
-        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
-            pairs.append((statement.target.id, _literal(path, statement.value)))
-    return pairs
-
-
-def _options(path: Path, node: ast.ClassDef) -> list[tuple[str, Any]]:
-    for statement in node.body:
-        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-            arguments = statement.args
-            if len(arguments.args) + len(arguments.posonlyargs) > 2:
-                raise UserError(f"{path}:{statement.lineno}: options of a method come after a *, each with a default")
-            return [
-                (argument.arg, _literal(path, default))
-                for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-                if default is not None
-            ]
-    return []
-
-
-def _literal(path: Path, node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        raise UserError(
-            f"{path}:{node.lineno}: class attributes and option defaults of a method must be literals"
-        ) from None
+def _are_sets(values: Iterable[object]) -> bool:
+    return all(isinstance(value, dict) for value in values)

@@ -1,34 +1,30 @@
-"""What planning knows of networks without importing torch: ``models/networks.csv``, and drafts measured once.
+"""What planning knows of networks without importing torch: ``models/networks.csv``, and the measurements of drafts.
 
-A draft is a network that the CSV does not name: from a file outside the project, or new in ``models/``. It is measured
-in a process of its own, and what comes out is kept by the hash of its file's code and of what that imports.
+A draft is a network that the CSV does not list: one of a plug-in, or a new one in ``models/``. A process builds and
+measures it once.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from benchmark.errors import UserError
-from benchmark.files import fitted, write_atomically
-from benchmark.ids import short_id
+from benchmark.files import LONGEST_WORD
 from benchmark.registry import plugins
-from benchmark.registry.method_info import registered
-from benchmark.registry.plugins import ROOT, OwnFile
+from benchmark.registry.description import described
+from benchmark.registry.plugins import NETWORKS, ROOT, SourceFile
 from benchmark.registry.source_hash import parsed
+from benchmark.registry.syntax import network_names
 
-_MODELS = ROOT / "models"
-_PATIENCE = 120.0
-_TRACE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+)')
+# A network's name is part of a record's path and of pairs such as TEACHER--STUDENT and TEACHER:STUDENT.
+_PLAIN = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
+_NUMBERS = ("params", "macs", "in_size", "classes", "revision")
 
 
 @dataclass(frozen=True)
@@ -38,14 +34,13 @@ class NetworkInfo:
     Attributes:
         name: registry name.
         family: family name.
-        params: trainable scalars.
+        params: number of parameters.
         macs: multiply-accumulates of one image's forward pass.
         in_size: input side in pixels at which the shapes hold.
         classes: number of classes at which the counts hold.
         feats: shapes of the feats as ``CxHxW`` joined by spaces.
         map: shape of the penultimate map.
-        code: SHA-256 of its file's code, and of what that imports of one's own, where that is part of ids: of a draft.
-            Empty where the CSV names it.
+        code: SHA-256 of the code of a draft, which is part of ids; empty for networks of the CSV.
         path: a draft's file.
         revision: of its code; part of ids from 2 on.
     """
@@ -66,96 +61,39 @@ class NetworkInfo:
 @cache
 def settled() -> dict[str, NetworkInfo]:
     """The networks of ``models/networks.csv``."""
-    return {info.name: info for info in _read((_MODELS / "networks.csv").read_text(encoding="utf-8"))}
+    text = (ROOT / "models" / "networks.csv").read_text(encoding="utf-8")
+    return {row["name"]: NetworkInfo(**row) for row in _rows(text)}
 
 
-def all_networks() -> dict[str, NetworkInfo]:
+def read_networks() -> dict[str, NetworkInfo]:
     """All networks by name, drafts included.
 
     Raises:
-        UserError: a draft cannot be measured, or has the name of another network.
+        UserError: a draft cannot be built, or has the name of another network.
     """
-    return _all(plugins.listed())
-
-
-@cache
-def _all(_plugins: str) -> dict[str, NetworkInfo]:
     known = dict(settled())
-    places = {name: path for path in sorted(_MODELS.glob("*.py")) for name in registered(parsed(path), path)}
-    for file in (*_drafts_inside(places), *plugins.found().networks):
-        for name in file.names:
-            if places.setdefault(name, file.path) != file.path:
-                raise UserError(f"network '{name}' of {file.path}: {places[name]} registers one of that name, too")
-        known |= {info.name: info for info in _measured(file)}
+    for file in plugins.discovered(NETWORKS):
+        if file.inside and {*(network_names(parsed(file.path)) or ())} <= settled().keys():
+            continue
+        for info in described(file, partial(_drafts, file)):
+            if (other := known.get(info.name)) and not file.inside:
+                raise UserError(f"network '{info.name}' of {file.path}: {other.path} registers one of that name, too")
+            known.setdefault(info.name, info)
     return known
 
 
-def _drafts_inside(places: dict[str, Path]) -> Iterator[OwnFile]:
-    """Files of ``models/`` with networks that the CSV does not name yet."""
-    drafts = {name: path for name, path in places.items() if name not in settled()}
-    for path in dict.fromkeys(drafts.values()):
-        names = tuple(name for name, file in drafts.items() if file == path)
-        yield OwnFile(path, plugins.own_code(path), names)
+def _drafts(file: SourceFile, text: str) -> list[NetworkInfo]:
+    """The networks that `models.describe` printed for a file."""
+    found = [NetworkInfo(**row | {"revision": 1}, code=file.code, path=file.path) for row in _rows(text)]
+    for info in found:
+        if not _PLAIN.fullmatch(info.name) or len(info.name) > LONGEST_WORD:
+            raise UserError(
+                f"{file.path}: network {info.name!r}: a name is made of letters and digits, with single - or _ between "
+                f"them, {LONGEST_WORD} characters at most"
+            )
+    return found
 
 
-def _measured(file: OwnFile) -> list[NetworkInfo]:
-    """What is known of the file's networks."""
-    end = f"-{short_id(file.code)}.csv"
-    kept = plugins.cache_folder() / "networks" / f"{fitted(file.path.stem, len(end))}{end}"
-    with suppress(OSError, ValueError, KeyError):
-        rows = _read(kept.read_text(encoding="utf-8"), file)
-        if {row.name for row in rows} >= {*file.names}:
-            return rows
-    text = _described(file.path)
-    rows = _read(text, file)
-    with suppress(UserError):  # plans are made where nothing can be written, too
-        write_atomically(kept, text.encode())
-    return rows
-
-
-def _read(text: str, file: OwnFile | None = None) -> list[NetworkInfo]:
-    """The rows of a CSV; of those of a file, the ones that are drafts."""
-    return [
-        NetworkInfo(
-            name=row["name"],
-            family=row["family"],
-            params=int(row["params"]),
-            macs=int(row["macs"]),
-            in_size=int(row["in_size"]),
-            classes=int(row["classes"]),
-            feats=row["feats"],
-            map=row["map"],
-            revision=1 if file else int(row["revision"]),
-            code=file.code if file else "",
-            path=file.path if file else None,
-        )
-        for row in csv.DictReader(io.StringIO(text))
-        if file is None or row["name"] in file.names
-    ]
-
-
-def _described(path: Path) -> str:
-    """The CSV of a file's networks, from a process that may import torch."""
-    inside = path.is_relative_to(_MODELS)
-    try:
-        done = subprocess.run(  # noqa: S603 - this project's own module
-            [sys.executable, "-m", "models.describe", str(path)],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=os.environ | {plugins.VARIABLE: "" if inside else str(path), "OMP_NUM_THREADS": "1"},
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{path}: its networks could not be measured within {_PATIENCE:.0f} s") from None
-    if done.returncode:
-        raise UserError(_blamed(path, done.stderr))
-    return done.stdout
-
-
-def _blamed(path: Path, traceback: str) -> str:
-    """The end of a traceback as one line that names the place in the file."""
-    lines = [match["line"] for match in _TRACE.finditer(traceback) if Path(match["path"]) == path]
-    words = traceback.strip().splitlines() or ["no answer"]
-    return f"{path}{f':{lines[-1]}' if lines else ''}: its networks cannot be built: {words[-1]}"
+def _rows(text: str) -> list[dict[str, Any]]:
+    rows = csv.DictReader(io.StringIO(text))
+    return [{key: int(value) if key in _NUMBERS else value for key, value in row.items()} for row in rows]

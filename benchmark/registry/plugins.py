@@ -1,94 +1,96 @@
-"""Methods, networks and data sets of one's own, from files outside the project and from installed packages.
+"""Find the Python files that define methods, networks and data sets, without importing them.
 
-Which files, an environment variable says: so it reaches every process that works for a command, and ``methods`` and
-``models`` read it themselves. Packages state methods as entry points. Nothing is imported here: what a file holds is
-read from its syntax tree.
+They lie in the project's folders, are named with ``--plugin`` (kept in an environment variable, which reaches every
+process that a command starts, and which ``methods`` and ``models`` read as well), or are entry points of installed
+packages.
 """
 
 from __future__ import annotations
 
-import ast
 import os
 import re
-import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.files import expanded
-from benchmark.registry.method_info import DRAFT, STUDENT, TEACHER, MethodInfo, method_classes, read_method, registered
 from benchmark.registry.source_hash import code_of, module_file, parsed
+from benchmark.registry.syntax import declares_datasets, has_subclass, method_classes, network_names
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmark", "methods", "models")
-"""The project's own, where no plug-in may lie."""
+"""The packages of the project, where no plug-in may lie."""
 VARIABLE = "SRRL_BENCH_PLUGINS"
-"""Names the files, between the signs that separate the folders of PATH; ``models.plugins`` reads it, too."""
+"""Names the plug-ins, separated like the folders of PATH."""
 CACHE_VARIABLE = "SRRL_BENCH_CACHE"
-"""Names the folder where what is found out about one's own networks is kept."""
+"""Names the folder of cached descriptions of methods and networks."""
 GROUP = "srrl_bench.methods"
-"""Entry points: a method's name, and its ``package.module`` or ``package.module:Class``."""
+"""Group of entry points: a method's name, and its ``package.module`` or ``package.module:Class``."""
+METHOD, NETWORKS, DATASETS = "a method", "networks", "data sets"
+"""Kinds of files, as errors call them."""
 
-_PLAIN = re.compile(r"[a-z][a-z0-9_]*")
-_PROJECT = {name: ROOT / name for name in ("methods", "models")}
-# What states, finds and reads methods and networks computes nothing of them.
+_FOLDERS = {METHOD: "methods", NETWORKS: "models", DATASETS: "benchmark/data"}
+# Text that the project's files of a kind contain: searching for it is faster than parsing every file.
+_MARKS = {NETWORKS: r"^@(\w+\.)*register\(", DATASETS: r"^SOURCES\b"}
+# Files that define the contracts and find methods and networks; results do not depend on them.
 _APART = (
-    ROOT / "benchmark",
-    *(_PROJECT["methods"] / name for name in ("__init__.py", "base.py")),
-    *(_PROJECT["models"] / name for name in ("__init__.py", "features.py", "published.py", "registry.py")),
+    "benchmark",
+    *(f"methods/{name}" for name in ("__init__.py", "base.py")),
+    *(f"models/{name}" for name in ("__init__.py", "features.py", "published.py", "registry.py")),
 )
 
 
 @dataclass(frozen=True)
-class OwnFile:
-    """A file with networks or a data set.
+class SourceFile:
+    """A Python file that defines a method, networks or data sets.
 
     Attributes:
+        kind: `METHOD`, `NETWORKS` or `DATASETS`. A file of ``methods/`` may be a helper without a method.
         path: the file.
-        code: SHA-256 of its code and of what it imports of one's own.
-        names: of the networks; none of a data set, which only the file itself knows.
+        entry: name of the entry point; empty for files of the project and plug-ins.
+        attribute: the class that the entry point names, if any.
+        package: folder of the installed package that contains the file; None for single modules and all others.
+        distribution: name of the installed package.
+        fault: why an entry point leads to no file; empty where it leads to one.
     """
 
+    kind: str
     path: Path
-    code: str
-    names: tuple[str, ...] = ()
+    entry: str = ""
+    attribute: str = ""
+    package: Path | None = None
+    distribution: str = ""
+    fault: str = ""
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.entry or self.path.stem
+
+    @property
+    def inside(self) -> bool:
+        """Whether the file is part of the project."""
+        return not self.entry and self.path.parent == ROOT / _FOLDERS[self.kind]
+
+    @cached_property
+    def code(self) -> str:
+        """SHA-256 of the file's code and of the code that it imports; see `own_code`."""
+        return own_code(self.path, self.package)
 
 
-@dataclass(frozen=True)
-class Found:
-    """Methods of the project, and what there is outside it.
-
-    Attributes:
-        methods: from outside, with the code of their files.
-        networks: files that register some.
-        datasets: files that assign ``SOURCES``.
-        problems: entry points and files of ``methods/`` that cannot be used, as sentences.
-        inside: methods of the project, drafts with their code.
-        unreadable: what is wrong with other files of ``methods/``, by the names of their methods.
-    """
-
-    methods: tuple[MethodInfo, ...]
-    networks: tuple[OwnFile, ...]
-    datasets: tuple[OwnFile, ...]
-    problems: tuple[str, ...]
-    inside: tuple[MethodInfo, ...] = ()
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-
-
-def use(paths: Sequence[Path | str], cache_dir: Path | None = None) -> None:
-    """Make files known to this process and all that it starts, besides those that the environment names.
+def export(paths: Sequence[Path | str], cache_dir: Path | None = None) -> None:
+    """Add plug-ins to the environment variable, for this process and all that it starts.
 
     Args:
-        paths: Python files, each with a method, with networks or with data sets.
-        cache_dir: where what is found out about networks is kept; None for the default.
+        paths: Python files.
+        cache_dir: the folder of cached descriptions; None for the default.
 
     Raises:
-        UserError: a file is not there, cannot be read or holds nothing of these.
+        UserError: a path contains the separator of the variable.
     """
     named = [*map(Path, filter(None, listed().split(os.pathsep))), *map(Path, paths)]
     files = [str(expanded(path).resolve()) for path in named]
@@ -98,181 +100,99 @@ def use(paths: Sequence[Path | str], cache_dir: Path | None = None) -> None:
         os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(files))
     if cache_dir is not None:
         os.environ[CACHE_VARIABLE] = str(cache_dir.resolve())
-    for problem in found().problems:
-        warnings.warn(problem, stacklevel=2)
 
 
 def listed() -> str:
-    """What the environment variable says: what is remembered of plug-ins is remembered by it."""
+    """The value of the environment variable: the key of everything that is cached about plug-ins."""
     return os.environ.get(VARIABLE, "")
 
 
 def cache_folder() -> Path:
-    """Where what is found out about one's own networks is kept."""
+    """The folder of cached descriptions."""
     return Path(os.environ.get(CACHE_VARIABLE, ROOT / ".cache"))
 
 
-def found() -> Found:
-    """Methods of the project, and what there is outside it.
+def discovered(kind: str) -> list[SourceFile]:
+    """The files of a kind: of the project, then plug-ins, then those of installed packages.
+
+    They are looked for once per process and list of plug-ins.
 
     Raises:
-        UserError: a file that the environment names cannot be used.
+        UserError: a plug-in cannot be used.
     """
-    return _found(listed())
+    return [file for file in _discovered(listed()) if file.kind == kind]
 
 
 @cache
-def _found(files: str) -> Found:
-    # A helper's name is taken, too: it would be imported instead.
-    places = {path.stem: path for path in sorted(_PROJECT["methods"].glob("*.py"))}
-    methods: list[MethodInfo] = []
-    networks: list[OwnFile] = []
-    datasets: list[OwnFile] = []
-    for path in (Path(file).resolve() for file in files.split(os.pathsep) if file):
-        tree = _tree(path)
-        held = _held(path, tree)
-        if held == "a method":
-            methods.append(_method(path, places))
-            places[path.stem] = path
-        elif held == "networks":
-            networks.append(OwnFile(path, own_code(path), registered(tree, path)))
-        else:
-            datasets.append(OwnFile(path, own_code(path)))
-    installed, problems = _installed(places)
-    inside, unreadable = _inside()
-    problems += tuple(f"method '{name}' is left out: {fault}" for name, fault in unreadable.items())
-    return Found((*methods, *installed), tuple(networks), tuple(datasets), problems, inside, unreadable)
+def _discovered(files: str) -> tuple[SourceFile, ...]:
+    inside = [
+        SourceFile(kind, path)
+        for kind, folder in _FOLDERS.items()
+        for path in sorted((ROOT / folder).glob("*.py"))
+        if kind == METHOD or re.search(_MARKS[kind], path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    return (*inside, *(_plugin(Path(file).resolve()) for file in files.split(os.pathsep) if file), *_installed())
 
 
-def _inside() -> tuple[tuple[MethodInfo, ...], dict[str, str]]:
-    """Methods of the project, and what is wrong with the others: who wants none of these need not mend them."""
-    methods, unreadable = [], {}
-    for path in sorted(_PROJECT["methods"].glob("*.py")):
-        try:
-            info = read_method(path)
-            if info is not None:
-                _check_name(info.name, "the file must be renamed")
-                # The code of a draft is part of its identity, a revision stands for that of others.
-                methods.append(replace(info, code=own_code(path)) if info.revision == DRAFT else info)
-        except UserError as error:
-            unreadable[path.stem] = str(error)
-    return tuple(methods), unreadable
+def invalidate() -> None:
+    """Look for files again on the next call, as after this process has written or installed some."""
+    _discovered.cache_clear()
 
 
-def _tree(path: Path) -> ast.Module:
+def _plugin(path: Path) -> SourceFile:
     if not path.is_file() or path.suffix != ".py":
         raise UserError(f"--plugin {path}: there is no such Python file")
     if any(path.is_relative_to(ROOT / folder) for folder in PACKAGES):
-        raise UserError(f"--plugin {path}: what lies there is found by itself: leave the option out")
-    return parsed(path)
-
-
-def _held(path: Path, tree: ast.Module) -> str:
-    """What a file holds."""
+        raise UserError(f"--plugin {path}: the project finds files of its own folders: leave the option out")
+    tree = parsed(path)
     kinds = {
-        "a method": bool(method_classes(tree)),
-        "networks": bool(registered(tree, path)),
-        "data sets": any(_assigns_sources(node) for node in tree.body),
+        METHOD: bool(method_classes(tree)),
+        NETWORKS: network_names(tree) is not None,
+        DATASETS: declares_datasets(tree),
     }
     held = [kind for kind, there in kinds.items() if there]
-    if not held:
-        raise UserError(
-            f"--plugin {path}: it holds no method (a class of Method), no networks (@register, imported from models, "
-            "on a function) and no data sets (SOURCES)"
-        )
     if len(held) > 1:
         raise UserError(f"--plugin {path}: it holds {' and '.join(held)}: put each into a file of its own")
-    return held[0]
+    if not held and not has_subclass(tree):
+        raise no_content(path)
+    return SourceFile(held[0] if held else METHOD, path)
 
 
-def _assigns_sources(node: ast.stmt) -> bool:
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    return any(isinstance(target, ast.Name) and target.id == "SOURCES" for target in targets)
+def no_content(path: Path) -> UserError:
+    """The error that a plug-in defines nothing."""
+    return UserError(
+        f"--plugin {path}: it holds no method (a class of Method), no networks (@register, imported from models, "
+        "on a function) and no data sets (SOURCES)"
+    )
 
 
-def _method(path: Path, places: Mapping[str, Path]) -> MethodInfo:
-    info = read_method(path)
-    assert info is not None
-    _check_name(path.stem, f"{path}: rename the file")
-    _check_free(path.stem, places, f"method '{path.stem}' of {path}: ")
-    return replace(info, code=own_code(path))
+def _installed() -> Iterator[SourceFile]:
+    named: dict[str, list[EntryPoint]] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        named.setdefault(point.name, []).append(point)
+    for name, points in named.items():
+        point, *others = points
+        distribution = " and ".join(each.dist.name if each.dist else each.value for each in points)
+        file = SourceFile(METHOD, Path(), name, point.attr or "", None, distribution)
+        yield (
+            replace(file, fault="more than one package has an entry point of that name")
+            if others
+            else _located(file, point.module)
+        )
 
 
-def own_code(path: Path, package: Path | None = None) -> str:
-    """SHA-256 of the code that results rest on, as it stands in its files now.
-
-    These are a file and what it imports, step by step: of the project's methods and networks, and of its own package.
-    A file outside of packages may import what lies beside it.
-
-    Args:
-        path: the file, with a method, with networks or with data sets.
-        package: the folder of the package that it is part of, unless that is one of the project's.
-
-    Raises:
-        UserError: one of the files cannot be read.
-    """
-    package = package or next((folder for folder in _PROJECT.values() if folder == path.parent), None)
-    if package is not None:
-        module = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
-        return code_of(path, module, {**_PROJECT, package.name: package}, _APART)
-    installed = any(path.parent.glob("*.dist-info"))  # then all packages lie beside it
-    return code_of(path, path.stem, _PROJECT, _APART, None if installed else path.parent)
-
-
-@cache
-def loaded_code(path: Path, package: Path | None = None) -> str:
-    """The same, asked once a process, right after it loaded the file: what is edited later does not run in it."""
-    return own_code(path, package)
-
-
-def _check_name(name: str, advice: str) -> None:
-    if not _PLAIN.fullmatch(name):
-        raise UserError(f"{advice}: a method's name is made of small letters, digits and _, not '{name}'")
-
-
-def _check_free(name: str, places: Mapping[str, Path | str], whose: str = "") -> None:
-    if name in (STUDENT, TEACHER):
-        raise UserError(f"{whose}tables call something else so: choose another name")
-    if name in places:
-        raise UserError(f"{whose}{places[name]} has that name, too: choose another one")
-
-
-def _installed(places: Mapping[str, Path | str]) -> tuple[tuple[MethodInfo, ...], tuple[str, ...]]:
-    """Methods of packages, and what is wrong with the others: nobody's command fails for a package that is broken.
-
-    Args:
-        places: files whose names are taken.
-    """
-    methods, problems = [], []
-    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-    several = [name for name, count in Counter(point.name for point in points).items() if count > 1]
-    places = {**places, **dict.fromkeys(several, "another entry point")}
-    for point in points:
-        try:
-            _check_free(point.name, places)
-            methods.append(_of_package(point))
-        except UserError as error:
-            package = point.dist.name if point.dist else point.value
-            problems.append(f"method '{point.name}' of the package {package} is left out: {error}")
-    return tuple(methods), tuple(problems)
-
-
-def _of_package(point: EntryPoint) -> MethodInfo:
-    _check_name(point.name, "its entry point must be renamed")
-    top, *rest = point.module.split(".")
+def _located(file: SourceFile, module: str) -> SourceFile:
+    """An entry point with the path of its module."""
+    top, *rest = module.split(".")
     for folder in _folders(top):
         path = module_file(folder, rest) if folder.is_dir() else None if rest else folder
         if path is not None:
-            package = folder if folder.is_dir() else None
-            info = read_method(path, point.name, point.attr or "")
-            if info is None:
-                raise UserError(f"{path} holds no class {point.attr or ''} of Method".replace("  ", " "))
-            return replace(info, package=package, code=own_code(path, package))
-    raise UserError(f"there is no module {point.module}")
+            return replace(file, path=path, package=folder if folder.is_dir() else None)
+    return replace(file, fault=f"there is no module {module}")
 
 
 def _folders(top: str) -> Iterator[Path]:
-    """Where a package lies, or the file of a single module; found, not imported."""
+    """Folders of an installed package, or the file of a single module; the package is not imported."""
     try:
         spec = find_spec(top)
     except (ImportError, ValueError):
@@ -283,3 +203,32 @@ def _folders(top: str) -> Iterator[Path]:
         yield from map(Path, spec.submodule_search_locations)
     elif spec.origin and Path(spec.origin).is_file():
         yield Path(spec.origin)
+
+
+def own_code(path: Path, package: Path | None = None) -> str:
+    """SHA-256 of the code on which results with a file depend, as the files are now.
+
+    The code is that of the file and of what it imports, directly or through others, from the project's methods and
+    networks and from its own package. A file outside of packages may import modules from its own folder.
+
+    Args:
+        path: the file.
+        package: folder of the installed package that contains it; None for files of the project and plug-ins.
+
+    Raises:
+        UserError: one of the files cannot be read.
+    """
+    project = {name: ROOT / name for name in ("methods", "models")}
+    apart = [ROOT / place for place in _APART]
+    package = package or next((folder for folder in project.values() if folder == path.parent), None)
+    if package is not None:
+        module = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        return code_of(path, module, {**project, package.name: package}, apart)
+    installed = any(path.parent.glob("*.dist-info"))  # then all installed packages lie in that folder
+    return code_of(path, path.stem, project, apart, None if installed else path.parent)
+
+
+@cache
+def loaded_code(path: Path, package: Path | None = None) -> str:
+    """`own_code`, computed once per process, right after the process loaded the file: later edits do not run in it."""
+    return own_code(path, package)

@@ -1,4 +1,4 @@
-"""Python files as data: their syntax trees, and hashes that see what runs and no words."""
+"""Hashes of the code in Python files: comments, docstrings and layout do not change them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from benchmark.ids import digest
 
 
 def parsed(path: Path) -> ast.Module:
-    """A file's syntax tree.
+    """The syntax tree of a file.
 
     Raises:
-        UserError: there is no such file, or it is no Python.
+        UserError: the file does not exist or is not valid Python.
     """
     try:
         return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    except (OSError, SyntaxError, ValueError) as error:  # a null byte and text in no UTF-8 are values
+    except (OSError, SyntaxError, ValueError) as error:  # a null byte and text that is not UTF-8 are ValueErrors
         raise UserError(f"{path}: this is no Python that can be read ({error})") from None
 
 
@@ -32,31 +32,43 @@ def code_hash(tree: ast.Module) -> str:
 def code_of(
     path: Path, module: str, packages: Mapping[str, Path], apart: Collection[Path] = (), beside: Path | None = None
 ) -> str:
-    """SHA-256 of the code of a file and of what it imports, step by step, from some packages.
+    """SHA-256 of the code of a file and of the modules that it imports, directly or through others.
 
     Args:
         path: the file.
-        module: its name as a module: where relative imports start.
-        packages: folders of the packages by name; what is imported from elsewhere does not count.
-        apart: files, and folders of files, that do not count either.
-        beside: a folder whose modules count, too; None for none.
+        module: its dotted name, from which relative imports start.
+        packages: folders of the packages whose modules count, by name; imports from other packages do not count.
+        apart: files and folders that do not count.
+        beside: a folder whose modules count as well.
 
     Raises:
         UserError: one of the files cannot be read.
     """
-    found, waiting = {path: ""}, [(path, module)]
+    names, hashes, waiting = {path: ""}, {}, [(path, module)]
     while waiting:
-        for file, name in _imported(*waiting.pop(), packages, beside):
-            if file not in found and not any(file.is_relative_to(each) for each in apart):
-                found[file] = name
-                waiting.append((file, name))
-    return digest({name: code_hash(parsed(file)) for file, name in found.items()})
+        file, dotted = waiting.pop()
+        tree = parsed(file)
+        hashes[names[file]] = code_hash(tree)
+        for found, name in _imported(tree, file, dotted, packages, beside):
+            if found not in names and not any(found.is_relative_to(each) for each in apart):
+                names[found] = name
+                waiting.append((found, name))
+    return digest(hashes)
 
 
-def _imported(path: Path, module: str, packages: Mapping[str, Path], beside: Path | None) -> Iterator[tuple[Path, str]]:
-    """Files of the packages and of a folder that a file imports, each with its name as a module."""
+def module_file(folder: Path, parts: list[str]) -> Path | None:
+    """The file of a module below a package's folder, or None where there is none."""
+    stem = folder.joinpath(*parts)
+    places = (stem.with_name(f"{stem.name}.py"), stem / "__init__.py") if parts else (stem / "__init__.py",)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _imported(
+    tree: ast.Module, path: Path, module: str, packages: Mapping[str, Path], beside: Path | None
+) -> Iterator[tuple[Path, str]]:
+    """Files of the packages, and of the folder, that a file imports, each with its dotted name."""
     parents = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(parsed(path)):
+    for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -71,15 +83,8 @@ def _imported(path: Path, module: str, packages: Mapping[str, Path], beside: Pat
                 yield file, name
 
 
-def module_file(folder: Path, parts: list[str]) -> Path | None:
-    """The file of a module below a package's folder, or None where there is none."""
-    stem = folder.joinpath(*parts)
-    places = (stem.with_name(f"{stem.name}.py"), stem / "__init__.py") if parts else (stem / "__init__.py",)
-    return next((place for place in places if place.is_file()), None)
-
-
 def _code(node: Any) -> Any:
-    """A syntax tree as nested tuples: no docstrings, no positions, nothing that differs between Python versions."""
+    """A syntax tree as nested tuples, without docstrings, positions and fields that differ between Python versions."""
     if isinstance(node, list):
         return tuple(_code(item) for item in node)
     if not isinstance(node, ast.AST):

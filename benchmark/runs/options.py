@@ -34,12 +34,13 @@ def _checked_option(info: catalog.MethodInfo, key: str, value: Any) -> Any:
     default = info.options[key]
     number = isinstance(default, int | float) and not isinstance(default, bool)
     fits = isinstance(value, int | float) and not isinstance(value, bool) if number else type(value) is type(default)
+    fits = fits or default is None
     plain = fits and _is_plain(value)
     if not plain or (isinstance(default, int) and value != int(value)):
         why = ": it becomes part of a folder's name, where only letters, digits, _, ., + and - go" if fits else ""
+        kind = "a plain value" if default is None else f"of type {type(default).__name__} like {default!r}"
         raise UserError(
-            f"option {key} of {info.name} must be of type {type(default).__name__} like {default!r}, not {value!r}"
-            f"{why if isinstance(value, str) else ''}"
+            f"option {key} of {info.name} must be {kind}, not {value!r}{why if isinstance(value, str) else ''}"
         )
     if value not in info.choices.get(key, (value,)):
         raise unknown(f"{key} of {info.name}", value, info.choices[key])

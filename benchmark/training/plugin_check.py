@@ -1,22 +1,17 @@
-"""Checks drafts and plug-ins on one small batch: the process behind `benchmark.planning.plugin_check`.
-
-``python -m benchmark.training.plugin_check`` reads pickled `Subject`s and writes a line of JSON for each.
-"""
+"""Check drafts and plug-ins on one small batch: `benchmark.planning.plugin_check` runs this module as a process."""
 
 from __future__ import annotations
 
-import json
-import pickle
-import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from benchmark.planning.plugin_check import PluginReport, Subject
+from benchmark.planning.plugin_check import Subject
+from benchmark.planning.torch_process import Report, answer
 from benchmark.runs.job import Job, Run
 from benchmark.runs.objective import Objective, Term
 from benchmark.training.isolation import ProcessState
@@ -36,31 +31,25 @@ PROGRESS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _CPU = torch.device("cpu")
 
 
-def answers(subjects: Iterable[Subject]) -> Iterator[dict[str, str | None]]:
-    """The report on each subject."""
-    for subject in subjects:
-        yield {"key": subject.key, **check(subject)._asdict()}
-
-
-def check(subject: Subject) -> PluginReport:
+def check(subject: Subject) -> Report:
     """Check a method or a network; a fault is one line that names its file."""
     process = ProcessState()
     try:
         remark = _check_network(subject.jobs[0]) if subject.term is None else _check_method(subject.term, subject.jobs)
         _check_process(process)
     except NotApplicableError:
-        return PluginReport(fault=None)
+        return Report(None)
     except ContractError as error:
         process.restore()
-        return PluginReport(f"{subject.title} of {subject.path}: {error}")
+        return Report(f"{subject.title} of {subject.path}: {error}")
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
         lines = traceback.extract_tb(error.__traceback__)
         own = [frame.lineno for frame in lines if Path(frame.filename).resolve() == subject.path]
         place = f"{subject.path}:{own[-1]}" if own else f"{subject.path}"
         words = " ".join(str(error).split())
-        return PluginReport(f"{subject.title} of {place}: {type(error).__name__}: {words}")
+        return Report(f"{subject.title} of {place}: {type(error).__name__}: {words}")
     title = f"{subject.title} of {subject.path}"
-    return PluginReport("", f"{title} runs eagerly on a GPU, not as a CUDA graph: {remark}" if remark else None)
+    return Report(remarks=(f"{title} runs eagerly on a GPU, not as a CUDA graph: {remark}",) if remark else ())
 
 
 def _check_process(before: ProcessState) -> None:
@@ -239,5 +228,4 @@ def _has_gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> bool:
 
 
 if __name__ == "__main__":
-    for answer in answers(pickle.load(sys.stdin.buffer)):  # noqa: S301
-        print(json.dumps(answer), flush=True)  # noqa: T201
+    answer(check)

@@ -13,6 +13,7 @@ import methods
 from benchmark.registry import catalog, method_info
 from benchmark.runs.options import checked_options
 from benchmark.training.replay import host_waits
+from methods.describe import options_of
 from models import Features
 
 PAIRS = {
@@ -203,8 +204,9 @@ def test_literals_read_from_the_file_are_those_of_the_class(name):
     parameters = inspect.signature(method).parameters.values()
     for literal in method_info.DECLARED:
         assert getattr(info, literal) == getattr(method, literal)
-    assert info.options == {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
-    assert [each.name for each in parameters if each.kind is not each.KEYWORD_ONLY] == ["pair"]
+    assert info.options == options_of(method)
+    named = (each.name for each in parameters if each.kind not in (each.KEYWORD_ONLY, each.VAR_KEYWORD))
+    assert list(named) == ["pair"]
     assert set(info.objective) == {"ce", "weight"}
     for options in (*info.variants.values(), *info.candidates):
         assert checked_options(info, options) == options

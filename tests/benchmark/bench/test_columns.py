@@ -42,7 +42,7 @@ def test_what_is_no_column_is_said(name, message, resolver):
 
 
 def test_a_method_that_cannot_be_applied_is_left_out(resolver):
-    assert "fsp" not in column("11/wrn-40-2:wrn-40-1", None, resolver, 0).methods
+    assert "fsp" not in {run.title for run in column("11/wrn-40-2:wrn-40-1", None, resolver, 0).runs}
 
 
 @pytest.mark.parametrize("cores", [1, 2, 6, 64])

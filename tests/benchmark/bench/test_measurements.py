@@ -17,14 +17,21 @@ from benchmark.bench.measurements import (
     RATE,
     RATIO,
     STEP,
+    Key,
     Measurement,
     baseline,
-    rows,
+    from_csv,
+    summarise,
     to_csv,
 )
 
+
+def made(column, variant, method, quantity, number, value):
+    return Measurement(Key(column, variant, method, quantity), number, value)
+
+
 MADE_UP = [
-    Measurement(column, variant, "", RATE, number, value)
+    made(column, variant, "", RATE, number, value)
     for column, variant, values in (
         ("a", "separate", (2.0, 4.0)),
         ("a", "cohort", (10.0, 16.0)),
@@ -36,11 +43,8 @@ MADE_UP = [
 
 
 def _found(measured, variant, quantity, column="a", method=""):
-    return [
-        (row.value, row.low, row.high)
-        for row in rows(measured)
-        if (row.column, row.variant, row.method, row.quantity) == (column, variant, method, quantity)
-    ]
+    spread = summarise(measured).get(Key(column, variant, method, quantity))
+    return [] if spread is None else [tuple(spread)]
 
 
 def test_ratios_are_those_of_the_same_round():
@@ -55,13 +59,13 @@ def test_ratios_are_those_of_the_same_round():
 def test_separate_trainings_are_those_of_the_better_way(beside, better, cohort, other, others_ratio):
     measured = [
         *MADE_UP,
-        *(Measurement("b", "separate-side-by-side", "", RATE, number, beside) for number in range(2)),
-        *(Measurement("b", way, "", BARE_RATE, 0, rate) for way, rate in (("separate", 3.0), ("cohort", 12.0))),
-        Measurement("b", "separate-side-by-side", "", BARE_RATE, 0, 3 * beside),
-        *(Measurement("b", name, "", PAIRED, 0, rate) for name, rate in (("cohort", 6.0), ("cohort-fp32", 4.0))),
+        *(made("b", "separate-side-by-side", "", RATE, number, beside) for number in range(2)),
+        *(made("b", way, "", BARE_RATE, 0, rate) for way, rate in (("separate", 3.0), ("cohort", 12.0))),
+        made("b", "separate-side-by-side", "", BARE_RATE, 0, 3 * beside),
+        *(made("b", name, "", PAIRED, 0, rate) for name, rate in (("cohort", 6.0), ("cohort-fp32", 4.0))),
     ]
-    assert baseline(measured, "b") == baseline(rows(measured), "b") == better
-    assert baseline(measured, "a") == "separate"
+    assert baseline(summarise(measured), "b") == better
+    assert baseline(summarise(measured), "a") == "separate"
     assert _found(measured, "cohort", RATIO, "b")[0][0] == cohort
     assert _found(measured, "cohort", BARE_RATIO, "b")[0][0] == 12 / max(3.0, 3 * beside)
     assert _found(measured, "cohort-fp32", RATIO, "b")[0][0] == 5 / max(1.0, beside) / 1.5
@@ -78,13 +82,13 @@ def test_columns_are_joined_by_the_geometric_mean_of_each_round():
 
 
 def test_without_the_losses_rates_without_them_are_compared():
-    bare = [Measurement("a", variant, "", BARE_RATE, 0, rate) for variant, rate in (("separate", 3.0), ("cohort", 12))]
+    bare = [made("a", variant, "", BARE_RATE, 0, rate) for variant, rate in (("separate", 3.0), ("cohort", 12))]
     assert _found(bare, "cohort", BARE_RATIO) == [(4.0, 4.0, 4.0)]
 
 
 def test_a_loss_costs_what_its_step_takes_beyond_the_plain_students():
     steps = [
-        Measurement("a", variant, method, STEP, 0, seconds)
+        made("a", variant, method, STEP, 0, seconds)
         for variant, method, seconds in (
             ("cohort", "student", 0.1),
             ("cohort", "kd", 0.11),
@@ -101,9 +105,9 @@ def test_a_loss_costs_what_its_step_takes_beyond_the_plain_students():
 
 def test_the_cohorts_gain_over_its_variants_and_the_share_of_the_floor():
     measured = [
-        *(Measurement("a", name, "", PAIRED, 0, rate) for name, rate in (("cohort", 6.0), ("cohort-fp32", 4.0))),
+        *(made("a", name, "", PAIRED, 0, rate) for name, rate in (("cohort", 6.0), ("cohort-fp32", 4.0))),
         *MADE_UP,
-        Measurement("a", "cohort", "", FLOOR_RATE, 0, 20.0),
+        made("a", "cohort", "", FLOOR_RATE, 0, 20.0),
     ]
     assert _found(measured, "cohort-fp32", GAIN) == [(1.5, 1.5, 1.5)]
     assert _found(measured, "cohort-fp32", RATIO) == [(pytest.approx(5 / 1.5),) * 3]
@@ -112,9 +116,12 @@ def test_the_cohorts_gain_over_its_variants_and_the_share_of_the_floor():
 
 
 def test_csv_has_a_line_a_row_and_names_the_machine():
-    found = rows(MADE_UP)
+    found = summarise(MADE_UP)
     lines = list(csv.DictReader(io.StringIO(to_csv(found, "a fast one, 2 cores"))))
     assert len(lines) == len(found)
     assert {line["machine"] for line in lines} == {"a fast one, 2 cores"}
     line = next(line for line in lines if (line["column"], line["quantity"]) == ("a", RATIO))
     assert (float(line["value"]), float(line["low"]), float(line["high"])) == (4.5, 4.0, 5.0)
+    read = from_csv(to_csv(found, "a fast one, 2 cores"))
+    assert list(read) == list(found)
+    assert all(read[key] == pytest.approx(found[key], rel=1e-5) for key in found)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from benchmark.bench.processes import Process, together
+from benchmark.bench.processes import Remote, call_together
 from benchmark.errors import UserError
 
 
@@ -14,7 +14,7 @@ def start():
     started = []
 
     def start(maker, *arguments, threads=None):
-        started.append(Process("the list", maker, arguments, threads))
+        started.append(Remote("the list", maker, arguments, threads))
         return started[-1]
 
     yield start
@@ -25,27 +25,31 @@ def start():
 def test_methods_are_called_in_the_other_process_and_answers_come_in_order(start):
     lists = [start("builtins:list", letters) for letters in ("ab", "ba")]
     for process in lists:
-        process.answer()
-    assert together(lists, "index", "b") == [1, 0]
+        process.ready()
+    assert call_together(lists, "index", "b") == [1, 0]
     assert lists[0].call("count", "c") == 0
 
 
 def test_what_a_call_raises_is_told_and_the_process_goes_on(start):
     process = start("builtins:list", "ab")
-    process.answer()
-    with pytest.raises(RuntimeError, match="ValueError"):
+    process.ready()
+    with pytest.raises(ValueError, match="not in list"):
         process.call("index", "c")
     assert process.call("index", "a") == 0
 
 
 def test_what_cannot_be_made_is_told(start):
-    with pytest.raises(RuntimeError, match="TypeError"):
-        start("builtins:list", 1).answer()
+    with pytest.raises(TypeError, match="not iterable"):
+        start("builtins:list", 1).ready()
+
+
+class Mortal:
+    def die(self):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_process_that_dies_is_named(start):
-    process = start("builtins:list", "ab")
-    process.answer()
-    os.kill(process._process.pid, signal.SIGKILL)
-    with pytest.raises(UserError, match="the list: its process died"):
-        process.call("index", "a")
+    process = start(f"{__name__}:Mortal")
+    for method in ("die", "die"):
+        with pytest.raises(UserError, match="the list: its process died"):
+            process.call(method)

@@ -7,7 +7,7 @@ import torch
 
 import methods
 import models
-from benchmark.bench.published import form
+from benchmark.bench.published import published_form
 from methods import Batch, Pair
 
 # So few images draw CRD's negatives as one part, which sets the constants as the published form's whole batch does.
@@ -54,7 +54,7 @@ def _applicable():
 def test_published_form_has_the_value_and_gradient_of_the_projects_own(name, bench):
     method = _made(name, bench)
     own = method(bench.student(bench.batch.images).full(), bench.teacher.full(), bench.batch)
-    published = form(name).loss(method, bench.student(bench.batch.images), bench.teacher, bench.batch, None)
+    published = published_form(name).loss(method, bench.student(bench.batch.images), bench.teacher, bench.batch, None)
     if own:
         _check(bench, published, sum(own.values()))
     else:  # the method's work is done after its first stage
@@ -65,14 +65,14 @@ def test_contrast_with_all_samples_of_other_classes(bench):
     """So that nothing is left to chance. Twice: the second loss sees banks and constants that the first one left."""
     others = SAMPLES - SAMPLES // CLASSES
     ours, theirs = (_made("crd", bench, negatives=others) for _ in range(2))
-    assert form("crd").negatives(theirs) == others
+    assert published_form("crd").negatives(theirs) == others
     labels, indices = bench.pair.labels, bench.batch.indices
     negatives = torch.stack([torch.nonzero(labels != labels[index])[:, 0] for index in indices])
     contrasted = torch.cat([indices[:, None], negatives], dim=1)
     for _ in range(2):
         own = ours(bench.student(bench.batch.images).full(), bench.teacher.full(), bench.batch)
         student = bench.student(bench.batch.images)
-        published = form("crd").loss(theirs, student, bench.teacher, bench.batch, contrasted)
+        published = published_form("crd").loss(theirs, student, bench.teacher, bench.batch, contrasted)
         _check(bench, published, sum(own.values()))
     for name in ("bank_student", "bank_teacher", "normaliser_student", "normaliser_teacher"):
         torch.testing.assert_close(getattr(theirs, name), getattr(ours, name), rtol=1e-4, atol=1e-6)

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmark import claims
+from benchmark.claims import reader
 from benchmark.execution.local import LocalExecutor
 from benchmark.runs.metrics import metric
 from tests.benchmark.made_up import parts
@@ -16,7 +16,7 @@ def finish(session, number, seeds, elsewhere=()):
 
     Those of some methods are from another machine.
     """
-    [table] = [table for table in claims.load().tables if table.number == number]
+    [table] = [table for table in reader.load().tables if table.number == number]
     plan = session.plan([table], seeds)
     metrics = {}
     for cell in table.cells:

@@ -20,7 +20,7 @@ from benchmark.cli.session import START_SECONDS, UNCERTAIN, Session
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver
 from benchmark.execution.local import LocalExecutor, Outcome
-from benchmark.planning import teacher_files
+from benchmark.planning import torch_process
 from benchmark.planning.planner import make_plan
 from benchmark.runs.store import Store
 from benchmark.tables import reader
@@ -257,7 +257,7 @@ def test_a_teachers_file_that_does_not_fit_is_said_before_anything_starts(
     words, command, distillation, tmp_path, monkeypatch
 ):
     if words:  # once as it is: the process takes seconds
-        monkeypatch.setattr(teacher_files, "ask", lambda jobs: {key: check(job) for key, job in jobs.items()})
+        monkeypatch.setattr(torch_process, "ask", lambda _, asked: {key: check(asked[key].content) for key in asked})
     shown = command("--table", "6", *ONE_PAIR, "--teacher", f"wrn-40-4={distillation}:student", *words)
     assert shown.status == 2
     assert shown.err.count("error: ") == 1

@@ -41,7 +41,7 @@ def boards(path):
 def test_the_leaderboard_is_written_before_anything_is_trained(command, tmp_path):
     shown = command("leaderboard", "--render")
     assert shown.status == 0
-    assert "There are no numbers to rank by yet." in shown.out
+    assert "There are no numbers to rank yet." in shown.out
     names = {path.name for path in (tmp_path / "results" / "digits" / "leaderboard").iterdir()}
     assert names == {"leaderboard.md", "leaderboard.csv", "leaderboard-pairs.csv"}
     assert set(boards(tmp_path / "results" / "leaderboard.html")) == {"printed"}

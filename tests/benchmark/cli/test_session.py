@@ -5,8 +5,8 @@ import pytest
 from benchmark import devices
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
-from benchmark.planning import estimates, teacher_files
-from benchmark.planning.teacher_files import TeacherReport
+from benchmark.planning import estimates, torch_process
+from benchmark.planning.torch_process import Report
 from benchmark.runs.job import Pretrained
 from benchmark.runs.names import TEACHER
 from benchmark.tables import reader
@@ -126,11 +126,11 @@ class TestTeacher:
         """The files whose content was asked for, time by time: all of them pass, with a remark."""
         times = []
 
-        def ask(jobs):
-            times.append(sorted(str(job.source) for job in jobs.values()))
-            return dict.fromkeys(jobs, TeacherReport(remarks=("it passed",)))
+        def ask(_, questions):
+            times.append(sorted(str(question.content.source) for question in questions.values()))
+            return dict.fromkeys(questions, Report(remarks=("it passed",)))
 
-        monkeypatch.setattr(teacher_files, "ask", ask)
+        monkeypatch.setattr(torch_process, "ask", ask)
         return times
 
     def test_is_checked_once_a_command_and_told_of_in_every_training_plan(self, session_of, weights, asked, tmp_path):
@@ -144,7 +144,7 @@ class TestTeacher:
         assert session_of(*self.TABLE).training_plan().remarks == ()
 
     def test_that_does_not_pass_is_no_plan(self, session_of, weights, monkeypatch):
-        monkeypatch.setattr(teacher_files, "ask", lambda jobs: dict.fromkeys(jobs, TeacherReport("it is an archive")))
+        monkeypatch.setattr(torch_process, "ask", lambda _, asked: dict.fromkeys(asked, Report("it is an archive")))
         chosen = session_of(*self.TABLE, "--teacher", f"resnet32x4={weights}")
         with pytest.raises(UserError, match=r"^it is an archive$"):
             chosen.training_plan()

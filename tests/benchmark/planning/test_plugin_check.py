@@ -1,15 +1,13 @@
-import json
-import pickle
-import subprocess
 from dataclasses import replace
 
 import pytest
 
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
-from benchmark.planning import estimates, plugin_check, torch_process
+from benchmark.planning import plugin_check, torch_process
 from benchmark.planning.plan import CACHED, MISSING, Cohort, Plan
-from benchmark.registry import plugins
+from benchmark.planning.torch_process import Report
+from benchmark.registry import catalog, plugins
 from benchmark.runs.names import parse_method
 
 METHOD = """
@@ -30,15 +28,15 @@ def runs(monkeypatch, tmp_path, resolver):
         path = tmp_path / "plugged.py"
         path.write_text(METHOD.format(power=power), encoding="utf-8")
         monkeypatch.setenv(plugins.VARIABLE, str(path))
-        plugins._found.cache_clear()
-        plugin_check.catalog._methods.cache_clear()
+        catalog.invalidate_caches()
         return [
             resolver().run("C100", "wrn-16-2", parse_method(name), TeacherChoice("C100", teacher), 0)
             for name in names
             for teacher in ("wrn-40-4", "wrn-16-10")
         ]
 
-    return make
+    yield make
+    catalog.invalidate_caches()
 
 
 @pytest.fixture
@@ -53,24 +51,19 @@ def plan():
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The subjects of every process that was started; it says ``asked.noise``, then ``asked.fault`` of each."""
+    """The titles of every process's questions; it gives ``asked.fault`` as the fault of each."""
 
     class Asked(list):
         fault = ""
-        noise = ""
-        silent = False
 
     calls = Asked()
 
-    def run(_, *, input, **__):  # noqa: A002 - as subprocess calls it
-        calls.append([subject.title for subject in pickle.loads(input)])
-        lines = [
-            json.dumps({"key": subject.key, "fault": calls.fault, "remark": None}) for subject in pickle.loads(input)
-        ]
-        text = "\n".join([calls.noise, *([] if calls.silent else lines)])
-        return subprocess.CompletedProcess([], 0, text.encode())
+    def ask(_, questions):
+        calls.append([question.title for question in questions.values()])
+        faults = {key: calls.fault and f"{question.title}: {calls.fault}" for key, question in questions.items()}
+        return {key: Report(fault, ("a remark",)) for key, fault in faults.items()}
 
-    monkeypatch.setattr(torch_process.subprocess, "run", run)
+    monkeypatch.setattr(torch_process, "ask", ask)
     return calls
 
 
@@ -86,7 +79,7 @@ def check(plan, tmp_path):
 
 def test_only_what_is_ones_own_is_checked(runs, check, asked):
     assert check(*runs("kd", "srrl")) == []
-    assert check(*runs("plugged", "kd+plugged")) == ["checking method 'plugged', once"]
+    assert check(*runs("plugged", "kd+plugged")) == ["checking method 'plugged', once", "a remark"]
     assert asked == [["method 'plugged'"]]
 
 
@@ -116,48 +109,17 @@ def test_all_planned_pairs_are_offered_once(runs):
     assert [job.pair for job in found.jobs] == ["wrn-40-4:wrn-16-2", "wrn-16-10:wrn-16-2"]
 
 
-def test_what_applied_to_no_pair_is_no_error_and_checked_again(runs, check, asked):
-    asked.fault = None
-    for count in (1, 2):
-        check(*runs("plugged"))
-        assert len(asked) == count
-    asked.fault = ""
-    check(*runs("plugged"))
-    check(*runs("plugged"))
-    assert len(asked) == 3
-
-
-def test_a_fault_is_an_error_and_checked_again(runs, check, asked):
-    asked.fault = "method 'plugged' of plugged.py: no"
-    for count in (1, 2):
-        with pytest.raises(UserError, match=r"^method 'plugged' of plugged.py: no$"):
-            check(*runs("plugged"))
-        assert len(asked) == count
-
-
 def test_every_fault_is_a_line(runs, check, asked):
     asked.fault = "no"
-    with pytest.raises(UserError, match=r"^no\nerror: no$"):
+    with pytest.raises(UserError, match=r"^method 'plugged': no\nerror: method 'plugged\[power=1\]': no$"):
         check(*runs("plugged", "plugged[power=1]"))
-
-
-def test_other_words_of_the_process_do_not_matter(runs, check, asked):
-    asked.noise = 'some words\n3\n{"a": 1}\n[]'
-    check(*runs("plugged"))
-    assert len(asked) == 1
-
-
-def test_a_process_that_breaks_off_is_named(runs, check, asked):
-    asked.silent, asked.noise = True, "Killed"
-    with pytest.raises(UserError, match=r"method 'plugged' of .*plugged.py: the check broke off \(Killed\)"):
-        check(*runs("plugged"))
 
 
 def test_networks_of_the_plan_are_checked_at_their_sizes(runs, monkeypatch, tmp_path):
     job = runs("kd")[0]
-    own = replace(estimates.catalog.networks()["wrn-16-2"], code="ab", path=tmp_path / "net.py")
-    known = {**estimates.catalog.networks(), "wrn-16-2": own}
-    monkeypatch.setattr(plugin_check.catalog, "networks", lambda: known)
+    own = replace(catalog.networks()["wrn-16-2"], code="ab", path=tmp_path / "net.py")
+    known = {**catalog.networks(), "wrn-16-2": own}
+    monkeypatch.setattr(catalog, "networks", lambda: known)
     other = replace(job, recipe=replace(job.recipe, in_size=16))
     found = plugin_check.subjects([job, replace(job, seed=1), other])
     assert [(subject.title, subject.term) for subject in found] == [("network 'wrn-16-2'", None)] * 2

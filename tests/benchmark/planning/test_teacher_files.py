@@ -1,9 +1,7 @@
 """Files of ``--teacher``: how they are named, found and refused, and what is kept of a check."""
 
 import hashlib
-import json
 import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +9,9 @@ import pytest
 
 from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.errors import UserError
-from benchmark.planning import teacher_files
-from benchmark.planning.teacher_files import TeacherReport, check, parse
+from benchmark.planning import torch_process
+from benchmark.planning.teacher_files import check, parse
+from benchmark.planning.torch_process import Report
 
 SHA = hashlib.sha256(b"weights").hexdigest()
 
@@ -119,21 +118,21 @@ class TestCheck:
         """What was asked for, time by time; each time it is answered by the next of ``answers``, if there is one."""
         times, answers = [], []
 
-        def ask(jobs):
-            times.append([str(job) for job in jobs.values()])
-            return dict.fromkeys(jobs, answers.pop(0) if answers else TeacherReport())
+        def ask(_, questions):
+            times.append([str(question.content) for question in questions.values()])
+            return dict.fromkeys(questions, answers.pop(0) if answers else Report())
 
-        monkeypatch.setattr(teacher_files, "ask", ask)
+        monkeypatch.setattr(torch_process, "ask", ask)
         return times, answers
 
     def test_what_passed_is_not_checked_again(self, asked, wanted, folder):
         said, (times, answers) = [], asked
-        answers.append(TeacherReport(remarks=("its file is large",)))
+        answers.append(Report(remarks=("its file is large",)))
         for _ in range(2):
             assert check([wanted()], folder / "kept", said.append) == ("teacher wrn-40-4: its file is large",)
         assert len(times) == 1
         assert said == [f"checking {folder}/latest for wrn-40-4, once"]
-        assert [path.suffix for path in (folder / "kept/given").iterdir()] == [".json"]
+        assert [path.suffix for path in (folder / "kept/checks").iterdir()] == [".json"]
 
     @pytest.mark.parametrize(
         "change", [{"width": 0.5}, {"in_size": 16}, {"part": "student"}, {"network": "wrn-40-2"}, {"profile": "paper"}]
@@ -153,65 +152,11 @@ class TestCheck:
         check([job, replace(job, weights="ab" * 32)], folder / "kept", print)
         assert [len(jobs) for jobs in asked[0]] == [2]
 
-    def test_a_fault_is_an_error_and_not_kept(self, asked, wanted, folder):
-        asked[1].append(TeacherReport("teacher wrn-40-4: it is no file of weights"))
+    def test_a_fault_is_an_error(self, asked, wanted, folder):
+        asked[1].append(Report("teacher wrn-40-4: it is no file of weights"))
         with pytest.raises(UserError, match=r"^teacher wrn-40-4: it is no file of weights$"):
             check([wanted(), wanted("C10-WRN")], folder / "kept", print)
-        assert not (folder / "kept").exists()
-        check([wanted()], folder / "kept", print)
-        assert len(asked[0]) == 2
-
-    @pytest.mark.parametrize("text", ["", "{", "[]", '{"remarks": 3}', '{"version": 1}'])
-    def test_a_damaged_answer_is_asked_for_again(self, text, asked, wanted, folder):
-        check([wanted()], folder / "kept", print)
-        [path] = (folder / "kept/given").iterdir()
-        path.write_text(text)
-        check([wanted()], folder / "kept", print)
-        assert len(asked[0]) == 2
-        assert json.loads(path.read_text()) == {"remarks": []}
-
-    def test_where_nothing_can_be_written_nothing_is_kept(self, asked, wanted, folder):
-        (folder / "kept").write_text("a file in place of the folder")
-        for _ in range(2):
-            check([wanted()], folder / "kept", print)
-        assert len(asked[0]) == 2
 
     def test_nothing_is_asked_where_nothing_is_given(self, asked, folder):
         assert check([], folder / "kept", pytest.fail) == ()
         assert asked[0] == []
-
-
-class TestAsk:
-    """The process that answers, in whose place another program runs."""
-
-    @pytest.fixture
-    def program(self, monkeypatch):
-        usual = subprocess.run
-
-        def make(code):
-            monkeypatch.setattr(subprocess, "run", lambda words, **how: usual([words[0], "-c", code], **how))
-
-        return make
-
-    @pytest.mark.parametrize(
-        ("code", "last"),
-        [("print('out of memory'); raise SystemExit(1)", "out of memory"), ("raise SystemExit(3)", "exit status 3")],
-    )
-    def test_that_breaks_off_is_named_with_its_file(self, code, last, program, wanted, folder):
-        program(code)
-        fault = f"teacher wrn-40-4 from {folder}/latest: the check broke off ({last})"
-        assert teacher_files.ask({"key": wanted()}) == {"key": TeacherReport(fault)}
-
-    def test_whatever_else_is_printed_is_passed_over(self, program, wanted):
-        noise = ("{}", "3", '{"key": 3}', "[" * 5000)
-        answer = '{"key": "key", "fault": "", "remarks": ["a"]}'
-        program("\n".join(f"print({line!r})" for line in (*noise, answer, "x")))
-        assert teacher_files.ask({"key": wanted()}) == {"key": TeacherReport(remarks=("a",))}
-
-    def test_that_does_not_answer_is_not_waited_for(self, monkeypatch, wanted, folder):
-        def run(words, timeout, **_):
-            raise subprocess.TimeoutExpired(words, timeout)
-
-        monkeypatch.setattr(subprocess, "run", run)
-        fault = f"teacher wrn-40-4 from {folder}/latest: no answer within 300 s"
-        assert teacher_files.ask({"key": wanted()}) == {"key": TeacherReport(fault)}

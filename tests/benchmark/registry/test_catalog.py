@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.registry import catalog, plugins
+from benchmark.registry import catalog
 from benchmark.registry.source_hash import code_of
+from tests.benchmark.registry.conftest import METHOD
 
 
 def test_code_of_settled_methods_and_networks_is_no_part_of_their_ids():
@@ -13,14 +14,16 @@ def test_code_of_settled_methods_and_networks_is_no_part_of_their_ids():
     assert catalog.networks()["wrn-16-2"].code == ""
 
 
-def test_the_code_of_a_draft_and_of_its_helpers_is_part_of_its_ids(monkeypatch):
-    drafts = [dataclasses.replace(catalog.method(name), revision=0) for name in ("kd", "srrl")]
-    by_path = {draft.path: draft for draft in drafts}
-    monkeypatch.setattr(plugins, "read_method", by_path.get)
-    codes = [draft.code for draft in plugins._inside()[0]]
-    assert [len(code) for code in codes] == [64, 64]
-    alone = [code_of(draft.path, f"methods.{draft.name}", {}) for draft in drafts]
-    assert [code == own for code, own in zip(codes, alone, strict=True)] == [True, False]  # one has a helper
+def test_the_code_of_a_draft_and_of_its_helpers_is_part_of_its_ids(write, project):
+    draft = METHOD.replace('"unpublished"', '"unpublished"; revision = 0')
+    for name, text in (("settled", METHOD), ("alone", draft), ("helped", "from . import helper\n" + draft)):
+        write(f"{name}.py", text, "methods")
+    write("helper.py", "x = 1", "methods")
+    codes = {name: info.code for name, info in catalog.methods().items()}
+    assert codes["settled"] == ""
+    assert codes["alone"] == code_of(project / "methods/alone.py", "methods.alone", {})
+    assert len(codes["helped"]) == 64
+    assert codes["helped"] != code_of(project / "methods/helped.py", "methods.helped", {})
 
 
 def test_unknown_method_names_student_too():

@@ -1,11 +1,13 @@
-import ast
+import re
+import subprocess
+from dataclasses import replace
 
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.registry.method_info import read_method, registered
-from benchmark.registry.plugins import ROOT
-from benchmark.registry.source_hash import parsed
+from benchmark.registry import plugins
+from benchmark.registry.method_info import read_method
+from benchmark.registry.plugins import SourceFile
 
 METHOD = '''
 """A file."""
@@ -26,22 +28,21 @@ class Example(Method):
         return {{"example": student.logits.sum()}}
 '''
 
-IMPORT = "from models import register; SIZES = {}"
-
 
 @pytest.fixture
-def write(tmp_path):
+def written(write):
+    """Writes the method with a body, or with a text replaced, and returns its file."""
+
     def make(body="", old="", new=""):
-        path = tmp_path / "example.py"
-        path.write_text(METHOD.format(body=body).replace(old, new) if old else METHOD.format(body=body))
-        return path
+        text = METHOD.format(body=body)
+        return SourceFile(plugins.METHOD, write("example.py", text.replace(old, new) if old else text))
 
     return make
 
 
-def test_method_is_read_from_its_literals(write):
+def test_method_is_read_from_its_literals(written):
     info = read_method(
-        write(
+        written(
             'revision = 2; requires = ["teacher_in_train_mode"]; name = "no option of the catalog"; '
             'pretrain = "student"; candidates = [{"size": 2}, {"size": 3, "form": "l1"}]'
         )
@@ -54,16 +55,14 @@ def test_method_is_read_from_its_literals(write):
     assert info.options == {"size": 3, "form": "l2"}
 
 
-def test_method_is_found_however_its_base_is_written(write):
-    assert read_method(write(old="Example(Method)", new="Example(base.Method)")) is not None
-    assert read_method(write(old="Example(Method)", new="Example")) is None
+def test_method_is_found_however_its_base_is_written(written):
+    assert read_method(written(old="Example(Method)", new="Example(base.Method)")) is not None
+    assert read_method(written(old="Example(Method)", new="Example")) is None
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('"Nobody"', "CITATION", "must be literals"),
-        ("size: int = 3", "size: int = SIZE", "must be literals"),
         ('citation = "Nobody"', "", "lacks the class attribute 'citation'"),
         ("from methods import base", "class Other(Method): pass", "one file holds one method"),
         ("from methods import base", "from methods import", "no Python that can be read"),
@@ -86,105 +85,137 @@ def test_method_is_found_however_its_base_is_written(write):
         ('"Nobody"', '"Nobody"; revision = "1"', "revision must be a whole number"),
     ],
 )
-def test_what_cannot_be_read_is_named(write, old, new, says):
+def test_what_cannot_be_read_is_named(written, old, new, says):
     with pytest.raises(UserError, match=says) as caught:
-        read_method(write(old=old, new=new))
+        read_method(written(old=old, new=new))
     assert "example.py" in str(caught.value)
 
 
-def test_one_class_of_several_is_read_where_it_is_named(write):
-    path = write(old="from methods import base", new="class Other(Method): pass")
-    info = read_method(path, "mine", "Example")
-    assert (info.name, info.title, info.path) == ("mine", "Example", path)
-    assert read_method(path, "mine", "Nothing") is None
+def test_one_class_of_several_is_read_where_an_entry_point_names_it(written):
+    file = replace(written(old="from methods import base", new="class Other(Method): pass"), entry="mine")
+    info = read_method(replace(file, attribute="Example"))
+    assert (info.name, info.title, info.path) == ("mine", "Example", file.path)
 
 
-def test_names_of_networks_are_read_from_their_decorators(tmp_path):
-    text = """
-import models
-from models import registry
-from models.registry import register
+DERIVED = """
+import math
+from dataclasses import replace
 
-SIZES = {"b": 1, "c": 2}
-NAMES = ("d",)
+from methods.kd import KD
 
-@register("a", pattern="x.*")
-def first(request): ...
+SCALES = (0.5, 2)
 
-@models.register(*SIZES)
-def second(request): ...
+class Scaled(KD):
+    title = "Scaled"
+    variants = {f"t{scale}": {"temperature": 4.0 * scale} for scale in SCALES}
+    candidates = [{"sizes": (1, 2)}, {"floor": math.pi}]
 
-@registry.register(*NAMES, "e", images=IMAGENET)
-def third(request): ...
+    def __init__(self, pair, *, floor=None, sizes=SCALES, **options):
+        print("what a file prints is no description")
+        super().__init__(pair, **options)
+        self.floor, self.sizes = floor, sizes
 
-@other("f")
-def fourth(request): ...
+print("what a file prints is no description")
 """
-    assert registered(ast.parse(text), tmp_path) == ("a", "b", "c", "d", "e")
-    for unclear in ("*names()", "*MISSING", "NAME", "*[name for name in SIZES]"):
-        with pytest.raises(UserError, match=r"net.py:2: names of networks must be literals"):
-            registered(ast.parse(f"{IMPORT}\n@register({unclear})\ndef f(request): ..."), tmp_path / "net.py")
+
+
+def test_a_method_that_derives_from_another_is_described_once(write, monkeypatch, tmp_path):
+    file = SourceFile(plugins.METHOD, write("scaled.py", DERIVED))
+    info = read_method(file)
+    assert (info.name, info.title, info.path, info.code) == ("scaled", "Scaled", file.path, file.code)
+    assert info.citation.startswith("Hinton")
+    assert info.objective == {"ce": 0.1, "weight": 0.9}
+    assert info.variants == {"t0.5": {"temperature": 2.0}, "t2": {"temperature": 8.0}}
+    assert info.candidates == ({"sizes": [1, 2]}, {"floor": pytest.approx(3.14159, abs=1e-5)})
+    assert info.options == {"temperature": 4.0, "floor": None, "sizes": [0.5, 2]}
+    [kept] = (tmp_path / "cache/methods").iterdir()
+    damaged = kept.read_text(encoding="utf-8").replace('"options"', '"option"')
+    with monkeypatch.context() as without_process:
+        without_process.setattr(subprocess, "run", None)
+        assert read_method(file) == info
+        kept.write_text(damaged, encoding="utf-8")
+        with pytest.raises(TypeError, match="not callable"):
+            read_method(file)
+
+
+class Process:
+    """Stands for the process that describes methods: it counts questions and gives one answer."""
+
+    asked = 0
+    answer = b"[]"
+    error = b""
+
+    def __call__(self, command, **_):
+        self.asked += 1
+        return subprocess.CompletedProcess(command, 1 if self.error else 0, self.answer, self.error)
+
+
+@pytest.fixture
+def process(monkeypatch):
+    stub = Process()
+    monkeypatch.setattr(subprocess, "run", stub)
+    return stub
 
 
 @pytest.mark.parametrize(
-    ("imported", "written", "counts"),
+    ("old", "new"),
     [
-        ("from models import register", "register", True),
-        ("from models.registry import register", "register", True),
-        ("from .registry import register", "register", True),
-        ("from . import registry", "registry.register", True),
-        ("import models.registry", "models.register", True),
-        ("import models.registry", "models.registry.register", True),
-        ("import models.registry as known", "known.register", True),
-        ("from functools import singledispatch", "singledispatch.register", False),
-        ("from mine import register", "register", False),
-        ("from models import Network", "Network.register", False),
-        ("", "register", False),
-        ("", "loss.register", False),
+        ('"Nobody"', "CITATION"),
+        ('"Nobody"', '"Nobody"; variants = {"a": {"size": len("a")}}'),
+        ('"Nobody"', '"Nobody"; variants = {[]: {}}'),
+        ('"Nobody"', '"Nobody"; citation += "!"'),
+        ("size: int = 3", "size: int = SIZE"),
+        ("class Example", "@renamed\nclass Example"),
+        ("Example(Method)", "Example(Mixin, Method)"),
+        ("Example(Method)", "Example(Method, revision=2)"),
+        ("def forward", "@property\n    def revision(self): ...\n    def forward"),
+        ("def __init__", "@wrapped\n    def __init__"),
+        ("class Example", "class Base(Method): ...\n\nclass Example(Base): ...\n\nclass Other"),
     ],
 )
-def test_only_the_register_of_models_names_networks(imported, written, counts, tmp_path):
-    tree = ast.parse(f"{imported}\n@{written}('a')\ndef build(request): ...")
-    assert registered(tree, tmp_path) == (("a",) if counts else ())
+def test_a_process_describes_what_is_no_literal(written, process, old, new):
+    assert read_method(written(old=old, new=new)) is None
+    assert process.asked == 1
 
 
-def test_a_loss_that_dispatches_on_types_registers_no_network(tmp_path):
-    text = "from functools import singledispatch\n@singledispatch\ndef f(x): ...\n@f.register(int)\ndef g(x): ..."
-    assert registered(ast.parse(text), tmp_path) == ()
+def test_what_the_process_finds_wrong_is_one_line(written, process):
+    file = written(old='"Nobody"', new="CITATION")
+    process.answer = b'[{"line": 6, "fault": "no such value"}]'
+    with pytest.raises(UserError, match=r"^.*/example.py:6: no such value$"):
+        read_method(file)
+    process.answer = b""
+    with pytest.raises(UserError, match=r"^.*/example.py: its method cannot be imported: its process gave no answer$"):
+        read_method(file)
+    process.error = f'Traceback\n  File "{file.path}", line 10, in Example\nNameError: no CITATION\n'.encode()
+    with pytest.raises(UserError, match=r"^.*/example.py:10: its method cannot be imported: NameError: no CITATION$"):
+        read_method(file)
 
 
-@pytest.mark.parametrize("name", ["../../../../esc", "a/b", "a:b", "a--b", "-a", "a-", "a b", "", "é", "a\\n"])
-def test_a_name_that_breaks_paths_or_pairs_is_refused(name, tmp_path):
-    tree = ast.parse(f"{IMPORT}\n@register('fine',\n'{name}')\ndef build(request): ...")
-    with pytest.raises(UserError, match=r"net.py:3: network '.*': a name is made of letters and digits"):
-        registered(tree, tmp_path / "net.py")
+def test_literals_need_no_process(written, process):
+    info = read_method(written("shape = len('no attribute that planning reads'); choices = {'form': ['l1', 'l2']}"))
+    assert info.choices == {"form": ("l1", "l2")}
+    assert process.asked == 0
 
 
-def test_names_of_all_families_can_be_read():
-    files = sorted((ROOT / "models").glob("*.py"))
-    assert {"wrn-16-2", "vgg8", "resnet20", "resnet18-imagenet", "mobilenetv2-half"} <= {
-        name for path in files for name in registered(parsed(path), path)
-    }
+def test_a_file_that_is_not_described_in_time_is_named(write, monkeypatch):
+    def run(words, timeout, **_):
+        raise subprocess.TimeoutExpired(words, timeout)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    path = write("scaled.py", DERIVED)
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: its method cannot be imported: no answer within"):
+        read_method(SourceFile(plugins.METHOD, path))
 
 
 @pytest.mark.parametrize(
     "name",
-    ["../../../../escaped", "/tmp/x", "a/b", "..", ".x", "", "a b", "a,b", "a=b", "a]", "é", "a\n", "a" * 101, 3],
+    ["../../../../escaped", "", "a b", "a,b", "a]", "é", "a\n", "a" * 101, 3],
 )
-def test_a_variant_that_could_not_be_typed_or_would_leave_its_folder_is_refused(write, name):
+def test_a_variant_that_could_not_be_typed_or_would_leave_its_folder_is_refused(written, name):
     with pytest.raises(UserError, match=r"example.py: variant .*: a variant's name is made of letters, digits"):
-        read_method(write(f"variants = {{{name!r}: {{'size': 1}}}}"))
+        read_method(written(f"variants = {{{name!r}: {{'size': 1}}}}"))
 
 
 @pytest.mark.parametrize("name", ["fm", "v1.5", "a-b", "x_2", "2+2"])
-def test_plain_variants_are_read(write, name):
-    assert read_method(write(f"variants = {{{name!r}: {{'size': 1}}}}")).variants == {name: {"size": 1}}
-
-
-def test_a_network_s_name_leaves_room_for_that_of_its_teacher(tmp_path):
-    def tree(length):
-        return ast.parse(f"{IMPORT}\n@register('{'n' * length}')\ndef build(request): ...")
-
-    assert registered(tree(100), tmp_path) == ("n" * 100,)
-    with pytest.raises(UserError, match="100 characters at most"):
-        registered(tree(101), tmp_path)
+def test_plain_variants_are_read(written, name):
+    assert read_method(written(f"variants = {{{name!r}: {{'size': 1}}}}")).variants == {name: {"size": 1}}

@@ -12,16 +12,8 @@ from benchmark.errors import UserError
 from benchmark.registry import catalog, plugins
 from benchmark.registry.source_hash import code_of
 from benchmark.runs.names import parse_method
+from tests.benchmark.registry.conftest import METHOD
 
-METHOD = """
-from methods import Method
-
-class Mine(Method):
-    title = "Mine"
-    citation = "unpublished"
-    def __init__(self, pair, *, power: float = 2.0): ...
-    def forward(self, student, teacher, batch): return {"plugged": POWER * student.logits.sum()}
-"""
 NETWORK = """
 from models import register
 
@@ -31,35 +23,8 @@ def build(request): ...
 DATA = "SOURCES = ()\n"
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    """The variables as they were, whatever a test makes of them."""
-    for name in (plugins.VARIABLE, plugins.CACHE_VARIABLE):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    yield
-    forget()
-
-
-def forget():
-    """Let what is installed be looked for again."""
-    for known in (plugins._found, catalog._methods):
-        known.cache_clear()
-
-
 @pytest.fixture
-def write(tmp_path):
-    def make(name, text=METHOD, folder="."):
-        path = tmp_path / folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return make
-
-
-@pytest.fixture
-def install(write, monkeypatch, tmp_path):
+def install(write, monkeypatch, tmp_path, forget):
     """Puts a package with an entry point where packages lie."""
 
     def make(value="pack.losses:Mine", name="packed", text=METHOD, file="pack/losses.py"):
@@ -83,7 +48,7 @@ def test_the_contract_between_the_packages_is_one_variable_and_one_group():
 def test_a_method_is_known_with_its_options_and_its_code(write):
     before = {name: info.code for name, info in catalog.methods().items()}
     path = write("plugged.py")
-    plugins.use([path])
+    catalog.use([path])
     info = catalog.method("plugged")
     assert (info.name, info.title, info.path, info.options) == ("plugged", "Mine", path, {"power": 2.0})
     assert len(info.code) == 64
@@ -93,7 +58,7 @@ def test_a_method_is_known_with_its_options_and_its_code(write):
 
 
 def test_what_is_no_plugin_any_more_is_forgotten(write, monkeypatch):
-    plugins.use([write("plugged.py")])
+    catalog.use([write("plugged.py")])
     assert "plugged" in catalog.methods()
     monkeypatch.delenv(plugins.VARIABLE)
     assert "plugged" not in catalog.methods()
@@ -106,28 +71,40 @@ def test_the_variable_names_whole_paths_of_all_files_once(write, monkeypatch, tm
     write("net.py", NETWORK)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(plugins.VARIABLE, "net.py")
-    plugins.use(["plugged.py", tmp_path / "net.py"], tmp_path / "cache")
+    catalog.use(["plugged.py", tmp_path / "net.py"], tmp_path / "cache")
     assert os.environ[plugins.VARIABLE] == f"{tmp_path}/net.py{os.pathsep}{tmp_path}/plugged.py"
     assert plugins.cache_folder() == tmp_path / "cache"
     assert models.plugins.files() == [tmp_path / "net.py", tmp_path / "plugged.py"]
 
 
-def test_nothing_named_is_nothing_written():
-    plugins.use([])
+def test_nothing_named_is_nothing_written(monkeypatch):
+    monkeypatch.delenv(plugins.CACHE_VARIABLE)
+    catalog.use([])
     assert plugins.VARIABLE not in os.environ
     assert plugins.cache_folder() == plugins.ROOT / ".cache"
 
 
+def outside():
+    """Files from outside the project."""
+    kinds = plugins.METHOD, plugins.NETWORKS, plugins.DATASETS
+    return [file for kind in kinds for file in plugins.discovered(kind) if not file.inside]
+
+
 def test_files_are_told_apart_by_what_they_hold(write):
-    plugins.use([write("plugged.py"), write("net.py", NETWORK), write("data-set.py", DATA)])
-    found = plugins.found()
-    assert [info.name for info in found.methods] == ["plugged"]
-    assert [(file.path.name, file.names) for file in found.networks] == [("net.py", ("plain",))]
-    assert [file.path.name for file in found.datasets] == ["data-set.py"]
+    catalog.use([write("plugged.py"), write("net.py", NETWORK), write("data-set.py", DATA)])
+    held = [("plugged", plugins.METHOD), ("net", plugins.NETWORKS), ("data-set", plugins.DATASETS)]
+    assert [(file.name, file.kind) for file in outside()] == held
 
 
-def test_code_of_a_method_is_that_of_the_projects_helpers_too(write, monkeypatch, tmp_path):
-    monkeypatch.setattr(plugins, "_PROJECT", {"methods": tmp_path / "methods"})
+def test_files_of_the_project_are_found_with_those_of_data_sets():
+    assert {"kd", "srrl"} <= {file.name for file in plugins.discovered(plugins.METHOD)}
+    assert {"wrn", "vgg"} <= {file.name for file in plugins.discovered(plugins.NETWORKS)}
+    assert {"digits", "cifar10"} <= {file.name for file in plugins.discovered(plugins.DATASETS)}
+    assert outside() == []
+
+
+@pytest.mark.usefixtures("project")
+def test_code_of_a_method_is_that_of_the_projects_helpers_too(write):
     write("connector.py", "x = 1", "methods")
     path = write("plugged.py", METHOD + "from methods.connector import x\n")
     first = plugins.own_code(path)
@@ -137,8 +114,8 @@ def test_code_of_a_method_is_that_of_the_projects_helpers_too(write, monkeypatch
 
 @pytest.mark.parametrize("folder", ["methods", "models"])
 @pytest.mark.parametrize("line", ["from .helper import x", "from {}.helper import x", "from {} import helper"])
-def test_code_of_a_draft_in_the_project_is_that_of_its_helpers_too(write, monkeypatch, tmp_path, folder, line):
-    monkeypatch.setattr(plugins, "_PROJECT", {folder: tmp_path / folder})
+@pytest.mark.usefixtures("project")
+def test_code_of_a_draft_in_the_project_is_that_of_its_helpers_too(write, folder, line):
     path = write("plugged.py", line.format(folder), folder)
     write("helper.py", "x = 1", folder)
     first = plugins.own_code(path)
@@ -147,15 +124,14 @@ def test_code_of_a_draft_in_the_project_is_that_of_its_helpers_too(write, monkey
 
 
 @pytest.mark.parametrize("text", [METHOD, NETWORK, DATA], ids=["method", "network", "data set"])
-def test_code_of_a_file_is_that_of_what_it_imports_from_beside_it(write, text):
-    path = write("plugged.py", f"import torch\n{text}from near import x\n")
+def test_code_of_a_file_is_that_of_what_it_imports_from_beside_it(write, text, forget):
     codes = set()
-    for near in ("x = 1", "x = 2"):
-        write("near.py", near)
+    for value in (1, 2):
+        write("near.py", f"x = {value}")
+        path = write("plugged.py", text + "from near import x\n")
         forget()
-        plugins.use([path])
-        found = plugins.found()
-        codes |= {each.code for each in (*found.methods, *found.networks, *found.datasets)}
+        catalog.use([path])
+        codes |= {file.code for file in outside()}
     assert len(codes) == 2
 
 
@@ -203,46 +179,50 @@ def test_code_is_read_anew_and_what_is_loaded_stays_as_it_was(write):
         ("My-Loss.py", METHOD, r"My-Loss.py: rename the file: .* small letters, digits and _, not 'My-Loss'"),
         ("2fast.py", METHOD, r"2fast.py: rename the file"),
         ("plugged.txt", METHOD, r"plugged.txt: there is no such Python file"),
-        (
-            "plugged.py",
-            METHOD.replace('"unpublished"', "CITATION"),
-            r"plugged.py:6: class attributes .* must be literals",
-        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(write, name, text, says):
     with pytest.raises(UserError, match=says):
-        plugins.use([write(name, text)])
+        catalog.use([write(name, text)])
+
+
+def test_a_file_whose_classes_are_no_methods_is_named(write, install, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, b"[]", b""))
+    install("pack.losses:Other")
+    with pytest.warns(UserWarning, match=r"left out: .*/pack/losses.py holds no class Other of Method"):
+        catalog.use([])
+    with pytest.raises(UserError, match=r"plugged.py: it holds no method"):
+        catalog.use([write("plugged.py", "class Mine(dict): ...")])
 
 
 @pytest.mark.parametrize("name", ["methods/kd.py", "models/vgg.py", "benchmark/data/digits.py"])
 def test_files_of_the_project_are_no_plugins(name):
-    with pytest.raises(UserError, match=f"{name}: what lies there is found by itself"):
-        plugins.use([plugins.ROOT / name])
+    with pytest.raises(UserError, match=f"{name}: the project finds files of its own folders"):
+        catalog.use([plugins.ROOT / name])
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"--plugin .*none.py: there is no such Python file"):
-        plugins.use([tmp_path / "none.py"])
+        catalog.use([tmp_path / "none.py"])
     with pytest.raises(UserError, match="may not contain"):
-        plugins.use([tmp_path / f"a{os.pathsep}b.py"])
+        catalog.use([tmp_path / f"a{os.pathsep}b.py"])
 
 
 @pytest.mark.parametrize("name", ["kd", "connector", "base"])
 def test_a_name_of_the_projects_own_collides(write, name):
     with pytest.raises(UserError, match=rf"method '{name}' of .*/{name}.py: .*methods/{name}.py has that name, too"):
-        plugins.use([write(f"{name}.py")])
+        catalog.use([write(f"{name}.py")])
 
 
 @pytest.mark.parametrize("name", ["student", "teacher"])
 def test_a_name_that_tables_use_for_something_else_collides(write, name):
-    with pytest.raises(UserError, match=f"method '{name}' of .*: tables call something else so"):
-        plugins.use([write(f"{name}.py")])
+    with pytest.raises(UserError, match=f"method '{name}' of .*: 'student' and 'teacher' are reserved names"):
+        catalog.use([write(f"{name}.py")])
 
 
 def test_two_files_of_one_name_collide(write):
     with pytest.raises(UserError, match=r"method 'plugged' of .*/b/plugged.py: .*/a/plugged.py has that name, too"):
-        plugins.use([write("plugged.py", folder="a"), write("plugged.py", folder="b")])
+        catalog.use([write("plugged.py", folder="a"), write("plugged.py", folder="b")])
 
 
 @pytest.mark.parametrize("value", ["pack.losses:Mine", "pack.losses"])
@@ -250,20 +230,20 @@ def test_a_package_is_found_by_its_entry_point_and_not_imported(install, value):
     install(value)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plugins.use([])
+        catalog.use([])
     info = catalog.method("packed")
     assert (info.name, info.title, info.path.name) == ("packed", "Mine", "losses.py")
     assert len(info.code) == 64
     assert "pack" not in sys.modules
 
 
-def test_code_of_a_package_is_that_of_its_own_modules(install, write):
+def test_code_of_a_package_is_that_of_its_own_modules(install, write, forget):
     install(text=METHOD + "from .helper import x\n")
     codes = set()
     for text in ("x = 1", "x = 2"):
         write("pack/helper.py", text, "site")
         forget()
-        (info,) = plugins.found().methods
+        info = catalog.method("packed")
         assert info.code == plugins.own_code(info.path, info.package)
         codes.add(info.code)
     assert len(codes) == 2
@@ -272,7 +252,7 @@ def test_code_of_a_package_is_that_of_its_own_modules(install, write):
 def test_a_single_module_is_found(install, write):
     write("alone.py", METHOD, "site")
     install("alone:Mine")
-    assert plugins.found().methods[0].path.name == "alone.py"
+    assert catalog.method("packed").path.name == "alone.py"
 
 
 @pytest.mark.parametrize(
@@ -280,21 +260,20 @@ def test_a_single_module_is_found(install, write):
     [
         ({"value": "nowhere.losses:Mine"}, "there is no module nowhere.losses"),
         ({"value": "pack.nothing:Mine"}, "there is no module pack.nothing"),
-        ({"value": "pack.losses:Other"}, "holds no class Other of Method"),
         ({"text": "x = 1", "value": "pack.losses"}, "holds no class of Method"),
         ({"text": "def f(:"}, "this is no Python"),
         ({"name": "Packed"}, "its entry point must be renamed"),
         ({"name": "kd"}, "methods/kd.py has that name, too"),
         ({"name": "base"}, "methods/base.py has that name, too"),
-        ({"name": "student"}, "tables call something else so"),
+        ({"name": "student"}, "'student' and 'teacher' are reserved names"),
         ({"text": METHOD + METHOD.replace("Mine", "Other"), "value": "pack.losses"}, "one file holds one method"),
     ],
 )
 def test_a_package_that_cannot_be_used_is_a_warning(install, changes, says):
     install(**changes)
     with pytest.warns(UserWarning, match=rf"method '\w+' of the package pack-of-losses is left out: .*{says}"):
-        plugins.use([])
-    assert not plugins.found().methods
+        catalog.use([])
+    assert not any(info.code for info in catalog.methods().values())
     assert catalog.method("kd").path == plugins.ROOT / "methods" / "kd.py"
 
 
@@ -304,18 +283,17 @@ def test_a_file_takes_the_place_of_a_method_of_a_package(install, write):
     with pytest.warns(
         UserWarning, match=r"'plugged' of the package pack-of-losses is left out: .*plugged.py has that name"
     ):
-        plugins.use([path])
+        catalog.use([path])
     assert catalog.method("plugged").path == path
 
 
-def test_of_two_packages_with_one_name_none_is_taken(install, write):
+def test_of_two_packages_with_one_name_none_is_taken(install, write, forget):
     install()
     write("METADATA", "Metadata-Version: 2.1\nName: other\nVersion: 1\n", "site/other-1.dist-info")
     write("entry_points.txt", f"[{plugins.GROUP}]\npacked = pack.other:Mine\n", "site/other-1.dist-info")
     forget()
-    with pytest.warns(UserWarning, match="another entry point has that name, too") as told:
-        plugins.use([])
-    assert len(told) == 2
+    with pytest.warns(UserWarning, match="'packed' of the package pack-of-losses and other is left out: more than one"):
+        catalog.use([])
     assert "packed" not in catalog.methods()
 
 
@@ -323,7 +301,7 @@ def test_planning_with_plugins_does_not_import_torch(write):
     code = (
         "import sys; from benchmark import data; from benchmark.config import overrides; "
         "from benchmark.registry import catalog, plugins; "
-        "plugins.use(sys.argv[1:]); "
+        "catalog.use(sys.argv[1:]); "
         "catalog.method('plugged'); data.names(); overrides.parse_changes(['objectives.plugged.weight=3']); "
         "assert 'torch' not in sys.modules"
     )
@@ -342,18 +320,17 @@ def test_planning_with_plugins_does_not_import_torch(write):
         ),
     ],
 )
-def test_a_draft_that_cannot_be_read_is_left_out_unless_it_is_asked_for(write, monkeypatch, tmp_path, text, fault):
-    monkeypatch.setattr(plugins, "_PROJECT", {"methods": tmp_path / "methods"})
+@pytest.mark.usefixtures("project")
+def test_a_draft_that_cannot_be_read_is_left_out_unless_it_is_asked_for(write, text, fault):
     write("good.py", METHOD, "methods")
     write("helper.py", "def f(:" if "helper" in text else "", "methods")
     write("bad.py", text, "methods")
-    forget()
     with pytest.warns(UserWarning, match="is left out") as told:
-        plugins.use([])
+        catalog.use([])
     assert any(re.match(f"method 'bad' is left out: .*methods/{fault}", str(warning.message)) for warning in told)
     assert list(catalog.methods()) == ["good"]
     assert parse_method("good") == "good"
-    with pytest.raises(UserError, match=f"methods/{fault}"):
+    with pytest.raises(UserError, match=f"^method 'bad' is left out: .*methods/{fault}"):
         parse_method("bad")
 
 
@@ -362,28 +339,21 @@ VARIANTS = METHOD.replace('"unpublished"', '"unpublished"; variants = {"../../..
 
 def test_a_variant_that_leads_out_of_its_folder_is_a_line(write):
     with pytest.raises(UserError, match=r"plugged.py: variant '../../../../escaped': a variant's name is made of"):
-        plugins.use([write("plugged.py", VARIANTS)])
-
-
-def test_one_of_a_package_is_left_out_with_a_word(install):
-    install(text=VARIANTS)
-    with pytest.warns(UserWarning, match=r"method 'packed' of the package .* is left out: .*variant '../../../../esc"):
-        plugins.use([])
-    assert "packed" not in catalog.methods()
+        catalog.use([write("plugged.py", VARIANTS)])
 
 
 @pytest.mark.parametrize("name", ["a b.py", "a-b.py", "Mine.py", "é.py", "a\x1b.py"])
-def test_a_file_among_the_project_s_methods_has_a_plain_name(write, monkeypatch, tmp_path, name):
-    monkeypatch.setattr(plugins, "_PROJECT", {"methods": tmp_path / "methods", "models": plugins.ROOT / "models"})
+@pytest.mark.usefixtures("project")
+def test_a_file_among_the_project_s_methods_has_a_plain_name(write, name):
     write(name, folder="methods")
-    with pytest.warns(UserWarning, match="is left out: the file must be renamed: a method's name is made of"):
-        plugins.use([])
-    assert [info.name for info in plugins.found().inside] == []
+    with pytest.warns(UserWarning, match="is left out: .*: rename the file: a method's name is made of"):
+        catalog.use([])
+    assert catalog.methods() == {}
 
 
 def test_a_plugin_in_the_home_of_nobody_is_not_there():
     with pytest.raises(UserError, match=r"--plugin .*/~nobody-of-that-name/x.py: there is no such Python file"):
-        plugins.use(["~nobody-of-that-name/x.py"])
+        catalog.use(["~nobody-of-that-name/x.py"])
 
 
 LISTS = METHOD.replace("power: float = 2.0", "power: float = 2.0, sizes: list = []").replace(
@@ -392,7 +362,7 @@ LISTS = METHOD.replace("power: float = 2.0", "power: float = 2.0, sizes: list = 
 
 
 def test_no_value_of_an_option_leads_out_of_its_folder(write):
-    plugins.use([write("plugged.py", LISTS)])
+    catalog.use([write("plugged.py", LISTS)])
     for text in ("plugged[deep]", "plugged[deep,power=3]"):
         with pytest.raises(UserError, match="option sizes of plugged must be of type list"):
             parse_method(text)

@@ -10,9 +10,10 @@ import models
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.planning import plugin_check
+from benchmark.planning.torch_process import Report
 from benchmark.registry import catalog, plugins
 from benchmark.runs.names import parse_method
-from benchmark.training import plugin_check as process
+from benchmark.training.plugin_check import check
 from models import registry
 from models.wrn import WideResNet
 
@@ -128,7 +129,7 @@ KEEPING = {
 
 @pytest.mark.parametrize(("body", "changes"), KEEPING.values(), ids=KEEPING)
 def test_what_keeps_the_contract_passes(subject, body, changes):
-    assert process.check(subject(body, **changes)).fault == ""
+    assert check(subject(body, **changes)).fault == ""
 
 
 @pytest.mark.parametrize(
@@ -142,16 +143,15 @@ def test_what_keeps_the_contract_passes(subject, body, changes):
     ],
 )
 def test_what_cannot_be_captured_is_no_fault_and_said(subject, loss, why):
-    fault, remark = process.check(subject(forward(f'{{"a": {loss}}}')))
-    assert fault == ""
+    report = check(subject(forward(f'{{"a": {loss}}}')))
+    assert report.fault == ""
+    [remark] = report.remarks
     assert "plugged.py runs eagerly on a GPU, not as a CUDA graph: " in remark
     assert why in remark
 
 
 def test_what_applies_to_no_pair_has_shown_nothing(subject):
-    found = subject(UNLIKE)
-    assert process.check(found).fault is None
-    assert list(process.answers([found])) == [{"key": found.key, "fault": None, "remark": None}]
+    assert check(subject(UNLIKE)) == Report(None)
 
 
 NEEDY = {
@@ -164,9 +164,9 @@ NEEDY = {
 @pytest.mark.parametrize(("part", "body"), NEEDY.items(), ids=NEEDY)
 def test_what_needs_a_part_that_the_networks_lack_does_not_apply(part, body, subject, monkeypatch):
     found = subject(body)
-    assert process.check(found).fault == ""
+    assert check(found).fault == ""
     monkeypatch.setattr(WideResNet, part, getattr(models.Network, part))
-    assert process.check(found).fault is None
+    assert check(found).fault is None
 
 
 FAULTS = {
@@ -243,7 +243,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("body", "says"), FAULTS.values(), ids=FAULTS)
 def test_what_breaks_the_contract_is_one_line(subject, body, says, tmp_path):
-    fault = process.check(subject(body)).fault
+    fault = check(subject(body)).fault
     assert fault.startswith(f"method 'plugged' of {tmp_path}/plugged.py")
     assert "\n" not in fault
     assert re.search(says, fault)
@@ -267,7 +267,7 @@ def test_it_is_checked_on_the_first_pair_to_which_it_applies(monkeypatch, subjec
 
     monkeypatch.setattr(methods, "load", lambda _: Only)
     twice = plugin_check.Subject(found.title, found.path, found.term, found.jobs * 2, found.key)
-    assert "its loss is empty" in process.check(twice).fault
+    assert "its loss is empty" in check(twice).fault
     assert tried == ["wrn-16-1", "wrn-16-1"]
 
 
@@ -350,6 +350,6 @@ MASKED = f"{LOGITS}.masked_fill(torch.arange(10) == 3, -torch.inf)"
     ],
 )
 def test_a_network_is_checked_as_it_is_planned(network, logits, embedding, says):
-    fault = process.check(network(logits, embedding)).fault
+    fault = check(network(logits, embedding)).fault
     assert fault.startswith("network 'small-checked' of ") if says else fault == ""
     assert re.search(says or "", fault)

@@ -8,8 +8,8 @@ import torch
 
 from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.planning import teacher_files
-from benchmark.planning.teacher_files import TeacherReport
-from benchmark.training.teacher_check import answers, check
+from benchmark.planning.torch_process import Report
+from benchmark.training.teacher_check import check
 from models import published
 
 TEACHER = TeacherChoice("C100", "wrn-16-2")
@@ -42,14 +42,14 @@ def test_both_sides_know_the_same_networks():
 
 
 def test_a_file_that_fits_passes_in_silence(wanted, state):
-    assert check(wanted({"model": named("module.student", state)})) == TeacherReport()
+    assert check(wanted({"model": named("module.student", state)})) == Report()
 
 
 def test_what_was_chosen_for_the_user_is_told(wanted, state):
     two = {**named("student", {"weight": torch.zeros(1)}), **named("teacher", state)}
     told = "its file holds a student and a teacher: the teacher is taken, as the student does not fit"
-    assert check(wanted({"model": two})) == TeacherReport(remarks=(told,))
-    assert check(wanted({"model": two}, "teacher")) == TeacherReport()
+    assert check(wanted({"model": two})) == Report(remarks=(told,))
+    assert check(wanted({"model": two}, "teacher")) == Report()
 
 
 def test_that_weights_are_rounded_is_told(wanted, state):
@@ -62,12 +62,3 @@ def test_a_narrowed_network_is_told_of(wanted, state):
     fault = check(wanted({name: tensor for name, tensor in state.items() if name != "conv1.weight"})).fault
     scale = "at this scale networks have 0.25 of their width: see --profile and --set"
     assert fault.endswith(f"conv1.weight is missing; {scale}")
-
-
-def test_each_job_has_its_answer(wanted, state):
-    good = wanted({"model": state})
-    bad = replace(good, part="student")
-    [first, second] = answers({"a": good, "b": bad})
-    assert first == {"key": "a", "fault": "", "remarks": ()}
-    assert (second["key"], second["remarks"]) == ("b", ())
-    assert "it holds no student" in second["fault"]

@@ -1,0 +1,72 @@
+"""Describe methods for planning, which does not import torch.
+
+``python -m methods.describe NAME`` imports the method ``NAME`` and prints its class attributes and options as JSON.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from methods import Method, classes
+from models.plugins import answers_only
+
+
+def describe(name: str) -> list[dict[str, Any]]:
+    """The methods that a file or an entry point defines, one in a file that keeps the contract.
+
+    Returns:
+        ``line`` of the class and its ``attributes`` and ``options``, or ``fault``: why they cannot be described.
+    """
+    return [{"line": inspect.getsourcelines(cls)[1], **_described(cls)} for cls in classes(name)]
+
+
+def options_of(cls: type[Method]) -> dict[str, Any]:
+    """Options with their defaults: keyword-only parameters, those of base classes included where ``**`` hands them on.
+
+    Raises:
+        TypeError: the class takes positional parameters besides the pair.
+    """
+    found: dict[str, Any] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = [*inspect.signature(vars(base)["__init__"]).parameters.values()]
+        if sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters) > 2:
+            raise TypeError("options of a method come after a *, each with a default")
+        options = [each for each in parameters if each.kind is each.KEYWORD_ONLY and each.default is not each.empty]
+        found = {each.name: each.default for each in options} | found
+        if all(each.kind is not each.VAR_KEYWORD for each in parameters):
+            break
+    return found
+
+
+def _described(cls: type[Method]) -> dict[str, Any]:
+    attributes = {key: getattr(cls, key) for key in Method.__annotations__ if hasattr(cls, key)}
+    try:
+        return {"attributes": _plain("class attribute", attributes), "options": _plain("option", options_of(cls))}
+    except TypeError as error:
+        return {"fault": str(error)}
+
+
+def _plain(what: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, mappings as dictionaries.
+
+    Raises:
+        TypeError: JSON has no such value.
+    """
+    for name, value in values.items():
+        try:
+            json.dumps(value, default=dict, allow_nan=False)
+        except (TypeError, ValueError):
+            kinds = "None, numbers, texts, lists and dictionaries"
+            raise TypeError(f"{what} '{name}' must be made of {kinds}, not {value!r}") from None
+    return dict(values)
+
+
+if __name__ == "__main__":
+    with answers_only() as output:
+        output.write(json.dumps(describe(sys.argv[1]), default=dict))
