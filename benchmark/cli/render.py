@@ -9,17 +9,18 @@ from benchmark import report
 from benchmark.claims import reader
 from benchmark.cli import FAILURE, OK, Say, messages
 from benchmark.cli.arguments import DEFAULT_SEEDS
-from benchmark.cli.session import Session
+from benchmark.cli.session import Session, recorded_seeds
 from benchmark.planning.plan import Plan
 from benchmark.report import Context, Document, claims_report
 from benchmark.tables.table import Table
 
 
-def render(plan: Plan, session: Session, say: Say) -> None:
+def render(session: Session, say: Say) -> None:
     """Print the selected tables, and write the whole ones: files do not depend on the selection."""
-    for table in plan.tables:
-        _document(table, plan, session.options.seeds, session).print(messages.console())
-    for folder, document in documents(session):
+    plan = session.whole_plan()
+    for table in session.tables:
+        _document(plan.view(table, session.options.seeds), session.options.seeds, session).print(messages.console())
+    for folder, document in _documents(plan, session):
         paths = document.write(folder)
         say(f"written: {', '.join(messages.short(path) for path in paths)}")
         for view in _views(document, plan, session):
@@ -37,8 +38,13 @@ def compare(written: Sequence[tuple[Path, Document]], say: Say) -> int:
 
 def documents(session: Session) -> Iterator[tuple[Path, Document]]:
     """The documents of whole tables, each with the folder of its files."""
-    for table, plan, seeds in session.whole_plans():
-        found = [_document(table, plan, seeds, session)]
+    return _documents(session.whole_plan(), session)
+
+
+def _documents(plan: Plan, session: Session) -> Iterator[tuple[Path, Document]]:
+    for table in plan.tables:
+        seeds = recorded_seeds(table, plan, session.options.seeds)
+        found = [_document(plan.view(table, seeds), seeds, session)]
         if table.kind == "leaderboard":
             found.append(_page(table, session))
         for document in found:
@@ -53,7 +59,9 @@ def claims_page(session: Session) -> Document:
     return claims_report.build(every, plan.records_by_cell, _context(plan, seeds, session), plan.records)
 
 
-def _document(table: Table, plan: Plan, seeds: Sequence[int], session: Session) -> Document:
+def _document(plan: Plan, seeds: Sequence[int], session: Session) -> Document:
+    """The document of a plan's one table."""
+    [table] = plan.tables
     if table.kind != "leaderboard":
         return report.build(table, plan.records_by_cell, _context(plan, seeds, session), plan.records)
     from benchmark.report.leaderboard.data import LeaderboardData  # half a second, which no table needs
@@ -68,20 +76,24 @@ def _page(table: Table, session: Session) -> Document:
     from benchmark.report.leaderboard.documents import Page
 
     changed = session.changes or session.variants
-    found = ((each, *each.recorded_plan(table)) for each in ([session] if changed else session.at_every_profile()))
-    profiles = [LeaderboardData(table, plan, _context(plan, seeds, each)) for each, plan, seeds in found]
+    profiles = []
+    for each in [session] if changed else session.at_every_profile():
+        whole = each.plan([table], DEFAULT_SEEDS)
+        seeds = recorded_seeds(table, whole)
+        plan = whole.view(table, seeds)
+        profiles.append(LeaderboardData(table, plan, _context(plan, seeds, each)))
     shown = [data for data in profiles if data.has_methods or not table.prints]
     return Page(shown, table, profiles[0].context if changed else None)
 
 
 def _views(document: Document, plan: Plan, session: Session) -> Iterator[str]:
     """The fragments of a page's address that select the wanted pairs; without one it shows all."""
-    if not session.options.pairs or not any(table.kind == "leaderboard" for table in plan.tables):
+    if not session.options.pairs or not any(table.kind == "leaderboard" for table in session.tables):
         return
     from benchmark.report.leaderboard.documents import Page
 
     if isinstance(document, Page):
-        views = (document.view(table, _context(plan, session.options.seeds, session)) for table in plan.tables)
+        views = (document.view(table, _context(plan, session.options.seeds, session)) for table in session.tables)
         yield from filter(None, views)
 
 

@@ -35,7 +35,7 @@ def run(session: Session, say: Say) -> int:
     if plan.missing and not options.render:
         return _Work(session, say, begun).run(plan)
     say(_cached_line(session, plan))
-    render.render(plan, session, say)
+    render.render(session, say)
     return FAILURE if FAILED in plan.states.values() and not options.render else OK
 
 
@@ -158,7 +158,7 @@ class _Work:
                 return executor.outcome, True
 
     def _conclude(self, plan: Plan, outcome: Outcome) -> int:
-        render.render(plan, self.session, self.say)
+        render.render(self.session, self.say)
         if self.session.options.time_budget and plan.missing:
             over = "the time is over; what was begun goes on from its checkpoint" if outcome.out_of_time else "done"
             self.say(f"time budget: {over}. Left: {plan.count_missing()}. The same command goes on.")

@@ -18,6 +18,7 @@ from benchmark.errors import UserError, unknown
 from benchmark.ids import short_id
 from benchmark.planning import estimates, teacher_files
 from benchmark.planning.budget import Choice, choose
+from benchmark.planning.expansion import Expansion
 from benchmark.planning.packing import pack, simulate
 from benchmark.planning.plan import Plan
 from benchmark.planning.planner import make_plan
@@ -167,7 +168,12 @@ class Session:
             seeds: of the students; None for the wanted ones.
         """
         retry = self.options.retry_failed
-        return make_plan(tables, self.resolver, seeds or self.options.seeds, self.store, retry=retry)
+        return make_plan(tables, self.expansion, seeds or self.options.seeds, self.store, retry=retry)
+
+    @cached_property
+    def expansion(self) -> Expansion:
+        """Expands cells into jobs, each once for all plans of this command."""
+        return Expansion(self.resolver)
 
     def training_plan(self) -> Plan:
         """What the wanted tables need, with the estimated time of what is missing.
@@ -179,7 +185,7 @@ class Session:
         remarks = self._teacher_remarks
         measured = estimates.load_estimates(options.results, names[0], threads)
         here, retry = self.here if options.retrain else (), options.retry_failed
-        plan = make_plan(self.tables, self.resolver, options.seeds, self.store, measured, retry=retry, here=here)
+        plan = make_plan(self.tables, self.expansion, options.seeds, self.store, measured, retry=retry, here=here)
         return replace(plan, remarks=(*remarks, *plan.remarks))
 
     @cached_property
@@ -216,23 +222,9 @@ class Session:
         """The estimated time of an arranged plan, for people."""
         return plan.about(simulate(plan.cohorts, len(self.workers[0])).makespan)
 
-    def whole_plans(self) -> list[tuple[Table, Plan, Sequence[int]]]:
-        """Whole tables, each over the wanted seeds and those of the default that have records of it."""
-        return self._over_their_seeds(self.whole_tables, self.options.seeds)
-
-    def recorded_plan(self, table: Table) -> tuple[Plan, Sequence[int]]:
-        """A table's plan over the default seeds that have records of it; over all of them where none has."""
-        [(_, plan, seeds)] = self._over_their_seeds([table], ())
-        return plan, seeds
-
-    def _over_their_seeds(
-        self, wanted: Sequence[Table], asked: Sequence[int]
-    ) -> list[tuple[Table, Plan, Sequence[int]]]:
-        """Tables, each over the seeds asked for and those of the default that have records of it."""
-        every = tuple(sorted({*asked, *DEFAULT_SEEDS}))
-        most = self.plan(wanted, every)
-        seeds = {table: tuple(sorted({*asked, *_found(table, most)})) or every for table in wanted}
-        return [(table, most if own == every else self.plan([table], own), own) for table, own in seeds.items()]
+    def whole_plan(self) -> Plan:
+        """One plan of whole tables over the wanted and default seeds: printed and written tables are its views."""
+        return self.plan(self.whole_tables, tuple(dict.fromkeys((*self.options.seeds, *DEFAULT_SEEDS))))
 
     def at_every_profile(self) -> list[Session]:
         """The same session in every profile, those first that train on the paper's data."""
@@ -241,7 +233,8 @@ class Session:
         return sorted(sessions, key=lambda session: session.resolver.profile.stand_in)
 
 
-def _found(table: Table, plan: Plan) -> set[int]:
-    """The seeds of a table's students that have records."""
+def recorded_seeds(table: Table, plan: Plan, wanted: Sequence[int] = ()) -> tuple[int, ...]:
+    """The wanted seeds and those of which the table's students have records; the default ones if there are none."""
     jobs = (job for cell in table.cells if cell.method != TEACHER for job in plan.cells[cell.key])
-    return {job.seed for job in jobs if job.id in plan.records}
+    found = {job.seed for job in jobs if job.id in plan.records}
+    return tuple(sorted({*wanted, *found})) or DEFAULT_SEEDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -92,10 +92,10 @@ class Plan:
         """Records by cell, one or None per job; for a job that does not apply, the record that says why."""
         return {cell: [self._record(job) for job in jobs] for cell, jobs in self.cells.items()}
 
-    def records_of(self, table: Table, seeds: Sequence[int]) -> dict[CellKey, list[Record | None]]:
-        """Records by cell of one table, as a plan of this table over these seeds has them.
+    def view(self, table: Table, seeds: Sequence[int]) -> Plan:
+        """This plan for one table over some of its seeds.
 
-        A cell about the teacher has its one record for all seeds, and a figure shows the first seed alone.
+        A cell about the teacher has its one job for all seeds, and a figure shows the first seed alone.
 
         Args:
             table: its cells must be cells of this plan.
@@ -104,14 +104,14 @@ class Plan:
         Raises:
             KeyError: the plan lacks a cell or a seed.
         """
-        found: dict[CellKey, list[Record | None]] = {}
+        cells: dict[CellKey, tuple[Job, ...]] = {}
         for cell in table.cells:
             jobs = self.cells[cell.key]
             if jobs and cell.method != TEACHER:
                 by_seed = {job.seed: job for job in jobs}
                 jobs = tuple(by_seed[seed] for seed in seeds_of(table, seeds))
-            found[cell.key] = [self._record(job) for job in jobs]
-        return found
+            cells[cell.key] = jobs
+        return replace(self, tables=(table,), cells=cells)
 
     def _record(self, job: Job) -> Record | None:
         """A job's record; if one of its needs does not apply (such as a pretraining stage), that need's record."""

@@ -3,6 +3,7 @@ import hashlib
 import pytest
 
 from benchmark import devices
+from benchmark.cli.session import recorded_seeds
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.planning import estimates, torch_process
@@ -225,7 +226,7 @@ def test_only_a_training_plan_is_measured_and_nothing_is_written(session_of, mon
     monkeypatch.setattr(estimates, "measured_rate", lambda threads, _: asked.append(threads) or 1e11)
     chosen = session_of("--table", "9", "--methods", "srrl", "--seeds", "1", "--threads", "3")
     assert chosen.plan(chosen.tables).estimates is None
-    chosen.whole_plans()
+    assert chosen.whole_plan().estimates is None
     assert asked == []
     plan = chosen.training_plan()
     assert asked == [3]
@@ -234,7 +235,7 @@ def test_only_a_training_plan_is_measured_and_nothing_is_written(session_of, mon
     assert list(tmp_path.iterdir()) == []
 
 
-class TestWholePlans:
+class TestWholePlan:
     TABLE = ("--table", "9", "--methods", "srrl", "--seeds")
 
     def finish(self, session, *seeds):
@@ -257,22 +258,26 @@ class TestWholePlans:
     def test_whole_tables_keep_the_seeds_that_there_are(self, asked, there, expected, session_of):
         chosen = session_of(*self.TABLE, asked)
         self.finish(chosen, *there)
-        [(table, plan, seeds)] = chosen.whole_plans()
+        plan = chosen.whole_plan()
+        [table] = plan.tables
+        seeds = recorded_seeds(table, plan, chosen.options.seeds)
         assert list(seeds) == expected
         assert table == reader.load("9")
-        cells = [cell for cell in reader.load("9").cells if cell.method != TEACHER]
-        assert all([job.seed for job in plan.cells[cell.key]] == expected for cell in cells)
+        cells = [cell for cell in table.cells if cell.method != TEACHER]
+        view = plan.view(table, seeds)
+        assert all([job.seed for job in view.cells[cell.key]] == expected for cell in cells)
 
     def test_a_teachers_record_is_no_students(self, session_of):
         chosen = session_of(*self.TABLE, "3,")
         teacher = chosen.resolver.teacher(TeacherChoice("C100", "wrn-40-4"))
         chosen.store.write(teacher, "done", {"device": "cpu"}, **parts(teacher.kind))
-        [(_, _, seeds)] = chosen.whole_plans()
-        assert list(seeds) == [3]
+        plan = chosen.whole_plan()
+        assert recorded_seeds(plan.tables[0], plan, chosen.options.seeds) == (3,)
 
     def test_a_table_s_seeds_are_its_own(self, session_of):
         self.finish(session_of(*self.TABLE, "1"), 0, 1, 2)
         chosen = session_of("--table", "all", "--seeds", "1")
-        seeds = {table.stem: list(seeds) for table, _, seeds in chosen.whole_plans()}
-        assert seeds["table09"] == seeds["table06"] == [0, 1, 2]  # they share that run
-        assert seeds["table05"] == seeds["table11"] == [0]
+        plan = chosen.whole_plan()
+        seeds = {table.stem: recorded_seeds(table, plan, chosen.options.seeds) for table in plan.tables}
+        assert seeds["table09"] == seeds["table06"] == (0, 1, 2)  # they share that run
+        assert seeds["table05"] == seeds["table11"] == (0,)

@@ -451,21 +451,22 @@ class TestViews:
                 finish(job)
         most = make_plan(tables, expansion, (0, 1, 2), store)
         for table in tables:
-            found = most.records_of(table, seeds)
-            assert found == make_plan([table], expansion, seeds, store).records_by_cell
-            assert found.keys() == {cell.key for cell in table.cells}
+            found, alone = most.view(table, seeds), make_plan([table], expansion, seeds, store)
+            assert (found.tables, found.cells) == (alone.tables, alone.cells)
+            found = found.records_by_cell
+            assert found == alone.records_by_cell
             assert {len(records) for key, records in found.items() if key.method == TEACHER} <= {1}
 
     def test_have_the_order_of_their_seeds(self, plan, finish, job):
         finish(job(seed=2))
         made = plan(["kd"], ONE)
         cell = f"table06/{ONE[0]}/kd/top1"
-        assert made.records_of(made.tables[0], (2, 0))[cell] == [made.records[job(seed=2).id], None]
+        assert made.view(made.tables[0], (2, 0)).records_by_cell[cell] == [made.records[job(seed=2).id], None]
 
     @pytest.mark.parametrize(("seeds", "table"), [((3,), "6"), ((0,), "1")])
     def test_of_other_seeds_and_tables_are_refused(self, seeds, table, plan):
         with pytest.raises(KeyError):
-            plan(["kd"], ONE).records_of(load(table), seeds)
+            plan(["kd"], ONE).view(load(table), seeds)
 
 
 def test_plans_share_the_jobs_of_an_expansion(resolver, store):
