@@ -1,5 +1,6 @@
-"""The README shows what the committed records say, and points at files that are there."""
+"""README and docs show what the committed records say, and point at files and functions that exist."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -9,8 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
-
-
+PAGES = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
 PROFILES = sorted(path.parent.name for path in RESULTS.glob("*/records"))
 
 
@@ -30,10 +30,12 @@ def test_what_is_committed_is_all_there_is():
     assert tables == {f"table{number:02d}" for number in range(1, 13)}
 
 
-def test_shows_the_committed_table():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = re.findall(r"<!-- (results/\S+\.md) -->\n(.*?)\n<!-- end -->", text, flags=re.DOTALL)
-    assert shown
+def test_pages_show_the_committed_tables():
+    texts = [path.read_text(encoding="utf-8") for path in PAGES.values()]
+    shown = [
+        found for text in texts for found in re.findall(r"<!-- (results/\S+\.md) -->\n(.*?)\n<!-- end -->", text, re.S)
+    ]
+    assert {path for path, _ in shown} == {"results/digits/tables/table09.md", "results/bench/speed.md"}
     for path, table in shown:
         assert table.strip() == (ROOT / path).read_text(encoding="utf-8").strip()
 
@@ -45,9 +47,21 @@ def test_shows_lines_of_the_file_that_it_names():
     assert [line for line in shown.splitlines() if line and line not in lines] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/design.md", "docs/decisions.md", "docs/your-own.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_names_files_that_exist(page):
-    text = (ROOT / page).read_text(encoding="utf-8")
+    text = PAGES[page].read_text(encoding="utf-8")
     named = re.findall(r"`((?:benchmark|methods|models|tables|docs|tests|results)/[\w./*-]+)`", text)
     named = [name for name in named if "PROFILE" not in name]
     assert [name for name in named if not list(ROOT.glob(name.rstrip("/")))] == []
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    assert [link for link in links if link and not (PAGES[page].parent / link).exists()] == []
+
+
+def test_the_walks_name_functions_that_exist():
+    walks = PAGES["docs/design.md"].read_text(encoding="utf-8").partition("## Three walks")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w/]+\.py)` `(\w+)`", walks)
+    assert len(named) > 20
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    for path, name in named:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        assert name in {node.name for node in ast.walk(tree) if isinstance(node, kinds)}, f"{path} {name}"
