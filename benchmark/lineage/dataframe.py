@@ -23,14 +23,14 @@ def read(profile: str, results: Path | str | None = None) -> pd.DataFrame:
     """All records of a profile, one row each, ordered by recipe, teacher, network, method, kind, seed and id.
 
     A record that cannot be trusted is left out with an ``UnfitRecordWarning``. What a record does not tell is missing.
-    There are failed runs among them, and one's own methods as they were before an edit: numbers are those of
+    There are failed runs among them, and drafts as they were before an edit: numbers are those of
     ``frame[frame["status"] == "done"]``, and drafts are told apart by ``code``. Columns:
 
     * ``id, kind`` (``train``, ``stage``, ``evaluate``, ``probe``, ``analyse``), ``status`` (``done``, ``failed``,
       ``not_applicable``), ``reason`` (why it is not done);
     * ``recipe, dataset, teacher, network, method, seed``, where ``method`` is the objective's name, ``student`` for
-      cross-entropy alone, and ``objective`` the same with weights and options; ``code``: SHA-256 of the code that is
-      one's own (several joined by ``+``), empty where all of it is the project's and settled;
+      cross-entropy alone, and ``objective`` the same with weights and options; ``code``: SHA-256 of the code of
+      drafts and plug-ins (several joined by ``+``), empty if all code is settled;
     * of the recipe ``epochs, batch_size, optimizer, lr, weight_decay, precision, in_size, width, holdout``; with a
       ``holdout`` above 0 the accuracy is that on held-out training images;
     * ``last_epoch, last_top1, last_topk, last_loss``, and the same with ``best_``: accuracies in percent of runs and of

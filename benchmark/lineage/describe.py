@@ -44,7 +44,7 @@ def _code(record: Record) -> str:
     provenance, own = record.provenance, own_code(record.spec)
     state = _CHANGED[provenance.dirty]
     known = f"revision {provenance.revision}, {state}" if provenance.revision else "no revision known"
-    return f"{known}, and code of one's own (SHA-256 {', '.join(own)})" if own else known
+    return f"{known}, and code of drafts or plug-ins (SHA-256 {', '.join(own)})" if own else known
 
 
 def _machine(provenance: Provenance) -> str:

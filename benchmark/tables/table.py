@@ -1,4 +1,4 @@
-"""A table or figure as data: layout, printed values, and which run makes each cell."""
+"""A table or figure as data: layout, the paper's values, and the run behind each cell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.runs.names import STUDENT, TEACHER, CellKey, MethodName, PairName
 from benchmark.runs.objective import applicable
 
 LONGEST_ENDING = "-pairs.csv"
-"""Of the names of files of a table, a figure or a page."""
+"""The longest ending of the file names of a table, a figure or a page."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class Axis:
     """One row or one column: a label and what its cells have in common.
 
     Attributes:
-        label: as the paper prints it, the CSV's ``row`` or ``column``.
+        label: label as the paper prints it, the CSV's ``row`` or ``column``.
         pair: teacher and student.
         method: the objective that trains the student.
         role: ``student``, or ``teacher`` for a cell about the pair's teacher.
-        metric: which number of a record.
-        recipe: name of the recipe of its runs, where it is not the table's.
-        teacher_recipe: name of the recipe of the teacher, where it is not the student's.
-        probe: name of the recipe of a linear probe, for a cell about one on the frozen network of its run.
-        stub: texts under the table's heads, where they do not follow from the label.
-        hidden: written to the CSV only.
-        group: what it has in common with its neighbours, for people.
+        metric: name of the metric.
+        recipe: name of the runs' recipe, if it is not the table's.
+        teacher_recipe: name of the teacher's recipe, if it is not the student's.
+        probe: name of the recipe of a linear probe on the run's frozen network.
+        stub: texts under the table's heads, if they do not follow from the label.
+        hidden: whether it is only written to the CSV.
+        group: title of the group of pairs that it belongs to.
     """
 
     label: str
@@ -62,13 +62,13 @@ class Cell:
     Attributes:
         row: position of its row.
         column: position of its column.
-        pair: its teacher and its student.
-        method: the objective, `TEACHER` for a cell about the teacher.
-        metric: which number of a record.
+        pair: teacher and student.
+        method: the objective, or `TEACHER` for a cell about the teacher.
+        metric: name of the metric.
         recipe: name of the recipe of the student's run.
         teacher_recipe: name of the recipe of the teacher's run.
-        probe: name of the probe's recipe where the number is that of a linear probe on the run's frozen network.
-        paper: the printed value.
+        probe: name of the recipe of a linear probe on the run's frozen network, or None.
+        paper: the paper's value, or None.
         table: name of its table.
     """
 
@@ -85,18 +85,18 @@ class Cell:
 
     @cached_property
     def key(self) -> CellKey:
-        """Its name, as in ``table06/wrn-40-4:wrn-16-2/kd/top1``."""
+        """The cell's name, as in ``table06/wrn-40-4:wrn-16-2/kd/top1``."""
         return CellKey(self.table, self.pair, self.method, self.metric, self.probe or "")
 
     @property
     def applies(self) -> bool:
-        """Whether its method can be used between the two networks, as far as the method's requirements tell."""
+        """Whether the requirements of its method allow its pair."""
         return all(applicable(name, self.pair.student, self.pair.teacher) for name, _ in self.method.terms)
 
 
 @dataclass(frozen=True)
 class Aside:
-    """A number that the paper prints but that is no cell's: in a caption, or illegible. The notes tell it."""
+    """A number that the paper prints outside the cells, such as in a caption; the notes state it."""
 
     row: str
     column: str
@@ -109,22 +109,22 @@ class Table:
     """One table of the paper, or one figure whose panels are its cells.
 
     Attributes:
-        name: ``table06``, ``figure02``, ``leaderboard``; one's own tables are called as their files are.
+        name: ``table06``, ``figure02``, ``leaderboard``; a user's table has the name of its file.
         kind: ``table``, ``figure`` or ``leaderboard``.
-        number: ``6`` of ``table06``, empty for the leaderboard; one's own tables are called by their name.
-        title: its caption.
+        number: ``6`` of ``table06``, empty for the leaderboard; of a user's table its name.
+        title: caption.
         recipe: name of the recipe of its runs.
         heads: headers of the stub columns, filled from the row labels.
         rows: rows in print order.
         columns: columns in print order.
-        paper: what the paper prints, by row and column; None where it prints nothing.
-        notes: printed under the table.
-        defaults: what its cells have in common where neither row nor column states it.
-        asides: what the paper prints outside the cells.
+        paper: the paper's values by row and column; None where it prints nothing.
+        notes: notes under the table.
+        defaults: values of cells that neither row nor column states.
+        asides: numbers that the paper prints outside the cells.
         added: methods that the paper's table does not have.
-        kept: methods that every selection keeps, since the others are measured by them.
-        data: what title and labels call the data sets of its runs.
-        notes_elsewhere: printed in the place of ``notes`` where its runs are on other data.
+        kept: methods that every selection keeps, because the others are compared with them.
+        data: names of data sets in title and labels.
+        notes_elsewhere: notes that replace ``notes`` if the runs are on other data.
     """
 
     name: str
@@ -146,7 +146,7 @@ class Table:
 
     @property
     def stem(self) -> str:
-        """Name of its files: with added methods it is another table than the paper's."""
+        """File name without suffix; a table with added methods has files of its own."""
         return file_stem("+".join((self.name, *self.added)))
 
     @property
@@ -171,7 +171,7 @@ class Table:
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """All cells, row by row, each once: a pair's parameters may stand in several (hidden) places."""
+        """All cells, row by row, each once: a pair's parameters may stand in several hidden places."""
         cells: dict[CellKey, Cell] = {}
         for i, row in enumerate(self.rows):
             for j, column in enumerate(self.columns):
@@ -180,14 +180,14 @@ class Table:
         return tuple(cells.values())
 
     def transposed(self) -> Table:
-        """The same table with rows for columns; its cells keep their names."""
+        """The table with rows and columns exchanged; its cells keep their keys."""
         paper = tuple(zip(*self.paper, strict=True))
         return replace(self, rows=self.columns, columns=self.rows, paper=paper)
 
     def on(self, dataset: str) -> Table:
-        """The table with all its runs on another data set: without what the paper prints, and without its data's names.
+        """The table with all its runs on another data set, without the paper's values and the names of its data.
 
-        Rows or columns that then share a label have the recipe of their runs behind it.
+        Rows or columns that would share a label state their recipe.
         """
         title = self._called(self.title, dataset)
         return replace(
@@ -217,7 +217,7 @@ class Table:
         return text
 
     def extended(self, methods: Sequence[str] | None) -> Table:
-        """The table with a column (or row) for every named method that it lacks, before the teacher's at its end.
+        """The table with a column (or row) for every named method that it lacks, before the teacher's.
 
         Raises:
             UserError: a method is unknown, or cannot be added.
@@ -229,21 +229,21 @@ class Table:
         added = [Axis(label=method.label, method=method) for method in lacking]
         said = ([getattr(row, key) or getattr(self.defaults, key) for row in self.rows] for key in ("pair", "metric"))
         if lacking and not all(map(all, said)):
-            raise UserError(f"{self.spoken}: no method can be added, for pairs or metrics stand where it would")
+            raise UserError(f"{self.spoken}: no method can be added, because its columns name pairs or metrics")
         place = max((j + 1 for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden), default=0)
         paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
         columns = _insert(self.columns, place, added)
         return replace(self, columns=columns, paper=paper, added=tuple(lacking))
 
     def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
-        """The part of the table that some methods and pairs make, be they its rows or its columns.
+        """The part of the table about some methods and pairs.
 
         Args:
-            methods: names or wildcards; a name that the table lacks becomes a column (or row) of it.
+            methods: names or wildcards; a method that the table lacks is added as a column (or row).
             pairs: ``teacher:student`` patterns.
 
         Raises:
-            UserError: a name is unknown, a pattern matches nothing or there is none.
+            UserError: a name is unknown, or a pattern matches nothing or is empty.
         """
         for option, patterns in (("--methods", methods), ("--pairs", pairs)):
             if patterns is not None and not patterns:
@@ -282,7 +282,7 @@ class Table:
 
 
 def file_stem(name: str) -> str:
-    """Name of the files of a table, a figure or a page: short enough for what every form puts behind it."""
+    """File name of a table, a figure or a page, short enough for all endings."""
     return fitted(name, room=len(LONGEST_ENDING))
 
 
@@ -301,7 +301,7 @@ def _wanted_methods(patterns: Sequence[str], known: Sequence[MethodName]) -> set
     wanted = set(_named(patterns, known))
     if not wanted.intersection(known):
         raise _no_method(TEACHER, known)
-    # Whoever asks for a distilled student wants to see its teacher.
+    # A distilled student is shown with its teacher.
     return wanted if wanted <= {STUDENT, TEACHER} else {*wanted, TEACHER}
 
 

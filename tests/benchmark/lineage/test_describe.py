@@ -60,7 +60,7 @@ def own_jobs(resolver, own_network, tmp_path, monkeypatch):
 def test_code_of_ones_own_is_not_said_to_be_committed_alone(own_jobs):
     run, stage = own_jobs
     codes = run.spec["objective"]["terms"]["drafted"]["sha256"], run.spec["code"]["network"]
-    words = f"revision c0ffee, as committed, and code of one's own (SHA-256 {codes[0]}, {codes[1]})"
+    words = f"revision c0ffee, as committed, and code of drafts or plug-ins (SHA-256 {codes[0]}, {codes[1]})"
     for job in own_jobs:
         record = made_up.record(job, provenance={"revision": "c0ffee", "dirty": False})
         assert origin(record)["code"] == words
