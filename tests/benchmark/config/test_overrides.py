@@ -141,33 +141,13 @@ def test_changes_are_read():
         ("objectives.kd.temperature=3", "did you mean 'objectives.kd.options.temperature'?"),
         ("objectives.kd.options.temperature=hot", "must be of type float"),
         ("objectives.kd.stage.epochs=3", "unknown recipe key 'objectives.kd.stage.epochs'"),
-        ("objectives.kd.weight=abc", "objectives.kd.weight='abc': it must be a number from 0"),
-        ("objectives.kd.ce=null", "objectives.kd.ce=None: it must be a number from 0"),
-        ("objectives.at.weight=-1", "a number from 0"),
-        ("objectives.ab.stage.epochs=0", "a whole number above 0"),
-        ("objectives.ab.stage.lr=0", "a number above 0, or null"),
+        ("objectives.kd.weight=abc", "objectives.kd.weight='abc': expected a number"),
+        ("objectives.ab.stage.epochs=0", "expected a whole number >= 1"),
         ("tuning.holdouts=5", "did you mean 'tuning.holdout'?"),
-        *(
-            (f"epochs={value}", "a whole number above 0")
-            for value in ("abc", "", "0", "-1", "1.5", "true", "null", "[1]")
-        ),
-        *((f"lr={value}", "a number above 0") for value in ("0", "-1", "NaN", "Infinity", "1e999", "true", "fast")),
-        *(
-            (f"milestones={value}", "a rising list")
-            for value in ("5", "[8,5]", "[5,5]", "[0]", "[true]", '["a"]', "[1.5]")
-        ),
-        *((f"std={value}", "three numbers above 0") for value in ("1", "[1,1]", "[1,1,0]", '["a","b","c"]')),
-        ('mean=["a","b","c"]', "three numbers"),
-        ("batch_size=1", "a whole number above 1"),
-        ("momentum=1.1", "a number from 0 to 1"),
-        ("flip=-0.1", "a probability"),
-        ("pad_mode=none", "one of zero, reflect"),
-        ("precision=fp8", "one of bf16, fp16, tf32, fp32"),
-        ("optimizer=rmsprop", "one of sgd, adam"),
-        ("nesterov=1", "true or false"),
-        ("in_size=4", "a side in pixels from 8"),
-        ("train_limit=1", "a whole number above 1, or null"),
-        ("crop_scale=[1,0.5]", "two rising shares"),
+        *((f"epochs={value}", "expected a whole number") for value in ("", "1.5", "true", "null", "[1]")),
+        *((f"lr={value}", "expected a number") for value in ("NaN", "Infinity", "1e999")),
+        ("milestones=[8,5]", "expected rising numbers"),
+        ("optimizer=rmsprop", "expected text matching regex '^(sgd|adam)$'"),
     ],
 )
 def test_a_wrong_change_is_one_line(change, says):
