@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -84,8 +83,8 @@ class ConfigResolver:
 
     @property
     def title(self) -> str:
-        """One line on the profile, or on its values for the data set that the user chose."""
-        return f"on {self.dataset}: {self._profile_in_words}" if self.dataset else self.profile.title
+        """One line on the profile, or on the data set that the user chose."""
+        return f"on {self.dataset}" if self.dataset else self.profile.title
 
     @property
     def note(self) -> str:
@@ -94,37 +93,21 @@ class ConfigResolver:
             return self.profile.note
         info = data.describe(self.dataset)
         images = f"{info.num_train:,} training and {info.num_test:,} test images"
-        sentences = [
-            f"Data: {info.name}, {images} of {info.image_size} x {info.image_size} pixels, {info.num_classes:,} classes"
-        ]
-        if own := self._in_words(self._of_data):
-            sentences.append(f"From the data follow {own}")
-        top_k = {**self._for_all_runs, **self._of_data, **self.changes}.get("top_k", own_data.GUESSES)
-        if top_k != own_data.GUESSES:
-            sentences.append(f"Top-5 counts the first {f'{top_k} guesses' if top_k > 1 else 'guess'}")
-        return ". ".join([*sentences, f"From profile {self.profile.name}: {self._profile_in_words}"])
-
-    @property
-    def _profile_in_words(self) -> str:
-        others = any(override.match for override in self._profile_overrides)
-        texts = (self._in_words(self._for_all_runs), "other values for some networks and methods" if others else "")
-        return ", and ".join(filter(None, texts)) or "the recipes' own values"
-
-    def _in_words(self, values: Mapping[str, Any]) -> str:
-        """The recipe values except those that the user changed."""
-        changed = {*self.changes, *(filter(_is_schedule, values) if "epochs" in self.changes else ())}
-        plain = {key: value for key, value in values.items() if "." not in key and value is not None}
-        return ", ".join(f"{key}={json.dumps(value)}" for key, value in plain.items() if key not in changed)
-
-    @property
-    def _for_all_runs(self) -> dict[str, Any]:
-        """The profile's values for all runs."""
-        return {key: value for one in self._profile_overrides if not one.match for key, value in one.values.items()}
+        size = f"{info.image_size} x {info.image_size} pixels, {info.num_classes:,} classes"
+        general = (*self._profile_overrides, *self._general_overrides)
+        guesses = [one.values["top_k"] for one in general if "top_k" in one.values and not one.match]
+        counted = f"; Top-5 counts guesses: {guesses[-1]}" if guesses else ""
+        return f"Data: {info.name}, {images} of {size}{counted}"
 
     @cached_property
     def _of_data(self) -> Mapping[str, Any]:
         """The values that follow from a plug-in's data set."""
         return own_data.values(self.dataset) if self.dataset else {}
+
+    @property
+    def _general_overrides(self) -> tuple[Override, ...]:
+        """The values of the data and the user's changes, which apply to all runs."""
+        return Override(self._of_data, {}), Override(self.changes, {})
 
     @cached_property
     def _profile_overrides(self) -> tuple[Override, ...]:
@@ -267,11 +250,10 @@ class ConfigResolver:
         }
         written = load_recipe(recipe)
         preset = self.preset.overrides if self.preset else ()
-        general = (Override(values, {}) for values in (self._of_data, self.changes))
         values = {**dict(defaults()), **written.values}
         # By key of a schedule the length of the training for which its value is meant.
         lengths = dict.fromkeys(filter(_is_schedule, values), values["epochs"])
-        for override in (*written.overrides, *self._profile_overrides, *preset, *general):
+        for override in (*written.overrides, *self._profile_overrides, *preset, *self._general_overrides):
             if override.matches(names):
                 values.update(override.values)
                 lengths |= dict.fromkeys(filter(_is_schedule, override.values), values["epochs"])

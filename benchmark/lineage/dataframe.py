@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.errors import UserError, unknown
+from benchmark.errors import unknown
 from benchmark.lineage.describe import own_code
 from benchmark.lineage.graph import objective_text
 from benchmark.lineage.records import Archive, StoredRecord
@@ -50,7 +50,11 @@ def read(profile: str, results: Path | str | None = None) -> pd.DataFrame:
     Raises:
         UserError: there is no such folder, or a newer revision of the project wrote a record in it.
     """
-    folder = _folder(profile, ROOT / "results" if results is None else Path(results))
+    root = ROOT / "results" if results is None else Path(results)
+    profiles = sorted(path.parent.name for path in root.glob("*/records"))
+    if profile not in profiles:
+        raise unknown(f"profile with records in {root}", profile, profiles)
+    folder = root / profile
     known = sorted(Archive(folder), key=_order)
     rows = [dict(_row(one, folder)) for one in known]
     others = sorted({name for row in rows for name in row} - {*_COLUMNS, *_MEASURED, "path"})
@@ -64,17 +68,6 @@ def _type(column: str) -> str:
     if column in _COLUMNS:
         return _COLUMNS[column][1]
     return _TEXT if column == "path" else _COUNT if column.endswith("_epoch") else _NUMBER
-
-
-def _folder(profile: str, results: Path) -> Path:
-    if not results.is_dir():
-        raise UserError(f"there is no folder of results {results}")
-    there = sorted(path.parent.name for path in results.glob("*/records"))
-    if profile in there:
-        return results / profile
-    if not there:
-        raise UserError(f"there are no records in {results} yet: run_all.py leaves some")
-    raise unknown(f"profile with records in {results}", profile, there)
 
 
 def _order(known: StoredRecord) -> tuple[Any, ...]:

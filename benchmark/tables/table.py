@@ -95,16 +95,6 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Aside:
-    """A number that the paper prints but that is no cell's: in a caption, or illegible. The notes tell it."""
-
-    row: str
-    column: str
-    metric: str
-    value: float
-
-
-@dataclass(frozen=True)
 class Table:
     """One table of the paper, or one figure whose panels are its cells.
 
@@ -120,7 +110,6 @@ class Table:
         paper: what the paper prints, by row and column; None where it prints nothing.
         notes: printed under the table.
         defaults: what its cells have in common where neither row nor column states it.
-        asides: what the paper prints outside the cells.
         added: methods that the paper's table does not have.
         kept: methods that every selection keeps, since the others are measured by them.
         data: what title and labels call the data sets of its runs.
@@ -138,7 +127,6 @@ class Table:
     paper: tuple[tuple[float | None, ...], ...]
     notes: tuple[str, ...]
     defaults: Axis
-    asides: tuple[Aside, ...] = ()
     added: tuple[MethodName, ...] = ()
     kept: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -197,7 +185,6 @@ class Table:
             columns=self._renamed(self.columns, dataset),
             paper=tuple((None,) * len(values) for values in self.paper),
             notes=self.notes_elsewhere,
-            asides=(),
         )
 
     def _renamed(self, axes: Sequence[Axis], dataset: str) -> tuple[Axis, ...]:
