@@ -238,9 +238,6 @@ class ConfigResolver:
 
     def _values(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
         """The resolved recipe values of a run, by dotted key."""
-        return self._once((recipe, student, method, teacher), lambda: self._override(recipe, student, method, teacher))
-
-    def _override(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
         terms = [name for name, _ in method.terms]
         names = {
             "student": (student,),

@@ -3,7 +3,6 @@ import pytest
 from benchmark.config import overrides
 from benchmark.config.overrides import Override, PublishedWeights, load_preset, load_profile, load_recipe, parse_changes
 from benchmark.errors import UserError
-from benchmark.runs.recipe import RECIPE_KEYS
 
 RECIPES = ["C10-RES", "C10-WRN", "C100", "C100-BIN", "CRD100", "IN", "IN-BIN", "PROBE-CIFAR100", "PROBE-STL10"]
 
@@ -37,13 +36,6 @@ def test_there_are_nine_recipes_four_profiles_and_a_preset():
 def test_unknown_names_are_errors(load, name, says):
     with pytest.raises(UserError, match=says):
         load(name)
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_is_values_then_overrides(name):
-    recipe = load_recipe(name)
-    assert {*RECIPE_KEYS} - {"name"} <= recipe.values.keys()
-    assert all(override.match and override.values for override in recipe.overrides)
 
 
 def test_profiles_are_told_apart():
@@ -83,12 +75,8 @@ NAMES = {"student": ("wrn-16-2",), "teacher": ("resnet34-wide",), "method": ("at
     [
         ({}, True),
         ({"student": "wrn-16-?", "teacher": "resnet*"}, True),
-        ({"student": "wrn-16-?", "teacher": "wrn*"}, False),
         ({"student": "wrn-16-??"}, False),
-        ({"student": "WRN*"}, False),
-        ({"method": "kd"}, True),
         ({"method": "k?"}, True),
-        ({"method": "srrl"}, False),
         ({"recipe": "C100", "method": "at"}, True),
         ({"recipe": "C10-*"}, False),
     ],
@@ -166,23 +154,15 @@ def test_a_wrong_change_is_one_line(change, says):
             "line 2: set.epoch: unknown recipe key 'epoch': did you mean 'epochs'",
         ),
         ("profile", "title: x\nset: {epochs: long}", "line 2: set.epochs: recipe value epochs='long'"),
-        ("profile", "title: x\noverides: []", "line 2: overides: unknown key 'overides': did you mean 'overrides'"),
-        ("profile", "set: {}", "it lacks 'title'"),
-        ("profile", "title: x\nthreads: 0", "threads: expected a whole number >= 1, not 0"),
         (
             "profile",
             "title: x\noverrides:\n- match: {studnet: a}\n  set: {lr: 1}",
             r"line 3: overrides\[0\].match.studnet: unknown key 'studnet': did you mean 'student'",
         ),
-        ("recipe", "epoch: 3", "line 1: epoch: unknown recipe key 'epoch': did you mean 'epochs'"),
         ("recipe", "objectives: {kd: {wieght: 1}}", "objectives.kd.wieght: .*did you mean 'objectives.kd.weight'"),
-        ("recipe", "objectives: {kd: {options: {temperature: hot}}}", "temperature of kd must be of type float"),
         ("recipe", "epochs: 3\noverrides: [{match: {methods: kd}, set: {lr: 1}}]", "did you mean 'method'"),
-        ("recipe", "teachers: {vgg13: {weights: a, sha256: 5}}", "teachers: expected text"),
         ("recipe", "dataset: cifar100\nepochs: 3", " states no 'batch_size'"),
-        ("recipe", "- 1", "expected a mapping"),
         ("preset", "title: x\noverrides: [{match: {student: a}, set: {epoch: 1}}]", "did you mean 'epochs'"),
-        ("preset", "title: x", "it lacks 'overrides'"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(kind, text, says, written):

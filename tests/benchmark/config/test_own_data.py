@@ -156,11 +156,6 @@ def test_the_users_changes_win(leaves, recipe):
     assert {key: getattr(found, key) for key in changes} == changes
 
 
-def test_the_projects_own_data_sets_take_nothing_from_themselves(job):
-    assert own_data.values("cifar10") == {}
-    assert job(dataset="cifar10").recipe.in_size == job().recipe.in_size == 8
-
-
 def test_images_are_decoded_once_for_all_plans(leaves, recipe):
     folder, said = leaves(), []
     registry.tell(said.append)
@@ -285,13 +280,6 @@ def test_claims_on_it_show_no_numbers_of_the_paper(leaves, command, tmp_path):
     assert "| | Claim | Our runs | Our means | Evidence |" in text
     assert "The data are others than the paper's" in text
     assert "paper's means" not in out + text
-
-
-def test_a_cell_on_it_is_not_compared(leaves, command):
-    leaves()
-    words = ("why", "table06/wrn-40-4:wrn-16-2/kd", "--profile", "digits")
-    assert " paper  " in command(*words)[1]
-    assert " paper  " not in command(*words, "--set", "dataset=leaves")[1]
 
 
 @pytest.mark.parametrize("mode", [("--table", "6", "--render"), ("status", "--table", "6"), ("--table", "6", "--plan")])

@@ -26,12 +26,6 @@ def test_finds_records_without_their_jobs(archive, store, finish, kinds):
     assert methods == {"train": "fsp", "stage": "fsp", "evaluate": "given", "probe": "fsp", "analyse": "fsp"}
 
 
-def test_order_is_that_of_the_paths(archive, finish, job):
-    for seed in (2, 0, 1):
-        finish(job(seed=seed))
-    assert [known.record.spec["seed"] for known in archive] == [0, 1, 2]
-
-
 def test_finds_by_the_beginning_of_an_id(archive, finish, job):
     first, second = job(), job(seed=1)
     finish(first)
@@ -59,30 +53,6 @@ def test_no_weights(archive, store, finish, job):
     assert known.weights(store.results, store.checkpoints) is None
 
 
-def broken(change):
-    return lambda text: json.dumps(change(json.loads(text)))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "fault"),
-    [
-        (lambda text: text[:50], "it is no complete JSON"),
-        (lambda _: "[]", "Expected `object`, got `array`"),
-        (broken(lambda record: record | {"metrics": None}), "Expected `object`, got `null` - at `\\$.metrics`"),
-        (broken(lambda record: record | {"id": "f" * 64}), "its id does not match its spec"),
-    ],
-)
-def test_what_cannot_be_trusted_is_left_out_with_a_warning(spoil, fault, archive, store, finish, job):
-    good, bad = job(), job(seed=1)
-    for one in (good, bad):
-        finish(one)
-    path = store.record_path(bad)
-    path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
-    with pytest.warns(UnfitRecordWarning, match=fault) as caught:
-        assert [known.id for known in archive] == [good.id]
-    assert str(path) in str(caught[0].message)
-
-
 @pytest.mark.parametrize(
     "place",
     [
@@ -100,10 +70,6 @@ def test_a_record_at_anothers_place_is_left_out(place, archive, store, finish, j
     store.record_path(one).rename(path)
     with pytest.warns(UnfitRecordWarning, match="it belongs to another run than its path says"):
         assert list(archive) == []
-
-
-def test_a_folder_without_records_has_none(archive):
-    assert list(archive) == []
 
 
 LONG = (
