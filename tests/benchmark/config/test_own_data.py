@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from benchmark.cli import main
 from benchmark.config import own_data
 from benchmark.config.resolve import TeacherChoice
 from benchmark.data import registry
-from benchmark.errors import UserError
 from benchmark.registry import plugins
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.names import parse_method
@@ -289,15 +287,3 @@ def test_an_unknown_data_set_is_an_error_before_anything_is_written(command, tmp
     assert err.startswith("error: unknown data set '../leaves'")
     assert err.count("\n") == 1
     assert not (tmp_path / "results").exists()
-
-
-def test_a_data_set_whose_name_is_a_path_is_refused(leaves):
-    leaves()
-    text = """
-from benchmark.data.dataset import DatasetInfo, DatasetReader
-SOURCES = (DatasetReader(DatasetInfo('../x', 2, 1, 2, 8), None, None),)
-"""
-    Path(os.environ[plugins.VARIABLE]).write_text(text)
-    forget()
-    with pytest.raises(UserError, match=r"data set '\.\./x': a name is made of small letters"):
-        registry.names()

@@ -94,12 +94,6 @@ class TestOverrides:
         assert job(profile="quick", epochs=200, evaluate_every=1) == job(profile="paper")
         assert job(profile="paper", **{"objectives.kd.weight": 0.5}) != job(profile="paper")
 
-    def test_changed_results_live_apart(self, resolver):
-        assert resolver("digits").folder == "digits"
-        one = resolver("digits", epochs=30, lr=1).folder
-        assert one.startswith("digits+")
-        assert one == resolver("digits", lr=1.0, epochs=30).folder != resolver("digits", epochs=31, lr=1).folder
-
 
 class TestObjectives:
     def test_a_sum_takes_the_smallest_cross_entropy_weight(self, job):

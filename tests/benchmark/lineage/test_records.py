@@ -100,12 +100,6 @@ def test_what_is_called_by_a_long_name_is_found_by_it(archive, store, finish, ki
     assert jobs["analyse"].path.split("/")[2].endswith("@similarity")
 
 
-def test_long_names_that_begin_alike_lie_apart(store, job):
-    ends = ("vid[variance=1.5]", "vid[variance=1.25]", "vid")
-    paths = {store.record_path(job(LONG.replace("vid[variance=1.5]", end))).parent for end in ends}
-    assert len(paths) == 3
-
-
 @pytest.mark.parametrize("stated", ["kd", LONG.replace("vid[variance=1.5]", "vid")])
 def test_a_record_that_states_another_name_than_its_path_is_left_out(stated, archive, store, finish, job):
     one = job(LONG)
@@ -114,10 +108,3 @@ def test_a_record_that_states_another_name_than_its_path_is_left_out(stated, arc
     path.write_text(json.dumps(json.loads(path.read_text()) | {"method": stated}))
     with pytest.warns(UnfitRecordWarning, match="it belongs to another run than its path says"):
         assert list(archive) == []
-
-
-def test_a_name_that_fits_stands_in_the_path_alone(store, finish, job):
-    finish(job("kd+srrl[sr]"))
-    path = store.record_path(job("kd+srrl[sr]"))
-    assert path.parent.name == "kd+srrl[sr]"
-    assert "method" not in json.loads(path.read_text())

@@ -13,13 +13,10 @@ from benchmark.runs.names import TEACHER, CellKey, PairName, parse_method, parse
     [
         "student",
         "kd",
-        "at+kd",
         "kd[temperature=2]",
-        "srrl[fm]",
         "kd+srrl[sr]",
         "srrl[fm=0.5,layers=conv2+last]",
         "srrl[tuned]",
-        "at[last=2]+srrl[tuned]",
     ],
 )
 def test_canonical_names_read_back(name):

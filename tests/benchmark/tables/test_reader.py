@@ -343,13 +343,6 @@ def test_a_table_of_teachers_alone_is_its_own_selection(own):
         ("4", ["kd", "vid"], ["*:wrn*"], ["WRN16-4 / STL10", "WRN16-4 / CIFAR100"], ["KD", "VID"]),
         ("7", ["rkd"], ["resnet50*:*"], ["ResNet50 (25.56M) -> MobileNet"] * 2, ["RKD", "Teacher"]),
         ("11", ["kd", "nst"], ["resnet56:resnet20"], ["Teacher", "KD", "NST"], ["resnet56 -> resnet20"]),
-        (
-            "12",
-            ["srrl"],
-            ["*:shufflenetv2", "vgg13:*"],
-            ["Teacher", "Ours"],
-            ["vgg13 -> MobileNetV2", "resnet32x4 -> ShuffleNetV2"],
-        ),
     ],
 )
 def test_select_in_every_layout(number, methods, pairs, rows, columns):
