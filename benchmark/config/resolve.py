@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -94,10 +95,11 @@ class ConfigResolver:
         info = data.describe(self.dataset)
         images = f"{info.num_train:,} training and {info.num_test:,} test images"
         size = f"{info.image_size} x {info.image_size} pixels, {info.num_classes:,} classes"
-        general = (*self._profile_overrides, *self._general_overrides)
-        guesses = [one.values["top_k"] for one in general if "top_k" in one.values and not one.match]
-        counted = f"; Top-5 counts guesses: {guesses[-1]}" if guesses else ""
-        return f"Data: {info.name}, {images} of {size}{counted}"
+        general = [one.values for one in (*self._profile_overrides, *self._general_overrides) if not one.match]
+        values = {key: value for each in general for key, value in each.items() if value is not None}
+        plain = (key for key in values if "." not in key and key != _DATASET and not _is_schedule(key))
+        stated = ", ".join(f"{key}={json.dumps(values[key])}" for key in plain)
+        return ". ".join(filter(None, (f"Data: {info.name}, {images} of {size}", stated and f"For all runs {stated}")))
 
     @cached_property
     def _of_data(self) -> Mapping[str, Any]:

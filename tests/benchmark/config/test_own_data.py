@@ -215,9 +215,11 @@ def test_the_results_folder_has_the_data_sets_name(resolver, changes, folder):
 def test_the_note_describes_the_data(leaves, resolver):
     leaves()
     images = "Data: leaves, 24 training and 24 test images of 32 x 32 pixels, 6 classes"
-    assert resolver(dataset="leaves").note == f"{images}; Top-5 counts guesses: 3"
-    assert resolver("paper", dataset="leaves", top_k=2).note == f"{images}; Top-5 counts guesses: 2"
-    assert "Top-5" not in resolver("paper", dataset="cifar10").note
+    note = resolver(dataset="leaves", top_k=2).note
+    assert note.startswith(f"{images}. For all runs epochs=6, batch_size=32, ")
+    assert "top_k=2, crop=" in note
+    assert "milestones" not in note
+    assert "For all runs" not in resolver("paper", dataset="cifar10").note
 
 
 FORBIDDEN = ("CIFAR", "STL", "ImageNet", "printed", "prints", "The paper says")

@@ -36,7 +36,7 @@ def test_killed_worker_costs_no_run(make_executor, recorder, make_job, store, tr
             pause.unlink()
 
     recorder.then["epoch"] = kill_once
-    with pytest.warns(UserWarning, match="seed0-.*is damaged: the run starts anew"):
+    with pytest.warns(UserWarning, match="seed0-.*is damaged: the run starts again"):
         result = make_executor(workers=2).run([Cohort(tuple(jobs[:2])), Cohort((jobs[2],))])
     assert "epoch" not in recorder.then
     assert result.done == {job.id for job in jobs}
