@@ -101,9 +101,8 @@ class YamlFile:
                 raise UserError(f"it lacks '{lacking[1]}'")
             if not message.startswith("Expected"):  # raised by a schema's own __post_init__
                 raise UserError(message)
-            wanted = re.sub(r"`([^`]*)`", lambda kinds: _in_words(kinds[1]), message.partition(", got ")[0])
             got = "as key" if path.startswith("key") else f"not {short(reduce(operator.getitem, place, self.data))}"
-            raise UserError(f"{wanted.replace('Expected', 'expected')}, {got}")
+            raise UserError(f"{in_words(message)}, {got}")
 
     @contextmanager
     def at(self, *place: str | int) -> Iterator[None]:
@@ -156,8 +155,12 @@ def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
     return line + 1
 
 
-def _in_words(kinds: str) -> str:
-    return " or ".join(_WORDS.get(kind, kind) for kind in kinds.split(" | "))
+def in_words(message: str) -> str:
+    """What a validation error of msgspec expects, as in ``expected a number > 0.0 or null``."""
+    wanted = message.partition(", got ")[0].replace("Expected", "expected")
+    return re.sub(
+        r"`([^`]*)`", lambda kinds: " or ".join(_WORDS.get(one, one) for one in kinds[1].split(" | ")), wanted
+    )
 
 
 def _known_names(schema: Any, place: Sequence[str | int], data: Any) -> list[str]:

@@ -7,8 +7,7 @@ from typing import Any
 from benchmark import data
 from benchmark.config.overrides import HOLDOUT
 
-GUESSES = 5
-"""Guesses that Top-5 counts by default."""
+_GUESSES = 5
 _CROP_SHARE = 8
 _HOLDOUT_SHARE = 10
 
@@ -29,7 +28,7 @@ def values(name: str) -> dict[str, Any]:
     info, normalisation = data.describe(name), data.normalisation(name)
     found: dict[str, Any] = {
         "in_size": info.image_size,
-        "top_k": min(GUESSES, max(1, info.num_classes // 2)),
+        "top_k": min(_GUESSES, max(1, info.num_classes // 2)),
         HOLDOUT: max(1, info.num_train // _HOLDOUT_SHARE),
     }
     if normalisation is None:  # images of many sizes are cropped as ImageNet's

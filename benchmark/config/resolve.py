@@ -84,8 +84,8 @@ class ConfigResolver:
 
     @property
     def title(self) -> str:
-        """One line on the profile, or on its values for the data set that the user chose."""
-        return f"on {self.dataset}: {self._profile_in_words}" if self.dataset else self.profile.title
+        """One line on the profile, or on the data set that the user chose."""
+        return f"on {self.dataset}" if self.dataset else self.profile.title
 
     @property
     def note(self) -> str:
@@ -94,37 +94,22 @@ class ConfigResolver:
             return self.profile.note
         info = data.describe(self.dataset)
         images = f"{info.num_train:,} training and {info.num_test:,} test images"
-        sentences = [
-            f"Data: {info.name}, {images} of {info.image_size} x {info.image_size} pixels, {info.num_classes:,} classes"
-        ]
-        if own := self._in_words(self._of_data):
-            sentences.append(f"From the data follow {own}")
-        top_k = {**self._for_all_runs, **self._of_data, **self.changes}.get("top_k", own_data.GUESSES)
-        if top_k != own_data.GUESSES:
-            sentences.append(f"Top-5 counts the first {f'{top_k} guesses' if top_k > 1 else 'guess'}")
-        return ". ".join([*sentences, f"From profile {self.profile.name}: {self._profile_in_words}"])
-
-    @property
-    def _profile_in_words(self) -> str:
-        others = any(override.match for override in self._profile_overrides)
-        texts = (self._in_words(self._for_all_runs), "other values for some networks and methods" if others else "")
-        return ", and ".join(filter(None, texts)) or "the recipes' own values"
-
-    def _in_words(self, values: Mapping[str, Any]) -> str:
-        """The recipe values except those that the user changed."""
-        changed = {*self.changes, *(filter(_is_schedule, values) if "epochs" in self.changes else ())}
-        plain = {key: value for key, value in values.items() if "." not in key and value is not None}
-        return ", ".join(f"{key}={json.dumps(value)}" for key, value in plain.items() if key not in changed)
-
-    @property
-    def _for_all_runs(self) -> dict[str, Any]:
-        """The profile's values for all runs."""
-        return {key: value for one in self._profile_overrides if not one.match for key, value in one.values.items()}
+        size = f"{info.image_size} x {info.image_size} pixels, {info.num_classes:,} classes"
+        general = [one.values for one in (*self._profile_overrides, *self._general_overrides) if not one.match]
+        values = {key: value for each in general for key, value in each.items() if value is not None}
+        plain = (key for key in values if "." not in key and key != _DATASET and not _is_schedule(key))
+        stated = ", ".join(f"{key}={json.dumps(values[key])}" for key in plain)
+        return ". ".join(filter(None, (f"Data: {info.name}, {images} of {size}", stated and f"For all runs {stated}")))
 
     @cached_property
     def _of_data(self) -> Mapping[str, Any]:
         """The values that follow from a plug-in's data set."""
         return own_data.values(self.dataset) if self.dataset else {}
+
+    @property
+    def _general_overrides(self) -> tuple[Override, ...]:
+        """The values of the data and the user's changes, which apply to all runs."""
+        return Override(self._of_data, {}), Override(self.changes, {})
 
     @cached_property
     def _profile_overrides(self) -> tuple[Override, ...]:
@@ -255,9 +240,6 @@ class ConfigResolver:
 
     def _values(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
         """The resolved recipe values of a run, by dotted key."""
-        return self._once((recipe, student, method, teacher), lambda: self._override(recipe, student, method, teacher))
-
-    def _override(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
         terms = [name for name, _ in method.terms]
         names = {
             "student": (student,),
@@ -267,11 +249,10 @@ class ConfigResolver:
         }
         written = load_recipe(recipe)
         preset = self.preset.overrides if self.preset else ()
-        general = (Override(values, {}) for values in (self._of_data, self.changes))
         values = {**dict(defaults()), **written.values}
         # By key of a schedule the length of the training for which its value is meant.
         lengths = dict.fromkeys(filter(_is_schedule, values), values["epochs"])
-        for override in (*written.overrides, *self._profile_overrides, *preset, *general):
+        for override in (*written.overrides, *self._profile_overrides, *preset, *self._general_overrides):
             if override.matches(names):
                 values.update(override.values)
                 lengths |= dict.fromkeys(filter(_is_schedule, override.values), values["epochs"])

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from benchmark import devices
 from benchmark.errors import UserError
 from benchmark.execution.interrupts import Interrupts, sigint_blocked
+from benchmark.execution.progress import Progress
 from benchmark.execution.worker import (
     DEVICE_LOST,
     FATAL,
@@ -40,34 +41,6 @@ _REASONS: Mapping[str, str] = MappingProxyType(
     {OUT_OF_MEMORY: "it does not fit into memory, even alone", DEVICE_LOST: "its device failed"}
 )
 """Why a job failed, by the last event of its process."""
-
-
-class Observer(Protocol):
-    """Receives the progress of an executor. A slot is the number of a worker, from 0."""
-
-    def started(self, slot: int, cohort: Cohort) -> None:
-        """A worker starts a cohort."""
-
-    def resumed(self, slot: int, event: Mapping[str, Any]) -> None:
-        """Jobs of a worker's cohort continue from checkpoints: a ``resumed`` event of `benchmark.execution.worker`."""
-
-    def epoch(self, slot: int, event: Mapping[str, Any]) -> None:
-        """Jobs of a worker's cohort finished an epoch: an ``epoch`` event of `benchmark.execution.worker`."""
-
-    def elsewhere(self, job: Job) -> None:
-        """Another command is working on this job."""
-
-    def ended(self, job: Job, status: str, message: str) -> None:
-        """A job has its final status: ``done``, ``failed``, ``not_applicable`` or ``blocked``."""
-
-    def idle(self, slot: int) -> None:
-        """A worker has finished its cohort or died."""
-
-    def note(self, message: str) -> None:
-        """A worker reports a step that takes time, such as decoding a data set."""
-
-    def stopping(self) -> None:
-        """The user interrupted; the executor is about to wait for its workers."""
 
 
 @dataclass
@@ -110,7 +83,7 @@ class LocalExecutor:
         self,
         config: WorkerConfig,
         devices: Sequence[str],
-        observer: Observer,
+        observer: Progress,
         serve: Callable[[Connection, WorkerConfig, str], None] = serve,
     ) -> None:
         self._config = config

@@ -212,17 +212,10 @@ def _name(jobs: Sequence[Job]) -> str:
 def _labels(runs: Sequence[_Run]) -> tuple[str, str, str]:
     """Pair, method and seed of one run, or pairs and methods of several of a cohort, which share the seed."""
     jobs = [run.job for run in runs]
-    pairs, methods = (list(dict.fromkeys(texts)) for texts in ([_pair(job) for job in jobs], map(_method, jobs)))
+    pairs = ", ".join(dict.fromkeys(job.pair for job in jobs))
+    methods = ", ".join(dict.fromkeys(job.title.rstrip(",") for job in jobs))
     count = f"{counted(len(jobs), NOUNS[jobs[0].kind])}: " if len(jobs) > 1 else ""
-    return ", ".join(pairs), f"{count}{', '.join(methods)}", str(jobs[0].seed)
-
-
-def _pair(job: Job) -> str:
-    return job.pair.replace("--", ":")
-
-
-def _method(job: Job) -> str:
-    return job.title.rstrip(",")
+    return pairs, f"{count}{methods}", str(jobs[0].seed)
 
 
 def _range(values: Iterable[float | None], form: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from benchmark.errors import UserError, unknown
+from benchmark.errors import unknown
 from benchmark.lineage.describe import own_code
 from benchmark.lineage.graph import objective_text
 from benchmark.lineage.records import Archive, StoredRecord
@@ -50,14 +50,22 @@ def read(profile: str, results: Path | str | None = None) -> pd.DataFrame:
     Raises:
         UserError: there is no such folder, or a newer revision of the project wrote a record in it.
     """
-    folder = _folder(profile, ROOT / "results" if results is None else Path(results))
-    known = sorted(Archive(folder), key=_order)
-    rows = [dict(_row(one, folder)) for one in known]
+    root = ROOT / "results" if results is None else Path(results)
+    profiles = sorted(path.parent.name for path in root.glob("*/records"))
+    if profile not in profiles:
+        raise unknown(f"profile with records in {root}", profile, profiles)
+    folder = root / profile
+    rows = [
+        {name: look(known) for name, (look, _) in _COLUMNS.items()}
+        | {**_measures(known), "path": known.path.relative_to(folder).as_posix()}
+        for known in Archive(folder)
+    ]
     others = sorted({name for row in rows for name in row} - {*_COLUMNS, *_MEASURED, "path"})
     columns = [*_COLUMNS, *_MEASURED, *others, "path"]
     frame = pd.DataFrame(rows, columns=columns)
     frame["finished"] = pd.to_datetime(frame["finished"], utc=True)
-    return frame.astype({name: _type(name) for name in columns})
+    frame = frame.astype({name: _type(name) for name in columns})
+    return frame.sort_values(_ORDER, na_position="first", ignore_index=True)
 
 
 def _type(column: str) -> str:
@@ -66,44 +74,18 @@ def _type(column: str) -> str:
     return _TEXT if column == "path" else _COUNT if column.endswith("_epoch") else _NUMBER
 
 
-def _folder(profile: str, results: Path) -> Path:
-    if not results.is_dir():
-        raise UserError(f"there is no folder of results {results}")
-    there = sorted(path.parent.name for path in results.glob("*/records"))
-    if profile in there:
-        return results / profile
-    if not there:
-        raise UserError(f"there are no records in {results} yet: run_all.py leaves some")
-    raise unknown(f"profile with records in {results}", profile, there)
-
-
-def _order(known: StoredRecord) -> tuple[Any, ...]:
-    record = known.record
-    return (
-        *(known.recipe, known.teacher or "", known.student, known.method),
-        *(record.kind, record.spec["seed"], known.id),
-    )
-
-
-def _row(known: StoredRecord, folder: Path) -> Iterator[tuple[str, Any]]:
-    for name, (look, _) in _COLUMNS.items():
-        yield name, look(known)
-    yield from _measures(known)
-    yield "path", known.path.relative_to(folder).as_posix()
-
-
-def _measures(known: StoredRecord) -> Iterator[tuple[str, float]]:
+def _measures(known: StoredRecord) -> dict[str, float]:
     """What was measured, each kind of job in columns of its own: a probe's accuracy is none of a run's."""
     record = known.record
-    for selection, prefix in _PREFIXES.get(record.kind, _analysis_prefixes(record.spec)).items():
-        for key, value in record.metrics.of(selection).items():
-            yield f"{prefix}{key}", value
+    prefixes = _PREFIXES.get(record.kind) or {"last": f"{record.spec['measure']['name']}_"}
+    return {
+        f"{prefix}{key}": value
+        for selection, prefix in prefixes.items()
+        for key, value in record.metrics.of(selection).items()
+    }
 
 
-def _analysis_prefixes(spec: Mapping[str, Any]) -> dict[str, str]:
-    return {"last": f"{(spec.get('measure') or {}).get('name', spec['kind'])}_"}
-
-
+_ORDER = ["recipe", "teacher", "network", "method", "kind", "seed", "id"]
 _EPOCH = ("epoch", "top1", "topk", "loss")
 _PREFIXES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

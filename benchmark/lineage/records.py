@@ -9,13 +9,12 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmark.ids import short_id
-from benchmark.runs.names import path_part
+from benchmark.runs.names import NO_TEACHER, path_part
 from benchmark.runs.record import Record
 from benchmark.runs.record_file import ELSEWHERE, UnfitError, leave_out, read
 from benchmark.runs.weight_files import WeightFiles, teacher_file
 
-_PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/seed\d+-[0-9a-f]+")
-_NO_TEACHER = "none"
+_PLACE = re.compile(r"(?P<recipe>[^/]+)/(?P<teacher>.+?)--(?P<student>[^/]+)/(?P<method>[^/]+)/(?P<job>[^/]+)")
 
 
 @dataclass(frozen=True)
@@ -26,54 +25,29 @@ class StoredRecord:
         path: path of the file.
         place: path below the records without suffix, which is the job's ``path``.
         record: content of the file.
+        recipe: name of the recipe; of an analysis that of its network.
+        teacher: registry name of the teacher's network, or None.
+        student: registry name of the job's network.
+        method: name of the objective, as in ``kd+srrl[sr]`` or ``student``.
     """
 
     path: Path
     place: str
     record: Record
+    recipe: str
+    teacher: str | None
+    student: str
+    method: str
 
     @property
     def id(self) -> str:
         """Id of the job."""
         return self.record.id
 
-    @property
-    def recipe(self) -> str:
-        """Name of the recipe; of an analysis that of its network."""
-        return self._part("recipe")
-
-    @property
-    def teacher(self) -> str | None:
-        """Registry name of the teacher's network, or None."""
-        teacher = self._part("teacher")
-        return None if teacher == _NO_TEACHER else teacher
-
-    @property
-    def student(self) -> str:
-        """Registry name of the job's network."""
-        return self._part("student")
-
-    @property
-    def method(self) -> str:
-        """Name of the objective, as in ``kd+srrl[sr]`` or ``student``."""
-        return self.record.method or self._part("method").partition("@")[0]
-
-    @property
-    def has_matching_path(self) -> bool:
-        """Whether the path agrees with the method's name in the record."""
-        folder = self._part("method")
-        _, at, what = folder.partition("@")
-        return folder == path_part(f"{self.method}{at}{what}")
-
     def weights(self, results: Path, checkpoints: Path) -> Path | None:
         """The network's weights file, or None."""
         kept = teacher_file(self.student, self.recipe, self.record.spec["seed"], self.id)
         return WeightFiles(results, checkpoints).weights_of(self.place, kept)
-
-    def _part(self, name: str) -> str:
-        match = _PLACE.fullmatch(self.place)
-        assert match is not None
-        return match[name]
 
 
 @dataclass(frozen=True)
@@ -103,18 +77,14 @@ class Archive:
 
     @cached_property
     def _paths(self) -> list[Path]:
-        return sorted(self._root.rglob("seed*.json"))
-
-    @property
-    def _root(self) -> Path:
-        return self.results / "records"
+        return sorted((self.results / "records").rglob("seed*.json"))
 
     def _read(self, paths: list[Path]) -> Iterator[StoredRecord]:
         for path in paths:
             try:
                 record = read(path)
                 if record is not None:
-                    yield _stored(path, path.relative_to(self._root).with_suffix("").as_posix(), record)
+                    yield _stored(path, path.relative_to(self.results / "records").with_suffix("").as_posix(), record)
             except UnfitError as error:
                 leave_out(path, error)
 
@@ -125,9 +95,12 @@ def _stored(path: Path, place: str, record: Record) -> StoredRecord:
     Raises:
         UnfitError: the path and the record disagree.
     """
-    known, spec = StoredRecord(path, place, record), record.spec
-    if _PLACE.fullmatch(place) is None or not place.endswith(f"/seed{spec['seed']}-{short_id(record.id)}"):
+    match, spec = _PLACE.fullmatch(place), record.spec
+    if match is None or match["job"] != f"seed{spec['seed']}-{short_id(record.id)}":
         raise UnfitError(ELSEWHERE)
-    if known.student != spec["network"] or not known.has_matching_path:
+    name, at, what = match["method"].partition("@")
+    method = record.method or name
+    if match["student"] != spec["network"] or match["method"] != path_part(f"{method}{at}{what}"):
         raise UnfitError(ELSEWHERE)
-    return known
+    teacher = None if match["teacher"] == NO_TEACHER else match["teacher"]
+    return StoredRecord(path, place, record, match["recipe"], teacher, match["student"], method)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
@@ -20,19 +19,12 @@ outlives a killed process.
 """
 
 
-@dataclass(frozen=True)
-class HeldLocks:
-    """Locks that this process holds.
-
-    Attributes:
-        locks: closing this stack releases them.
-    """
-
-    locks: ExitStack
+class HeldLocks(ExitStack):
+    """Locks that this process holds."""
 
     def release(self) -> None:
         """Release the locks."""
-        self.locks.close()
+        self.close()
 
 
 def claim(paths: Mapping[str, Path]) -> HeldLocks | None:
@@ -48,7 +40,7 @@ def claim(paths: Mapping[str, Path]) -> HeldLocks | None:
     Raises:
         UserError: a folder cannot be written.
     """
-    with ExitStack() as locks:
+    with HeldLocks() as locks:
         for option, path in paths.items():
             lock = LOCK(path)
             with writing(path.parent, option):
@@ -58,4 +50,4 @@ def claim(paths: Mapping[str, Path]) -> HeldLocks | None:
                 except Timeout:
                     return None
             locks.callback(lock.release)
-        return HeldLocks(locks.pop_all())
+        return locks.pop_all()

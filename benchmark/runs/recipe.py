@@ -2,98 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from benchmark.errors import UserError
+from benchmark.yaml_schema import in_words
 
-_NUMBER = (int, float)
-_MAYBE_INTEGER = (int, type(None))
-
-
-def _positive(value: Any) -> bool:
-    return bool(value > 0)
-
-
-def _not_negative(value: Any) -> bool:
-    return bool(value >= 0)
-
-
-def _fraction(value: Any) -> bool:
-    return bool(0 <= value <= 1)
-
-
-def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
-    return (lambda value: value in names), f"one of {', '.join(names)}"
-
-
-def _above(least: int) -> Callable[[Any], bool]:
-    return lambda value: value is None or bool(value > least)
-
-
-def _numbers(value: tuple[Any, ...], count: int = 3) -> bool:
-    return len(value) == count and all(type(item) in _NUMBER for item in value)
-
-
-def _rising(value: tuple[Any, ...]) -> bool:
-    return all(type(item) is int and item > 0 for item in value) and list(value) == sorted({*value})
-
-
-_CHECKS: Mapping[str, tuple[tuple[type, ...], Callable[[Any], bool], str]] = MappingProxyType(
-    {
-        "name": ((str,), bool, "a name"),
-        "dataset": ((str,), bool, "a data set's name"),
-        "epochs": ((int,), _positive, "a whole number above 0"),
-        "batch_size": ((int,), _above(1), "a whole number above 1"),
-        "optimizer": ((str,), *_one_of("sgd", "adam")),
-        "lr": (_NUMBER, _positive, "a number above 0"),
-        "milestones": ((tuple,), _rising, "a rising list of epochs, like [100,150]"),
-        "lr_decay": (_NUMBER, _positive, "a number above 0"),
-        "momentum": (_NUMBER, _fraction, "a number from 0 to 1"),
-        "beta2": ((*_NUMBER, type(None)), lambda value: value is None or 0 <= value < 1, "a number below 1, or null"),
-        "nesterov": ((bool,), lambda _: True, "true or false"),
-        "weight_decay": (_NUMBER, _not_negative, "a number from 0"),
-        "crop": ((str,), *_one_of("pad", "resized")),
-        "crop_padding": ((int,), _not_negative, "a whole number from 0"),
-        "pad_mode": ((str,), *_one_of("zero", "reflect")),
-        "crop_size": (_MAYBE_INTEGER, _above(7), "a side in pixels from 8, or null"),
-        "crop_scale": (
-            (tuple, type(None)),
-            lambda value: value is None or (_numbers(value, 2) and 0 < value[0] <= value[1] <= 1),
-            "two rising shares of the image's area, like [0.08,1], or null",
-        ),
-        "resize": (_MAYBE_INTEGER, _above(7), "a side in pixels from 8, or null"),
-        "flip": (_NUMBER, _fraction, "a probability from 0 to 1"),
-        "mean": ((tuple,), _numbers, "three numbers, like [0.5,0.5,0.5]"),
-        "std": ((tuple,), lambda value: _numbers(value) and min(value) > 0, "three numbers above 0"),
-        "train_limit": (_MAYBE_INTEGER, _above(1), "a whole number above 1, or null"),
-        "holdout": ((int,), _not_negative, "a whole number from 0"),
-        "precision": ((str,), *_one_of("bf16", "fp16", "tf32", "fp32")),
-        "evaluate_every": ((int,), _positive, "a whole number above 0"),
-        "in_size": ((int,), _above(7), "a side in pixels from 8"),
-        "width": (_NUMBER, lambda value: bool(0.001 <= value <= 1000), "a factor from 0.001 to 1000"),
-        "top_k": ((int,), _positive, "a whole number above 0"),
-    }
-)
-_WEIGHT = (_NUMBER, _not_negative, "a number from 0")
-# At least one: without held-out images the test images would choose.
-_TUNING_CHECKS = {"tuning.holdout": _CHECKS["epochs"]}
-_STAGE_CHECKS = {"epochs": _CHECKS["epochs"], "lr": ((*_NUMBER, type(None)), _above(0), "a number above 0, or null")}
-
-
-def check_value(key: str, value: Any) -> None:
-    """Check a value of a recipe, an objective or a pretraining stage.
-
-    Raises:
-        UserError: the value is invalid.
-    """
-    stage = _STAGE_CHECKS.get(key.rpartition(".")[2]) if ".stage." in key else None
-    kinds, valid, meaning = stage or _TUNING_CHECKS.get(key) or _CHECKS.get(key, _WEIGHT)
-    boolean = isinstance(value, bool) and bool not in kinds
-    if boolean or not isinstance(value, kinds) or not valid(value):
-        raise UserError(f"recipe value {key}={value!r}: it must be {meaning}")
+_Text = Annotated[str, Meta(min_length=1)]
+_Count = Annotated[int, Meta(ge=1)]
+_Size = Annotated[int, Meta(ge=0)]
+_Images = Annotated[int, Meta(ge=2)]
+_Side = Annotated[int, Meta(ge=8)]
+_Positive = Annotated[float, Meta(gt=0)]
+_Weight = Annotated[float, Meta(ge=0)]
+_Fraction = Annotated[float, Meta(ge=0, le=1)]
+_Width = Annotated[float, Meta(ge=0.001, le=1000)]
+_Share = Annotated[float, Meta(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -133,37 +61,37 @@ class Recipe:
         top_k: number of guesses that the second accuracy counts.
     """
 
-    name: str
-    dataset: str
-    epochs: int
-    batch_size: int
-    optimizer: str
-    lr: float
-    milestones: tuple[int, ...]
-    lr_decay: float
-    momentum: float
-    beta2: float | None
+    name: _Text
+    dataset: _Text
+    epochs: _Count
+    batch_size: _Images
+    optimizer: Annotated[str, Meta(pattern="^(sgd|adam)$")]
+    lr: _Positive
+    milestones: tuple[_Count, ...]
+    lr_decay: _Positive
+    momentum: _Fraction
+    beta2: Annotated[float, Meta(ge=0, lt=1)] | None
     nesterov: bool
-    weight_decay: float
-    crop: str
-    crop_padding: int
-    pad_mode: str
-    crop_size: int | None
-    crop_scale: tuple[float, ...] | None
-    resize: int | None
-    flip: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    train_limit: int | None
-    holdout: int
-    precision: str
-    evaluate_every: int
-    in_size: int
-    width: float
-    top_k: int
+    weight_decay: _Weight
+    crop: Annotated[str, Meta(pattern="^(pad|resized)$")]
+    crop_padding: _Size
+    pad_mode: Annotated[str, Meta(pattern="^(zero|reflect)$")]
+    crop_size: _Side | None
+    crop_scale: tuple[_Share, _Share] | None
+    resize: _Side | None
+    flip: _Fraction
+    mean: tuple[float, float, float]
+    std: tuple[_Positive, _Positive, _Positive]
+    train_limit: _Images | None
+    holdout: _Size
+    precision: Annotated[str, Meta(pattern="^(bf16|fp16|tf32|fp32)$")]
+    evaluate_every: _Count
+    in_size: _Side
+    width: _Width
+    top_k: _Count
 
     def __post_init__(self) -> None:
-        for key in _CHECKS:
+        for key in RECIPE_KEYS:
             check_value(key, getattr(self, key))
 
     @property
@@ -184,3 +112,21 @@ _TEST = ("dataset", "crop", "crop_size", "resize", "mean", "std", "holdout", "pr
 _STREAM = (*_TEST, "batch_size", "crop_padding", "pad_mode", "crop_scale", "flip", "train_limit")
 _VIEW = (*_TEST, "in_size", "width", "top_k")
 RECIPE_KEYS = tuple(item.name for item in fields(Recipe))
+_KINDS: Mapping[str, Any] = get_type_hints(Recipe, include_extras=True)
+# At least one image is held out: without any the test images would choose.
+_OTHER_KINDS = {"stage.epochs": _Count, "stage.lr": _Positive | None, "tuning.holdout": _Count}
+
+
+def check_value(key: str, value: Any) -> None:
+    """Check a value of a recipe, an objective or a pretraining stage.
+
+    Raises:
+        UserError: the value is invalid.
+    """
+    kind = _KINDS.get(key) or _OTHER_KINDS.get(".".join(key.split(".")[-2:]), _Weight)
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"recipe value {key}={value!r}: {in_words(str(error))}") from None
+    if key in ("milestones", "crop_scale") and value and list(value) != sorted(value):
+        raise UserError(f"recipe value {key}={value!r}: expected rising numbers")

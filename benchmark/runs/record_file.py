@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import warnings
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ import msgspec
 from benchmark.errors import UserError
 from benchmark.runs.record import SCHEMA, Record
 
+_LIST = re.compile(r"\[\n\s*([^\[\]{}]*?)\s*\]")
+"""A list without lists and mappings in it, indented."""
 ELSEWHERE = "it belongs to another run than its path says"
 
 
@@ -133,16 +136,4 @@ def _refuse(constant: str) -> None:
 
 def _compact_lists(text: str) -> str:
     """Put each list of numbers on one line, so that people can read a record."""
-    lines: list[str] = []
-    inside: list[str] | None = None
-    for line in text.split("\n"):
-        if inside is not None:
-            inside.append(line.strip())
-            if line.strip() in ("]", "],"):
-                lines.append("".join(f"{item} " if item.endswith(",") else item for item in inside).rstrip())
-                inside = None
-        elif line.endswith("["):
-            inside = [line]
-        else:
-            lines.append(line)
-    return "\n".join(lines)
+    return _LIST.sub(lambda found: re.sub(r"\n\s*", " ", f"[{found[1]}]"), text)

@@ -22,15 +22,7 @@ from benchmark.text import visible
 if TYPE_CHECKING:
     from benchmark.runs.locks import HeldLocks
 
-__all__ = [
-    "DONE",
-    "FAILED",
-    "KEPT",
-    "NOT_APPLICABLE",
-    "Record",
-    "SetAsideWarning",
-    "Store",
-]
+__all__ = ["DONE", "FAILED", "KEPT", "NOT_APPLICABLE", "Record", "SetAsideWarning", "Store"]
 
 KEPT = "its earlier record stays"
 """Said of a finished job that fails when it is trained again."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
 from benchmark.files import expanded
 from benchmark.runs.metrics import METRICS
-from benchmark.runs.names import STUDENT, TEACHER, PairName
+from benchmark.runs.names import STUDENT, TEACHER
 from benchmark.tables import reader
 from benchmark.tables.table import Axis, Cell, Table
 from benchmark.yaml_schema import Strict
@@ -27,42 +27,6 @@ class _LeaderboardFile(Strict):
     tables: Annotated[dict[int | str, str], Meta(min_length=1)]
     methods: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _SourceCell:
-    """A cell of one of the tables, with the labels that it has there.
-
-    Attributes:
-        cell: the cell.
-        table: the table that it stands in.
-        group: heading of the table's pairs on the leaderboard.
-    """
-
-    cell: Cell
-    table: Table
-    group: str
-
-    @property
-    def pair(self) -> PairName:
-        """The cell's pair."""
-        return self.cell.pair
-
-    @property
-    def column(self) -> Axis:
-        """The leaderboard's column of its pair."""
-        label, cell = next((axis.label for axis in self._axes if axis.pair), self.pair), self.cell
-        return Axis(label, pair=self.pair, recipe=cell.recipe, teacher_recipe=cell.teacher_recipe, group=self.group)
-
-    @property
-    def row(self) -> Axis:
-        """The leaderboard's row of its method."""
-        label, method = next((axis.label for axis in self._axes if axis.run), self.cell.method), self.cell.method
-        return Axis(label, role=TEACHER) if method == TEACHER else Axis(label, method=method)
-
-    @property
-    def _axes(self) -> tuple[Axis, Axis]:
-        return self.table.rows[self.cell.row], self.table.columns[self.cell.column]
 
 
 def load(path: Path = FILE) -> Table:
@@ -81,7 +45,7 @@ def load(path: Path = FILE) -> Table:
         with file.at("metric"):
             raise unknown("metric", raw.metric, comparable)
     with file.at("tables"):
-        rows, columns, paper = _merge(_source_cells(raw, path.parent))
+        rows, columns, paper = _merge(raw, path.parent)
     table = Table(
         name=path.stem,
         kind="leaderboard",
@@ -102,30 +66,35 @@ def load(path: Path = FILE) -> Table:
 
 
 def _merge(
-    cells: Iterable[_SourceCell],
+    raw: _LeaderboardFile, folder: Path
 ) -> tuple[tuple[Axis, ...], tuple[Axis, ...], tuple[tuple[float | None, ...], ...]]:
     """The rows, the columns, and the paper's values."""
     rows: dict[str, Axis] = {}
     columns: dict[str, Axis] = {}
     printed: dict[tuple[str, str], float] = {}
-    for source in cells:
-        cell, column = source.cell, source.column
-        first = columns.setdefault(source.pair, column)
-        if (first.recipe, first.teacher_recipe) != (column.recipe, column.teacher_recipe):
-            raise UserError(f"{source.pair} is a pair of two tables that train it differently: name one of them")
-        rows.setdefault(cell.method, source.row)
+    for table, cell, group in _source_cells(raw, folder):
+        pair, method = cell.pair, cell.method
+        axes = table.rows[cell.row], table.columns[cell.column]
+        label = next((axis.label for axis in axes if axis.pair), pair)
+        column = Axis(label, pair, recipe=cell.recipe, teacher_recipe=cell.teacher_recipe, group=group)
+        first = columns.setdefault(pair, column)
+        if (first.recipe, first.teacher_recipe) != (cell.recipe, cell.teacher_recipe):
+            raise UserError(f"{pair} is a pair of two tables that train it differently: name one of them")
+        label = next((axis.label for axis in axes if axis.run), method)
+        rows.setdefault(method, Axis(label, role=TEACHER) if method == TEACHER else Axis(label, method=method))
         # Where a method cannot be applied there is no number, whatever the paper prints.
         if cell.applies and cell.paper is not None:
-            printed.setdefault((cell.method, source.pair), cell.paper)
+            printed.setdefault((method, pair), cell.paper)
     paper = tuple(tuple(printed.get((method, pair)) for pair in columns) for method in rows)
     return tuple(rows.values()), tuple(columns.values()), paper
 
 
-def _source_cells(raw: _LeaderboardFile, folder: Path) -> Iterator[_SourceCell]:
+def _source_cells(raw: _LeaderboardFile, folder: Path) -> Iterator[tuple[Table, Cell, str]]:
+    """The tables' cells, each with its table and the heading of its pair on the leaderboard."""
     for key, group in raw.tables.items():
         name = str(key)
         table = reader.load(str(folder / expanded(name)) if name.endswith((".yaml", ".yml")) else name)
         cells = [cell for cell in table.cells if cell.metric == raw.metric and not cell.probe]
         if not cells:
             raise UserError(f"{table.spoken} has no {raw.metric} of networks as they were trained: leave it out")
-        yield from (_SourceCell(cell, table, group) for cell in cells)
+        yield from ((table, cell, group) for cell in cells)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
-from msgspec.structs import asdict
 
 from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
@@ -18,11 +17,11 @@ from benchmark.registry import catalog
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.metrics import metric
 from benchmark.runs.names import TEACHER, PairName, parse_method, parse_pair
-from benchmark.tables.table import Aside, Axis, Cell, Table
+from benchmark.tables.table import Axis, Cell, Table
 from benchmark.text import visible_line
 from benchmark.yaml_schema import Strict, Texts, YamlFile
 
-__all__ = ["TABLES", "TEACHER", "Aside", "Axis", "Cell", "Table", "figures", "load", "numbers", "read"]
+__all__ = ["TABLES", "TEACHER", "Axis", "Cell", "Table", "figures", "load", "numbers", "read"]
 
 TABLES = ROOT / "tables"
 # Names of this project's files, which may go on with what a selection, a preset or the best epoch adds to them.
@@ -58,13 +57,6 @@ class _Note(Strict):
     elsewhere: str | None = None
 
 
-class _Aside(Strict):
-    row: str
-    column: str
-    metric: str
-    value: float
-
-
 class _TableFile(_Names, kw_only=True):
     title: str
     recipe: str
@@ -73,7 +65,6 @@ class _TableFile(_Names, kw_only=True):
     data: tuple[str, ...] = ()
     heads: Texts = ("",)
     notes: tuple[str | _Note, ...] = ()
-    asides: tuple[_Aside, ...] = ()
 
 
 def numbers() -> list[str]:
@@ -152,7 +143,6 @@ def read(path: Path, kind: str = "table", number: str | None = None) -> Table:
         notes_elsewhere=tuple(filter(None, (note if isinstance(note, str) else note.elsewhere for note in raw.notes))),
         data=raw.data,
         defaults=defaults,
-        asides=tuple(Aside(**asdict(aside)) for aside in raw.asides),
     )
     _check(table, file)
     return table

@@ -95,16 +95,6 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Aside:
-    """A number that the paper prints outside the cells, such as in a caption; the notes state it."""
-
-    row: str
-    column: str
-    metric: str
-    value: float
-
-
-@dataclass(frozen=True)
 class Table:
     """One table of the paper, or one figure whose panels are its cells.
 
@@ -120,7 +110,6 @@ class Table:
         paper: the paper's values by row and column; None where it prints nothing.
         notes: notes under the table.
         defaults: values of cells that neither row nor column states.
-        asides: numbers that the paper prints outside the cells.
         added: methods that the paper's table does not have.
         kept: methods that every selection keeps, because the others are compared with them.
         data: names of data sets in title and labels.
@@ -138,7 +127,6 @@ class Table:
     paper: tuple[tuple[float | None, ...], ...]
     notes: tuple[str, ...]
     defaults: Axis
-    asides: tuple[Aside, ...] = ()
     added: tuple[MethodName, ...] = ()
     kept: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
@@ -197,7 +185,6 @@ class Table:
             columns=self._renamed(self.columns, dataset),
             paper=tuple((None,) * len(values) for values in self.paper),
             notes=self.notes_elsewhere,
-            asides=(),
         )
 
     def _renamed(self, axes: Sequence[Axis], dataset: str) -> tuple[Axis, ...]:

@@ -39,12 +39,6 @@ def test_the_papers_claims():
     assert cells <= every.printed.keys()
 
 
-def test_a_claim_is_read(read):
-    [claim] = read(reading="as it stands").claims
-    assert (claim.name, claim.quote, claim.reading) == ("one", "so it is", "as it stands")
-    assert read().claims[0].reading == ""
-
-
 def test_best_is_above_all_other_students_everywhere(compared):
     others = ("student", "kd", "at", "ofd", "rkd", "crd")
     assert compared() == [f"srrl over {other}, table06/wrn-40-4:wrn-16-2/top1" for other in others]
@@ -83,27 +77,18 @@ def test_the_same_comparison_twice_is_one(read):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"qoute": "x"}, r"line \d+: claims\[0\].qoute: unknown key 'qoute': did you mean 'quote'"),
-        ({"without": ["quote"]}, r"claims\[0\]: it lacks 'quote'"),
-        ({"checks": []}, r"claims\[0\].checks: expected a list of length >= 1, not \[\]"),
         ({"without": ["form"]}, r"claims\[0\].checks\[0\]: it lacks 'form'"),
-        ({"check": {"form": "bset"}}, "unknown value 'bset': did you mean 'best'"),
         ({"check": {"behind": "kd"}}, "unknown key 'behind': known are methods, metrics, pairs, probes, tables, than"),
-        ({"without": ["methods"]}, r"checks\[0\]: it lacks 'methods'"),
         ({"check": {"methods": ["srll"]}}, r"checks\[0\]: unknown method in table06/.* 'srll': did you mean 'srrl'"),
         ({"check": {"than": ["fitnet"]}}, "unknown method in table06/.* 'fitnet'"),
-        ({"check": {"methods": "srrl"}}, "methods: expected a list, not 'srrl'"),
         ({"check": {"tables": [13]}}, "unknown table '13'"),
-        ({"check": {"tables": ["6"]}}, r"tables\[0\]: expected a whole number, not '6'"),
         ({"check": {"methods": ["student", "kd", "at", "ofd", "rkd", "crd", "srrl"]}}, "no other method is left"),
         ({"check": {"tables": [3], "pairs": ["*"], "metrics": ["nmi_predicted"]}}, "the paper does not print table03/"),
         ({"check": {"pairs": ["wrn:wrn"]}}, "no pair matches 'wrn:wrn': there are wrn-40-4:wrn-16-2"),
         ({"check": {"metrics": ["top5"]}}, "no metric matches 'top5': there are top1"),
         ({"check": {"probes": ["PROBE-STL10"]}}, "no probe matches 'PROBE-STL10'"),
         ({"check": {"form": "above", "about": 1}}, r"checks\[0\]: 'about' and 'within' go together"),
-        ({"check": {"form": "above", "about": 0, "within": 1}}, "about: expected a number > 0.0, not 0"),
         ({"check": {"form": "above", "about": 1, "within": 1}}, "'within' must be less than 'about'"),
-        ({"check": {"form": "larger", "than": ["kd"], "compared": {}}}, "compared: it lacks 'tables'"),
         ({"check": {"form": "larger", "than": ["fsp"], "compared": {"tables": [11]}}}, "unknown method in .*'fsp'"),
     ],
 )

@@ -82,12 +82,6 @@ class TestOneComparison:
         [finding] = judge([over("b")], found).findings
         assert (finding.seeds, finding.mean) == (2, pytest.approx(1.05))
 
-    def test_a_teachers_one_run_stands_on_every_seed(self):
-        found = {"a/p": [80.0, 80.2, 80.5], "b/p": [79.0] * 3}
-        [finding] = judge([over("b")], found).findings
-        alone = np.array(found["a/p"]) - 79.0
-        assert finding.interval == pytest.approx(stats.t.interval(0.95, 2, alone.mean(), stats.sem(alone)))
-
     def test_what_does_not_apply_is_left_out(self):
         judgement = verdict([1.0, 1.1, 1.25], others=[over("fsp")])
         assert (judgement.verdict, len(judgement.findings)) == (REPRODUCED, 1)

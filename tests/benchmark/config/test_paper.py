@@ -175,13 +175,6 @@ def test_no_weight_is_left_out(recipe, questions):
     assert terms - {"ab", "fsp"} == set(WEIGHTS[recipe])
 
 
-def test_second_stage_of_ab_and_fsp_is_cross_entropy(job):
-    for method in ("ab", "fsp"):
-        run = job(method, recipe="CRD100", student="wrn-16-2", teacher="wrn-40-2", profile="paper")
-        assert run.objective.ce == 1
-        assert [stage.term.name for stage in run.stages] == [method]
-
-
 @pytest.mark.parametrize(("method", "expected"), OPTIONS.items())
 def test_options_are_the_specifications(method, expected, options):
     for recipe, weights in WEIGHTS.items():

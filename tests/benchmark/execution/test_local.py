@@ -206,10 +206,6 @@ def test_a_job_that_breaks_its_process_keeps_its_earlier_record(make_executor, m
     assert store.record_path(job).read_bytes() == before
 
 
-def test_nothing_to_do(make_executor):
-    assert make_executor().run([]).done == set()
-
-
 def test_a_cohort_that_cannot_be_captured_continues_in_halves_until_one_job_is_alone(make_executor, recorder, make_job):
     first, bad, last = jobs = tuple(make_job(lr) for lr in (0.05, 0.04, 0.03))
     result = make_executor(faults={bad.id: NOT_CAPTURED}).run([Cohort(jobs)])

@@ -214,12 +214,6 @@ def test_every_ending_is_counted_once(show, cohorts, clock):
     ]
 
 
-def test_names_with_brackets_are_no_markup(show, cohorts):
-    shown, lines = show()
-    shown.ended(cohorts[1].runs[0], "failed", "bad value [red] in [/]")
-    assert lines() == ["failed wrn-40-4:wrn-16-2 kd seed 0: bad value [red] in [/]"]
-
-
 def test_jobs_without_epochs_and_of_other_kinds(show, kinds):
     made = kinds()
     shown, lines = show(terminal=True)

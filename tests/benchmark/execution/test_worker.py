@@ -105,20 +105,6 @@ def _is_claimed(store, job):
     return False
 
 
-def test_a_record_settles_a_job_whose_weights_are_not_needed(worker, make_job, store):
-    done = make_job()
-    store.write(done, "done", {}, **parts(done.kind))
-    assert _brief(worker.run(done)) == [("done", done.id), ("idle", None)]
-
-
-def test_only_failed_jobs_are_retried(worker, make_job, store):
-    failed, not_applicable = make_job(0.05), make_job(0.04)
-    for job in (failed, not_applicable):
-        store.write(job, {failed: "failed"}.get(job, "not_applicable"), {}, failure={"reason": "diverged"})
-    assert _brief(worker.run(failed, not_applicable, retry=True))[0] == ("not_applicable", not_applicable.id)
-    assert worker.worked == [failed]
-
-
 def test_a_job_is_trained_although_a_record_exists_that_is_to_be_replaced(worker, make_job, store):
     there, replaced = make_job(0.05), make_job(0.04)
     for job, processor in ((there, "here"), (replaced, "elsewhere")):

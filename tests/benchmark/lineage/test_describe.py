@@ -29,13 +29,6 @@ def test_what_a_record_does_not_tell_is_left_out():
     assert told(revision=None, dirty=None, threads=1) == {"code": "no revision known", "machine": "1 thread"}
 
 
-@pytest.mark.parametrize(
-    ("dirty", "words"), [(True, "with changes that were not committed"), (None, "whether changed is unknown")]
-)
-def test_code(dirty, words):
-    assert told(revision="c0ffee", dirty=dirty)["code"] == f"revision c0ffee, {words}"
-
-
 METHOD = """
 from methods import Method
 

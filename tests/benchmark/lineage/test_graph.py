@@ -65,14 +65,6 @@ def test_what_is_nowhere_is_missing_and_unknown(kinds, store, finish, plan):
     assert [(node.state, node.network, node.path) for node in groups[1].nodes] == [("missing", "", None)]
 
 
-def test_states(kinds, store, finish, plan):
-    run = kinds()["train"]
-    assert planned(run, plan([run]), store).state == "missing"
-    finish(run, status="failed", failure={"reason": "diverged"})
-    node = planned(run, plan([run]), store)
-    assert (node.state, node.kind, node.network) == ("failed", "train", "wrn-16-2")
-
-
 def test_facts_of_a_group_are_distinct():
     records = [*[made_up.record(provenance={"data": {"name": "a"}})] * 2, None]
     nodes = tuple(Node(str(i), {"seed": i % 2}, None, record) for i, record in enumerate(records))

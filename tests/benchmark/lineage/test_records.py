@@ -26,12 +26,6 @@ def test_finds_records_without_their_jobs(archive, store, finish, kinds):
     assert methods == {"train": "fsp", "stage": "fsp", "evaluate": "given", "probe": "fsp", "analyse": "fsp"}
 
 
-def test_order_is_that_of_the_paths(archive, finish, job):
-    for seed in (2, 0, 1):
-        finish(job(seed=seed))
-    assert [known.record.spec["seed"] for known in archive] == [0, 1, 2]
-
-
 def test_finds_by_the_beginning_of_an_id(archive, finish, job):
     first, second = job(), job(seed=1)
     finish(first)
@@ -59,30 +53,6 @@ def test_no_weights(archive, store, finish, job):
     assert known.weights(store.results, store.checkpoints) is None
 
 
-def broken(change):
-    return lambda text: json.dumps(change(json.loads(text)))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "fault"),
-    [
-        (lambda text: text[:50], "it is no complete JSON"),
-        (lambda _: "[]", "Expected `object`, got `array`"),
-        (broken(lambda record: record | {"metrics": None}), "Expected `object`, got `null` - at `\\$.metrics`"),
-        (broken(lambda record: record | {"id": "f" * 64}), "its id does not match its spec"),
-    ],
-)
-def test_what_cannot_be_trusted_is_left_out_with_a_warning(spoil, fault, archive, store, finish, job):
-    good, bad = job(), job(seed=1)
-    for one in (good, bad):
-        finish(one)
-    path = store.record_path(bad)
-    path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
-    with pytest.warns(UnfitRecordWarning, match=fault) as caught:
-        assert [known.id for known in archive] == [good.id]
-    assert str(path) in str(caught[0].message)
-
-
 @pytest.mark.parametrize(
     "place",
     [
@@ -100,10 +70,6 @@ def test_a_record_at_anothers_place_is_left_out(place, archive, store, finish, j
     store.record_path(one).rename(path)
     with pytest.warns(UnfitRecordWarning, match="it belongs to another run than its path says"):
         assert list(archive) == []
-
-
-def test_a_folder_without_records_has_none(archive):
-    assert list(archive) == []
 
 
 LONG = (
@@ -134,12 +100,6 @@ def test_what_is_called_by_a_long_name_is_found_by_it(archive, store, finish, ki
     assert jobs["analyse"].path.split("/")[2].endswith("@similarity")
 
 
-def test_long_names_that_begin_alike_lie_apart(store, job):
-    ends = ("vid[variance=1.5]", "vid[variance=1.25]", "vid")
-    paths = {store.record_path(job(LONG.replace("vid[variance=1.5]", end))).parent for end in ends}
-    assert len(paths) == 3
-
-
 @pytest.mark.parametrize("stated", ["kd", LONG.replace("vid[variance=1.5]", "vid")])
 def test_a_record_that_states_another_name_than_its_path_is_left_out(stated, archive, store, finish, job):
     one = job(LONG)
@@ -148,10 +108,3 @@ def test_a_record_that_states_another_name_than_its_path_is_left_out(stated, arc
     path.write_text(json.dumps(json.loads(path.read_text()) | {"method": stated}))
     with pytest.warns(UnfitRecordWarning, match="it belongs to another run than its path says"):
         assert list(archive) == []
-
-
-def test_a_name_that_fits_stands_in_the_path_alone(store, finish, job):
-    finish(job("kd+srrl[sr]"))
-    path = store.record_path(job("kd+srrl[sr]"))
-    assert path.parent.name == "kd+srrl[sr]"
-    assert "method" not in json.loads(path.read_text())

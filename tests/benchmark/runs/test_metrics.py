@@ -1,7 +1,7 @@
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.runs.metrics import METRICS, metric
+from benchmark.runs.metrics import metric
 from tests.benchmark import made_up
 
 
@@ -25,31 +25,3 @@ def test_a_record_without_metrics_has_no_number():
 def test_unknown_metric_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'top1'"):
         metric("top_1")
-
-
-@pytest.mark.parametrize(
-    ("name", "measure", "key", "decimals", "higher"),
-    [
-        ("top1", "", "top1", 2, True),
-        ("top5", "", "topk", 2, True),
-        ("loss", "", "loss", 4, False),
-        ("kl_div_with_teacher", "similarity", "kl_teacher", 4, False),
-        ("kl_div_with_student", "similarity", "kl_student", 4, False),
-        ("ce_with_label", "similarity", "cross_entropy", 4, False),
-        ("l2_distance", "distance", "l2", 2, False),
-        ("l2_connected", "distance", "l2_connected", 2, False),
-        ("l2_normalised", "distance", "l2_normalised", 2, False),
-        ("nmi_percent", "clusters", "nmi", 2, True),
-        ("nmi_predicted", "clusters", "nmi_predicted", 2, True),
-    ],
-)
-def test_where_numbers_stand_and_how_they_are_printed(name, measure, key, decimals, higher):
-    found = metric(name)
-    assert (found.measure, found.decimals, found.higher) == (measure, decimals, higher)
-    assert found.read(record(**{key: 1.25}), "last") == 1.25
-    assert found.read(made_up.record(status="failed", metrics={"last": {"other": 1.25}}), "last") is None
-
-
-def test_a_picture_is_no_number():
-    assert METRICS["tsne"].measure == "tsne"
-    assert METRICS["tsne"].read(record(), "last") is None

@@ -84,13 +84,8 @@ def edited(change):
 
 FAULTS = {
     "half-written": (lambda text: text[: len(text) // 2], "no complete JSON"),
-    "empty": (lambda _: "", "no complete JSON"),
-    "no text": (lambda _: b"\xff\xfe\x00", "no complete JSON"),
-    "without status": (edited(lambda record: record.pop("status")), "missing required field `status`"),
-    "cost null": (edited(lambda record: record.update(cost=None)), "got `null` - at `$.cost`"),
     "tampered": (edited(lambda record: record["spec"]["recipe"].update(lr=0.5)), "its id does not match its spec"),
     "without top-1": (edited(lambda record: record["metrics"]["last"].pop("top1")), "done without 'top1' of the last"),
-    "nothing measured": (edited(lambda record: record["metrics"].update(last={})), "done without 'epoch' of the last"),
     "not finite": (edited(lambda record: record["metrics"]["last"].update(top1=float("nan"))), "NaN is no number"),
 }
 
