@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import benchmark
-from benchmark.cli.parser import parse
+from benchmark.cli.arguments import parse
 from benchmark.cli.session import Session
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights

@@ -605,23 +605,6 @@ def test_output_that_cannot_be_written_is_one_line():
     assert done.stderr.startswith("error: the output, or a file: No space left on device")
 
 
-def test_a_working_folder_that_is_gone_is_one_line(tmp_path):
-    gone = tmp_path / "gone"
-    code = f"import os, runpy, sys; os.rmdir({str(gone)!r}); sys.argv = ['run_all.py', 'list', 'methods']; "
-    code += f"runpy.run_path({str(ROOT / 'run_all.py')!r}, run_name='__main__')"
-    gone.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=gone,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 2
-    assert done.stderr == "error: the working folder is gone: change into another one\n"
-
-
 def test_what_the_system_refuses_is_one_line(command, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "/somewhere/records")
