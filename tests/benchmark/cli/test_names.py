@@ -20,7 +20,6 @@ def names(found):
     ("name", "cells"),
     [
         ("table06/wrn-40-4:wrn-16-2/kd", ["table06/wrn-40-4:wrn-16-2/kd/top1"]),
-        ("table06/wrn-40-4:wrn-16-2/kd/top1", ["table06/wrn-40-4:wrn-16-2/kd/top1"]),
         ("table06/wrn-40-4:wrn-16-2/student/params_M", ["table06/wrn-40-4:wrn-16-2/student/params_M"]),
         ("table06/wrn-40-4:wrn-16-2/teacher/top1", ["table06/wrn-40-4:wrn-16-2/teacher/top1"]),
         (
@@ -34,7 +33,6 @@ def names(found):
             "table04/wrn-40-4:wrn-16-4/kd",
             [f"table04/wrn-40-4:wrn-16-4/kd/PROBE-{data}/top1" for data in ("STL10", "CIFAR100")],
         ),
-        ("table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10", ["table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1"]),
         ("table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1", ["table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1"]),
     ],
 )

@@ -148,14 +148,6 @@ def test_a_run_by_its_id_and_where_it_stands(tell, leave, runs):
         assert f"seed 0 {run.teacher.id[:12]} missing" in words
 
 
-def test_a_run_that_stands_in_no_table(tell, leave, runs):
-    run = runs("kd+sp")[0]
-    leave(run)
-    words = tell(run.id[:8])
-    assert "stands in no table" in words
-    assert "objective 0.1 * cross-entropy + 0.9 * kd (revision=1) + " in words
-
-
 def test_a_run_of_a_network_of_ones_own_without_its_file(tell, leave, resolver, own_network, monkeypatch):
     own_network()
     run = resolver().run("C100", "of-mine", parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0)
@@ -165,11 +157,6 @@ def test_a_run_of_a_network_of_ones_own_without_its_file(tell, leave, resolver, 
     words = tell(run.id[:12])
     assert f"stands in no table run: of-mine seed 0 {run.id[:12]} done" in words
     assert f"code network={code}" in words
-
-
-def test_a_planned_run_by_its_id(tell, runs):
-    run = runs()[1]
-    assert f"seed 1 {run.id[:12]} missing" in tell(run.id[:12])
 
 
 def test_a_planned_run_of_an_added_method_where_the_arguments_select_it(tell, command, runs):
