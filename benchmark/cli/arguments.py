@@ -104,10 +104,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "table": {**_NAMES, "metavar": "N", "help": "numbers such as 6,11, a YAML file, or all"},
     "figure": {**_NAMES, "metavar": "N", "help": "2, or all"},
     "leaderboard": {**_SWITCH, "help": "the leaderboard, beside tables and figures"},
-    "profile": {
-        "metavar": "NAME",
-        "help": "paper, quick, short or digits",
-    },
+    "profile": {"metavar": "NAME", "help": "paper, quick, short or digits"},
     "methods": {"metavar": "LIST", "help": "such as 'kd,srrl[sr],kd+srrl' or 'r*'"},
     "pairs": {"metavar": "LIST", "help": "TEACHER:STUDENT patterns, such as 'wrn-40-4:*'"},
     "seeds": {
@@ -120,11 +117,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "preset": {"metavar": "NAME", "help": "published values of others, such as authors"},
     "teacher": {**_REPEATED, "metavar": "NETWORK=FILE", "help": "weights to use in place of a trained teacher"},
     "plugin": {**_REPEATED, "type": Path, "metavar": "FILE", "help": "your own method, network or data set"},
-    "selection": {
-        "choices": ("last", "best"),
-        "default": "last",
-        "help": "epoch of the numbers (default: last)",
-    },
+    "selection": {"choices": ("last", "best"), "default": "last", "help": "epoch of the numbers (default: last)"},
     "plan": {**_SWITCH, "help": "say what would be trained, and in what time"},
     "verbose": {**_SWITCH, "help": "with --plan: name every job and cohort"},
     "json": {**_SWITCH, "help": "with --plan: print JSON"},

@@ -190,12 +190,8 @@ def test_a_table_that_cannot_be_called_by_its_name_is_refused(name, command, tmp
     assert (done.err.count("\n"), hidden(done.err)) == (1, [])
 
 
-ESCAPING = METHOD.replace("power: float", "sizes: list = [], form: str = 'a', power: float")
-VARIANTS = ["'../../../../escaped'", "'x/y'", "'\\x1b[31m'", "''", "3"]
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_writes_nothing_outside_the_results(name, command, tmp_path):
+def test_a_variant_writes_nothing_outside_the_results(command, tmp_path):
+    name = "'../../../../escaped'"
     variants = f"    variants = {{{name}: {{'power': 3.0}}}}\n    def __init__"
     (tmp_path / "mine.py").write_text(METHOD.replace("    def __init__", variants, 1))
     done = command("--table", "6", "--plugin", str(tmp_path / "mine.py"), "--render")
@@ -203,19 +199,3 @@ def test_a_variant_writes_nothing_outside_the_results(name, command, tmp_path):
     assert f"mine.py: variant {name}: a variant's name is made of letters, digits" in done.err
     assert (done.err.count("\n"), hidden(done.err)) == (1, [])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--methods", "mine[form=../../../../escaped]"),
-        ("--set", "objectives.mine.options.form=../../../../escaped"),
-        ("--set", 'objectives.mine.options.sizes=["../../../../escaped"]'),
-    ],
-)
-def test_nor_does_the_value_of_an_option(words, command, tmp_path):
-    (tmp_path / "mine.py").write_text(ESCAPING)
-    done = command("--table", "6", "--plugin", str(tmp_path / "mine.py"), "--render", *words)
-    assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "of mine must be of type" in done.err
-    assert not (tmp_path / "results").exists()

@@ -171,15 +171,6 @@ def test_what_another_machine_left_is_planned_to_be_trained_again(command, elsew
     assert told.replace("2 runs", "1 run") in command(*RETRAIN, "--plan").out
 
 
-def test_nothing_to_train_again_is_said(command, elsewhere, plan):
-    elsewhere(here=plan.jobs)
-    shown = command(*RETRAIN)
-    assert shown.status == 0
-    here = f"(processor: {devices.processor()}; device: cpu; threads: 1; torch: {version('torch')})"
-    assert f"nothing to train again: as far as is known, all selected jobs were trained here {here}" in shown.out
-    assert "3 of 3 jobs are in" in shown.out
-
-
 def test_what_is_to_be_replaced_is_trained_and_stays_where_it_fails(command, elsewhere, monkeypatch):
     kd, srrl = elsewhere()
 
