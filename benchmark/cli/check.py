@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
 from benchmark.cli import Say, messages, render
+from benchmark.cli.session import Session
 from benchmark.errors import UserError
-from benchmark.report.document import Document
 
 
-def run(documents: Iterable[tuple[Path, Document]], results: Path, say: Say) -> int:
-    """Compare the documents of a profile, each with its folder, of which at least one file is written.
+def run(session: Session, say: Say) -> int:
+    """Compare the documents of the profile, where at least one file of the document is written.
 
     Raises:
-        UserError: none is written below ``results``.
+        UserError: none is written.
     """
+    claims, results = render.claims_page(session), session.store.results
+    documents = [*render.documents(session), (claims.place(results), claims)]
     written = [(folder, found) for folder, found in documents if any((folder / name).exists() for name in found.texts)]
     if not written:
         place = messages.short(results)

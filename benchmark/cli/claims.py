@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from benchmark.cli import OK, Say, messages, render
-from benchmark.report.document import Document
+from benchmark.cli.session import Session
 
 
-def run(page: Document, results: Path, say: Say, *, check: bool) -> int:
+def run(session: Session, say: Say) -> int:
     """Print the verdicts of `benchmark.cli.render.claims_page` and write the page; or compare the written page."""
-    folder = page.place(results)
-    if check:
+    page = render.claims_page(session)
+    folder = page.place(session.store.results)
+    if session.options.check:
         return render.compare([(folder, page)], say)
     page.print(messages.console())
     say(f"written: {', '.join(map(messages.short, page.write(folder)))}")

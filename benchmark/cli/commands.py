@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING
-
-from benchmark.cli import Say
-
-if TYPE_CHECKING:
-    from benchmark.cli.session import Session
 
 
 @dataclass(frozen=True)
@@ -18,8 +11,8 @@ class Command:
     """A subcommand.
 
     Attributes:
-        start: calls the module that carries the command out, with what it needs of the session; returns the exit
-            status. Modules are imported here, so that each command waits only for its own.
+        module: the module of this package whose ``run(session, say)`` carries the command out and returns the exit
+            status; imported when the command runs, so that each command waits only for its own.
         about: one line for ``--help``.
         examples: lines of arguments.
         options: names of options by the title of their group in ``--help``.
@@ -27,7 +20,7 @@ class Command:
         heading: whether the profile is printed first.
     """
 
-    start: Callable[[Session, Say], int]
+    module: str
     about: str
     examples: tuple[str, ...]
     options: Mapping[str, tuple[str, ...]]
@@ -35,78 +28,23 @@ class Command:
     heading: bool = True
 
 
-def _run(session: Session, say: Say) -> int:
-    from benchmark.cli import run
-
-    return run.run(session, say)
-
-
-def _check(session: Session, say: Say) -> int:
-    from benchmark.cli import check, render
-
-    claims, results = render.claims_page(session), session.store.results
-    return check.run([*render.documents(session), (claims.place(results), claims)], results, say)
-
-
-def _claims(session: Session, say: Say) -> int:
-    from benchmark.cli import claims, render
-
-    page = render.claims_page(session)
-    return claims.run(page, session.store.results, say, check=session.options.check)
-
-
-def _export(session: Session, say: Say) -> int:
-    from benchmark.cli import export
-
-    return export.run(session.options.run, session.lookup, session.resolver, session.options, say)
-
-
-def _list(session: Session, say: Say) -> int:
-    from benchmark.cli import list as listing
-
-    return listing.run(session.options.what, say)
-
-
-def _new_method(session: Session, say: Say) -> int:
-    from benchmark.cli import new_method
-
-    return new_method.run(session.options.name, say)
-
-
-def _status(session: Session, say: Say) -> int:
-    from benchmark.cli import status
-
-    return status.run([session.plan([table]) for table in session.tables], session.store, say)
-
-
-def _why(session: Session, _say: Say) -> int:
-    from benchmark.cli import why
-
-    selection, stand_in = session.options.selection, session.resolver.stand_in
-    return why.run(session.options.cell, session.lookup, selection=selection, stand_in=stand_in)
-
-
 _TABLES = ("table", "figure", "leaderboard")
 _VALUES = ("set", "preset", "teacher", "plugin")
 _SELECTION = ("profile", "methods", "pairs", "seeds", *_VALUES)
 _FOLDERS = ("data", "results", "checkpoints")
-_TRAINING: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "what is trained and shown": (*_SELECTION, "selection"),
-        "instead of training": ("plan", "verbose", "json", "render", "check"),
-        "training": (
-            *("time-budget", "retrain", "retry-failed", "force", "device", "jobs", "threads", "checkpoint-seconds"),
-            "no-cuda-graphs",
-        ),
-        "folders": _FOLDERS,
-    }
-)
-_LOOKING_UP: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"tables and runs": (*_TABLES, *_SELECTION), "folders": _FOLDERS}
-)
+_TRAINING: Mapping[str, tuple[str, ...]] = {
+    "what is trained and shown": (*_SELECTION, "selection"),
+    "instead of training": ("plan", "verbose", "json", "render", "check"),
+    "training": (
+        *("time-budget", "retrain", "retry-failed", "force", "device", "jobs", "threads", "checkpoint-seconds"),
+        "no-cuda-graphs",
+    ),
+    "folders": _FOLDERS,
+}
+_LOOKING_UP: Mapping[str, tuple[str, ...]] = {"tables and runs": (*_TABLES, *_SELECTION), "folders": _FOLDERS}
 
 RUN = Command(
-    _run,
+    "run",
     "Regenerate tables of the paper: plan, train what is missing, aggregate, print and write.",
     (
         "--table 6                    train what is missing, print and write",
@@ -118,80 +56,78 @@ RUN = Command(
 )
 """What runs where no subcommand is named."""
 
-COMMANDS: Mapping[str, Command] = MappingProxyType(
-    {
-        "leaderboard": Command(
-            _run,
-            "Rank methods over the pairs of tables/leaderboard.yaml: train what is missing, print and write the page.",
-            (
-                "leaderboard --methods mine,kd,srrl   your method beside two others",
-                "leaderboard --render                 from the records alone",
-                "leaderboard --plan                   what would be trained",
-            ),
-            _TRAINING,
+COMMANDS: Mapping[str, Command] = {
+    "leaderboard": Command(
+        "run",
+        "Rank methods over the pairs of tables/leaderboard.yaml: train what is missing, print and write the page.",
+        (
+            "leaderboard --methods mine,kd,srrl   your method beside two others",
+            "leaderboard --render                 from the records alone",
+            "leaderboard --plan                   what would be trained",
         ),
-        "why": Command(
-            _why,
-            "Show what a number rests on: runs, records, recipe, code revision, data, teacher.",
-            (
-                "why table06/wrn-40-4:wrn-16-2/kd   a cell: TABLE/TEACHER:STUDENT/METHOD",
-                "why 3f2a91                         a run, by the beginning of its id",
-            ),
-            {"numbers": ("selection",), **_LOOKING_UP},
-            argument="cell",
+        _TRAINING,
+    ),
+    "why": Command(
+        "why",
+        "Show what a number rests on: runs, records, recipe, code revision, data, teacher.",
+        (
+            "why table06/wrn-40-4:wrn-16-2/kd   a cell: TABLE/TEACHER:STUDENT/METHOD",
+            "why 3f2a91                         a run, by the beginning of its id",
         ),
-        "export": Command(
-            _export,
-            "Write a trained network as a folder: weights (safetensors), configuration and model card.",
-            (
-                "export table06/wrn-40-4:wrn-16-2/teacher",
-                "export table06/wrn-40-4:wrn-16-2/kd/seed1 --to my-student",
-                "export 3f2a91                       a run, by the beginning of its id",
-            ),
-            {**_LOOKING_UP, "folders": ("to", *_FOLDERS)},
-            argument="run",
-            heading=False,
+        {"numbers": ("selection",), **_LOOKING_UP},
+        argument="cell",
+    ),
+    "export": Command(
+        "export",
+        "Write a trained network as a folder: weights (safetensors), configuration and model card.",
+        (
+            "export table06/wrn-40-4:wrn-16-2/teacher",
+            "export table06/wrn-40-4:wrn-16-2/kd/seed1 --to my-student",
+            "export 3f2a91                       a run, by the beginning of its id",
         ),
-        "claims": Command(
-            _claims,
-            "Compare what the paper says in words with the records: print verdicts and write the page.",
-            ("claims", "claims --check   does the written page follow from the records?"),
-            {
-                "runs": ("profile", "seeds", *_VALUES, "selection"),
-                "instead of writing": ("check",),
-                "folders": _FOLDERS,
-            },
+        {**_LOOKING_UP, "folders": ("to", *_FOLDERS)},
+        argument="run",
+        heading=False,
+    ),
+    "claims": Command(
+        "claims",
+        "Compare what the paper says in words with the records: print verdicts and write the page.",
+        ("claims", "claims --check   does the written page follow from the records?"),
+        {
+            "runs": ("profile", "seeds", *_VALUES, "selection"),
+            "instead of writing": ("check",),
+            "folders": _FOLDERS,
+        },
+    ),
+    "status": Command(
+        "status",
+        "Count what is done, table by table.",
+        ("status", "status --table 6 --pairs 'wrn-40-4:*'"),
+        _LOOKING_UP,
+    ),
+    "list": Command(
+        "list",
+        "List methods, networks, datasets, tables, recipes, profiles or presets.",
+        ("list methods", "list recipes"),
+        {"with what": ("plugin", "data", "checkpoints")},
+        argument="what",
+        heading=False,
+    ),
+    "new-method": Command(
+        "new_method",
+        "Write a new method and its test: both run as they are, until you change the loss.",
+        (
+            "new-method mine                  methods/mine.py and tests/methods/test_mine.py",
+            "new-method path/to/mine.py       outside the project, for --plugin",
         ),
-        "status": Command(
-            _status,
-            "Count what is done, table by table.",
-            ("status", "status --table 6 --pairs 'wrn-40-4:*'"),
-            _LOOKING_UP,
-        ),
-        "list": Command(
-            _list,
-            "List methods, networks, datasets, tables, recipes, profiles or presets.",
-            ("list methods", "list recipes"),
-            {"with what": ("plugin", "data", "checkpoints")},
-            argument="what",
-            heading=False,
-        ),
-        "new-method": Command(
-            _new_method,
-            "Write a new method and its test: both run as they are, until you change the loss.",
-            (
-                "new-method mine                  methods/mine.py and tests/methods/test_mine.py",
-                "new-method path/to/mine.py       outside the project, for --plugin",
-            ),
-            {},
-            argument="name",
-            heading=False,
-        ),
-        "check": Command(
-            _check,
-            "Check that written files follow from the records: tables, figure, leaderboard and claims; exit 1 if not.",
-            ("check", "check --profile digits"),
-            {"files": ("profile", "methods", "seeds", *_VALUES, "selection"), "folders": _FOLDERS},
-        ),
-    }
-)
+        {},
+        argument="name",
+        heading=False,
+    ),
+    "check": Command(
+        "check",
+        "Check that written files follow from the records: tables, figure, leaderboard and claims; exit 1 if not.",
+        ("check", "check --profile digits"),
+        {"files": ("profile", "methods", "seeds", *_VALUES, "selection"), "folders": _FOLDERS},
+    ),
+}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
 
 from benchmark import data
 from benchmark.cli import OK, Say
+from benchmark.cli.session import Session
 from benchmark.config import overrides
 from benchmark.registry import catalog
 from benchmark.runs.names import STUDENT
@@ -15,9 +15,9 @@ from benchmark.tables import reader
 _Rows = Iterator[tuple[str, ...]]
 
 
-def run(what: str, say: Say) -> int:
+def run(session: Session, say: Say) -> int:
     """Print one of the lists in columns."""
-    rows = [*LISTS[what]()]
+    rows = [*_LISTS[session.options.what]()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
@@ -73,14 +73,12 @@ def _list_presets() -> _Rows:
         yield name, overrides.load_preset(name).title
 
 
-LISTS: Mapping[str, Callable[[], _Rows]] = MappingProxyType(
-    {
-        "methods": _list_methods,
-        "networks": _list_networks,
-        "datasets": _list_datasets,
-        "tables": _list_tables,
-        "recipes": _list_recipes,
-        "profiles": _list_profiles,
-        "presets": _list_presets,
-    }
-)
+_LISTS: Mapping[str, Callable[[], _Rows]] = {
+    "methods": _list_methods,
+    "networks": _list_networks,
+    "datasets": _list_datasets,
+    "tables": _list_tables,
+    "recipes": _list_recipes,
+    "profiles": _list_profiles,
+    "presets": _list_presets,
+}

@@ -10,12 +10,12 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
 from benchmark.cli import FAILURE, INTERRUPTED, OK, USAGE_ERROR
+from benchmark.cli.arguments import parse
 from benchmark.cli.commands import COMMANDS, RUN
-from benchmark.cli.parser import parse
 from benchmark.errors import UserError
 from benchmark.text import visible_line
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _printer()
             status = _run(options)
-            _flush()
+            sys.stdout.flush()  # while an error can still be reported
             return status
     except UserError as error:
         if options.debug:
@@ -44,33 +44,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is about to end
         return INTERRUPTED
     except BrokenPipeError:
-        _discard(sys.stdout)
+        _discard_output()
         return FAILURE
     except OSError as error:
         if options.debug:
             raise
         where = f"{error.filename}: " if error.filename else "the output, or a file: "
         status = _refuse(f"{where}{error.strerror or error}; --debug shows where this happened")
-        _discard(sys.stdout)
+        _discard_output()
         return status
 
 
-def _flush() -> None:
-    """Write the output while an error can still be reported."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
-
-
-def _discard(stream: Any) -> None:
-    """Drop the buffer of a stream that cannot be written, which Python would report when it exits."""
+def _discard_output() -> None:
+    """Drop the buffer of an output that cannot be written, which Python would report when it exits."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(*faults: str) -> int:
-    with suppress(OSError):
-        for fault in faults:
-            print(f"error: {visible_line(str(fault))}", file=sys.stderr)  # noqa: T201
+    for fault in faults:
+        print(f"error: {visible_line(str(fault))}", file=sys.stderr)  # noqa: T201
     return USAGE_ERROR
 
 
@@ -81,10 +74,6 @@ def _run(options: argparse.Namespace) -> int:
     from benchmark.registry import catalog
     from benchmark.tables import reader
 
-    try:
-        Path.cwd()
-    except OSError:
-        raise UserError("the working folder is gone: change into another one") from None
     if not reader.TABLES.is_dir():
         raise UserError("the tables are not here: run from a clone of the project, installed with pip install -e .")
     console = messages.console()
@@ -104,7 +93,8 @@ def _run(options: argparse.Namespace) -> int:
     command, session = COMMANDS.get(options.command, RUN), Session(options, say)
     if command.heading:
         say(session.heading)
-    return command.start(session, say)
+    status: int = import_module(f"benchmark.cli.{command.module}").run(session, say)
+    return status
 
 
 def _printer() -> Callable[..., None]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmark.cli.arguments import DEFAULT_SEEDS
-from benchmark.cli.messages import short
 from benchmark.errors import UserError, unknown
 from benchmark.lineage.graph import Node, planned, recorded
 from benchmark.lineage.records import Archive
@@ -18,7 +16,6 @@ from benchmark.runs.names import TEACHER, parse_method
 from benchmark.runs.store import Store
 from benchmark.tables.table import Cell, Table
 
-SHORTEST_ID = 6
 EXAMPLE = "table06/wrn-40-4:wrn-16-2/kd"
 
 
@@ -32,8 +29,6 @@ def begins_id(name: str) -> bool:
         return False
     if not re.fullmatch("[0-9a-f]{1,64}", name):
         raise UserError(f"'{name}' is neither a cell, like {EXAMPLE}, nor the beginning of a run's id")
-    if len(name) < SHORTEST_ID:
-        raise UserError(f"'{name}' is too short for an id: give at least {SHORTEST_ID} characters of it")
     return True
 
 
@@ -114,13 +109,7 @@ class Lookup:
             ids = ", ".join(sorted(found))
             raise UserError(f"several ids begin with '{name}': give more of it. They are {ids}")
         if not found:
-            elsewhere = next(self._elsewhere(name), None)
-            advice = "name its cell, or give --methods, --table and the like as you gave them to --plan"
-            hint = f"there is one in {short(elsewhere)}: name its profile" if elsewhere else advice
+            advice = "name its profile or its cell, or give --methods, --table and the like as you gave them to --plan"
             folder = self.store.results.name
-            raise UserError(f"no run of profile {folder} has an id that begins with '{name}': {hint}")
+            raise UserError(f"no run of profile {folder} has an id that begins with '{name}': {advice}")
         return next(iter(found.values()))
-
-    def _elsewhere(self, name: str) -> Iterator[Path]:
-        for folder in sorted(self.store.results.parent.glob("*/records")):
-            yield from (known.path for known in Archive(folder.parent).beginning(name))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from benchmark.cli import OK, Say, messages
-from benchmark.planning.plan import CACHED, Plan
-from benchmark.runs.store import FAILED, NOT_APPLICABLE, Store
+from benchmark.cli.session import Session
+from benchmark.planning.plan import CACHED
+from benchmark.runs.store import FAILED, NOT_APPLICABLE
 
 
-def run(plans: Sequence[Plan], store: Store, say: Say) -> int:
-    """Say how many jobs are done, do not apply, have failed and are to do, in plans of one table each."""
-    for plan in plans:
+def run(session: Session, say: Say) -> int:
+    """Say for each table how many jobs are done, do not apply, have failed and are to do."""
+    for table in session.tables:
+        plan = session.plan([table])
         states = list(plan.states.values())
         done, not_applicable, failed = map(states.count, (CACHED, NOT_APPLICABLE, FAILED))
         rest = f"{not_applicable} not applicable, {failed} failed, {plan.missing} to do"
-        say(f"{plan.tables[0].spoken}: {done} of {len(states)} jobs done, {rest}")
-    say(messages.disk_line(store))
+        say(f"{table.spoken}: {done} of {len(states)} jobs done, {rest}")
+    say(messages.disk_line(session.store))
     return OK

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmark.cli import OK, messages
+from benchmark.cli import OK, Say, messages
 from benchmark.cli.names import Lookup, begins_id, find_cells
+from benchmark.cli.session import Session
 from benchmark.lineage.graph import chain, finder, planned
 from benchmark.report import why
 from benchmark.report.aggregate import aggregate
@@ -14,19 +15,17 @@ from benchmark.report.why import Section
 from benchmark.tables.table import Cell
 
 
-def run(name: str, lookup: Lookup, *, selection: str, stand_in: bool) -> int:
-    """Print what a cell or a run rests on.
-
-    Args:
-        name: of a cell, or the beginning of a run's id.
-        lookup: finds it.
-        selection: ``last`` or ``best``, the epoch of a cell's number.
-        stand_in: whether the profile's data are others than the paper's.
+def run(session: Session, _say: Say) -> int:
+    """Print what a cell, or a run named by the beginning of its id, rests on.
 
     Raises:
         UserError: the name fits nothing, or several runs.
     """
-    sections = _of_run(name, lookup) if begins_id(name) else _of_cells(name, lookup, selection, stand_in=stand_in)
+    name, lookup, selection = session.options.cell, session.lookup, session.options.selection
+    if begins_id(name):
+        sections = _of_run(name, lookup)
+    else:
+        sections = _of_cells(name, lookup, selection, stand_in=session.resolver.stand_in)
     why.show(sections, messages.console())
     return OK
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark.cli import main
-from benchmark.cli.parser import parse
+from benchmark.cli.arguments import parse
 from benchmark.cli.session import Session
 from benchmark.registry import plugins
 

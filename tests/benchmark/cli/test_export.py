@@ -17,7 +17,6 @@ from benchmark.config.overrides import parse_changes
 from benchmark.config.resolve import TeacherChoice
 from benchmark.ids import canonical_json
 from benchmark.lineage.records import Archive
-from benchmark.registry import plugins
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.names import parse_method
 from tests.benchmark.made_up import parts
@@ -118,11 +117,6 @@ def test_the_first_seed_that_is_done_unless_one_is_named(name, seed, exports, le
     assert exports(name)[1]["run"] == runs[seed].id
 
 
-def test_by_the_beginning_of_an_id(exports, leave, runs):
-    leave(runs[1])
-    assert exports(runs[1].id[:6])[1]["run"] == runs[1].id
-
-
 def test_a_teacher_out_of_the_kept_ones(exports, leave, runs, session_of):
     teacher, store = runs[0].teacher, session_of().store
     leave(teacher)
@@ -136,20 +130,8 @@ def test_a_number_about_a_network_means_the_network(exports, leave, resolver):
     run = made.run("C100", "wrn-16-4", parse_method("kd"), teacher, 0)
     leave(run)
     assert exports("table02/wrn-40-4:wrn-16-4/kd/kl_div_with_teacher")[1]["run"] == run.id
-    assert exports("table04/wrn-40-4:wrn-16-4/kd")[1]["run"] == run.id
-    assert exports(made.analysis("similarity", run, teacher).id[:12])[1]["run"] == run.id
-
-
-def test_again_into_the_same_folder_but_not_over_something_else(exports, refused, leave, runs, tmp_path):
-    leave(runs[0])
-    leave(runs[1])
-    folder = tmp_path / "mine"
-    assert exports(CELL, "--to", str(folder))[0] == Path("mine")
-    exports(CELL, "--to", str(folder))
-    assert "mine holds something else: choose another folder with --to" in refused(f"{CELL}/seed1", "--to", str(folder))
-    (tmp_path / "file").write_text("")
-    for name in ("file", "n" * 300):
-        assert "choose a writable folder with --to" in refused(CELL, "--to", str(tmp_path / name))
+    assert exports("table04/wrn-40-4:wrn-16-4/kd", "--to", "probed")[1]["run"] == run.id
+    assert exports(made.analysis("similarity", run, teacher).id[:12], "--to", "other")[1]["run"] == run.id
 
 
 @pytest.mark.parametrize("name", ['of "mine"', "of 'mine'", "back\\slash"])
@@ -181,74 +163,43 @@ def test_a_card_names_plug_ins_without_their_folders(exports, leave, runs, tmp_p
     )
 
 
-@pytest.mark.parametrize(("given", "file"), [(True, "mine.py, which"), (False, "the file that")])
-def test_a_network_of_ones_own_says_what_loading_it_takes(
-    given, file, leave, resolver, command, own_network, monkeypatch, tmp_path
-):
+def test_a_network_of_ones_own_says_what_loading_it_takes(leave, resolver, command, own_network):
     own_network()
     run = resolver().run("C100", "of-mine", parse_method("kd"), TeacherChoice("C100", "wrn-40-4"), 0)
     leave(run)
-    if not given:
-        monkeypatch.delenv(plugins.VARIABLE)
-    needs = command("export", run.id, "--to", str(tmp_path / "out")).out.splitlines()[2]
-    assert needs.endswith(f"set SRRL_BENCH_PLUGINS to the path of {file} registers it, before Python starts")
-    assert needs in (tmp_path / "out" / "README.md").read_text()
+    needs = command("export", run.id).out.splitlines()[2]
+    assert needs.endswith("set SRRL_BENCH_PLUGINS to the path of mine.py, which registers it, before Python starts")
 
 
-def test_weights_that_are_gone_name_the_command_that_trains_them(refused, leave, runs, session_of, tmp_path):
-    leave(runs[1], weights=False)
-    record = session_of().store.record_path(runs[1]).relative_to(tmp_path)
-    for name in (CELL, runs[1].id[:12]):
-        text = refused(name)
-        assert text.startswith(
-            f"the weights of run {runs[1].id[:12]} are not here: the repository keeps teachers' weights, not "
-            f"students'. To train it again: rm {record} && "
-        )
-        command = re.search(r"python run_all.py --table (\d+) (.*)", text)
-        assert command[2].startswith(f"--profile digits --pairs {PAIR} --methods kd --seeds 1, --results {tmp_path}")
-
-
-@pytest.fixture
-def stranger(resolver):
-    """A run that stands in no table."""
-    teacher, student = PAIR.split(":")
-    return resolver().run("C100", student, parse_method("kd+sp"), TeacherChoice("C100", teacher), 0)
-
-
-def test_where_no_table_names_the_command_there_is_none_in_the_advice(refused, leave, stranger, session_of, tmp_path):
-    leave(stranger, weights=False)
-    path = session_of().store.record_path(stranger)
-    advice = f"To train it again, remove {path.relative_to(tmp_path)} and repeat the command that trained it"
-    assert refused(stranger.id).endswith(f"not students'. {advice}")
-    path.unlink()
-    leave(stranger, status="failed")
-    assert refused(stranger.id).endswith("is failed: repeat the command that trained it, with --retry-failed")
-
-
-@pytest.mark.parametrize(("status", "end"), [("missing", ""), ("failed", " --retry-failed")])
-def test_a_run_that_is_not_done_names_the_command(status, end, refused, leave, runs, tmp_path):
-    if status == "failed":
-        leave(runs[0], status="failed")
-    message = f"run {runs[0].id[:12]} is {status}: python run_all.py --table 6 --profile digits --pairs {PAIR} "
-    assert refused(CELL).startswith(f"{message}--methods kd --seeds 1 ")
-    assert refused(CELL).endswith(f"--checkpoints {tmp_path}/checkpoints{end}")
-
-
-def test_a_run_that_does_not_apply_says_why(refused, session_of, runs):
+def test_what_cannot_be_exported(refused, leave, runs, kinds, session_of, tmp_path):
+    run = f"run {runs[0].id[:12]}"
+    assert refused(CELL).startswith(f"{run} is missing: train the table that it stands in")
+    leave(runs[0], status="failed")
+    assert refused(CELL).startswith(f"{run} is failed: train the table that it stands in, with --retry-failed")
     session_of().store.write(runs[0], "not_applicable", {}, failure={"reason": "their maps differ"})
-    assert refused(CELL) == f"run {runs[0].id[:12]} does not apply: their maps differ"
-
-
-def test_what_cannot_be_exported(refused, leave, runs, kinds, session_of):
-    stage, given = kinds()["stage"], kinds()["evaluate"]
-    for job, what in ((stage, "is a first stage, which is no whole network"), (given, "is a file that somebody gave")):
+    assert refused(CELL) == f"{run} does not apply: their maps differ"
+    for job in (kinds()["stage"], kinds()["evaluate"]):
         leave(job)
-        assert what in refused(job.id[:12])
+        assert "trains no network to export" in refused(job.id[:12])
     assert refused(f"{CELL}/seed7").endswith("there is no such run; the wanted seeds are 0, 1, 2")
-    leave(runs[0], run="0" * 64)
-    assert "are those of another run than" in refused(CELL)
-    session_of().store.weights_path(runs[0]).write_bytes(b"broken")
-    assert "cannot be read" in refused(CELL)
+    leave(runs[1], weights=False)
+    assert refused(f"{CELL}/seed1").startswith(
+        f"the weights of run {runs[1].id[:12]} are not here: the repository keeps teachers' weights, not students'. "
+        f"To train it again, remove {session_of().store.record_path(runs[1]).relative_to(tmp_path)} and repeat"
+    )
+    leave(runs[2], run="0" * 64)
+    assert "are those of another run than" in refused(f"{CELL}/seed2")
+    session_of().store.weights_path(runs[2]).write_bytes(b"broken")
+    assert "cannot be read" in refused(f"{CELL}/seed2")
+
+
+def test_only_an_empty_folder_is_written(exports, refused, leave, runs, tmp_path):
+    leave(runs[0])
+    assert exports(runs[0].id[:6], "--to", str(tmp_path / "mine"))[0] == Path("mine")
+    assert refused(CELL, "--to", str(tmp_path / "mine")) == "mine is not empty: choose another folder with --to"
+    (tmp_path / "file").write_text("")
+    for name in ("file", "n" * 300):
+        assert "choose a writable folder with --to" in refused(CELL, "--to", str(tmp_path / name))
 
 
 CHANGES = ("epochs=1", "train_limit=64")

@@ -44,12 +44,9 @@ def _plugins(monkeypatch, tmp_path):
     """None but those of a test, and nothing remembered of those of others."""
     monkeypatch.setenv(plugins.VARIABLE, "")
     monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path))
-    known = (catalog.invalidate_caches,)
-    for clear in known:
-        clear()
+    catalog.invalidate_caches()
     yield
-    for clear in known:
-        clear()
+    catalog.invalidate_caches()
 
 
 @pytest.fixture
@@ -141,12 +138,6 @@ def test_nothing_acts_in_files(words, command, files):
     assert written[".html"] or written[".tex"]
 
 
-@pytest.mark.usefixtures("records")
-def test_files_follow_from_the_records_all_the_same(command):
-    assert command(*OWN_TABLE, "--render").status == 0
-    assert command(*OWN_TABLE, "--render", "--check").status == 0
-
-
 def _is_number(text):
     try:
         float(text)
@@ -162,16 +153,11 @@ def _is_number(text):
         ("--table", "6", "--methods", NASTY),
         ("--table", "6", "--pairs", NASTY),
         ("--table", "6", "--preset", NASTY),
-        ("--table", "6", "--set", f"{NASTY}=1"),
         ("--table", "6", "--set", f"dataset={NASTY}"),
-        ("--table", "6", "--teacher", f"{NASTY}=x"),
         ("--table", "6", "--teacher", f"vgg13={NASTY}"),
         ("--table", "6", "--plugin", f"{NASTY}.py"),
         ("--table", "6", "--seeds", NASTY),
-        ("--table", "6", "--time-budget", NASTY),
         ("--table", "6", NASTY),
-        ("--table", "6", "--device", "cpu", NASTY),
-        ("--table", "6", "--why", NASTY),
         (NASTY,),
         ("why", NASTY),
         ("export", f"table06/{PAIR}/{NASTY}"),
@@ -183,11 +169,6 @@ def test_an_error_is_one_line_on_which_nothing_acts(words, command):
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert done.err.startswith("error: ")
     assert hidden(done.out + done.err) == []
-
-
-def test_a_line_end_in_a_name_forges_no_second_error(command):
-    done = command("--table", "6", "--teacher", "vgg13=a\nerror: b")
-    assert done.err == "error: --teacher vgg13: there is no file a\\nerror: b\n"
 
 
 def test_warnings_are_lines_on_which_nothing_acts(own, command, session_of):
@@ -209,12 +190,8 @@ def test_a_table_that_cannot_be_called_by_its_name_is_refused(name, command, tmp
     assert (done.err.count("\n"), hidden(done.err)) == (1, [])
 
 
-ESCAPING = METHOD.replace("power: float", "sizes: list = [], form: str = 'a', power: float")
-VARIANTS = ["'../../../../escaped'", "'x/y'", "'\\x1b[31m'", "''", "3"]
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_writes_nothing_outside_the_results(name, command, tmp_path):
+def test_a_variant_writes_nothing_outside_the_results(command, tmp_path):
+    name = "'../../../../escaped'"
     variants = f"    variants = {{{name}: {{'power': 3.0}}}}\n    def __init__"
     (tmp_path / "mine.py").write_text(METHOD.replace("    def __init__", variants, 1))
     done = command("--table", "6", "--plugin", str(tmp_path / "mine.py"), "--render")
@@ -222,19 +199,3 @@ def test_a_variant_writes_nothing_outside_the_results(name, command, tmp_path):
     assert f"mine.py: variant {name}: a variant's name is made of letters, digits" in done.err
     assert (done.err.count("\n"), hidden(done.err)) == (1, [])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--methods", "mine[form=../../../../escaped]"),
-        ("--set", "objectives.mine.options.form=../../../../escaped"),
-        ("--set", 'objectives.mine.options.sizes=["../../../../escaped"]'),
-    ],
-)
-def test_nor_does_the_value_of_an_option(words, command, tmp_path):
-    (tmp_path / "mine.py").write_text(ESCAPING)
-    done = command("--table", "6", "--plugin", str(tmp_path / "mine.py"), "--render", *words)
-    assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "of mine must be of type" in done.err
-    assert not (tmp_path / "results").exists()

@@ -19,16 +19,16 @@ from benchmark.cli import run as run_command
 from benchmark.cli.session import START_SECONDS, UNCERTAIN, Session
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver
+from benchmark.errors import UserError
 from benchmark.execution.local import LocalExecutor, Outcome
-from benchmark.planning import torch_process
 from benchmark.planning.planner import make_plan
 from benchmark.runs.store import Store
 from benchmark.tables import reader
-from benchmark.training.teacher_check import check
 from tests.benchmark.made_up import parts
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("--table", "9", "--methods", "srrl", "--seeds", "1")
+CELL = "table06/wrn-40-4:wrn-16-2/kd"
 ONE_PAIR = ("--pairs", "wrn-40-4:wrn-16-2", "--methods", "kd,srrl", "--seeds", "1")
 
 
@@ -79,7 +79,9 @@ def fill(plan):
 
 
 def test_plan_for_machines(command, plan, fill):
-    before = json.loads(command("--table", "6", *ONE_PAIR, "--jobs", "1", "--plan", "--json").out)
+    shown = command("--table", "6", *ONE_PAIR, "--jobs", "1", "--plan", "--json")
+    assert "profile digits" in shown.err
+    before = json.loads(shown.out)
     assert set(before) == {"runs", "cohorts"}
     assert [run["state"] for run in before["runs"]] == ["missing"] * 3
     keys = {"id", "kind", "table_cells", "dataset", "teacher", "student", "method", "seed", "state"}
@@ -120,21 +122,6 @@ def test_a_plan_rests_on_the_records_of_this_machine(command, plan):
     assert ", about " in shown.out
     assert " on 2 x cpu (from 2 records of this machine)" in shown.out
     assert "roughly" in command("--table", "6", *ONE_PAIR, "--plan", "--threads", "2").out
-
-
-@pytest.mark.parametrize(
-    ("words", "processes"),
-    [
-        ([], "2 x cpu"),
-        (["--threads", "2"], "1 x cpu"),
-        (["--threads", "3"], "1 x cpu"),
-        (["--threads", "2", "--jobs", "3"], "3 x cpu"),
-    ],
-)
-@pytest.mark.parametrize("profile", ["digits", "quick"])
-def test_a_process_has_one_thread_unless_asked(words, processes, profile, command):
-    shown = command("--table", "6", *ONE_PAIR, "--plan", "--device", "cpu", *words, profile=profile)
-    assert f" on {processes} (" in shown.out
 
 
 def test_all_tables_are_the_whole_paper_with_its_figure(command):
@@ -183,15 +170,6 @@ def test_what_another_machine_left_is_planned_to_be_trained_again(command, elsew
     assert told.replace("2 runs", "1 run") in command(*RETRAIN, "--plan").out
 
 
-def test_nothing_to_train_again_is_said(command, elsewhere, plan):
-    elsewhere(here=plan.jobs)
-    shown = command(*RETRAIN)
-    assert shown.status == 0
-    here = f"(processor: {devices.processor()}; device: cpu; threads: 1; torch: {version('torch')})"
-    assert f"nothing to train again: as far as is known, all selected jobs were trained here {here}" in shown.out
-    assert "3 of 3 jobs are in" in shown.out
-
-
 def test_what_is_to_be_replaced_is_trained_and_stays_where_it_fails(command, elsewhere, monkeypatch):
     kd, srrl = elsewhere()
 
@@ -208,13 +186,6 @@ def test_what_is_to_be_replaced_is_trained_and_stays_where_it_fails(command, els
     assert f"failed: {kd}: diverged; its earlier record stays (log: " in shown.out
     assert "--retry-failed" not in shown.out
     assert "91.00" in shown.out  # the earlier number
-
-
-def test_a_preset_has_tables_of_its_own(command, tmp_path):
-    shown = command(*SMALL, "--preset", "authors", "--render")
-    assert "changed: preset authors" in shown.out
-    assert (tmp_path / "results/digits/tables/table09+authors.csv").is_file()
-    assert not (tmp_path / "results/digits/tables/table09.csv").exists()
 
 
 def test_given_weights_have_tables_of_their_own(command, tmp_path):
@@ -252,63 +223,22 @@ def test_a_teachers_file_is_checked_once_by_a_process_of_its_own(process, comman
     assert "checking" not in again.out
 
 
-@pytest.mark.parametrize("words", [("--plan",), ("--plan", "--json"), ()])
-def test_a_teachers_file_that_does_not_fit_is_said_before_anything_starts(
-    words, command, distillation, tmp_path, monkeypatch
-):
-    if words:  # once as it is: the process takes seconds
-        monkeypatch.setattr(torch_process, "ask", lambda _, asked: {key: check(asked[key].content) for key in asked})
-    shown = command("--table", "6", *ONE_PAIR, "--teacher", f"wrn-40-4={distillation}:student", *words)
-    assert shown.status == 2
-    assert shown.err.count("error: ") == 1
+def test_a_teachers_file_that_does_not_fit_is_said_before_anything_starts(command, distillation, tmp_path):
+    shown = command("--table", "6", *ONE_PAIR, "--teacher", f"wrn-40-4={distillation}:student")
+    assert (shown.status, shown.err.count("error: ")) == (2, 1)
     last = shown.err.splitlines()[-1]
     assert last.startswith(f"error: teacher wrn-40-4 from {distillation}: this is no wrn-40-4: student.")
     assert {path.name for path in tmp_path.iterdir()} == {"latest"}
 
 
-EVERY_COMMAND = {
-    "plan": ("--table", "6", "--plan"),
-    "render": ("--table", "6", "--render"),
-    "check": ("--table", "6", "--render", "--check"),
-    "train": ("--table", "6"),
-    "leaderboard": ("leaderboard",),
-    "status": ("status",),
-    "claims": ("claims",),
-    "why": ("why", "table06/wrn-40-4:wrn-16-2/kd"),
-    "export": ("export", "table06/wrn-40-4:wrn-16-2/kd"),
-    "check all": ("check",),
-}
-
-
-@pytest.mark.parametrize("words", EVERY_COMMAND.values(), ids=EVERY_COMMAND)
-def test_a_teachers_file_that_cannot_be_read_is_one_line_under_every_command(words, command, tmp_path, monkeypatch):
-    usual = Path.stat
-
-    def stat(path, **options):
-        if path.name == "teacher.pt":
-            raise PermissionError(13, "Permission denied")
-        return usual(path, **options)
-
-    monkeypatch.setattr(Path, "stat", stat)
-    for file, fault in (
-        ("teacher.pt", f"{tmp_path}/teacher.pt cannot be read: Permission denied"),
-        ("gone.pt", f"there is no file {tmp_path}/gone.pt"),
-        ("", f"{tmp_path} is a folder: give one file of weights"),
-    ):
-        shown = command(*words, "--teacher", f"wrn-40-4={tmp_path / file}")
-        assert (shown.status, shown.out, shown.err) == (2, "", f"error: --teacher wrn-40-4: {fault}\n")
-
-
-def test_planning_writes_nothing(command, tmp_path):
-    command("--table", "6", "--plan")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_render_of_an_empty_cache(command, tmp_path):
-    shown = command("--table", "6", *ONE_PAIR, "--render")
-    assert shown.status == 0
-    assert "0 of 3 jobs are in" in shown.out
-    assert (tmp_path / "results/digits/tables/table06.csv").is_file()
+@pytest.mark.parametrize(
+    "line",
+    ["--table 6 --plan", "--table 6", "leaderboard", "status", "claims", f"why {CELL}", f"export {CELL}", "check"],
+)
+def test_a_teachers_file_that_is_not_there_is_one_line_under_every_command(line, command, tmp_path):
+    shown = command(*line.split(), "--teacher", f"wrn-40-4={tmp_path}/gone.pt")
+    fault = f"error: --teacher wrn-40-4: there is no file {tmp_path}/gone.pt\n"
+    assert (shown.status, shown.out, shown.err) == (2, "", fault)
 
 
 def test_render_of_a_partial_cache(command, fill, tmp_path):
@@ -320,15 +250,6 @@ def test_render_of_a_partial_cache(command, fill, tmp_path):
     assert "92.00" not in shown.out
     for suffix in ("md", "tex", "csv"):
         assert (tmp_path / f"results/digits/tables/table06.{suffix}").is_file()
-
-
-def test_complete_cache_renders_without_being_asked(command, fill):
-    fill()
-    shown = command("--table", "6", *ONE_PAIR)
-    assert shown.status == 0
-    assert "3 of 3 jobs are in" in shown.out
-    assert "nothing to do" in shown.out
-    assert "92.00" in shown.out
 
 
 def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, plan, fill, monkeypatch):
@@ -352,9 +273,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
     ("arguments", "hint"),
     [
         (["--table", "99"], "unknown table '99'"),
-        (["--table", "six"], "unknown table 'six'"),
         (["--table", "6", "--methods", "kdd"], "did you mean 'kd'?"),
-        (["--table", "6", "--methods", "srrl[xx]"], "variant"),
         (["--table", "6", "--methods", "kd[temprature=2]"], "did you mean 'temperature'?"),
         (["--table", "6", "--methods", "q*"], "matches 'q*'"),
         (["--table", "6", "--pairs", "wrn-99-9:*"], "wrn-99-9:*"),
@@ -363,17 +282,10 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         (["--figure", "6"], "unknown figure '6'"),
         (["--table", "6", "--methods", "kd[tuned]"], "kd declares no candidates"),
         (["--table", "6", "--methods", "ab+fsp"], "cannot be summed"),
-        (["--table", "6", "--teacher", "wrn-40-4"], "NETWORK=FILE"),
-        (["--table", "6", "--teacher", "wrn-40-4=gone.pt"], "there is no file gone.pt"),
         (["--table", "6", *("--teacher", f"wrn-40-4={__file__}") * 2], "wrn-40-4 is there twice: give one file"),
         (["--table", "6", "--set", "epoch=3"], "did you mean 'epochs'?"),
         (["--table", "6", "--set", "epochs"], "KEY=VALUE"),
-        (["--table", "6", "--set", "epochs=-1"], "whole number above 0"),
         (["--table", "6", "--set", "epochs=many"], "whole number above 0"),
-        (["--table", "6", "--set", f"epochs={'9' * 25}"], "whole number above 0"),
-        (["--table", "6", "--set", "width=1e300"], "width=1e+300: expected a number <= 1000.0"),
-        (["--table", "6", "--set", "width=1e-300"], "a factor from 0.001 to 1000"),
-        (["--table", "6", "--set", "precision=fp8"], "one of bf16, fp16, tf32, fp32"),
         (["--table", "6", "--set", "dataset=mnist"], "data set"),
         (["--table", "6", "--device", "tpu"], "use cpu, cuda, or cuda:N"),
     ],
@@ -401,10 +313,9 @@ def test_the_real_command_reports_errors_likewise(process):
     assert done.stderr.count("\n") == 1
 
 
-def test_debug_shows_the_traceback(process):
-    done = process("--table", "6", "--methods", "kdd", "--debug")
-    assert done.returncode != 0
-    assert "Traceback" in done.stderr
+def test_debug_shows_the_traceback(command):
+    with pytest.raises(UserError, match="unknown method 'kdd'"):
+        command("--table", "6", "--methods", "kdd", "--debug")
 
 
 @pytest.mark.parametrize("option", ["--results", "--checkpoints"])
@@ -445,23 +356,15 @@ def test_profiles_of_the_paper_s_data_ask_for_force_on_a_cpu(profile, command, w
     assert [len(jobs) for jobs in worked] == [2]
 
 
-@pytest.mark.parametrize(
-    ("damage", "fault"),
-    [
-        (lambda text: text[: len(text) // 2], "it is no complete JSON"),
-        (lambda text: text.replace('"lr": 0.05', '"lr": 0.06'), "its id does not match its spec"),
-        (lambda _: "[]", "it does not fit: Expected `object`, got `array`"),
-    ],
-)
-def test_a_damaged_record_is_named_and_set_aside_by_what_trains_it(damage, fault, command, plan, fill, worked):
+def test_a_damaged_record_is_named_and_set_aside_by_what_trains_it(command, plan, fill, worked):
     fill()
     path = plan.store.record_path(plan.jobs[1])
-    text = damage(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8").replace('"lr": 0.05', '"lr": 0.06')
     path.write_text(text, encoding="utf-8")
     shown = command("--table", "6", *ONE_PAIR, "--render")
     assert shown.status == 0
     assert shown.err.startswith(f"warning: record {path} is left out: it")
-    assert fault in shown.err
+    assert "its id does not match its spec" in shown.err
     assert shown.err.count("\n") == 1
     assert "1 are missing" in shown.out
     assert path.read_text(encoding="utf-8") == text
@@ -485,28 +388,6 @@ def test_failed_runs_are_shown_and_only_retried_when_asked(command, fill):
     assert "nothing to do" in shown.out
     retry = json.loads(command("--table", "6", *ONE_PAIR, "--jobs", "1", "--plan", "--json", "--retry-failed").out)
     assert [len(cohort["runs"]) for cohort in retry["cohorts"]] == [2]
-
-
-def test_changes_live_apart_and_are_named(command, tmp_path):
-    shown = command("--table", "6", *ONE_PAIR, "--render", "--set", "epochs=2", "--set", "lr=0.1")
-    assert "changed: epochs=2, lr=0.1" in shown.out
-    (folder,) = (tmp_path / "results").iterdir()
-    assert folder.name.startswith("digits+")
-
-
-def test_profile_and_its_reason_come_first(command, monkeypatch):
-    assert command("--table", "6", "--plan").out.startswith("profile digits (")
-    for count, name in ((0, "digits"), (1, "paper")):
-        monkeypatch.setattr(devices, "cuda_devices", lambda count=count: count)
-        line = command("--table", "6", "--render", profile=None).out.splitlines()[0]
-        assert line.startswith(f"profile {name} (")
-        assert "CUDA device" in line
-
-
-def test_machines_get_nothing_but_json(command):
-    shown = command("--table", "6", *ONE_PAIR, "--plan", "--json")
-    json.loads(shown.out)
-    assert "profile digits" in shown.err
 
 
 def test_cores_that_memory_leaves_idle_are_told(command, monkeypatch):
@@ -571,13 +452,6 @@ def test_an_interrupt_while_planning_is_quiet(command, monkeypatch):
     assert (shown.status, shown.err) == (130, "")
 
 
-@pytest.mark.parametrize("tables", [("--table", "6,11"), ("--table", "6", "--table", "11"), ("--table", "6,11,6")])
-def test_several_tables_are_all_done(tables, command):
-    shown = command(*tables, "--plan", "--json")
-    cells = {name.partition("/")[0] for run in json.loads(shown.out)["runs"] for name in run["table_cells"]}
-    assert cells == {"table06", "table11"}
-
-
 def test_two_tables_of_one_name_are_refused(command, tmp_path):
     text = (
         "title: Mine\nrecipe: C100\nmetric: top1\nheads: [Method]\ncolumns: [{label: a, pair: 'wrn-40-4:wrn-16-2'}]\n"
@@ -603,23 +477,6 @@ def test_output_that_cannot_be_written_is_one_line():
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: the output, or a file: No space left on device")
-
-
-def test_a_working_folder_that_is_gone_is_one_line(tmp_path):
-    gone = tmp_path / "gone"
-    code = f"import os, runpy, sys; os.rmdir({str(gone)!r}); sys.argv = ['run_all.py', 'list', 'methods']; "
-    code += f"runpy.run_path({str(ROOT / 'run_all.py')!r}, run_name='__main__')"
-    gone.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=gone,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 2
-    assert done.stderr == "error: the working folder is gone: change into another one\n"
 
 
 def test_what_the_system_refuses_is_one_line(command, monkeypatch):

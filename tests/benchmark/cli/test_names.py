@@ -20,7 +20,6 @@ def names(found):
     ("name", "cells"),
     [
         ("table06/wrn-40-4:wrn-16-2/kd", ["table06/wrn-40-4:wrn-16-2/kd/top1"]),
-        ("table06/wrn-40-4:wrn-16-2/kd/top1", ["table06/wrn-40-4:wrn-16-2/kd/top1"]),
         ("table06/wrn-40-4:wrn-16-2/student/params_M", ["table06/wrn-40-4:wrn-16-2/student/params_M"]),
         ("table06/wrn-40-4:wrn-16-2/teacher/top1", ["table06/wrn-40-4:wrn-16-2/teacher/top1"]),
         (
@@ -34,7 +33,6 @@ def names(found):
             "table04/wrn-40-4:wrn-16-4/kd",
             [f"table04/wrn-40-4:wrn-16-4/kd/PROBE-{data}/top1" for data in ("STL10", "CIFAR100")],
         ),
-        ("table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10", ["table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1"]),
         ("table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1", ["table04/wrn-40-4:wrn-16-4/kd/PROBE-STL10/top1"]),
     ],
 )
@@ -79,9 +77,8 @@ def test_wrong_parts_are_answered_with_their_neighbours(name, message, some):
 
 
 def test_what_begins_an_id():
-    assert [begins_id(name) for name in ("abc123", "0" * 64, "table06/a:b/kd")] == [True, True, False]
+    assert [begins_id(name) for name in ("abc1", "0" * 64, "table06/a:b/kd")] == [True, True, False]
     for name, message in [
-        ("abc12", "'abc12' is too short for an id: give at least 6 characters"),
         ("table06", "'table06' is neither a cell, like table06/wrn-40-4:wrn-16-2/kd, nor the beginning of a run's id"),
         ("ABC123", "neither"),
         ("0" * 65, "neither"),

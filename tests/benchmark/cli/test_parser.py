@@ -2,8 +2,8 @@
 
 import pytest
 
+from benchmark.cli.arguments import parse
 from benchmark.cli.commands import COMMANDS
-from benchmark.cli.parser import parse
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,6 @@ def test_durations(text, seconds):
             ("--time-budget", text)
             for text in ("", " ", "0", "0s", "-5m", "soon", "5 minutes", "m", "1.h", "1m1h", "1e3", "inf", "9" * 400)
         ),
-        ("--table", "6,,11"),
         ("--selection", "first"),
     ],
 )
@@ -64,31 +63,21 @@ def test_repeated_options_keep_their_order():
     assert (parse(["status"]).teacher, parse(["status"]).set) == ([], [])
 
 
-def test_a_name_too_long_for_a_file_is_no_file():
-    long = "n" * 300
-    assert parse(["--table", f"6,{long}"]).table == ["6", long]
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("", "name a table, for instance --table 6, a figure, or a command, for instance leaderboard"),
         ("--tabel 6", "unrecognized arguments: --tabel 6"),
         ("stauts", "unknown command 'stauts': did you mean 'status'?"),
-        ("--profile digits status", "write the command first: "),
+        ("--profile digits status", "unrecognized arguments: status"),
         ("--table 6 --plan --render", "argument --render: not allowed with argument --plan"),
         ("leaderboard --plan --render", "argument --render: not allowed with argument --plan"),
-        ("--table 6 --render --retrain", "argument --retrain: not allowed with argument --render"),
-        ("--table 6 --json", "argument --json: it needs --plan"),
-        ("--table 6 --verbose", "argument --verbose: it needs --plan"),
-        ("--table 6 --check", "argument --check: it needs --render"),
+        ("--table 6 --json", "--json and --verbose need --plan"),
         ("--table 6 --to here", "unrecognized arguments: --to here"),
         ("status --retrain", "unrecognized arguments: --retrain"),
         ("claims --table 6", "unrecognized arguments: --table 6"),
         ("why", "the following arguments are required: CELL"),
         ("list everything", "argument WHAT: invalid choice: 'everything'"),
-        ("--table 6 --launch", "--launch is now --no-cuda-graphs"),
-        ("--table 6 --plan --brief", "--brief is gone: plans are brief unless --verbose is given"),
     ],
 )
 def test_wrong_command_lines_are_one_line(words, message, capsys):
@@ -97,26 +86,6 @@ def test_wrong_command_lines_are_one_line(words, message, capsys):
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("former", "now"),
-    [
-        ("--why table06/a:b/kd --profile digits", "why table06/a:b/kd --profile digits"),
-        ("--profile digits --why=abcdef", "why abcdef --profile digits"),
-        ("--table 6 --status", "status --table 6"),
-        ("--claims --check", "claims --check"),
-        ("--list methods", "list methods"),
-        ("--new-method mine", "new-method mine"),
-        ("--export abcdef --to here", "export abcdef --to here"),
-    ],
-)
-def test_options_that_became_commands_name_the_command(former, now, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        parse(former.split())
-    error = capsys.readouterr().err
-    assert error.startswith("error: use: ")
-    assert error.endswith(f" {now}\n")
 
 
 @pytest.mark.parametrize("name", [None, *COMMANDS])
