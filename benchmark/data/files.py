@@ -51,7 +51,7 @@ class PublishedFiles:
 
     def _find(self, data_dir: Path | None, cache_dir: Path, announce: Announce) -> DatasetFiles:
         root = data_root(data_dir, cache_dir)
-        return find_local(self, root, announce) or _downloaded(self, root, announce)
+        return find_local(self, root) or _downloaded(self, root, announce)
 
 
 def data_root(data_dir: Path | None, cache_dir: Path) -> Path:
@@ -81,7 +81,7 @@ def use(data_dir: Path | None) -> None:
         os.environ[DATA_VARIABLE] = str(data_dir.resolve())
 
 
-def find_local(files: PublishedFiles, root: Path, announce: Announce) -> DatasetFiles | None:
+def find_local(files: PublishedFiles, root: Path) -> DatasetFiles | None:
     """The data set where ``root`` or its folder ``root/NAME`` holds it; None otherwise.
 
     Raises:
@@ -90,18 +90,17 @@ def find_local(files: PublishedFiles, root: Path, announce: Announce) -> Dataset
     inner = root / files.info.name
     for folder in (inner, root):
         if shards := find_shards(folder, ("test",)):
-            return decodable_shards(files.info, Columns(_IMAGE_COLUMNS, files.label_columns), shards, announce)
+            return decodable_shards(files.info, Columns(_IMAGE_COLUMNS, files.label_columns), shards)
     for folder in (root, inner):
         if (folder / files.torchvision_folder).is_dir():
-            return _torchvision(files, folder, announce)
+            return _torchvision(files, folder)
     return None
 
 
-def _torchvision(files: PublishedFiles, folder: Path, announce: Announce) -> DatasetFiles:
+def _torchvision(files: PublishedFiles, folder: Path) -> DatasetFiles:
     unpacked = folder / files.torchvision_folder
 
     def read() -> tuple[Split, Split]:
-        announce(f"{files.info.name}: reading {unpacked}")
         return _read_torchvision(files, folder, "train"), _read_torchvision(files, folder, "test")
 
     present = (path for path in unpacked.iterdir() if path.is_file() and path.name not in files.unread)
@@ -133,7 +132,7 @@ def _downloaded(files: PublishedFiles, root: Path, announce: Announce) -> Datase
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{name}-download.lock"):
-            if found := find_local(files, root, announce):  # another process has downloaded it in the meantime
+            if found := find_local(files, root):  # another process has downloaded it in the meantime
                 return found
             announce(f"{name}: not found in {root}, downloading it there")
             # Unpacked beside its place and then moved, so that an interrupted download is never taken for the data.
@@ -146,7 +145,7 @@ def _downloaded(files: PublishedFiles, root: Path, announce: Announce) -> Datase
             f"cannot download {name} ({one_line(error)}): put train-*.parquet and test-*.parquet into DIR/{name}/, or "
             f"torchvision's {files.torchvision_folder}/ into DIR, and give DIR as --data DIR or ${DATA_VARIABLE}"
         ) from error
-    return _torchvision(files, root, announce)
+    return _torchvision(files, root)
 
 
 def download(files: PublishedFiles, folder: Path) -> None:

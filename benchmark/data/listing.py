@@ -11,6 +11,7 @@ original images from resized ones. It does not notice an image that was replaced
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,17 @@ class Listing(NamedTuple):
     labels: npt.NDArray[np.int64]
     files: npt.NDArray[np.bytes_]
     spans: npt.NDArray[np.int64]
+
+
+def listed(images: Sequence[tuple[str, int, str, tuple[int, int, int]]]) -> Listing:
+    """A listing from the name, label, file and span of each image."""
+    names, labels, files, spans = zip(*images, strict=True)
+    return Listing(
+        np.asarray([os.fsencode(name) for name in names]),
+        np.asarray(labels, dtype=np.int64),
+        np.asarray([os.fsencode(file) for file in files]),
+        np.asarray(spans, dtype=np.int64),
+    )
 
 
 def image_name(path: str) -> str:

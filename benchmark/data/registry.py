@@ -14,7 +14,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from benchmark.data.cache import CachedArrays, UnwritableError, load_or_build
+from benchmark.data.cache import CachedArrays, load_or_build
 from benchmark.data.content import content_hash
 from benchmark.data.custom import check_name
 from benchmark.data.dataset import (
@@ -145,7 +145,7 @@ def _normalisation(name: str, _plugins: str, _data_dir: str, cache_dir: Path) ->
         return None
     try:
         facts = _decoded(name, files, cache_dir, announce).facts
-    except UnwritableError:  # plans are also made where nothing can be written
+    except UserError:  # plans are also made where nothing can be written
         facts = _in_canonical_order(*files.read()).facts
     return Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
 
@@ -164,6 +164,7 @@ def _decoded(name: str, files: DatasetFiles, cache_dir: Path, announce: Announce
     content = _hash(name, files, folder, cache_dir)
 
     def build(_scratch: Path) -> CachedArrays:
+        announce(f"{name}: decoding the images in {folder}, only once")
         made = _in_canonical_order(*files.read())
         if _hash(name, files, folder, cache_dir) != content:
             raise UserError(f"{folder}: the files changed while they were decoded: run the command again")

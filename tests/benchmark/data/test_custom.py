@@ -20,7 +20,7 @@ SIZES = {"num_train": 6, "num_test": 4, "num_classes": 3, "image_size": 8}
 FILE = """
 from benchmark.data import image_folder, parquet_files
 
-SOURCES = ({maker}("leaves", num_train=6, num_test=4, num_classes=3, image_size=8, folder={folder!r}),)
+SOURCES = ({maker}("leaves", num_train=6, num_test=4, num_classes=3, image_size=8),)
 """
 
 
@@ -37,10 +37,10 @@ def splits(make_split):
 def folder(tmp_path, splits):
     """The images as one folder a class."""
 
-    def make(names=("train", "test"), place="data/leaves", enlarge=lambda image: image):
+    def make(names=("train", "test"), enlarge=lambda image: image):
         for name, split in zip(names, splits, strict=True):
             for number, (image, label) in enumerate(zip(split.images, split.labels, strict=True)):
-                path = tmp_path / place / name / f"class{label}" / f"{number}.png"
+                path = tmp_path / "data/leaves" / name / f"class{label}" / f"{number}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(enlarge(image)).save(path)
         return tmp_path / "data"
@@ -67,13 +67,13 @@ def ids(folder, monkeypatch, tmp_path):
 
 @pytest.fixture
 def use(monkeypatch, tmp_path):
-    """``use(maker, folder)`` makes a file with a data set known."""
+    """``use(maker)`` makes a file with a data set known."""
     numbers = itertools.count()
 
-    def make(maker="image_folder", folder=None, text=FILE):
+    def make(maker="image_folder", text=FILE):
         path = tmp_path / f"plugin{next(numbers)}" / "leaves.py"  # files are read once a process
         path.parent.mkdir()
-        path.write_text(text.format(maker=maker, folder=folder), encoding="utf-8")
+        path.write_text(text.format(maker=maker), encoding="utf-8")
         monkeypatch.setenv(plugins.VARIABLE, str(path))
 
     return make
@@ -124,12 +124,6 @@ def test_images_of_other_sizes_are_made_square(use, folder, splits, write_parque
         write_parquet(tmp_path / "shards" / "leaves" / f"{name}.parquet", make_split(count, size=20, num_classes=3))
     use("parquet_files")
     assert load("leaves", tmp_path / "shards", tmp_path / "cache").train.images.shape == (6, 8, 8, 3)
-
-
-def test_where_it_lies_may_stand_in_the_file(use, folder, tmp_path):
-    folder(place="elsewhere/images")
-    use(folder=str(tmp_path / "elsewhere/images"))
-    assert len(load("leaves", None, tmp_path / "cache").train) == 6
 
 
 @pytest.mark.parametrize("name", ["new\nline", "\x1b[31mred", os.fsdecode(b"\xff\xfe"), "ä b"])
@@ -260,21 +254,6 @@ def test_what_is_wrong_with_parquet_is_named(use, splits, write_parquet, tmp_pat
     write_parquet(folder / "test.parquet", splits[1], label="kind")
     with pytest.raises(UserError, match=r"train.parquet: no column label \(there are image, kind\)"):
         load("leaves", tmp_path / "data", tmp_path / "cache")
-
-
-@pytest.mark.parametrize(
-    ("folder", "advice"),
-    [
-        (None, "put it into DIR"),
-        ("~nobody-has-this-name/x", "correct it in its file"),
-        ("/nowhere", "correct it in its file"),
-    ],
-)
-def test_a_folder_that_is_not_there_is_named(use, tmp_path, folder, advice):
-    use(folder=folder)
-    named = folder or tmp_path / "leaves"
-    with pytest.raises(UserError, match=f"data set 'leaves': there is no folder {named}: {advice}"):
-        load("leaves", tmp_path, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("make", [image_folder, parquet_files])

@@ -245,21 +245,21 @@ def test_link_to_nowhere_is_named(tmp_path, parquet_dir):
         load("cifar100", parquet_dir, tmp_path / "cache")
 
 
-@pytest.mark.parametrize(("name", "message"), [("0-of-00002", "numbered 1 is missing"), ("extra", "several exports")])
-def test_incomplete_or_mixed_shards_are_errors(tmp_path, parquet_dir, name, message):
+@pytest.mark.parametrize("name", ["0-of-00002", "extra"])
+def test_incomplete_or_mixed_shards_are_errors(tmp_path, parquet_dir, name):
     folder = parquet_dir / "cifar100"
     whole = folder / "train-00000-of-00001.parquet"
     shutil.copy(whole, folder / f"train-{name}.parquet")
     if name != "extra":
         whole.unlink()
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=r"cifar100: train-.*parquet and .* are not the parts of one export"):
         load("cifar100", parquet_dir, tmp_path / "cache")
 
 
 @pytest.fixture
 def real_data():
     folder = os.environ.get("KD_DATA")
-    if not folder or files.find_local(cifar100.FILES, Path(folder), print) is None:
+    if not folder or files.find_local(cifar100.FILES, Path(folder)) is None:
         pytest.skip("no CIFAR-100 in the folder given by $KD_DATA: its fingerprint is not checked")
     return Path(folder)
 
