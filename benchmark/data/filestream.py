@@ -45,7 +45,7 @@ class FileStream(BaseStream):
         labels: labels of all samples by index: int64 (num_samples,).
 
     Raises:
-        UserError: ``train_limit`` or ``batch_size`` is out of range.
+        UserError: ``train_limit`` is out of range.
     """
 
     def __init__(

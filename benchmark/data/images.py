@@ -48,7 +48,7 @@ class Crops:
         std: of each channel, for pixels scaled to 0..1.
 
     Raises:
-        UserError: values do not fit together.
+        UserError: ``resize`` is below ``size``.
     """
 
     size: int
@@ -59,9 +59,7 @@ class Crops:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise UserError(f"crop_scale must be two rising fractions from 0 to 1, not {list(self.scale)}")
-        if not 1 <= self.size <= self.resize:
+        if self.size > self.resize:
             raise UserError(
                 f"resize {self.resize} is too small to cut {self.size} pixels out: resize must be crop_size or more"
             )

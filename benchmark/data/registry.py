@@ -98,10 +98,12 @@ def code_of(name: str) -> str:
 def content_of(name: str) -> str:
     """SHA-256 of the files of a plug-in's data set in ``$KD_DATA``; empty for all others. Computed once a process.
 
+    Decodes the images if they are not in the cache.
+
     Raises:
-        UserError: a plug-in cannot be used, or the data are missing, incomplete or unreadable.
+        UserError: as `load`.
     """
-    return _content(name, *_environment()) if code_of(name) else ""
+    return _facts(name, *_environment())[0] if code_of(name) else ""
 
 
 def normalisation(name: str) -> Normalisation | None:
@@ -112,7 +114,7 @@ def normalisation(name: str) -> Normalisation | None:
     Raises:
         UserError: as `load`.
     """
-    return _normalisation(name, *_environment()) if code_of(name) else None
+    return _facts(name, *_environment())[1] if code_of(name) else None
 
 
 def tell(announce: Announce) -> None:
@@ -122,7 +124,7 @@ def tell(announce: Announce) -> None:
 
 def forget() -> None:
     """Read plug-ins and their data again when they are next asked for, as a new process does."""
-    for cached in (_declared, _content, _normalisation):
+    for cached in (_declared, _facts):
         cached.cache_clear()
 
 
@@ -132,22 +134,18 @@ def _environment() -> tuple[str, str, Path]:
 
 
 @cache
-def _content(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> str:
-    files = _reader(name).find(None, cache_dir, _announce.get())
-    return _hash(name, files, files.folder, cache_dir) if isinstance(files, DatasetFiles) and files.folder else ""
-
-
-@cache
-def _normalisation(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> Normalisation | None:
+def _facts(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> tuple[str, Normalisation | None]:
+    """Content and normalisation of a data set; neither where images stay in their files."""
     announce = _announce.get()
     files = _reader(name).find(None, cache_dir, announce)
     if isinstance(files, FileDataset):
-        return None
+        return "", None
+    content = _hash(name, files, files.folder, cache_dir) if files.folder else ""
     try:
         facts = _decoded(name, files, cache_dir, announce).facts
     except UserError:  # plans are also made where nothing can be written
         facts = _in_canonical_order(*files.read()).facts
-    return Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
+    return content, Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
 
 
 def _hash(name: str, files: DatasetFiles, folder: Path, cache_dir: Path) -> str:

@@ -102,7 +102,7 @@ class BaseStream:
         num_samples: samples of an epoch.
 
     Raises:
-        UserError: ``train_limit`` or ``batch_size`` is out of range.
+        UserError: ``train_limit`` is out of range.
     """
 
     def __init__(
@@ -111,8 +111,6 @@ class BaseStream:
         self.num_samples = available if train_limit is None else train_limit
         if not 1 <= self.num_samples <= available:
             raise UserError(f"train_limit must be from 1 to {available}, not {train_limit}")
-        if batch_size < 1:
-            raise UserError(f"batch_size must be 1 or more, not {batch_size}")
         self._batch_size = batch_size
         self._seed = seed
         self._device = torch.device(device)
@@ -142,7 +140,7 @@ class Stream(BaseStream):
         train_limit: as in `BaseStream`.
 
     Raises:
-        UserError: ``train_limit`` or ``batch_size`` is out of range.
+        UserError: ``train_limit`` is out of range.
     """
 
     def __init__(

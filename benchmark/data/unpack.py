@@ -14,7 +14,6 @@ from benchmark.data.dataset import Announce, DatasetInfo, FileDataset
 from benchmark.data.listing import Listing, file_dataset, image_name, listed
 from benchmark.data.parallel import in_parallel
 from benchmark.data.parquet import Columns, Shards, batches, num_rows
-from benchmark.errors import UserError, one_line
 from benchmark.ids import digest
 
 _BATCH = 200  # images a thread holds at once
@@ -87,13 +86,10 @@ def _copy(info: DatasetInfo, columns: Columns, folder: Path, path: Path) -> list
     """Copy the images of a Parquet file, one after the other, into one file."""
     target = folder / f"{path.stem}.images"
     images: list[_Image] = []
-    try:
-        with target.open("xb") as file:
-            for rows in batches(path, columns, info.num_classes, _BATCH):
-                for row in rows:
-                    span = (file.tell(), len(row.image), row.number)
-                    images.append(_Image(image_name(row.name) if row.name else None, row.label, target.name, span))
-                    file.write(row.image)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({one_line(error)}): make room or access") from error
+    with target.open("xb") as file:
+        for rows in batches(path, columns, info.num_classes, _BATCH):
+            for row in rows:
+                span = (file.tell(), len(row.image), row.number)
+                images.append(_Image(image_name(row.name) if row.name else None, row.label, target.name, span))
+                file.write(row.image)
     return images
