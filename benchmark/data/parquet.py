@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -128,8 +127,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     import pyarrow.parquet as pq
 
     try:
-        # The name is passed as bytes, since it may not be UTF-8.
-        with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
+        with pq.ParquetFile(path) as file:
             yield file
     # ValueError and KeyError: a column's name is not UTF-8, or occurs twice.
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
@@ -140,31 +138,27 @@ def num_rows(path: Path) -> int:
     """The number of rows that a file states.
 
     Raises:
-        UserError: it is unreadable or has none.
+        UserError: it is unreadable.
     """
     with _opened(path) as file:
-        rows = int(file.metadata.num_rows)
-    if rows < 1:
-        raise UserError(f"{path}: the file holds no rows: fetch it again")
-    return rows
+        return int(file.metadata.num_rows)
 
 
 def batches(path: Path, columns: Columns, num_classes: int, size: int) -> Iterator[list[Row]]:
     """Yield the rows of a file in batches of ``size``, in file order.
 
     Raises:
-        UserError: the file is unreadable or lacks a column, a row lacks an image, or a label is no class, or the file
-            holds another number of rows than it states.
+        UserError: the file is unreadable, lacks a column or has no rows, a row lacks an image, or a label is no class.
     """
-    number, total = 0, num_rows(path)
+    number = 0
     with _opened(path) as file:
         image, label = (_column(path, file, names) for names in (columns.image, columns.label))
         for batch in file.iter_batches(size, columns=[image, label]):
             cells = zip(batch.column(image).to_pylist(), batch.column(label).to_pylist(), strict=True)
             yield [_row(path, row, *cell, num_classes) for row, cell in enumerate(cells, number)]
             number += batch.num_rows
-    if number != total:
-        raise UserError(f"{path}: it states {total:,} rows and does not hold as many: fetch it again")
+    if not number:
+        raise UserError(f"{path}: the file holds no rows: fetch it again")
 
 
 def _column(path: Path, file: pq.ParquetFile, names: Sequence[str]) -> str:

@@ -132,7 +132,7 @@ class Stream(BaseStream):
     sees the same batches.
 
     Args:
-        split: the images; a `DeviceSplit` must be on ``device``, any other is uploaded.
+        split: the images, on ``device``.
         augmentation: of the images.
         batch_size: as in `BaseStream`.
         seed: as in `BaseStream`.
@@ -145,7 +145,7 @@ class Stream(BaseStream):
 
     def __init__(
         self,
-        split: Split | DeviceSplit,
+        split: DeviceSplit,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,
@@ -153,8 +153,7 @@ class Stream(BaseStream):
         train_limit: int | None = None,
     ) -> None:
         super().__init__(len(split), batch_size, seed, device, train_limit)
-        data = split if isinstance(split, DeviceSplit) else upload(split, device)
-        self._data = DeviceSplit(data.images[: self.num_samples], data.labels[: self.num_samples])
+        self._data = DeviceSplit(split.images[: self.num_samples], split.labels[: self.num_samples])
         self._augmentation = augmentation
 
     @property

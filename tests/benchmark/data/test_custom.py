@@ -141,15 +141,6 @@ def test_odd_names_of_files_and_classes_are_names(use, folder, splits, tmp_path,
         load("leaves", place, tmp_path / "cache")
 
 
-def test_odd_names_of_parquet_files_are_names(use, splits, write_parquet, tmp_path):
-    use("parquet_files")
-    for name, split in zip(("train", "test"), splits, strict=True):
-        path = write_parquet(tmp_path / "data/leaves" / f"{name}.parquet", split)
-        path.rename(path.with_name(f"{name}\n{os.fsdecode(bytes([255]))}.parquet"))
-    for _ in range(2):
-        same(load("leaves", tmp_path / "data", tmp_path / "cache").train, splits[0])
-
-
 def test_it_is_known_by_name_size_and_code(use):
     use()
     assert "leaves" in names()

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmark.data import FileDataset, describe, load
+from benchmark.data import FileDataset, load
 from benchmark.data.dataset import row_keys
 from benchmark.errors import UserError
 
@@ -189,7 +189,3 @@ def test_missing_images_are_an_error_that_says_what_to_put_where(tmp_path):
     for words in ("train/<synset>/*.JPEG", "validation-*.parquet", "DIR/imagenet/", "--data DIR", "$KD_DATA"):
         assert words in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_official_numbers():
-    assert (describe("imagenet").num_train, describe("imagenet").num_test) == (1_281_167, 50_000)

@@ -101,37 +101,6 @@ def test_file_without_rows_is_named(read_spoilt):
         read_spoilt({"image": pa.array([], pa.binary()), "label": pa.array([], pa.int64())})
 
 
-ROWS = 150
-
-
-def varint(number):
-    """As Thrift's compact protocol writes an integer."""
-    number, digits = number << 1, []
-    while number > 127:
-        digits.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*digits, number])
-
-
-def stating(path, rows):
-    """Lets a Parquet file of `ROWS` rows state another number in its footer."""
-    content, field = path.read_bytes(), b"\x16"
-    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-    footer = content[start:-8].replace(field + varint(ROWS), field + varint(rows), 1)
-    path.write_bytes(content[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
-    assert pq.read_metadata(path).num_rows == rows
-
-
-@pytest.mark.parametrize("rows", [1, ROWS - 1, ROWS + 1, 10_000, 10**12, 2**61])
-def test_a_file_that_states_more_or_fewer_rows_than_it_holds_is_named(tmp_path, make_split, write_parquet, rows):
-    path = write_parquet(tmp_path / "train.parquet", make_split(ROWS))
-    stating(path, rows)
-    with pytest.raises(UserError, match=rf"states? {rows:,} rows") as caught:
-        read(path)
-    assert "train.parquet" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_columns_whose_names_are_no_text_or_twice_there_are_one_line(tmp_path, make_split, write_parquet):
     path = write_parquet(tmp_path / "odd.parquet", make_split(9), label="lab\u00e9l")
     path.write_bytes(path.read_bytes().replace("lab\u00e9l".encode(), b"lab\xff\xffl"))
