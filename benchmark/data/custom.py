@@ -110,21 +110,19 @@ def _reader(info: DatasetInfo, locate: _Locate, options: Mapping[str, object], i
                 f"${DATA_VARIABLE}"
             )
         files = locate(info, folder)
+
+        def read() -> tuple[Split, Split]:
+            train, test = files.read()
+            for key, count, split in (("num_train", info.num_train, train), ("num_test", info.num_test, test)):
+                if len(split) != count:
+                    what = f"{len(split):,} images where the data set's file says {key}={count}"
+                    raise UserError(f"{folder}: {what}: correct it")
+            return train, test
+
         # Numbers, classes and columns are checked or used while decoding: with others it is decoded again.
-        choice = short_id(digest({**asdict(info), **options}))
-        return replace(files, read=partial(_read_checked, info, folder, files), choice=choice)
+        return replace(files, read=read, choice=short_id(digest({**asdict(info), **options})))
 
     return DatasetReader(info, None, find, f"{info.name}/{inside}")
-
-
-def _read_checked(info: DatasetInfo, folder: Path, files: DatasetFiles) -> tuple[Split, Split]:
-    train, test = files.read()
-    for key, split in (("num_train", train), ("num_test", test)):
-        if len(split) != getattr(info, key):
-            raise UserError(
-                f"{folder}: {len(split):,} images where the data set's file says {key}={getattr(info, key)}: correct it"
-            )
-    return train, test
 
 
 def _in_parquet(columns: Columns, info: DatasetInfo, folder: Path) -> DatasetFiles:

@@ -16,7 +16,7 @@ from benchmark.data.parquet import Columns, decodable_shards, find_shards
 from benchmark.errors import UserError, one_line
 
 DATA_VARIABLE = "KD_DATA"
-_IMAGE_COLUMNS = ("image", "img")
+_COLUMNS = Columns(image=("image", "img"), label=("label", "fine_label"))
 
 
 @dataclass(frozen=True)
@@ -24,30 +24,24 @@ class PublishedFiles:
     """Names in the published forms of a data set.
 
     Attributes:
-        info: facts about the data set.
-        torchvision_class: class of ``torchvision.datasets``.
+        info: facts about the data set; its name in capitals is that of the class of ``torchvision.datasets``.
         torchvision_folder: the folder that this class unpacks into its root.
-        label_columns: names that the Parquet column of labels may have.
+        official: fingerprint of the published data, if it is known.
         read: reads the ``train`` or ``test`` split of torchvision's files below a folder and raises RuntimeError where
             they are altered; by default through the class, as for both CIFARs.
         unread: names of torchvision's files that are not read.
     """
 
     info: DatasetInfo
-    torchvision_class: str
     torchvision_folder: str
-    label_columns: tuple[str, ...]
+    official: str | None = None
     read: Callable[[Path, str], Split] | None = None
     unread: tuple[str, ...] = ()
 
-    def reader(self, official: str | None = None) -> DatasetReader:
-        """The entry for the registry, which takes Parquet, else torchvision's files, else downloads the latter.
-
-        Args:
-            official: fingerprint of the published data, if it is known.
-        """
+    def reader(self) -> DatasetReader:
+        """The entry for the registry, which takes Parquet, else torchvision's files, else downloads the latter."""
         location = f"{self.info.name}/*.parquet or {self.torchvision_folder}/, else downloaded"
-        return DatasetReader(self.info, official, self._find, location)
+        return DatasetReader(self.info, self.official, self._find, location)
 
     def _find(self, data_dir: Path | None, cache_dir: Path, announce: Announce) -> DatasetFiles:
         root = data_root(data_dir, cache_dir)
@@ -90,7 +84,7 @@ def find_local(files: PublishedFiles, root: Path) -> DatasetFiles | None:
     inner = root / files.info.name
     for folder in (inner, root):
         if shards := find_shards(folder, ("test",)):
-            return decodable_shards(files.info, Columns(_IMAGE_COLUMNS, files.label_columns), shards)
+            return decodable_shards(files.info, _COLUMNS, shards)
     for folder in (root, inner):
         if (folder / files.torchvision_folder).is_dir():
             return _torchvision(files, folder)
@@ -121,7 +115,7 @@ def _read_cifar(files: PublishedFiles, folder: Path, split: str) -> Split:
     from torchvision import datasets
 
     # It compares checksums before it unpickles anything.
-    data = getattr(datasets, files.torchvision_class)(folder, train=split == "train", download=False)
+    data = getattr(datasets, files.info.name.upper())(folder, train=split == "train", download=False)
     return Split(np.asarray(data.data, dtype=np.uint8), np.asarray(data.targets, dtype=np.int64))
 
 
@@ -152,4 +146,4 @@ def download(files: PublishedFiles, folder: Path) -> None:
     """Let torchvision download and unpack its files into a folder."""
     from torchvision import datasets
 
-    getattr(datasets, files.torchvision_class)(folder, download=True)
+    getattr(datasets, files.info.name.upper())(folder, download=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.data.dataset import DatasetInfo, FileDataset
-from benchmark.data.listing import file_dataset, image_name, listed
+from benchmark.data.listing import ListedImage, file_dataset, image_name, listed
 from benchmark.errors import UserError, one_line
 
 _SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
@@ -39,7 +39,7 @@ def tree_dataset(info: DatasetInfo, folder: Path, splits: tuple[str, str]) -> Fi
     """
     whole = (0, -1, -1)
     listings = [
-        listed([(image_name(image.path), image.label, image.path, whole) for image in images])
+        listed([ListedImage(image_name(image.path), image.label, image.path, whole) for image in images])
         for images in tree_images(info, folder, splits)
     ]
     return file_dataset(info, folder, listings)

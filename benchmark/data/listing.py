@@ -44,8 +44,17 @@ class Listing(NamedTuple):
     spans: npt.NDArray[np.int64]
 
 
-def listed(images: Sequence[tuple[str, int, str, tuple[int, int, int]]]) -> Listing:
-    """A listing from the name, label, file and span of each image."""
+class ListedImage(NamedTuple):
+    """An image of a `Listing`."""
+
+    name: str
+    label: int
+    file: str
+    span: tuple[int, int, int]
+
+
+def listed(images: Sequence[ListedImage]) -> Listing:
+    """The listing of some images."""
     names, labels, files, spans = zip(*images, strict=True)
     return Listing(
         np.asarray([os.fsencode(name) for name in names]),

@@ -49,13 +49,13 @@ class Row(NamedTuple):
         number: in the file, from 0.
         image: the encoded image.
         label: a class.
-        name: file name of the image; None where the file states none.
+        name: file name of the image; empty where the file states none.
     """
 
     number: int
     image: bytes
     label: int
-    name: str | None
+    name: str
 
 
 def find_shards(folder: Path, tests: Sequence[str]) -> Shards | None:
@@ -176,4 +176,4 @@ def _row(path: Path, number: int, image: object, label: object, num_classes: int
         raise UserError(f"{path}: row {number} holds no image bytes")
     if type(label) is not int or not 0 <= label < num_classes:
         raise UserError(f"{path}: row {number} has label {label}, it must be 0 to {num_classes - 1}")
-    return Row(number, content, label, name if isinstance(name, str) else None)
+    return Row(number, content, label, name if isinstance(name, str) else "")

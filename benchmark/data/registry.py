@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import traceback
 from contextvars import ContextVar
 from functools import cache
-from hashlib import sha256
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from runpy import run_path
+from typing import Any
 
 from benchmark.data.cache import CachedArrays, load_or_build
 from benchmark.data.content import content_hash
@@ -207,7 +205,7 @@ def _readers_of(file: plugins.SourceFile) -> tuple[DatasetReader, ...]:
     if file.inside:
         own: tuple[DatasetReader, ...] = import_module(f"{__package__}.{file.path.stem}").SOURCES
         return own
-    readers = getattr(_imported(file.path), "SOURCES", None)
+    readers = _run(file.path).get("SOURCES")
     if not isinstance(readers, list | tuple) or not all(isinstance(reader, DatasetReader) for reader in readers):
         raise UserError(f"{file.path}: SOURCES must be a tuple of data sets, as in SOURCES = (image_folder(...),)")
     for reader in readers:
@@ -215,18 +213,13 @@ def _readers_of(file: plugins.SourceFile) -> tuple[DatasetReader, ...]:
     return tuple(readers)
 
 
-def _imported(path: Path) -> ModuleType:
-    """A plug-in as a module."""
-    spec = spec_from_file_location(f"srrl_bench_data_{short_id(sha256(str(path).encode()).hexdigest())}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = module_from_spec(spec)
+def _run(path: Path) -> dict[str, Any]:
+    """The global names of a plug-in."""
     try:
-        spec.loader.exec_module(module)
+        return run_path(str(path), run_name=path.stem)
     except UserError:
         raise
     except Exception as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         place = f"{path}:{lines[-1]}" if lines else f"{path}"
         raise UserError(f"{place}: the file cannot be run ({type(error).__name__}: {one_line(error)})") from error
-    return module

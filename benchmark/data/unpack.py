@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from benchmark.data.cache import CachedArrays, load_or_build
 from benchmark.data.dataset import Announce, DatasetInfo, FileDataset
-from benchmark.data.listing import Listing, file_dataset, image_name, listed
+from benchmark.data.listing import ListedImage, Listing, file_dataset, image_name, listed
 from benchmark.data.parallel import in_parallel
 from benchmark.data.parquet import Columns, Shards, batches, num_rows
 from benchmark.ids import digest
@@ -19,15 +19,6 @@ from benchmark.ids import digest
 _BATCH = 200  # images a thread holds at once
 _SPLITS = ("train", "test")
 _KEY_LENGTH = 16
-
-
-class _Image(NamedTuple):
-    """A copied image: its name in the Parquet file or None, label, file of the copy, and span as in `EncodedSplit`."""
-
-    name: str | None
-    label: int
-    file: str
-    span: tuple[int, int, int]
 
 
 def unpacked_dataset(
@@ -69,27 +60,27 @@ def unpacked_dataset(
 def _copy_split(
     info: DatasetInfo, columns: Columns, folder: Path, paths: Sequence[Path], announce: Announce
 ) -> Listing:
-    images: list[_Image] = []
+    images: list[ListedImage] = []
     for path, part in zip(paths, in_parallel(partial(_copy, info, columns, folder), paths), strict=True):
         images += part
         announce(f"{info.name}: copied {len(images):,} images ({path.name})")
-    if None in (image.name for image in images) or len({(image.name, image.label) for image in images}) < len(images):
+    if "" in (image.name for image in images) or len({(image.name, image.label) for image in images}) < len(images):
         announce(
             f"{info.name}: {paths[0].parent}: images from {paths[0].name} on have no names that tell them apart: their "
             "order follows from that of the rows, so another export gives other batches"
         )
         images = [image._replace(name=str(row)) for row, image in enumerate(images)]
-    return listed([(str(image.name), *image[1:]) for image in images])
+    return listed(images)
 
 
-def _copy(info: DatasetInfo, columns: Columns, folder: Path, path: Path) -> list[_Image]:
+def _copy(info: DatasetInfo, columns: Columns, folder: Path, path: Path) -> list[ListedImage]:
     """Copy the images of a Parquet file, one after the other, into one file."""
     target = folder / f"{path.stem}.images"
-    images: list[_Image] = []
+    images: list[ListedImage] = []
     with target.open("xb") as file:
         for rows in batches(path, columns, info.num_classes, _BATCH):
             for row in rows:
                 span = (file.tell(), len(row.image), row.number)
-                images.append(_Image(image_name(row.name) if row.name else None, row.label, target.name, span))
+                images.append(ListedImage(image_name(row.name), row.label, target.name, span))
                 file.write(row.image)
     return images

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmark.data import Split
-from benchmark.data.dataset import canonical, fingerprint
+from benchmark.data.dataset import Split, canonical, fingerprint
 
 
 def shuffled(split, seed):
