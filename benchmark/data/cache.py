@@ -47,7 +47,7 @@ def load_or_build(folder: Path, build: Callable[[Path], CachedArrays], announce:
     Args:
         folder: of the copy; it appears complete or not at all.
         build: makes the arrays, given a folder that will become ``folder``: files written there are kept.
-        announce: called with a line before a corrupt copy is rebuilt and after a copy is written.
+        announce: called with a line before a corrupt copy is rebuilt.
 
     Raises:
         UserError: the folder cannot be written.
@@ -76,7 +76,6 @@ def _build(folder: Path, build: Callable[[Path], CachedArrays], announce: Announ
                 scratch.replace(folder)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
-    announce(f"cached in {folder}")
     return _open(folder) or made
 
 

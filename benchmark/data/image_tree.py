@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.data.dataset import DatasetInfo, FileDataset
 from benchmark.data.listing import ListedImage, file_dataset, image_name, listed
-from benchmark.errors import UserError, one_line
+from benchmark.errors import UserError
 
 _SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 
@@ -77,17 +76,8 @@ def _images_of(folder: Path, split: str, classes: Sequence[str]) -> list[TreeIma
 
 
 def _class_folders(folder: Path) -> list[str]:
-    return [entry.name for entry in _entries(folder) if entry.is_dir() and not entry.name.startswith(".")]
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _image_files(folder: Path) -> list[str]:
-    return [entry.name for entry in _entries(folder) if entry.name.lower().endswith(_SUFFIXES)]
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """The entries of a folder, sorted by name."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read ({one_line(error)})") from error
+    return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES))
