@@ -136,14 +136,10 @@ def _in_tree(info: DatasetInfo, folder: Path) -> DatasetFiles:
     test = next((name for name in _TEST_NAMES if (folder / name).is_dir()), _TEST_NAMES[0])
     splits = tree_images(info, folder, ("train", test))
 
-    def read() -> tuple[Split, Split]:
-        train, test = (_decoded(info, folder, images) for images in splits)
-        return train, test
+    def decoded(images: Sequence[TreeImage]) -> Split:
+        named = [(str(folder / image.path), folder / image.path) for image in images]
+        pixels = decode_all(named, info.image_size, fit=True)
+        return Split(pixels, np.asarray([image.label for image in images], dtype=np.int64))
 
-    return DatasetFiles(read, folder, {image.path: folder / image.path for images in splits for image in images})
-
-
-def _decoded(info: DatasetInfo, folder: Path, images: Sequence[TreeImage]) -> Split:
-    files = [folder / image.path for image in images]
-    pixels = decode_all([(str(file), file) for file in files], info.image_size, fit=True)
-    return Split(pixels, np.asarray([image.label for image in images], dtype=np.int64))
+    files = {image.path: folder / image.path for images in splits for image in images}
+    return DatasetFiles(lambda: (decoded(splits[0]), decoded(splits[1])), folder, files)

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
@@ -94,11 +95,9 @@ def find_local(files: PublishedFiles, root: Path) -> DatasetFiles | None:
 def _torchvision(files: PublishedFiles, folder: Path) -> DatasetFiles:
     unpacked = folder / files.torchvision_folder
 
-    def read() -> tuple[Split, Split]:
-        return _read_torchvision(files, folder, "train"), _read_torchvision(files, folder, "test")
-
+    read = partial(_read_torchvision, files, folder)
     present = (path for path in unpacked.iterdir() if path.is_file() and path.name not in files.unread)
-    return DatasetFiles(read, unpacked, {path.name: path for path in present})
+    return DatasetFiles(lambda: (read("train"), read("test")), unpacked, {path.name: path for path in present})
 
 
 def _read_torchvision(files: PublishedFiles, folder: Path, split: str) -> Split:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,12 +93,9 @@ def _check_complete(paths: Sequence[Path]) -> None:
 
 def decodable_shards(info: DatasetInfo, columns: Columns, shards: Shards, *, fit: bool = False) -> DatasetFiles:
     """A data set in Parquet files, to be decoded with `read_split`."""
-
-    def read() -> tuple[Split, Split]:
-        train, test = (read_split(paths, columns, info, fit=fit) for paths in shards)
-        return train, test
-
-    return DatasetFiles(read, shards.train[0].parent, {path.name: path for paths in shards for path in paths})
+    read = partial(read_split, columns=columns, info=info, fit=fit)
+    files = {path.name: path for paths in shards for path in paths}
+    return DatasetFiles(lambda: (read(shards.train), read(shards.test)), shards.train[0].parent, files)
 
 
 def read_split(paths: Sequence[Path], columns: Columns, info: DatasetInfo, *, fit: bool = False) -> Split:

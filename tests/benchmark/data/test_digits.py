@@ -41,9 +41,3 @@ def test_every_digit_of_scikit_learn_is_in_one_split(tmp_path, name):
     grey = (bunch.images * 15).astype(np.uint8)
     expected = sorted((image.tobytes(), int(label)) for image, label in zip(grey, bunch.target, strict=True))
     assert rows(pairs(digits.train), pairs(digits.test)) == expected
-
-
-def test_no_stand_in_is_tested_on_what_it_learned_from(tmp_path):
-    for name in NAMES:
-        digits = load(name, None, tmp_path)
-        assert not {*rows(pairs(digits.train))} & {*rows(pairs(digits.test))}

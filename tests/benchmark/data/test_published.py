@@ -207,15 +207,6 @@ def test_failed_download_says_what_to_put_where(tmp_path, monkeypatch, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("place", ["option", "variable"])
-def test_missing_data_folder_is_named(tmp_path, monkeypatch, place):
-    folder = tmp_path / "nowhere"
-    if place == "variable":
-        monkeypatch.setenv("KD_DATA", str(folder))
-    with pytest.raises(UserError, match="nowhere: there is no such folder"):
-        load("cifar100", folder if place == "option" else None, tmp_path)
-
-
 @pytest.mark.parametrize("name", ["0-of-00002", "extra"])
 def test_incomplete_or_mixed_shards_are_errors(tmp_path, parquet_dir, name):
     folder = parquet_dir / "cifar100"

@@ -123,13 +123,6 @@ def test_offsets_and_flips_are_evenly_drawn(make_split):
     assert abs(draws.flips.float().mean() - 0.3) < 0.02
 
 
-def test_streams_share_one_upload(make, split):
-    data = upload(split, "cpu")
-    first, second = make(data=data), make(data=data, seed=1, train_limit=10)
-    assert first.labels.data_ptr() == second.labels.data_ptr() == data.labels.data_ptr()
-    assert same(joined(first.epoch(1)), joined(make().epoch(1)))
-
-
 def test_upload_takes_read_only_memory_maps(tmp_path, split, recwarn):
     np.save(tmp_path / "images.npy", split.images)
     mapped = type(split)(np.load(tmp_path / "images.npy", mmap_mode="r"), split.labels)
