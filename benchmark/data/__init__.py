@@ -7,16 +7,14 @@ torch; ``stream``, ``augment``, ``filestream`` and ``decoders`` do.
 
 from benchmark.data.cache import DECODING
 from benchmark.data.custom import image_folder, parquet_files
-from benchmark.data.dataset import Dataset, DatasetInfo, FileDataset, Split
+from benchmark.data.dataset import Dataset, FileDataset
 from benchmark.data.files import use
 from benchmark.data.registry import code_of, content_of, describe, load, location, names, normalisation, tell
 
 __all__ = [
     "DECODING",
     "Dataset",
-    "DatasetInfo",
     "FileDataset",
-    "Split",
     "code_of",
     "content_of",
     "describe",

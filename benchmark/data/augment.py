@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from benchmark.errors import UserError, unknown
+from benchmark.errors import UserError
 
 _WHITE = 255
 
@@ -24,9 +24,6 @@ class Augmentation:
         flip: probability of a horizontal flip.
         mean: of each channel, for pixels scaled to 0..1.
         std: of each channel, for pixels scaled to 0..1.
-
-    Raises:
-        UserError: a value is out of range.
     """
 
     crop_padding: int
@@ -34,16 +31,6 @@ class Augmentation:
     flip: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if self.pad_mode not in _PAD_MODES:
-            raise unknown("pad_mode", self.pad_mode, _PAD_MODES)
-        if self.crop_padding < 0:
-            raise UserError(f"crop_padding must be 0 or more, not {self.crop_padding}")
-        if not 0 <= self.flip <= 1:
-            raise UserError(f"flip must be a probability from 0 to 1, not {self.flip}")
-        if len(self.mean) != len(self.std) or min(self.std) <= 0:
-            raise UserError("mean and std must have one number for each channel, those of std positive")
 
 
 def augment(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: Augmentation) -> Tensor:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,12 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.dataset import Announce
-from benchmark.errors import UserError, one_line
+from benchmark.errors import writing
 
 DECODING = 2
 """Version of the decoded pixels and of their order: raise it where they change. Older copies are then built again, and
 runs on a plug-in's data set, whose ids hold it, get other ids."""
 _META = "meta.json"
-
-
-class UnwritableError(UserError):
-    """The cache cannot be written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,59 +47,36 @@ def load_or_build(folder: Path, build: Callable[[Path], CachedArrays], announce:
     Args:
         folder: of the copy; it appears complete or not at all.
         build: makes the arrays, given a folder that will become ``folder``: files written there are kept.
-        announce: called with a line before a corrupt copy is rebuilt and after a copy is written.
+        announce: called with a line before a corrupt copy is rebuilt.
 
     Raises:
-        UnwritableError: the folder cannot be written.
+        UserError: the folder cannot be written.
     """
     return _open(folder) or _build(folder, build, announce)
 
 
 def _build(folder: Path, build: Callable[[Path], CachedArrays], announce: Announce) -> CachedArrays:
-    with _locked(folder.parent):
-        if found := _open(folder):  # another process has built it in the meantime
-            return found
-        if folder.exists():
-            announce(f"{folder}: the cache is corrupt, it is built again")
-        # The name is fixed, since only the holder of the lock uses it: what a killed process left is removed.
-        scratch = folder.with_name(f".{folder.name}.tmp")
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
-            with _writing(folder):
-                scratch.mkdir()
-            made = build(scratch)
-            with _writing(folder):
+    from filelock import FileLock
+
+    # The name is fixed, since only the holder of the lock uses it: what a killed process left is removed.
+    scratch = folder.with_name(f".{folder.name}.tmp")
+    with writing(folder.parent, "--checkpoints"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / ".lock"):
+            if found := _open(folder):  # another process has built it in the meantime
+                return found
+            if folder.exists():
+                announce(f"{folder}: the cache is corrupt, it is built again")
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            try:
+                made = build(scratch)
                 _write(scratch, made)
                 shutil.rmtree(folder, ignore_errors=True)
                 scratch.replace(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        announce(f"cached in {folder}")
-        return _open(folder) or made
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    from filelock import FileLock
-
-    lock = FileLock(root / ".lock")
-    with _writing(root):
-        root.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UnwritableError(
-            f"{folder}: cannot write a cache there ({one_line(error)}): make room or access"
-        ) from error
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+    return _open(folder) or made
 
 
 def _write(folder: Path, made: CachedArrays) -> None:
@@ -124,14 +96,7 @@ def _open(folder: Path) -> CachedArrays | None:
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))
         if meta["version"] != DECODING:
             return None
-        arrays = {name: _open_array(folder, name, shape) for name, shape in meta["arrays"].items()}
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in meta["arrays"]}
         return CachedArrays(arrays, str(meta["fingerprint"]), dict(meta["facts"]))
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _open_array(folder: Path, name: str, shape: list[Any]) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = np.load(folder / f"{name}.npy", mmap_mode="r")
-    if [list(array.shape), str(array.dtype)] != shape:
-        raise ValueError(f"{name}: differs from {_META}")
-    return array

@@ -7,8 +7,6 @@ from benchmark.data.files import PublishedFiles
 
 FILES = PublishedFiles(
     DatasetInfo(name="cifar10", num_train=50_000, num_test=10_000, num_classes=10, image_size=32),
-    torchvision_class="CIFAR10",
     torchvision_folder="cifar-10-batches-py",
-    label_columns=("label",),
 )
 SOURCES = (FILES.reader(),)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 
 from benchmark.data.parallel import in_parallel
 from benchmark.errors import UserError, one_line
 from benchmark.files import write_atomically
 from benchmark.ids import digest, file_digest
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SETTLED_NS = 2 * 10**9
 """A file that changed so shortly before it was hashed may have changed again under the same time stamp."""
 
@@ -32,13 +31,17 @@ def content_hash(files: Mapping[str, Path], memory: Path) -> str:
     """
     names = sorted(files)
     paths = [files[name] for name in names]
-    states = _states(paths)
-    state = digest([states, names])
-    newest = max((ctime for *_, ctime, _ in states), default=0)
-    if known := _stored_hash(memory, state, newest):
-        return known
-    found = digest(dict(zip(names, in_parallel(_hash, paths), strict=True)))
-    if _states(paths) != states:
+    try:
+        states = _states(paths)
+        state = digest([states, names])
+        newest = max((ctime for *_, ctime, _ in states), default=0)
+        if known := _stored_hash(memory, state, newest):
+            return known
+        found = digest(dict(zip(names, in_parallel(file_digest, paths), strict=True)))
+        changed = _states(paths) != states
+    except OSError as error:
+        raise UserError(f"the data cannot be read ({one_line(error)}): repair or fetch that file") from error
+    if changed:
         raise UserError(f"{paths[0].parent}: the files change while they are read: wait, and run the command again")
     with suppress(UserError):  # plans are also made where nothing can be written
         write_atomically(memory, json.dumps({"state": state, "sha256": found}).encode())
@@ -47,26 +50,15 @@ def content_hash(files: Mapping[str, Path], memory: Path) -> str:
 
 def _states(paths: Sequence[Path]) -> list[tuple[str, int, int, int, int]]:
     """Path, size, mtime, ctime and inode of files."""
-    try:
-        found = [(str(path.absolute()), path.stat()) for path in paths]
-    except OSError as error:
-        raise UserError(f"the data cannot be read ({one_line(error)}): repair or fetch that file") from error
-    return [(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for path, stat in found]
+    found = [(path, path.stat()) for path in paths]
+    if odd := next((path for path, stat in found if not S_ISREG(stat.st_mode)), None):  # reading a pipe would block
+        raise UserError(f"{odd}: it is not a file: remove it")
+    return [(str(path.absolute()), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for path, s in found]
 
 
 def _stored_hash(memory: Path, state: str, newest: int) -> str | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(memory.read_text(encoding="utf-8"))
-        settled = newest + _SETTLED_NS <= memory.stat().st_mtime_ns
-        if settled and known["state"] == state and _SHA256.fullmatch(known["sha256"]):
+        if newest + _SETTLED_NS <= memory.stat().st_mtime_ns and known["state"] == state:
             return str(known["sha256"])
     return None
-
-
-def _hash(path: Path) -> str:
-    if path.exists() and not path.is_file():  # reading a pipe would block
-        raise UserError(f"{path}: it is not a file: remove it")
-    try:
-        return file_digest(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({one_line(error)}): repair or fetch that file") from error

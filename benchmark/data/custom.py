@@ -18,33 +18,28 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmark.data.dataset import Announce, DatasetFiles, DatasetInfo, DatasetReader, Split
 from benchmark.data.files import DATA_VARIABLE, data_root
 from benchmark.data.image_tree import TreeImage, tree_images
-from benchmark.data.images import central_pixels, decode
-from benchmark.data.parallel import in_parallel
+from benchmark.data.images import decode_all
 from benchmark.data.parquet import Columns, decodable_shards, find_shards
-from benchmark.errors import UserError, one_line
-from benchmark.files import LONGEST_WORD, expanded
+from benchmark.errors import UserError
+from benchmark.files import LONGEST_WORD
 from benchmark.ids import digest, short_id
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _TEST_NAMES = ("test", "val")
 _SMALLEST = {"num_train": 2, "num_test": 1, "num_classes": 2, "image_size": 8}
-_CHUNK = 500  # images a task decodes
 
-_Locate = Callable[[DatasetInfo, Path, Announce], DatasetFiles]
+_Locate = Callable[[DatasetInfo, Path], DatasetFiles]
 
 
-def image_folder(
-    name: str, *, num_train: int, num_test: int, num_classes: int, image_size: int, folder: Path | str | None = None
-) -> DatasetReader:
-    """A data set in ``train/CLASS/*.{jpg,png,webp}`` and ``test/CLASS/...`` (or ``val``) below a folder.
+def image_folder(name: str, *, num_train: int, num_test: int, num_classes: int, image_size: int) -> DatasetReader:
+    """A data set in ``train/CLASS/*.{jpg,png,webp}`` and ``test/CLASS/...`` (or ``val``).
 
-    Labels are positions among the sorted names of the classes. The shorter side of an image is resized to
-    ``image_size``, and its centre kept.
+    Both lie in the folder ``name`` below ``--data`` or ``$KD_DATA``. Labels are positions among the sorted names of the
+    classes. The shorter side of an image is resized to ``image_size``, and its centre kept.
 
     Args:
         name: as recipes state it.
@@ -52,13 +47,12 @@ def image_folder(
         num_test: test images.
         num_classes: class folders.
         image_size: side of the decoded images in pixels.
-        folder: holds the data set; None for the folder ``name`` below ``--data`` or ``$KD_DATA``.
 
     Raises:
         UserError: a value is out of range.
     """
     info = DatasetInfo(name, num_train, num_test, num_classes, image_size)
-    return _reader(info, folder, _in_tree, {}, "train/CLASS/* and test/")
+    return _reader(info, _in_tree, {}, "train/CLASS/* and test/")
 
 
 def parquet_files(
@@ -68,11 +62,10 @@ def parquet_files(
     num_test: int,
     num_classes: int,
     image_size: int,
-    folder: Path | str | None = None,
     image: Sequence[str] = ("image", "img"),
     label: Sequence[str] = ("label",),
 ) -> DatasetReader:
-    """A data set in ``train*.parquet`` and ``test*.parquet`` (or ``val*.parquet``) in a folder; else as `image_folder`.
+    """A data set in ``train*.parquet`` and ``test*.parquet`` (or ``val*.parquet``); else as `image_folder`.
 
     Args:
         name: as recipes state it.
@@ -80,7 +73,6 @@ def parquet_files(
         num_test: test images.
         num_classes: labels run from 0 to one less.
         image_size: side of the decoded images in pixels.
-        folder: holds the data set; None for the folder ``name`` below ``--data`` or ``$KD_DATA``.
         image: names that the column of encoded images may have.
         label: names that the column of integer labels may have.
 
@@ -88,7 +80,7 @@ def parquet_files(
         UserError: a value is out of range.
     """
     info, columns = DatasetInfo(name, num_train, num_test, num_classes, image_size), Columns(tuple(image), tuple(label))
-    return _reader(info, folder, partial(_in_parquet, columns), asdict(columns), "*.parquet")
+    return _reader(info, partial(_in_parquet, columns), asdict(columns), "*.parquet")
 
 
 def check_name(name: object) -> None:
@@ -103,74 +95,51 @@ def check_name(name: object) -> None:
         )
 
 
-def _reader(
-    info: DatasetInfo, folder: Path | str | None, locate: _Locate, options: Mapping[str, object], inside: str
-) -> DatasetReader:
+def _reader(info: DatasetInfo, locate: _Locate, options: Mapping[str, object], inside: str) -> DatasetReader:
     check_name(info.name)
     for key, smallest in _SMALLEST.items():
         value = getattr(info, key)
         if type(value) is not int or value < smallest:
             raise UserError(f"data set '{info.name}': {key} must be a whole number from {smallest}, not {value!r}")
 
-    def find(data_dir: Path | None, cache_dir: Path, announce: Announce) -> DatasetFiles:
-        place = expanded(folder) if folder else data_root(data_dir, cache_dir) / info.name
-        if not place.is_dir():
-            advice = f"put it into DIR and give --data DIR or ${DATA_VARIABLE}"
+    def find(data_dir: Path | None, cache_dir: Path, _announce: Announce) -> DatasetFiles:
+        folder = data_root(data_dir, cache_dir) / info.name
+        if not folder.is_dir():
             raise UserError(
-                f"data set '{info.name}': there is no folder {place}: {'correct it in its file' if folder else advice}"
+                f"data set '{info.name}': there is no folder {folder}: put it into DIR and give --data DIR or "
+                f"${DATA_VARIABLE}"
             )
-        files = locate(info, place, announce)
+        files = locate(info, folder)
+
+        def read() -> tuple[Split, Split]:
+            train, test = files.read()
+            for key, count, split in (("num_train", info.num_train, train), ("num_test", info.num_test, test)):
+                if len(split) != count:
+                    what = f"{len(split):,} images where the data set's file says {key}={count}"
+                    raise UserError(f"{folder}: {what}: correct it")
+            return train, test
+
         # Numbers, classes and columns are checked or used while decoding: with others it is decoded again.
-        choice = short_id(digest({**asdict(info), **options}))
-        return replace(files, read=partial(_read_checked, info, place, files), choice=choice)
+        return replace(files, read=read, choice=short_id(digest({**asdict(info), **options})))
 
-    return DatasetReader(info, None, find, f"{folder or info.name}/{inside}")
-
-
-def _read_checked(info: DatasetInfo, folder: Path, files: DatasetFiles) -> tuple[Split, Split]:
-    train, test = files.read()
-    for key, split in (("num_train", train), ("num_test", test)):
-        if len(split) != getattr(info, key):
-            raise UserError(
-                f"{folder}: {len(split):,} images where the data set's file says {key}={getattr(info, key)}: correct it"
-            )
-    return train, test
+    return DatasetReader(info, None, find, f"{info.name}/{inside}")
 
 
-def _in_parquet(columns: Columns, info: DatasetInfo, folder: Path, announce: Announce) -> DatasetFiles:
+def _in_parquet(columns: Columns, info: DatasetInfo, folder: Path) -> DatasetFiles:
     shards = find_shards(folder, _TEST_NAMES)
     if shards is None:
         raise UserError(f"{folder}: the train split is missing: add train*.parquet")
-    return decodable_shards(info, columns, shards, announce, fit=True)
+    return decodable_shards(info, columns, shards, fit=True)
 
 
-def _in_tree(info: DatasetInfo, folder: Path, announce: Announce) -> DatasetFiles:
+def _in_tree(info: DatasetInfo, folder: Path) -> DatasetFiles:
     test = next((name for name in _TEST_NAMES if (folder / name).is_dir()), _TEST_NAMES[0])
     splits = tree_images(info, folder, ("train", test))
 
-    def read() -> tuple[Split, Split]:
-        train, test = (_decoded(info, folder, announce, images) for images in splits)
-        return train, test
+    def decoded(images: Sequence[TreeImage]) -> Split:
+        named = [(str(folder / image.path), folder / image.path) for image in images]
+        pixels = decode_all(named, info.image_size, fit=True)
+        return Split(pixels, np.asarray([image.label for image in images], dtype=np.int64))
 
-    return DatasetFiles(read, folder, {image.path: folder / image.path for images in splits for image in images})
-
-
-def _decoded(info: DatasetInfo, folder: Path, announce: Announce, images: Sequence[TreeImage]) -> Split:
-    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
-    parts: list[npt.NDArray[np.uint8]] = []
-    for part in in_parallel(partial(_pixels, folder, info.image_size), chunks):
-        parts.append(part)
-        announce(f"{info.name}: decoded {sum(map(len, parts)):,} of {len(images):,} images in {folder}")
-    return Split(np.concatenate(parts), np.asarray([image.label for image in images], dtype=np.int64))
-
-
-def _pixels(folder: Path, size: int, images: Sequence[TreeImage]) -> npt.NDArray[np.uint8]:
-    pixels = []
-    for image in images:
-        path = folder / image.path
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({one_line(error)})") from error
-        pixels.append(central_pixels(decode(str(path), content), size, size))
-    return np.stack(pixels)
+    files = {image.path: folder / image.path for images in splits for image in images}
+    return DatasetFiles(lambda: (decoded(splits[0]), decoded(splits[1])), folder, files)

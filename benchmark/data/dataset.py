@@ -90,15 +90,15 @@ class EncodedSplit:
 
     def locations(self, rows: npt.NDArray[np.int64]) -> list[ImageLocation]:
         """Where the images of some rows are stored."""
-        return [self._location(os.fsdecode(self.files[row]), *self.spans[row].tolist()) for row in rows]
+        found = []
+        for row in rows:
+            path, (start, length, number) = str(self.folder / os.fsdecode(self.files[row])), self.spans[row].tolist()
+            found.append(ImageLocation(path, start, length, path if number < 0 else f"{path}: row {number}"))
+        return found
 
     def part(self, start: int, stop: int) -> EncodedSplit:
         """The rows from ``start`` to before ``stop``."""
         return replace(self, labels=self.labels[start:stop], files=self.files[start:stop], spans=self.spans[start:stop])
-
-    def _location(self, file: str, start: int, length: int, row: int) -> ImageLocation:
-        path = str(self.folder / file)
-        return ImageLocation(path, start, length, path if row < 0 else f"{path}: row {row}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.data.dataset import Announce, DatasetFiles, DatasetInfo, DatasetReader, Split, canonical
+from benchmark.data.dataset import DatasetFiles, DatasetInfo, DatasetReader, Split, canonical
 
 _WHITE = 15  # grey levels run from 0 to 16, so that white becomes 240
 _SIDE = 8
@@ -23,10 +23,6 @@ _STAND_INS = (
     ("digits-for-imagenet", 1_197, 16, "41998c89b519a85fe2f794b3226058db81950c48b0b2e66518909640bf4d6c61"),
 )
 _NUM_TEST = 600
-
-
-def _find(info: DatasetInfo, _data_dir: Path | None, _cache_dir: Path, _announce: Announce) -> DatasetFiles:
-    return DatasetFiles(read=partial(_read, info))
 
 
 def _read(info: DatasetInfo) -> tuple[Split, Split]:
@@ -54,7 +50,8 @@ def _sklearn_digits() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 def _reader(name: str, num_train: int, image_size: int, official: str) -> DatasetReader:
     info = DatasetInfo(name, num_train, _NUM_TEST, num_classes=10, image_size=image_size)
-    return DatasetReader(info, official, partial(_find, info), "part of scikit-learn")
+    files = DatasetFiles(read=partial(_read, info))
+    return DatasetReader(info, official, lambda *_: files, "part of scikit-learn")
 
 
 SOURCES = tuple(_reader(*row) for row in _STAND_INS)

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from benchmark.data.parquet import Columns, decodable_shards, find_shards
 from benchmark.errors import UserError, one_line
 
 DATA_VARIABLE = "KD_DATA"
-_IMAGE_COLUMNS = ("image", "img")
+_COLUMNS = Columns(image=("image", "img"), label=("label", "fine_label"))
 
 
 @dataclass(frozen=True)
@@ -24,34 +25,28 @@ class PublishedFiles:
     """Names in the published forms of a data set.
 
     Attributes:
-        info: facts about the data set.
-        torchvision_class: class of ``torchvision.datasets``.
+        info: facts about the data set; its name in capitals is that of the class of ``torchvision.datasets``.
         torchvision_folder: the folder that this class unpacks into its root.
-        label_columns: names that the Parquet column of labels may have.
+        official: fingerprint of the published data, if it is known.
         read: reads the ``train`` or ``test`` split of torchvision's files below a folder and raises RuntimeError where
             they are altered; by default through the class, as for both CIFARs.
         unread: names of torchvision's files that are not read.
     """
 
     info: DatasetInfo
-    torchvision_class: str
     torchvision_folder: str
-    label_columns: tuple[str, ...]
+    official: str | None = None
     read: Callable[[Path, str], Split] | None = None
     unread: tuple[str, ...] = ()
 
-    def reader(self, official: str | None = None) -> DatasetReader:
-        """The entry for the registry, which takes Parquet, else torchvision's files, else downloads the latter.
-
-        Args:
-            official: fingerprint of the published data, if it is known.
-        """
+    def reader(self) -> DatasetReader:
+        """The entry for the registry, which takes Parquet, else torchvision's files, else downloads the latter."""
         location = f"{self.info.name}/*.parquet or {self.torchvision_folder}/, else downloaded"
-        return DatasetReader(self.info, official, self._find, location)
+        return DatasetReader(self.info, self.official, self._find, location)
 
     def _find(self, data_dir: Path | None, cache_dir: Path, announce: Announce) -> DatasetFiles:
         root = data_root(data_dir, cache_dir)
-        return find_local(self, root, announce) or _downloaded(self, root, announce)
+        return find_local(self, root) or _downloaded(self, root, announce)
 
 
 def data_root(data_dir: Path | None, cache_dir: Path) -> Path:
@@ -81,7 +76,7 @@ def use(data_dir: Path | None) -> None:
         os.environ[DATA_VARIABLE] = str(data_dir.resolve())
 
 
-def find_local(files: PublishedFiles, root: Path, announce: Announce) -> DatasetFiles | None:
+def find_local(files: PublishedFiles, root: Path) -> DatasetFiles | None:
     """The data set where ``root`` or its folder ``root/NAME`` holds it; None otherwise.
 
     Raises:
@@ -90,22 +85,19 @@ def find_local(files: PublishedFiles, root: Path, announce: Announce) -> Dataset
     inner = root / files.info.name
     for folder in (inner, root):
         if shards := find_shards(folder, ("test",)):
-            return decodable_shards(files.info, Columns(_IMAGE_COLUMNS, files.label_columns), shards, announce)
+            return decodable_shards(files.info, _COLUMNS, shards)
     for folder in (root, inner):
         if (folder / files.torchvision_folder).is_dir():
-            return _torchvision(files, folder, announce)
+            return _torchvision(files, folder)
     return None
 
 
-def _torchvision(files: PublishedFiles, folder: Path, announce: Announce) -> DatasetFiles:
+def _torchvision(files: PublishedFiles, folder: Path) -> DatasetFiles:
     unpacked = folder / files.torchvision_folder
 
-    def read() -> tuple[Split, Split]:
-        announce(f"{files.info.name}: reading {unpacked}")
-        return _read_torchvision(files, folder, "train"), _read_torchvision(files, folder, "test")
-
+    read = partial(_read_torchvision, files, folder)
     present = (path for path in unpacked.iterdir() if path.is_file() and path.name not in files.unread)
-    return DatasetFiles(read, unpacked, {path.name: path for path in present})
+    return DatasetFiles(lambda: (read("train"), read("test")), unpacked, {path.name: path for path in present})
 
 
 def _read_torchvision(files: PublishedFiles, folder: Path, split: str) -> Split:
@@ -122,7 +114,7 @@ def _read_cifar(files: PublishedFiles, folder: Path, split: str) -> Split:
     from torchvision import datasets
 
     # It compares checksums before it unpickles anything.
-    data = getattr(datasets, files.torchvision_class)(folder, train=split == "train", download=False)
+    data = getattr(datasets, files.info.name.upper())(folder, train=split == "train", download=False)
     return Split(np.asarray(data.data, dtype=np.uint8), np.asarray(data.targets, dtype=np.int64))
 
 
@@ -133,7 +125,7 @@ def _downloaded(files: PublishedFiles, root: Path, announce: Announce) -> Datase
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{name}-download.lock"):
-            if found := find_local(files, root, announce):  # another process has downloaded it in the meantime
+            if found := find_local(files, root):  # another process has downloaded it in the meantime
                 return found
             announce(f"{name}: not found in {root}, downloading it there")
             # Unpacked beside its place and then moved, so that an interrupted download is never taken for the data.
@@ -146,11 +138,11 @@ def _downloaded(files: PublishedFiles, root: Path, announce: Announce) -> Datase
             f"cannot download {name} ({one_line(error)}): put train-*.parquet and test-*.parquet into DIR/{name}/, or "
             f"torchvision's {files.torchvision_folder}/ into DIR, and give DIR as --data DIR or ${DATA_VARIABLE}"
         ) from error
-    return _torchvision(files, root, announce)
+    return _torchvision(files, root)
 
 
 def download(files: PublishedFiles, folder: Path) -> None:
     """Let torchvision download and unpack its files into a folder."""
     from torchvision import datasets
 
-    getattr(datasets, files.torchvision_class)(folder, download=True)
+    getattr(datasets, files.info.name.upper())(folder, download=True)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from benchmark.data.dataset import DatasetInfo, FileDataset
-from benchmark.data.listing import Listing, file_dataset, image_name
-from benchmark.errors import UserError, one_line
+from benchmark.data.listing import ListedImage, file_dataset, image_name, listed
+from benchmark.errors import UserError
 
 _SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 
@@ -39,7 +36,12 @@ def tree_dataset(info: DatasetInfo, folder: Path, splits: tuple[str, str]) -> Fi
     Raises:
         UserError: a folder is missing, or there are too few or too many classes.
     """
-    return file_dataset(info, folder, [_listing(images) for images in tree_images(info, folder, splits)])
+    whole = (0, -1, -1)
+    listings = [
+        listed([ListedImage(image_name(image.path), image.label, image.path, whole) for image in images])
+        for images in tree_images(info, folder, splits)
+    ]
+    return file_dataset(info, folder, listings)
 
 
 def tree_images(info: DatasetInfo, folder: Path, splits: tuple[str, str]) -> tuple[list[TreeImage], list[TreeImage]]:
@@ -61,23 +63,6 @@ def tree_images(info: DatasetInfo, folder: Path, splits: tuple[str, str]) -> tup
     return train, test
 
 
-def _listing(images: Sequence[TreeImage]) -> Listing:
-    return Listing(
-        np.asarray([os.fsencode(image_name(image.path)) for image in images]),
-        np.asarray([image.label for image in images], dtype=np.int64),
-        np.asarray([os.fsencode(image.path) for image in images]),
-        np.broadcast_to(np.asarray([0, -1, -1], dtype=np.int64), (len(images), 3)),
-    )
-
-
-def _class_folders(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read ({one_line(error)})") from error
-
-
 def _images_of(folder: Path, split: str, classes: Sequence[str]) -> list[TreeImage]:
     labels = {name: label for label, name in enumerate(classes)}
     images: list[TreeImage] = []
@@ -90,13 +75,9 @@ def _images_of(folder: Path, split: str, classes: Sequence[str]) -> list[TreeIma
     return images
 
 
+def _class_folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def _image_files(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            images = [entry for entry in entries if entry.name.lower().endswith(_SUFFIXES)]
-            odd = next((entry for entry in images if not entry.is_file()), None)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read ({one_line(error)})") from error
-    if odd is not None:  # reading a pipe would block
-        raise UserError(f"{folder / odd.name}: it has the name of an image and is not a file: remove it")
-    return sorted(entry.name for entry in images)
+    return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES))

@@ -7,17 +7,15 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from types import ModuleType
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
 
+from benchmark.data.parallel import in_parallel
 from benchmark.errors import UserError, one_line
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 """Formats that are decoded, by Pillow's names. Some of its other formats start a program: EPS starts Ghostscript."""
@@ -27,11 +25,14 @@ MAX_PIXELS = 89_478_485
 """Largest number of pixels of an image: the limit of Pillow's warning. ImageNet's largest image has 60 million."""
 MAX_ASPECT = 500
 """Largest ratio of the sides: an image resized to a shorter side of 256 pixels then has at most 33 million."""
+_CHUNK = 100  # images that a thread decodes at once
 _WHITE_16 = 2**16 - 1
 _TRIES = 10
 _ASPECT = (3 / 4, 4 / 3)
 DRAWS = 2 * _TRIES + 3
 """Number of random numbers for one training image."""
+# `decode` refuses the images that this warns of.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Crops:
         std: of each channel, for pixels scaled to 0..1.
 
     Raises:
-        UserError: values do not fit together.
+        UserError: ``resize`` is below ``size``.
     """
 
     size: int
@@ -58,9 +59,7 @@ class Crops:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise UserError(f"crop_scale must be two rising fractions from 0 to 1, not {list(self.scale)}")
-        if not 1 <= self.size <= self.resize:
+        if self.size > self.resize:
             raise UserError(
                 f"resize {self.resize} is too small to cut {self.size} pixels out: resize must be crop_size or more"
             )
@@ -78,25 +77,15 @@ def decode(where: str, content: bytes) -> Image.Image:
     Raises:
         UserError: it cannot be decoded, or is larger than `MAX_SIDE`, `MAX_PIXELS` or `MAX_ASPECT` allow.
     """
-    pillow = _pillow()
     try:
-        with pillow.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check_size(*image.size)
             image.load()
             return _rgb(image)
-    except pillow.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UserError(f"{where}: the image cannot be decoded (it is none of {', '.join(FORMATS)})") from error
     except Exception as error:  # damaged bytes can raise any exception in a decoder
         raise UserError(f"{where}: the image cannot be decoded ({one_line(error)})") from error
-
-
-@cache
-def _pillow() -> ModuleType:
-    from PIL import Image
-
-    # `decode` refuses the images that this warns of.
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    return Image
 
 
 def _check_size(width: int, height: int) -> None:
@@ -128,8 +117,35 @@ def _grey(image: Image.Image) -> Image.Image:
         raise ValueError(f"its grey values run from {values.min()} to {values.max()}, beyond 16 bits")
     # White is 65,535 = 257 * 255.
     rounded = (values.astype(np.uint32) + 128) // 257
-    grey: Image.Image = _pillow().fromarray(rounded.astype(np.uint8))
-    return grey
+    return Image.fromarray(rounded.astype(np.uint8))
+
+
+def decode_all(images: Sequence[tuple[str, bytes | Path]], size: int, *, fit: bool) -> npt.NDArray[np.uint8]:
+    """Decode images in parallel: uint8 (N, size, size, 3).
+
+    Args:
+        images: the name of each in an error, and its bytes or file.
+        size: side in pixels that every image must have.
+        fit: whether images of another size are brought to that one: the shorter side resized, the centre kept.
+
+    Raises:
+        UserError: an image cannot be read or decoded, or has another size.
+    """
+    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
+    return np.concatenate(list(in_parallel(partial(_decode_chunk, size=size, fit=fit), chunks)))
+
+
+def _decode_chunk(images: Sequence[tuple[str, bytes | Path]], size: int, *, fit: bool) -> npt.NDArray[np.uint8]:
+    decoded = []
+    for where, content in images:
+        try:
+            image = decode(where, content.read_bytes() if isinstance(content, Path) else content)
+        except OSError as error:
+            raise UserError(f"{where}: cannot be read ({one_line(error)})") from error
+        if not fit and image.size != (size, size):
+            raise UserError(f"{where}: the image is {image.width}x{image.height}, it must be {size}x{size}")
+        decoded.append(central_pixels(image, size, size))
+    return np.stack(decoded)
 
 
 def training_pixels(image: Image.Image, crops: Crops, draws: Sequence[float]) -> npt.NDArray[np.uint8]:
@@ -143,8 +159,6 @@ def training_pixels(image: Image.Image, crops: Crops, draws: Sequence[float]) ->
     Returns:
         uint8 (size, size, 3).
     """
-    from PIL import Image
-
     box = crop_box(*image.size, crops.scale, draws)
     pixels = np.asarray(image.crop(box).resize((crops.size, crops.size), Image.Resampling.BILINEAR))
     return pixels[:, ::-1] if draws[-1] < crops.flip else pixels
@@ -152,8 +166,6 @@ def training_pixels(image: Image.Image, crops: Crops, draws: Sequence[float]) ->
 
 def central_pixels(image: Image.Image, resize: int, size: int) -> npt.NDArray[np.uint8]:
     """The centre of an image whose shorter side is resized to ``resize`` pixels: uint8 (size, size, 3)."""
-    from PIL import Image
-
     width, height = image.size
     short = min(width, height)
     sides = [resize if side == short else int(resize * side / short) for side in (width, height)]

@@ -11,6 +11,7 @@ original images from resized ones. It does not notice an image that was replaced
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.data.dataset import DatasetInfo, EncodedSplit, FileDataset, ImageLocation, row_keys
-from benchmark.errors import UserError, one_line
+from benchmark.data.dataset import DatasetInfo, EncodedSplit, FileDataset, row_keys
 
 # Hugging Face's export names n01440764/n01440764_10026.JPEG "n01440764_10026_n01440764.JPEG".
 _EXPORTED_SYNSET = re.compile(r"_n\d{8}(?=\.\w+$)")
@@ -43,6 +43,26 @@ class Listing(NamedTuple):
     spans: npt.NDArray[np.int64]
 
 
+class ListedImage(NamedTuple):
+    """An image of a `Listing`."""
+
+    name: str
+    label: int
+    file: str
+    span: tuple[int, int, int]
+
+
+def listed(images: Sequence[ListedImage]) -> Listing:
+    """The listing of some images."""
+    names, labels, files, spans = zip(*images, strict=True)
+    return Listing(
+        np.asarray([os.fsencode(name) for name in names]),
+        np.asarray(labels, dtype=np.int64),
+        np.asarray([os.fsencode(file) for file in files]),
+        np.asarray(spans, dtype=np.int64),
+    )
+
+
 def image_name(path: str) -> str:
     """The name of an image file without folders and without the synset that Hugging Face's export appends."""
     return _EXPORTED_SYNSET.sub("", path.rpartition("/")[2])
@@ -55,27 +75,16 @@ def file_dataset(info: DatasetInfo, folder: Path, listings: Sequence[Listing]) -
         info: name, number of classes, and the numbers of images of the official data.
         folder: holds the files of both listings.
         listings: training split, then test split.
-
-    Raises:
-        UserError: a file cannot be accessed.
     """
     digest, splits = hashlib.sha256(), []
     for listing in listings:
         keys = row_keys(b"%d/%s" % row for row in zip(listing.labels.tolist(), listing.names.tolist(), strict=True))
         order = np.argsort(keys, kind="stable")
         split = EncodedSplit(listing.labels[order], listing.files[order], listing.spans[order], folder)
-        sizes = [_size(location) for location in split.locations(np.arange(0, len(split), _SIZE_EVERY))]
+        some = split.locations(np.arange(0, len(split), _SIZE_EVERY))
+        sizes = [place.length if place.length >= 0 else Path(place.path).stat().st_size for place in some]
         digest.update(repr(keys.shape).encode() + keys[order].tobytes() + repr(sizes).encode())
         splits.append(split)
     train, test = splits
     official = None if (len(train), len(test)) == (info.num_train, info.num_test) else False
     return FileDataset(info.name, train, test, info.num_classes, digest.hexdigest(), official)
-
-
-def _size(location: ImageLocation) -> int:
-    if location.length >= 0:
-        return location.length
-    try:
-        return Path(location.path).stat().st_size
-    except OSError as error:
-        raise UserError(f"{location.path}: cannot be read ({one_line(error)})") from error

@@ -26,16 +26,14 @@ def measured(split: Split) -> Normalisation:
 
     The sums are exact integers, so all machines get the same result.
     """
-    sums, squares = [0, 0, 0], [0, 0, 0]
+    sums, squares = np.zeros((2, 3), dtype=np.int64)
     for start in range(0, len(split), _CHUNK):
         pixels = split.images[start : start + _CHUNK].reshape(-1, 3).astype(np.int64)
-        for channel in range(3):
-            values = pixels[:, channel]
-            sums[channel] += int(values.sum())
-            squares[channel] += int((values * values).sum())
+        sums += pixels.sum(axis=0)
+        squares += (pixels * pixels).sum(axis=0)
     count = split.images.size // 3
-    variances = (count * square - total * total for total, square in zip(sums, squares, strict=True))
-    return Normalisation(
-        tuple(round(total / (_WHITE * count), _DECIMALS) for total in sums),
-        tuple(round(math.sqrt(variance) / (_WHITE * count), _DECIMALS) or 1.0 for variance in variances),
-    )
+    mean, std = [], []
+    for total, square in zip(sums.tolist(), squares.tolist(), strict=True):
+        mean.append(round(total / (_WHITE * count), _DECIMALS))
+        std.append(round(math.sqrt(count * square - total * total) / (_WHITE * count), _DECIMALS) or 1.0)
+    return Normalisation(tuple(mean), tuple(std))

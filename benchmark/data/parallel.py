@@ -13,11 +13,8 @@ _Result = TypeVar("_Result")
 
 def in_parallel(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
     """Yield ``work(item)`` for each item, in the order of the items; after a failure no further item is started."""
-    pool = ThreadPoolExecutor(cpus())
-    try:
+    with ThreadPoolExecutor(cpus()) as pool:
         yield from pool.map(work, items)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def cpus() -> int:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import traceback
 from contextvars import ContextVar
 from functools import cache
-from hashlib import sha256
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from runpy import run_path
+from typing import Any
 
-from benchmark.data.cache import CachedArrays, UnwritableError, load_or_build
+from benchmark.data.cache import CachedArrays, load_or_build
 from benchmark.data.content import content_hash
 from benchmark.data.custom import check_name
 from benchmark.data.dataset import (
@@ -98,10 +96,12 @@ def code_of(name: str) -> str:
 def content_of(name: str) -> str:
     """SHA-256 of the files of a plug-in's data set in ``$KD_DATA``; empty for all others. Computed once a process.
 
+    Decodes the images if they are not in the cache.
+
     Raises:
-        UserError: a plug-in cannot be used, or the data are missing, incomplete or unreadable.
+        UserError: as `load`.
     """
-    return _content(name, *_environment()) if code_of(name) else ""
+    return _facts(name, *_environment())[0] if code_of(name) else ""
 
 
 def normalisation(name: str) -> Normalisation | None:
@@ -112,7 +112,7 @@ def normalisation(name: str) -> Normalisation | None:
     Raises:
         UserError: as `load`.
     """
-    return _normalisation(name, *_environment()) if code_of(name) else None
+    return _facts(name, *_environment())[1] if code_of(name) else None
 
 
 def tell(announce: Announce) -> None:
@@ -122,7 +122,7 @@ def tell(announce: Announce) -> None:
 
 def forget() -> None:
     """Read plug-ins and their data again when they are next asked for, as a new process does."""
-    for cached in (_declared, _content, _normalisation):
+    for cached in (_declared, _facts):
         cached.cache_clear()
 
 
@@ -132,22 +132,18 @@ def _environment() -> tuple[str, str, Path]:
 
 
 @cache
-def _content(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> str:
-    files = _reader(name).find(None, cache_dir, _announce.get())
-    return _hash(name, files, files.folder, cache_dir) if isinstance(files, DatasetFiles) and files.folder else ""
-
-
-@cache
-def _normalisation(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> Normalisation | None:
+def _facts(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> tuple[str, Normalisation | None]:
+    """Content and normalisation of a data set; neither where images stay in their files."""
     announce = _announce.get()
     files = _reader(name).find(None, cache_dir, announce)
     if isinstance(files, FileDataset):
-        return None
+        return "", None
+    content = _hash(name, files, files.folder, cache_dir) if files.folder else ""
     try:
         facts = _decoded(name, files, cache_dir, announce).facts
-    except UnwritableError:  # plans are also made where nothing can be written
+    except UserError:  # plans are also made where nothing can be written
         facts = _in_canonical_order(*files.read()).facts
-    return Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
+    return content, Normalisation(tuple(facts["mean"]), tuple(facts["std"]))
 
 
 def _hash(name: str, files: DatasetFiles, folder: Path, cache_dir: Path) -> str:
@@ -164,6 +160,7 @@ def _decoded(name: str, files: DatasetFiles, cache_dir: Path, announce: Announce
     content = _hash(name, files, folder, cache_dir)
 
     def build(_scratch: Path) -> CachedArrays:
+        announce(f"{name}: decoding the images in {folder}, only once")
         made = _in_canonical_order(*files.read())
         if _hash(name, files, folder, cache_dir) != content:
             raise UserError(f"{folder}: the files changed while they were decoded: run the command again")
@@ -208,7 +205,7 @@ def _readers_of(file: plugins.SourceFile) -> tuple[DatasetReader, ...]:
     if file.inside:
         own: tuple[DatasetReader, ...] = import_module(f"{__package__}.{file.path.stem}").SOURCES
         return own
-    readers = getattr(_imported(file.path), "SOURCES", None)
+    readers = _run(file.path).get("SOURCES")
     if not isinstance(readers, list | tuple) or not all(isinstance(reader, DatasetReader) for reader in readers):
         raise UserError(f"{file.path}: SOURCES must be a tuple of data sets, as in SOURCES = (image_folder(...),)")
     for reader in readers:
@@ -216,18 +213,13 @@ def _readers_of(file: plugins.SourceFile) -> tuple[DatasetReader, ...]:
     return tuple(readers)
 
 
-def _imported(path: Path) -> ModuleType:
-    """A plug-in as a module."""
-    spec = spec_from_file_location(f"srrl_bench_data_{short_id(sha256(str(path).encode()).hexdigest())}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = module_from_spec(spec)
+def _run(path: Path) -> dict[str, Any]:
+    """The global names of a plug-in."""
     try:
-        spec.loader.exec_module(module)
+        return run_path(str(path), run_name=path.stem)
     except UserError:
         raise
     except Exception as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         place = f"{path}:{lines[-1]}" if lines else f"{path}"
         raise UserError(f"{place}: the file cannot be run ({type(error).__name__}: {one_line(error)})") from error
-    return module

@@ -24,9 +24,7 @@ def _read(folder: Path, split: str) -> Split:
 
 FILES = PublishedFiles(
     DatasetInfo(name="stl10", num_train=5_000, num_test=8_000, num_classes=10, image_size=96),
-    torchvision_class="STL10",
     torchvision_folder="stl10_binary",
-    label_columns=("label",),
     read=_read,
     unread=("unlabeled_X.bin",),
 )

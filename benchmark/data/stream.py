@@ -102,7 +102,7 @@ class BaseStream:
         num_samples: samples of an epoch.
 
     Raises:
-        UserError: ``train_limit`` or ``batch_size`` is out of range.
+        UserError: ``train_limit`` is out of range.
     """
 
     def __init__(
@@ -111,8 +111,6 @@ class BaseStream:
         self.num_samples = available if train_limit is None else train_limit
         if not 1 <= self.num_samples <= available:
             raise UserError(f"train_limit must be from 1 to {available}, not {train_limit}")
-        if batch_size < 1:
-            raise UserError(f"batch_size must be 1 or more, not {batch_size}")
         self._batch_size = batch_size
         self._seed = seed
         self._device = torch.device(device)
@@ -134,7 +132,7 @@ class Stream(BaseStream):
     sees the same batches.
 
     Args:
-        split: the images; a `DeviceSplit` must be on ``device``, any other is uploaded.
+        split: the images, on ``device``.
         augmentation: of the images.
         batch_size: as in `BaseStream`.
         seed: as in `BaseStream`.
@@ -142,12 +140,12 @@ class Stream(BaseStream):
         train_limit: as in `BaseStream`.
 
     Raises:
-        UserError: ``train_limit`` or ``batch_size`` is out of range.
+        UserError: ``train_limit`` is out of range.
     """
 
     def __init__(
         self,
-        split: Split | DeviceSplit,
+        split: DeviceSplit,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,
@@ -155,8 +153,7 @@ class Stream(BaseStream):
         train_limit: int | None = None,
     ) -> None:
         super().__init__(len(split), batch_size, seed, device, train_limit)
-        data = split if isinstance(split, DeviceSplit) else upload(split, device)
-        self._data = DeviceSplit(data.images[: self.num_samples], data.labels[: self.num_samples])
+        self._data = DeviceSplit(split.images[: self.num_samples], split.labels[: self.num_samples])
         self._augmentation = augmentation
 
     @property

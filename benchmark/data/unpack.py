@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from benchmark.data.cache import CachedArrays, load_or_build
 from benchmark.data.dataset import Announce, DatasetInfo, FileDataset
-from benchmark.data.listing import Listing, file_dataset, image_name
+from benchmark.data.listing import ListedImage, Listing, file_dataset, image_name, listed
 from benchmark.data.parallel import in_parallel
 from benchmark.data.parquet import Columns, Shards, batches, num_rows
-from benchmark.errors import UserError, one_line
 from benchmark.ids import digest
 
 _BATCH = 200  # images a thread holds at once
 _SPLITS = ("train", "test")
 _KEY_LENGTH = 16
-
-
-class _Image(NamedTuple):
-    """A copied image: its name in the Parquet file or None, label, file of the copy, and span as in `EncodedSplit`."""
-
-    name: str | None
-    label: int
-    file: str
-    span: tuple[int, int, int]
 
 
 def unpacked_dataset(
@@ -56,7 +44,8 @@ def unpacked_dataset(
     copy = folder / digest(sizes)[:_KEY_LENGTH]
 
     def build(scratch: Path) -> CachedArrays:
-        _make_room(info, scratch, sum(size for _, size in sizes.values()), len(sizes), announce)
+        size = sum(size for _, size in sizes.values()) / 1e9
+        announce(f"{info.name}: copying the images out of {len(sizes):,} Parquet files ({size:.1f} GB), only once")
         arrays: dict[str, np.ndarray[Any, Any]] = {}
         for split, paths in zip(_SPLITS, shards, strict=True):
             listing = _copy_split(info, columns, scratch, paths, announce)
@@ -68,54 +57,30 @@ def unpacked_dataset(
     return file_dataset(info, copy, listings)
 
 
-def _make_room(info: DatasetInfo, scratch: Path, needed: int, count: int, announce: Announce) -> None:
-    announce(f"{info.name}: copying the images out of {count:,} Parquet files ({_format_size(needed)}), only once")
-    free = shutil.disk_usage(scratch).free
-    if free < needed:
-        raise UserError(
-            f"{scratch.parent}: copying the images of {info.name} out of Parquet needs {_format_size(needed)}, "
-            f"{_format_size(free)} are free: make room, or unpack them yourself into a tree with one folder a class"
-        )
-
-
-def _format_size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
-
-
 def _copy_split(
     info: DatasetInfo, columns: Columns, folder: Path, paths: Sequence[Path], announce: Announce
 ) -> Listing:
-    images: list[_Image] = []
+    images: list[ListedImage] = []
     for path, part in zip(paths, in_parallel(partial(_copy, info, columns, folder), paths), strict=True):
         images += part
         announce(f"{info.name}: copied {len(images):,} images ({path.name})")
-    names = [image.name for image in images]
-    if None in names or len({(image.name, image.label) for image in images}) < len(images):
+    if "" in (image.name for image in images) or len({(image.name, image.label) for image in images}) < len(images):
         announce(
             f"{info.name}: {paths[0].parent}: images from {paths[0].name} on have no names that tell them apart: their "
             "order follows from that of the rows, so another export gives other batches"
         )
-        names = list(map(str, range(len(images))))
-    return Listing(
-        np.asarray([os.fsencode(str(name)) for name in names]),
-        np.asarray([image.label for image in images], dtype=np.int64),
-        np.asarray([os.fsencode(image.file) for image in images]),
-        np.asarray([image.span for image in images], dtype=np.int64),
-    )
+        images = [image._replace(name=str(row)) for row, image in enumerate(images)]
+    return listed(images)
 
 
-def _copy(info: DatasetInfo, columns: Columns, folder: Path, path: Path) -> list[_Image]:
+def _copy(info: DatasetInfo, columns: Columns, folder: Path, path: Path) -> list[ListedImage]:
     """Copy the images of a Parquet file, one after the other, into one file."""
     target = folder / f"{path.stem}.images"
-    images: list[_Image] = []
-    try:
-        with target.open("xb") as file:
-            for batch in batches(path, columns, info.num_classes, _BATCH):
-                rows = zip(batch.images, batch.labels.tolist(), batch.names, strict=True)
-                for row, (image, label, name) in enumerate(rows, batch.row):
-                    span = (file.tell(), len(image), row)
-                    images.append(_Image(image_name(name) if name else None, label, target.name, span))
-                    file.write(image)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({one_line(error)}): make room or access") from error
+    images: list[ListedImage] = []
+    with target.open("xb") as file:
+        for rows in batches(path, columns, info.num_classes, _BATCH):
+            for row in rows:
+                span = (file.tell(), len(row.image), row.number)
+                images.append(ListedImage(image_name(row.name), row.label, target.name, span))
+                file.write(row.image)
     return images

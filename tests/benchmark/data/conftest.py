@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from benchmark.data import Split, imagenet, load
+from benchmark.data import imagenet, load
+from benchmark.data.dataset import Split
 
 
 @pytest.fixture(autouse=True)

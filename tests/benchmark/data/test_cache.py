@@ -60,12 +60,6 @@ def test_corrupt_cache_is_rebuilt(folder, builder, small, file, harm):
     assert (folder / "inner" / "copy").read_bytes() == b"beside the arrays"
 
 
-def test_arrays_of_another_shape_are_not_taken(folder, builder, small):
-    load_or_build(folder, builder, ignore)
-    np.save(folder / "test_labels.npy", small[0].labels)
-    assert len(load_or_build(folder, builder, ignore).arrays["test_labels"]) == len(small[1])
-
-
 def test_what_a_killed_process_left_is_removed(folder, builder):
     left = folder.with_name(".abc.tmp")
     left.mkdir(parents=True)
@@ -106,5 +100,5 @@ def test_a_failed_build_leaves_nothing_and_frees_the_lock(folder, builder):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, builder):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file/set: cannot write"):
+    with pytest.raises(UserError, match=r"cannot write to .*file/set .*--checkpoints"):
         load_or_build(tmp_path / "file/set/abc", builder, ignore)

@@ -108,14 +108,3 @@ def test_what_is_no_file_is_named_and_not_waited_for(place, tmp_path):
 def test_the_memory_may_be_unwritable(place, tmp_path):
     (tmp_path / "file").touch()
     assert len(content_hash({"a": place / "a"}, tmp_path / "file" / "memory.json")) == 64
-
-
-@pytest.mark.parametrize("name", ["new\nline", "\x1b[31mred", os.fsdecode(b"\xff\xfe"), "a" * 200])
-def test_odd_names_of_files_are_names(hashed, place, name):
-    before = hashed(place)[0]
-    (place / name).write_text("odd")
-    first, read = hashed(place)
-    assert first != before
-    assert read == sorted(["a", "b", name])
-    settle(hashed.memory)
-    assert hashed(place) == (first, [])

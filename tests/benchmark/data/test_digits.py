@@ -41,23 +41,3 @@ def test_every_digit_of_scikit_learn_is_in_one_split(tmp_path, name):
     grey = (bunch.images * 15).astype(np.uint8)
     expected = sorted((image.tobytes(), int(label)) for image, label in zip(grey, bunch.target, strict=True))
     assert rows(pairs(digits.train), pairs(digits.test)) == expected
-
-
-def test_larger_digits_repeat_their_pixels(tmp_path):
-    images = load("digits-for-stl10", None, tmp_path).train.images
-    small = images[:, ::2, ::2]
-    np.testing.assert_array_equal(images, np.kron(small, np.ones((1, 2, 2, 1), dtype=np.uint8)))
-
-
-def test_stand_ins_are_split_differently(tmp_path):
-    tests = {name: {*rows(pairs(load(name, None, tmp_path).test))} for name in NAMES}
-    for first in NAMES:
-        for second in NAMES:
-            if first != second:  # a third of the digits, so about a third of them in common
-                assert 120 < len(tests[first] & tests[second]) < 280
-
-
-def test_no_stand_in_is_tested_on_what_it_learned_from(tmp_path):
-    for name in NAMES:
-        digits = load(name, None, tmp_path)
-        assert not {*rows(pairs(digits.train))} & {*rows(pairs(digits.test))}

@@ -11,7 +11,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from benchmark.data import Split, cifar100, describe, files, load
+from benchmark.data import cifar100, describe, files, load
 from benchmark.data.dataset import canonical
 from benchmark.errors import UserError
 
@@ -41,15 +41,6 @@ def test_every_parquet_form_gives_the_same_arrays(tmp_path, small, parquet_dir, 
     assert_same(second, *small)
     assert first.fingerprint == second.fingerprint
     assert not first.official
-
-
-def test_several_shards_are_one_split(tmp_path, small, write_parquet):
-    train, test = small
-    for number, part in enumerate((slice(20, 30), slice(0, 20))):
-        shard = Split(train.images[part], train.labels[part])
-        write_parquet(tmp_path / "d" / f"train-0000{number}-of-00002.parquet", shard)
-    write_parquet(tmp_path / "d" / "test-00000-of-00001.parquet", test)
-    assert_same(load("cifar100", tmp_path / "d", tmp_path / "cache"), train, test)
 
 
 def with_sum(path, content):
@@ -142,11 +133,6 @@ def test_altered_torchvision_files_are_not_read(tmp_path, write_torchvision, nam
         load(name, tmp_path, tmp_path / "cache")
 
 
-def test_labels_of_another_data_set_are_an_error(tmp_path, parquet_dir):
-    with pytest.raises(UserError, match="it must be 0 to 9"):
-        load("cifar10", parquet_dir / "cifar100", tmp_path / "cache")
-
-
 def test_decoded_images_are_kept_until_the_files_hold_others(tmp_path, parquet_dir, small, write_parquet):
     lines = []
 
@@ -221,45 +207,21 @@ def test_failed_download_says_what_to_put_where(tmp_path, monkeypatch, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("place", ["option", "variable"])
-def test_missing_data_folder_is_named(tmp_path, monkeypatch, place):
-    folder = tmp_path / "nowhere"
-    if place == "variable":
-        monkeypatch.setenv("KD_DATA", str(folder))
-    with pytest.raises(UserError, match="nowhere: there is no such folder"):
-        load("cifar100", folder if place == "option" else None, tmp_path)
-
-
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_missing_split_is_named(tmp_path, parquet_dir, split):
-    (parquet_dir / "cifar100" / f"{split}-00000-of-00001.parquet").unlink()
-    with pytest.raises(UserError, match=f"data/cifar100: the {split} split is missing"):
-        load("cifar100", parquet_dir, tmp_path / "cache")
-
-
-def test_link_to_nowhere_is_named(tmp_path, parquet_dir):
-    path = parquet_dir / "cifar100" / "test-00000-of-00001.parquet"
-    path.unlink()
-    path.symlink_to(tmp_path / "gone")
-    with pytest.raises(UserError, match="test-00000-of-00001"):
-        load("cifar100", parquet_dir, tmp_path / "cache")
-
-
-@pytest.mark.parametrize(("name", "message"), [("0-of-00002", "numbered 1 is missing"), ("extra", "several exports")])
-def test_incomplete_or_mixed_shards_are_errors(tmp_path, parquet_dir, name, message):
+@pytest.mark.parametrize("name", ["0-of-00002", "extra"])
+def test_incomplete_or_mixed_shards_are_errors(tmp_path, parquet_dir, name):
     folder = parquet_dir / "cifar100"
     whole = folder / "train-00000-of-00001.parquet"
     shutil.copy(whole, folder / f"train-{name}.parquet")
     if name != "extra":
         whole.unlink()
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=r"cifar100: train-.*parquet and .* are not the parts of one export"):
         load("cifar100", parquet_dir, tmp_path / "cache")
 
 
 @pytest.fixture
 def real_data():
     folder = os.environ.get("KD_DATA")
-    if not folder or files.find_local(cifar100.FILES, Path(folder), print) is None:
+    if not folder or files.find_local(cifar100.FILES, Path(folder)) is None:
         pytest.skip("no CIFAR-100 in the folder given by $KD_DATA: its fingerprint is not checked")
     return Path(folder)
 
