@@ -158,9 +158,10 @@ def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
 def in_words(message: str) -> str:
     """What a validation error of msgspec expects, as in ``expected a number > 0.0 or null``."""
     wanted = message.partition(", got ")[0].replace("Expected", "expected")
-    return re.sub(
+    wanted = re.sub(
         r"`([^`]*)`", lambda kinds: " or ".join(_WORDS.get(one, one) for one in kinds[1].split(" | ")), wanted
     )
+    return re.sub(r"text matching regex '\^\((.*)\)\$'", lambda names: f"one of {names[1].replace('|', ', ')}", wanted)
 
 
 def _known_names(schema: Any, place: Sequence[str | int], data: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -45,7 +45,7 @@ class FileStream(BaseStream):
         labels: labels of all samples by index: int64 (num_samples,).
 
     Raises:
-        UserError: ``train_limit`` is out of range.
+        UserError: ``train_limit`` or ``batch_size`` is out of range.
     """
 
     def __init__(
@@ -78,9 +78,8 @@ class FileStream(BaseStream):
         # The generator does not refer to this stream: a reference cycle with the decoders would delay their end.
         tasks = (DecodeTask(split.locations(rows.numpy()), crops, numbers.numpy()) for rows, numbers in parts)
         order = torch.split(send(draws.permutation, self._device), self._batch_size)
-        for indices, images in zip(order, self._decoders.run(tasks), strict=True):
-            batch = images.to(self._device, non_blocking=True)
-            yield Sample(normalise(batch, crops.mean, crops.std), self.labels[indices], indices)
+        for indices, images in zip(order, _ahead(self._decoders.run(tasks), self._device), strict=True):
+            yield Sample(normalise(images, crops.mean, crops.std), self.labels[indices], indices)
 
     def draws(self, epoch: int) -> FileDraws:
         """The random numbers of an epoch, counted from 1; drawn on the CPU."""
@@ -102,5 +101,35 @@ def file_evaluation_batches(
     rows = torch.split(torch.arange(len(split)), batch_size)
     tasks = (DecodeTask(split.locations(part.numpy()), crops, None) for part in rows)
     labels = torch.split(torch.tensor(split.labels).to(device), batch_size)
-    for targets, images in zip(labels, decoders.run(tasks), strict=True):
-        yield normalise(images.to(device, non_blocking=True), crops.mean, crops.std), targets
+    for targets, images in zip(labels, _ahead(decoders.run(tasks), device), strict=True):
+        yield normalise(images, crops.mean, crops.std), targets
+
+
+def _ahead(batches: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Yield each batch on the device; it is copied there while the batch before it is in use."""
+    copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+    waiting: tuple[Tensor, torch.cuda.Event | None] | None = None
+    for batch in batches:
+        coming = _copy(batch, device, copies)
+        if waiting is not None:
+            yield _arrived(*waiting)
+        waiting = coming
+    if waiting is not None:
+        yield _arrived(*waiting)
+
+
+def _copy(
+    batch: Tensor, device: torch.device, copies: torch.cuda.Stream | None
+) -> tuple[Tensor, torch.cuda.Event | None]:
+    if copies is None:
+        return batch.to(device), None
+    with torch.cuda.stream(copies):
+        return batch.to(device, non_blocking=True), copies.record_event()
+
+
+def _arrived(batch: Tensor, copied: torch.cuda.Event | None) -> Tensor:
+    if copied is not None:
+        current = torch.cuda.current_stream(batch.device)
+        current.wait_event(copied)
+        batch.record_stream(current)  # else the allocator could give its memory to the next copy too early
+    return batch
