@@ -114,7 +114,7 @@ def test_changes_are_read():
         *((f"epochs={value}", "expected a whole number") for value in ("", "1.5", "true", "null", "[1]")),
         *((f"lr={value}", "expected a number") for value in ("NaN", "Infinity", "1e999")),
         ("milestones=[8,5]", "expected rising numbers"),
-        ("optimizer=rmsprop", "expected text matching regex '^(sgd|adam)$'"),
+        ("optimizer=rmsprop", "expected one of sgd, adam"),
     ],
 )
 def test_a_wrong_change_is_one_line(change, says):
