@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method, Pair
-from methods.sharing import Cached, uncached
+from methods.teacher_cache import Cached, uncached
 from models import Features
 
 LEAST_LENGTH = 1e-12

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from methods.alignment import paired_stages, pool_to_smaller
 from methods.base import Batch, Method
-from methods.sharing import Cached, uncached
+from methods.teacher_cache import Cached, uncached
 from models import Features
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Method
-from methods.sharing import Cached, uncached
+from methods.teacher_cache import Cached, uncached
 from models import Features
 
 

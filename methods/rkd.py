@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Method, Pair
-from methods.sharing import Cached, uncached
+from methods.teacher_cache import Cached, uncached
 from models import Features
 
 

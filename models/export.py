@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.features import Network
 from models.plugins import VARIABLE
-from models.published import unusable
+from models.published_weights import unusable
 from models.registry import UnknownNetworkError, create
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from models.features import MissingPartError
 from models.layers import activated, convolution
-from models.published import decrement
+from models.published_weights import decrement
 from models.registry import Request, register
 from models.staged import Stage, StagedNetwork, Unit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from models.layers import activated, init_as_vgg
-from models.published import decrement
+from models.published_weights import decrement
 from models.registry import Request, register
 from models.staged import Stage, StagedNetwork, Unit
 

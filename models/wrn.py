@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from models.layers import check_stage, classify, convolution, init_convolutions
 from models.preactivation import Block, Group, PreactivationNetwork
-from models.published import decrement
+from models.published_weights import decrement
 from models.registry import Request, register
 
 

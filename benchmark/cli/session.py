@@ -19,9 +19,9 @@ from benchmark.ids import short_id
 from benchmark.planning import estimates, teacher_files
 from benchmark.planning.budget import Choice, choose
 from benchmark.planning.expansion import Expansion
-from benchmark.planning.packing import pack, simulate
 from benchmark.planning.plan import Plan
 from benchmark.planning.planner import make_plan
+from benchmark.planning.schedule import pack, simulate
 from benchmark.runs import provenance
 from benchmark.runs.job import Pretrained
 from benchmark.runs.names import TEACHER

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmark import analysis, data
-from benchmark.config import own_data
+from benchmark.config import user_data
 from benchmark.config.overrides import HOLDOUT, Override, Preset, Profile, defaults, load_recipe
 from benchmark.errors import UserError
 from benchmark.ids import digest
@@ -104,7 +104,7 @@ class ConfigResolver:
     @cached_property
     def _of_data(self) -> Mapping[str, Any]:
         """The values that follow from a plug-in's data set."""
-        return own_data.values(self.dataset) if self.dataset else {}
+        return user_data.values(self.dataset) if self.dataset else {}
 
     @property
     def _general_overrides(self) -> tuple[Override, ...]:

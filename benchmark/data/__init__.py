@@ -6,10 +6,10 @@ torch; ``stream``, ``augment``, ``filestream`` and ``decoders`` do.
 """
 
 from benchmark.data.cache import DECODING
-from benchmark.data.custom import image_folder, parquet_files
 from benchmark.data.dataset import Dataset, FileDataset
 from benchmark.data.files import use
 from benchmark.data.registry import code_of, content_of, describe, load, location, names, normalisation, tell
+from benchmark.data.user_data import image_folder, parquet_files
 
 __all__ = [
     "DECODING",

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from benchmark.data.augment import normalise
+from benchmark.data.batch_stream import BaseStream, Sample, send
 from benchmark.data.dataset import EncodedSplit
 from benchmark.data.decoders import Decoders, DecodeTask
 from benchmark.data.images import DRAWS, Crops
-from benchmark.data.stream import BaseStream, Sample, send
 
 
 class FileDraws(NamedTuple):

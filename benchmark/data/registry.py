@@ -14,7 +14,6 @@ from typing import Any
 
 from benchmark.data.cache import CachedArrays, load_or_build
 from benchmark.data.content import content_hash
-from benchmark.data.custom import check_name
 from benchmark.data.dataset import (
     Announce,
     Dataset,
@@ -28,6 +27,7 @@ from benchmark.data.dataset import (
 )
 from benchmark.data.files import DATA_VARIABLE
 from benchmark.data.normalisation import Normalisation, measured
+from benchmark.data.user_data import check_name
 from benchmark.errors import UserError, one_line, unknown
 from benchmark.ids import digest, short_id
 from benchmark.registry import plugins

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import NamedTuple
 
-from benchmark.planning.packing import pack
 from benchmark.planning.plan import CACHED, Cohort, Plan, Price, count_jobs, format_duration
+from benchmark.planning.schedule import pack
 from benchmark.runs.job import Job
 from benchmark.runs.store import NOT_APPLICABLE
 from benchmark.tables.table import Table

@@ -9,9 +9,9 @@ from benchmark.config.resolve import ConfigResolver
 from benchmark.planning import retrain
 from benchmark.planning.estimates import Estimates
 from benchmark.planning.expansion import Expansion
-from benchmark.planning.packing import longest_chain_first
 from benchmark.planning.plan import CACHED, MISSING, RETRAIN, Cohort, Plan, seeds_of
 from benchmark.planning.retrain import Retraining
+from benchmark.planning.schedule import longest_chain_first
 from benchmark.runs.job import Job, Run
 from benchmark.runs.names import TEACHER, CellKey, MethodName
 from benchmark.runs.record import Conditions

@@ -19,7 +19,7 @@ from benchmark.registry import catalog
 from benchmark.runs.job import Pretrained
 
 PARTS = ("student", "teacher")
-"""Networks that a file may hold side by side, as in ``FILE:student``; equal to `models.published.NETWORKS`."""
+"""Networks that a file may hold side by side, as in ``FILE:student``; equal to `models.published_weights.NETWORKS`."""
 VERSION = 1
 """Raised when the check becomes stricter: what passed before is then checked again."""
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.data.stream import send
+from benchmark.data.batch_stream import send
 from benchmark.runs.job import Job
 from benchmark.runs.store import DONE
 from benchmark.training import job_kinds

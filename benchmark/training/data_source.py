@@ -14,12 +14,12 @@ from torch import Tensor
 
 from benchmark.data import Dataset, FileDataset, load
 from benchmark.data.augment import Augmentation
+from benchmark.data.batch_stream import DeviceSplit, Stream, evaluation_batches, resized, upload
 from benchmark.data.dataset import EncodedSplit
 from benchmark.data.decoders import Decoders
 from benchmark.data.filestream import FileStream, file_evaluation_batches
 from benchmark.data.images import Crops
 from benchmark.data.parallel import cpus
-from benchmark.data.stream import DeviceSplit, Stream, evaluation_batches, resized, upload
 from benchmark.errors import UserError
 from benchmark.runs.recipe import Recipe
 

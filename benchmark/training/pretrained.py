@@ -15,7 +15,7 @@ from benchmark.training.evaluation import evaluate
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.weights import new_network, save_state
 from models import Network
-from models.published import LoadedPart, PublishedError, download, load_published, read_published, sha256
+from models.published_weights import LoadedPart, PublishedError, download, load_published, read_published, sha256
 
 
 def measure_pretrained(jobs: Sequence[Pretrained], context: TrainContext) -> None:

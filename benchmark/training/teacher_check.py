@@ -12,7 +12,7 @@ from benchmark.planning.torch_process import Report, answer
 from benchmark.runs.job import Pretrained
 from benchmark.training.pretrained import fill_network
 from benchmark.training.weights import new_network
-from models.published import LoadedPart
+from models.published_weights import LoadedPart
 
 
 def check(job: Pretrained) -> Report:

@@ -6,7 +6,7 @@ import torchvision
 from torch.nn import functional as F
 
 import models
-from models.published import load_published, read_published
+from models.published_weights import load_published, read_published
 
 
 class Published:

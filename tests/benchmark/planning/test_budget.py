@@ -1,8 +1,8 @@
 import pytest
 
 from benchmark.planning.budget import choose
-from benchmark.planning.packing import simulate
 from benchmark.planning.planner import make_plan
+from benchmark.planning.schedule import simulate
 from benchmark.runs.store import FAILED
 from benchmark.tables import reader
 

@@ -10,7 +10,7 @@ from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.planning import teacher_files
 from benchmark.planning.torch_process import Report
 from benchmark.training.teacher_check import check
-from models import published
+from models import published_weights
 
 TEACHER = TeacherChoice("C100", "wrn-16-2")
 
@@ -38,7 +38,7 @@ def named(prefix, state):
 
 
 def test_both_sides_know_the_same_networks():
-    assert teacher_files.PARTS == published.NETWORKS
+    assert teacher_files.PARTS == published_weights.NETWORKS
 
 
 def test_a_file_that_fits_passes_in_silence(wanted, state):

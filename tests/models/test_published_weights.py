@@ -17,7 +17,15 @@ from torch import nn
 
 import models
 from models import Network
-from models.published import LoadedPart, PublishedError, decrement, download, load_published, read_published, sha256
+from models.published_weights import (
+    LoadedPart,
+    PublishedError,
+    decrement,
+    download,
+    load_published,
+    read_published,
+    sha256,
+)
 
 
 def saved(folder, content, name="teacher.pth", **options):

@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 
 from benchmark.data.augment import Augmentation, augment, normalise
+from benchmark.data.batch_stream import Stream, evaluation_batches, resized, upload
 from benchmark.data.decoders import Decoders
 from benchmark.data.filestream import FileStream
 from benchmark.data.images import Crops
-from benchmark.data.stream import Stream, evaluation_batches, resized, upload
 from benchmark.errors import UserError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)

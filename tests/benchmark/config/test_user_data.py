@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmark import data
 from benchmark.cli import main
-from benchmark.config import own_data
+from benchmark.config import user_data
 from benchmark.config.resolve import TeacherChoice
 from benchmark.data import registry
 from benchmark.registry import plugins
@@ -135,7 +135,7 @@ def test_a_channel_without_deviation_is_divided_by_1(leaves, recipe):
 @pytest.mark.parametrize(("classes", "guesses"), [(2, 1), (3, 1), (5, 2), (9, 4), (10, 5), (24, 5)])
 def test_top_5_is_at_most_half_of_the_classes(leaves, classes, guesses):
     leaves(classes)
-    assert own_data.values("leaves")["top_k"] == guesses
+    assert user_data.values("leaves")["top_k"] == guesses
 
 
 def test_tuned_variants_are_chosen_on_a_tenth_of_the_training_images(leaves, resolver):

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from benchmark.planning.packing import longest_chain_first, pack, simulate
 from benchmark.planning.plan import Cohort
+from benchmark.planning.schedule import longest_chain_first, pack, simulate
 from tests.benchmark.made_up import Task
 
 
