@@ -16,12 +16,20 @@ from models.plugins import answers_only
 
 
 def describe(name: str) -> list[dict[str, Any]]:
-    """The methods that a file or an entry point defines, one in a file that keeps the contract.
+    """The ``attributes`` and ``options`` of the methods that a file or an entry point defines.
 
-    Returns:
-        ``line`` of the class and its ``attributes`` and ``options``, or ``fault``: why they cannot be described.
+    Raises:
+        TypeError: options are not keyword-only, or JSON cannot hold an attribute or a default.
     """
-    return [{"line": inspect.getsourcelines(cls)[1], **_described(cls)} for cls in classes(name)]
+    return [
+        {
+            "attributes": _plain(
+                "class attribute", {key: getattr(cls, key) for key in Method.__annotations__ if hasattr(cls, key)}
+            ),
+            "options": _plain("option", options_of(cls)),
+        }
+        for cls in classes(name)
+    ]
 
 
 def options_of(cls: type[Method]) -> dict[str, Any]:
@@ -42,14 +50,6 @@ def options_of(cls: type[Method]) -> dict[str, Any]:
         if all(each.kind is not each.VAR_KEYWORD for each in parameters):
             break
     return found
-
-
-def _described(cls: type[Method]) -> dict[str, Any]:
-    attributes = {key: getattr(cls, key) for key in Method.__annotations__ if hasattr(cls, key)}
-    try:
-        return {"attributes": _plain("class attribute", attributes), "options": _plain("option", options_of(cls))}
-    except TypeError as error:
-        return {"fault": str(error)}
 
 
 def _plain(what: str, values: Mapping[str, Any]) -> dict[str, Any]:

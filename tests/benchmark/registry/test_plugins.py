@@ -176,8 +176,7 @@ def test_code_is_read_anew_and_what_is_loaded_stays_as_it_was(write):
             r"plugged.py: it holds a method and networks: put each into a file of its own",
         ),
         ("plugged.py", METHOD + DATA, r"plugged.py: it holds a method and data sets"),
-        ("My-Loss.py", METHOD, r"My-Loss.py: rename the file: .* small letters, digits and _, not 'My-Loss'"),
-        ("2fast.py", METHOD, r"2fast.py: rename the file"),
+        ("My-Loss.py", METHOD, r"method 'My-Loss' of .* small letters, digits and _"),
         ("plugged.txt", METHOD, r"plugged.txt: there is no such Python file"),
     ],
 )
@@ -189,7 +188,7 @@ def test_a_file_that_cannot_be_used_is_named(write, name, text, says):
 def test_a_file_whose_classes_are_no_methods_is_named(write, install, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, b"[]", b""))
     install("pack.losses:Other")
-    with pytest.warns(UserWarning, match=r"left out: .*/pack/losses.py holds no class Other of Method"):
+    with pytest.warns(UserWarning, match=r"left out: .*/pack/losses.py: it holds no method"):
         catalog.use([])
     with pytest.raises(UserError, match=r"plugged.py: it holds no method"):
         catalog.use([write("plugged.py", "class Mine(dict): ...")])
@@ -204,8 +203,6 @@ def test_files_of_the_project_are_no_plugins(name):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"--plugin .*none.py: there is no such Python file"):
         catalog.use([tmp_path / "none.py"])
-    with pytest.raises(UserError, match="may not contain"):
-        catalog.use([tmp_path / f"a{os.pathsep}b.py"])
 
 
 @pytest.mark.parametrize("name", ["kd", "connector", "base"])
@@ -260,9 +257,9 @@ def test_a_single_module_is_found(install, write):
     [
         ({"value": "nowhere.losses:Mine"}, "there is no module nowhere.losses"),
         ({"value": "pack.nothing:Mine"}, "there is no module pack.nothing"),
-        ({"text": "x = 1", "value": "pack.losses"}, "holds no class of Method"),
+        ({"text": "x = 1", "value": "pack.losses"}, "it holds no method"),
         ({"text": "def f(:"}, "this is no Python"),
-        ({"name": "Packed"}, "its entry point must be renamed"),
+        ({"name": "Packed"}, "small letters, digits and _: choose another name"),
         ({"name": "kd"}, "methods/kd.py has that name, too"),
         ({"name": "base"}, "methods/base.py has that name, too"),
         ({"name": "student"}, "'student' and 'teacher' are reserved names"),
@@ -292,7 +289,7 @@ def test_of_two_packages_with_one_name_none_is_taken(install, write, forget):
     write("METADATA", "Metadata-Version: 2.1\nName: other\nVersion: 1\n", "site/other-1.dist-info")
     write("entry_points.txt", f"[{plugins.GROUP}]\npacked = pack.other:Mine\n", "site/other-1.dist-info")
     forget()
-    with pytest.warns(UserWarning, match="'packed' of the package pack-of-losses and other is left out: more than one"):
+    with pytest.warns(UserWarning, match="'packed' of the package other is left out: more than one"):
         catalog.use([])
     assert "packed" not in catalog.methods()
 
@@ -313,7 +310,7 @@ def test_planning_with_plugins_does_not_import_torch(write):
     ("text", "fault"),
     [
         ("def f(:", "bad.py: this is no Python that can be read"),
-        (METHOD.replace("title", "name"), "bad.py: the method lacks the class attribute 'title'"),
+        (METHOD.replace("title", "name"), "bad.py: it lacks 'title'"),
         (
             "from . import helper\n" + METHOD.replace('title = "Mine"', 'title = "Mine"; revision = 0'),
             "helper.py: this is",
@@ -346,7 +343,7 @@ def test_a_variant_that_leads_out_of_its_folder_is_a_line(write):
 @pytest.mark.usefixtures("project")
 def test_a_file_among_the_project_s_methods_has_a_plain_name(write, name):
     write(name, folder="methods")
-    with pytest.warns(UserWarning, match="is left out: .*: rename the file: a method's name is made of"):
+    with pytest.warns(UserWarning, match="is left out: .*: a method's name is made of"):
         catalog.use([])
     assert catalog.methods() == {}
 
