@@ -12,7 +12,7 @@ from benchmark.errors import UserError, unknown
 from benchmark.registry import plugins
 from benchmark.registry.method_info import STUDENT, TEACHER, TUNED, MethodInfo, read_method
 from benchmark.registry.network_info import NetworkInfo, read_networks
-from benchmark.registry.plugins import METHOD, ROOT, SourceFile, no_content
+from benchmark.registry.plugins import METHOD, ROOT, SourceFile
 
 __all__ = [
     "ROOT",
@@ -126,7 +126,10 @@ def _read(file: SourceFile, places: dict[str, Path]) -> MethodInfo | None:
         raise UserError(file.fault)
     info = read_method(file)
     if info is None and not file.inside:
-        raise no_content(file.path)
+        raise UserError(
+            f"{file.path}: it holds no method (a class of Method), no networks (@register, imported from models, on a "
+            "function) and no data sets (SOURCES)"
+        )
     if info is None:
         return None
     if file.name in (STUDENT, TEACHER):

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmark.errors import UserError
 from benchmark.files import expanded
 from benchmark.registry.source_hash import code_of, module_file, parsed
-from benchmark.registry.syntax import declares_datasets, has_subclass, method_classes, network_names
+from benchmark.registry.syntax import declares_datasets, method_classes, network_names
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmark", "methods", "models")
@@ -144,17 +144,7 @@ def _plugin(path: Path) -> SourceFile:
     held = [kind for kind, content in contents.items() if content]
     if len(held) > 1:
         raise UserError(f"--plugin {path}: it holds {' and '.join(held)}: put each into a file of its own")
-    if not held and not has_subclass(tree):
-        raise no_content(path)
     return SourceFile(held[0] if held else METHOD, path)
-
-
-def no_content(path: Path) -> UserError:
-    """The error that a plug-in defines nothing."""
-    return UserError(
-        f"{path}: it holds no method (a class of Method), no networks (@register, imported from models, "
-        "on a function) and no data sets (SOURCES)"
-    )
 
 
 def _installed() -> Iterator[SourceFile]:

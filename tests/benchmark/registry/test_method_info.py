@@ -206,8 +206,3 @@ def test_a_file_that_is_not_described_in_time_is_named(write, monkeypatch):
 def test_a_variant_that_could_not_be_typed_or_would_leave_its_folder_is_refused(written, name):
     with pytest.raises(UserError, match=r"example.py: variant .*: a variant's name is made of letters, digits"):
         read_method(written(f"variants = {{{name!r}: {{'size': 1}}}}"))
-
-
-@pytest.mark.parametrize("name", ["fm", "v1.5", "a-b", "x_2", "2+2"])
-def test_plain_variants_are_read(written, name):
-    assert read_method(written(f"variants = {{{name!r}: {{'size': 1}}}}")).variants == {name: {"size": 1}}

@@ -105,7 +105,7 @@ def test_two_plugins_that_register_one_name_collide(use, monkeypatch, forget):
         catalog.networks()
 
 
-@pytest.mark.parametrize("name", ["../../../../esc", "a/b", "a:b", "a--b", "-a", "a-", "a b", "é", "n" * 101])
+@pytest.mark.parametrize("name", ["../../../../esc", "a:b", "a--b", "-a", "é", "n" * 101])
 def test_a_name_that_breaks_paths_or_pairs_is_refused(use, asked, name):
     use(factor=1)
     asked.rows = ROWS.replace("other", name)
