@@ -85,9 +85,8 @@ def read_method(file: SourceFile) -> MethodInfo | None:
     classes = [node for node in method_classes(tree) if file.attribute in ("", node.name)]
     if not classes and (file.inside or not (file.attribute or has_subclass(tree))):
         return None
-    literals = [_literals(node) for node in classes]
-    found = [each for each in literals if each is not None]
-    if not found or len(found) < len(literals):
+    found = [declaration for node in classes if (declaration := _literals(node))]
+    if not found or len(found) < len(classes):
         found = described(file, _declarations)
     if len(found) > 1:
         raise UserError(f"{file.path}: one file holds one method, this one holds {len(found)}")

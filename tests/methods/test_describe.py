@@ -75,10 +75,10 @@ def test_options_of_base_classes_are_options_where_they_are_handed_on(described)
     [
         (
             {"variants": "{'a': {'size': {1}}}"},
-            "class attribute 'variants' must be made of None, numbers, texts,",
+            "'variants' must be made of None, numbers, texts,",
         ),
-        ({"options": "*, size=float('inf')"}, "option 'size' must be made of None, numbers, texts, lists and"),
-        ({"options": "*, size=Method"}, "option 'size' must be made of .*, not <class 'methods.base.Method'>"),
+        ({"options": "*, size=float('inf')"}, "'size' must be made of None, numbers, texts, lists and"),
+        ({"options": "*, size=Method"}, "'size' must be made of .*, not <class 'methods.base.Method'>"),
         ({"options": "size=3"}, r"options of a method come after a \*, each with a default"),
     ],
 )

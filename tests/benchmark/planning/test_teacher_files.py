@@ -1,7 +1,6 @@
 """Files of ``--teacher``: how they are named, found and refused, and what is kept of a check."""
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,12 +75,6 @@ def test_what_cannot_be_is_named(texts, says):
         parse(texts)
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
-
-
-def test_a_pipe_is_not_waited_for(folder):
-    os.mkfifo(folder / "pipe")
-    with pytest.raises(UserError, match="there is no file pipe"):
-        parse(["vgg13=pipe"])
 
 
 @pytest.mark.parametrize("call", ["stat", "open"])

@@ -1,4 +1,3 @@
-import re
 import subprocess
 from dataclasses import replace
 
@@ -187,16 +186,6 @@ def test_literals_need_no_process(written, process):
     info = read_method(written("shape = len('no attribute that planning reads'); choices = {'form': ['l1', 'l2']}"))
     assert info.choices == {"form": ("l1", "l2")}
     assert process.asked == 0
-
-
-def test_a_file_that_is_not_described_in_time_is_named(write, monkeypatch):
-    def run(words, timeout, **_):
-        raise subprocess.TimeoutExpired(words, timeout)
-
-    monkeypatch.setattr(subprocess, "run", run)
-    path = write("scaled.py", DERIVED)
-    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: it cannot be used: no answer within"):
-        read_method(SourceFile(plugins.METHOD, path))
 
 
 @pytest.mark.parametrize(

@@ -64,15 +64,6 @@ def test_a_network_is_measured_once_and_kept_by_its_code(use, asked, tmp_path):
     assert len(asked) == 2
 
 
-def test_a_network_is_measured_again_where_a_helper_changed(use, asked, tmp_path):
-    codes = set()
-    for size in (1, 2):
-        (tmp_path / "near.py").write_text(f"SIZE = {size}", encoding="utf-8")
-        use(NETWORK + "from near import SIZE\n", factor="SIZE")
-        codes.add(catalog.networks()["plain"].code)
-    assert len(codes) == len(asked) == 2
-
-
 def test_what_was_kept_and_cannot_be_read_is_measured_again(use, asked, tmp_path):
     use(factor=2)
     catalog.networks()
