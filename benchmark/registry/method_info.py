@@ -21,7 +21,7 @@ from benchmark.files import ALPHABET, is_plain
 from benchmark.registry.description import described
 from benchmark.registry.plugins import SourceFile
 from benchmark.registry.source_hash import parsed
-from benchmark.registry.syntax import derives_directly, has_subclass, method_classes
+from benchmark.registry.syntax import has_subclass, method_classes
 from benchmark.yaml_schema import YamlFile
 
 STUDENT = "student"
@@ -114,7 +114,8 @@ def _declarations(text: str) -> list[_Declaration]:
 
 def _literals(node: ast.ClassDef) -> _Declaration | None:
     """What a class declares with literals only; None where its file has to be imported to know it."""
-    if node.decorator_list or node.keywords or not derives_directly(node):
+    bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+    if node.decorator_list or node.keywords or bases != ["Method"]:
         return None
     attributes: dict[str, Any] = {}
     options: dict[str, Any] = {}

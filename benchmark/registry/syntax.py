@@ -30,11 +30,6 @@ def method_classes(tree: ast.Module) -> list[ast.ClassDef]:
     return [node for name, node in found.items() if name not in abstract]
 
 
-def derives_directly(node: ast.ClassDef) -> bool:
-    """Whether ``Method`` is the only base of a class."""
-    return [ast.unparse(base).rpartition(".")[2] for base in node.bases] == ["Method"]
-
-
 def has_subclass(tree: ast.Module) -> bool:
     """Whether a class of the file has a base: it may be a method even where the syntax does not show it."""
     return any(isinstance(node, ast.ClassDef) and node.bases for node in tree.body)
