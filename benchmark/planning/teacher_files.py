@@ -81,6 +81,8 @@ def _split(text: str) -> tuple[Path, str]:
 
 def _sha256(path: Path) -> str:
     try:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: give one file of weights")
         if not path.is_file():
             raise UserError(f"there is no file {path}")
         return file_digest(path)

@@ -63,7 +63,7 @@ def test_a_file_at_home_and_several_networks(folder, monkeypatch):
         (["vgg13=gone:student"], "--teacher vgg13: there is no file gone:student"),
         (["vgg13=latest:pupil"], "--teacher vgg13: there is no file latest:pupil"),
         (["vgg13=~nobody-of-that-name/latest"], "--teacher vgg13: there is no file ~nobody-of-that-name/latest"),
-        (["vgg13=.:teacher"], "--teacher vgg13: there is no file ."),
+        (["vgg13=.:teacher"], "--teacher vgg13: . is a folder: give one file of weights"),
         (["vgg13=/dev/null"], "--teacher vgg13: there is no file /dev/null"),
         (["vgg13=" + "n" * 300], f"--teacher vgg13: {'n' * 300} cannot be read: File name too long"),
         (["vgg13=latest/file"], "--teacher vgg13: there is no file latest/file"),
