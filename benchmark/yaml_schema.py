@@ -115,7 +115,8 @@ class YamlFile:
             yield
         except UserError as error:
             path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
-            where = ": ".join(filter(None, (f"{self.name}, line {_line(self._root, place)}", path)))
+            line = f", line {_line(self._root, place)}" if self._root else ""
+            where = ": ".join(filter(None, (f"{self.name}{line}", path)))
             raise UserError(f"{where}: {error}") from None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from methods import Method, classes
@@ -16,12 +15,23 @@ from models.plugins import answers_only
 
 
 def describe(name: str) -> list[dict[str, Any]]:
-    """The methods that a file or an entry point defines, one in a file that keeps the contract.
+    """The ``attributes`` and ``options`` of the methods that a file or an entry point defines.
 
-    Returns:
-        ``line`` of the class and its ``attributes`` and ``options``, or ``fault``: why they cannot be described.
+    Raises:
+        TypeError: options are not keyword-only, or JSON cannot hold an attribute or a default.
     """
-    return [{"line": inspect.getsourcelines(cls)[1], **_described(cls)} for cls in classes(name)]
+    found = []
+    for cls in classes(name):
+        attributes = {key: getattr(cls, key) for key in Method.__annotations__ if hasattr(cls, key)}
+        options = options_of(cls)
+        for key, value in (*attributes.items(), *options.items()):
+            try:
+                json.dumps(value, default=dict, allow_nan=False)
+            except (TypeError, ValueError):
+                kinds = "None, numbers, texts, lists and dictionaries"
+                raise TypeError(f"'{key}' must be made of {kinds}, not {value!r}") from None
+        found.append({"attributes": attributes, "options": options})
+    return found
 
 
 def options_of(cls: type[Method]) -> dict[str, Any]:
@@ -42,29 +52,6 @@ def options_of(cls: type[Method]) -> dict[str, Any]:
         if all(each.kind is not each.VAR_KEYWORD for each in parameters):
             break
     return found
-
-
-def _described(cls: type[Method]) -> dict[str, Any]:
-    attributes = {key: getattr(cls, key) for key in Method.__annotations__ if hasattr(cls, key)}
-    try:
-        return {"attributes": _plain("class attribute", attributes), "options": _plain("option", options_of(cls))}
-    except TypeError as error:
-        return {"fault": str(error)}
-
-
-def _plain(what: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, mappings as dictionaries.
-
-    Raises:
-        TypeError: JSON has no such value.
-    """
-    for name, value in values.items():
-        try:
-            json.dumps(value, default=dict, allow_nan=False)
-        except (TypeError, ValueError):
-            kinds = "None, numbers, texts, lists and dictionaries"
-            raise TypeError(f"{what} '{name}' must be made of {kinds}, not {value!r}") from None
-    return dict(values)
 
 
 if __name__ == "__main__":

@@ -186,13 +186,9 @@ def _entry(name: str) -> NetworkEntry:
     for pattern, entry in registered_patterns.items():
         if re.fullmatch(pattern, name):
             return entry
-    raise UnknownNetworkError(_unknown(name, names()))
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
-    return f"unknown network '{name}': {hint}"
+    near = get_close_matches(name, names(), n=3, cutoff=0.5)
+    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(names())}"
+    raise UnknownNetworkError(f"unknown network '{name}': {hint}")
 
 
 def _discover() -> None:

@@ -100,7 +100,7 @@ def _networks(root):
     places = {
         name: path.stem
         for path in sorted(folder.glob("*.py"))
-        for name in syntax.network_names(source_hash.parsed(path)) or ()
+        for name in syntax.network_names(source_hash.parsed(path))
     }
     return {f"network {name}": _entry(info.revision, places[name], folder) for name, info in settled().items()}
 

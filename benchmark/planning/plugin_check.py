@@ -67,12 +67,12 @@ def check(plan: Plan, checkpoints: Path, say: Callable[[str], None]) -> None:
 def subjects(jobs: Iterable[Job]) -> list[Subject]:
     """The drafts and plug-ins that some jobs train or train with."""
     found: dict[str, Subject] = {}
-    pairs: dict[str, dict[str, Job]] = {}
     for job in jobs:
         for subject in _subjects_of(job):
-            found.setdefault(subject.key, subject)
-            pairs.setdefault(subject.key, {}).setdefault(job.pair, job)
-    return [replace(subject, jobs=tuple(pairs[key].values())) for key, subject in found.items()]
+            known = found.setdefault(subject.key, subject)
+            if all(job.pair != other.pair for other in known.jobs):
+                found[subject.key] = replace(known, jobs=(*known.jobs, job))
+    return list(found.values())
 
 
 def _subjects_of(job: Job) -> Iterator[Subject]:

@@ -5,7 +5,6 @@ Loading the weights needs torch, so a process (`benchmark.training.teacher_check
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from benchmark.config.resolve import Weights
 from benchmark.errors import UserError, unknown
 from benchmark.files import expanded
-from benchmark.ids import digest
+from benchmark.ids import digest, file_digest
 from benchmark.planning.torch_process import Question, checked
 from benchmark.registry import catalog
 from benchmark.runs.job import Pretrained
@@ -82,21 +81,13 @@ def _split(text: str) -> tuple[Path, str]:
 
 def _sha256(path: Path) -> str:
     try:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: give one file of weights")
         if not path.is_file():
-            raise UserError(_no_file(path))
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+            raise UserError(f"there is no file {path}")
+        return file_digest(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _no_file(path: Path) -> str:
-    if path.exists():
-        return f"{path} is {'a folder' if path.is_dir() else 'no regular file'}: give one file of weights"
-    file, _, part = str(path).rpartition(":")
-    choices = " or ".join(f":{name}" for name in PARTS)
-    hint = f"; after {file} write {choices}, not :{part}" if Path(file).is_file() else ""
-    return f"there is no file {path}{hint}"
 
 
 def _key(job: Pretrained) -> str:

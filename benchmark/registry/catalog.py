@@ -12,7 +12,7 @@ from benchmark.errors import UserError, unknown
 from benchmark.registry import plugins
 from benchmark.registry.method_info import STUDENT, TEACHER, TUNED, MethodInfo, read_method
 from benchmark.registry.network_info import NetworkInfo, read_networks
-from benchmark.registry.plugins import METHOD, ROOT, SourceFile, no_content
+from benchmark.registry.plugins import METHOD, ROOT, SourceFile
 
 __all__ = [
     "ROOT",
@@ -109,7 +109,7 @@ def _methods(_plugins: str) -> tuple[dict[str, MethodInfo], dict[str, str]]:
     problems: dict[str, str] = {}
     for file in files:
         try:
-            if (info := _read(file, places)) is not None:
+            if info := _read(file, places):
                 known[info.name] = info
                 places[info.name] = info.path
         except UserError as error:
@@ -122,19 +122,22 @@ def _methods(_plugins: str) -> tuple[dict[str, MethodInfo], dict[str, str]]:
 
 def _read(file: SourceFile, places: dict[str, Path]) -> MethodInfo | None:
     """The method of a file, or None for a helper of the project."""
-    whose = "" if file.entry else f"method '{file.name}' of {file.path}: "
     if file.fault:
         raise UserError(file.fault)
-    if file.name in (STUDENT, TEACHER):
-        raise UserError(f"{whose}'{STUDENT}' and '{TEACHER}' are reserved names: choose another one")
-    if file.name in places and not file.inside:
-        raise UserError(f"{whose}{places[file.name]} has that name, too: choose another one")
     info = read_method(file)
-    if info is None and file.entry:
-        raise UserError(f"{file.path} holds no class {file.attribute}".rstrip() + " of Method")
     if info is None and not file.inside:
-        raise no_content(file.path)
-    if info is not None and not _PLAIN.fullmatch(info.name):
-        advice = "its entry point must be renamed" if file.entry else f"{file.path}: rename the file"
-        raise UserError(f"{advice}: a method's name is made of small letters, digits and _, not '{info.name}'")
-    return info
+        raise UserError(
+            f"{file.path}: it holds no method (a class of Method), no networks (@register, imported from models, on a "
+            "function) and no data sets (SOURCES)"
+        )
+    if info is None:
+        return None
+    if file.name in (STUDENT, TEACHER):
+        fault = f"'{STUDENT}' and '{TEACHER}' are reserved names"
+    elif file.name in places and not file.inside:
+        fault = f"{places[file.name]} has that name, too"
+    elif not _PLAIN.fullmatch(file.name):
+        fault = "a method's name is made of small letters, digits and _"
+    else:
+        return info
+    raise UserError(f"method '{file.name}' of {file.path}: {fault}: choose another name")

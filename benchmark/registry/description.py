@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmark.errors import UserError
-from benchmark.files import fitted, write_atomically
-from benchmark.ids import short_id
+from benchmark.files import write_atomically
 from benchmark.registry import plugins
 from benchmark.registry.plugins import METHOD, NETWORKS, ROOT, SourceFile
 
 T = TypeVar("T")
 _MODULES = {METHOD: "methods.describe", NETWORKS: "models.describe"}
-_FOLDERS = {METHOD: "methods", NETWORKS: "networks"}
-_FAILURES = {METHOD: "its method cannot be imported", NETWORKS: "its networks cannot be built"}
 _SECONDS = 120.0
 _TRACE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+)')
 
@@ -30,24 +27,27 @@ def described(file: SourceFile, read: Callable[[str], T]) -> T:
 
     Args:
         file: imported by ``methods.describe`` or ``models.describe``, unless its description is cached.
-        read: turns the printed description into a value; a ValueError, KeyError or TypeError means that it is damaged.
+        read: turns the printed description into a value; a ValueError means that it is damaged.
 
     Raises:
         UserError: the file cannot be imported, or its networks cannot be built.
     """
-    module = _MODULES[file.kind]
-    end = f"{file.attribute and '-' + file.attribute}-{short_id(file.code)}.txt"
-    kept = plugins.cache_folder() / _FOLDERS[file.kind] / f"{fitted(file.name, len(end))}{end}"
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    kept = plugins.cache_folder() / _MODULES[file.kind] / f"{file.attribute}{file.code}.txt"
+    with suppress(OSError, ValueError):
         return read(kept.read_text(encoding="utf-8"))
-    text = _ask(file, module)
+    argument = file.name if file.kind == METHOD else str(file.path)
+    named = "" if file.inside or file.entry else str(file.path)
     try:
-        value = read(text)
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{file.path}: {_FAILURES[file.kind]}: its process gave no answer") from None
-    with suppress(UserError):  # planning works where nothing can be written, too
-        write_atomically(kept, text.encode())
-    return value
+        done = run_module(_MODULES[file.kind], argument, seconds=_SECONDS, environment={plugins.VARIABLE: named})
+        if not done.returncode:
+            value = read(done.stdout.decode())
+            with suppress(UserError):  # planning works where nothing can be written, too
+                write_atomically(kept, done.stdout)
+            return value
+    except (UserError, ValueError) as error:
+        raise UserError(f"{file.path}: it cannot be used: {error}") from None
+    place, words = _blamed(file.path, done.stderr.decode(errors="replace"))
+    raise UserError(f"{place}: it cannot be used: {words}")
 
 
 def run_module(
@@ -77,19 +77,6 @@ def run_module(
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"no answer within {seconds:.0f} s") from None
-
-
-def _ask(file: SourceFile, module: str) -> str:
-    argument = file.name if file.kind == METHOD else str(file.path)
-    named = "" if file.inside or file.entry else str(file.path)
-    try:
-        done = run_module(module, argument, seconds=_SECONDS, environment={plugins.VARIABLE: named})
-    except UserError as error:
-        raise UserError(f"{file.path}: {_FAILURES[file.kind]}: {error}") from None
-    if done.returncode:
-        place, words = _blamed(file.path, done.stderr.decode(errors="replace"))
-        raise UserError(f"{place}: {_FAILURES[file.kind]}: {words}")
-    return done.stdout.decode()
 
 
 def _blamed(path: Path, traceback: str) -> tuple[str, str]:

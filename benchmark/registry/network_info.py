@@ -9,22 +9,22 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from benchmark.errors import UserError
 from benchmark.files import LONGEST_WORD
 from benchmark.registry import plugins
 from benchmark.registry.description import described
-from benchmark.registry.plugins import NETWORKS, ROOT, SourceFile
+from benchmark.registry.plugins import NETWORKS, ROOT
 from benchmark.registry.source_hash import parsed
 from benchmark.registry.syntax import network_names
 
 # A network's name is part of a record's path and of pairs such as TEACHER--STUDENT and TEACHER:STUDENT.
 _PLAIN = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
-_NUMBERS = ("params", "macs", "in_size", "classes", "revision")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class NetworkInfo:
 def settled() -> dict[str, NetworkInfo]:
     """The networks of ``models/networks.csv``."""
     text = (ROOT / "models" / "networks.csv").read_text(encoding="utf-8")
-    return {row["name"]: NetworkInfo(**row) for row in _rows(text)}
+    return {info.name: info for info in _rows(text)}
 
 
 def read_networks() -> dict[str, NetworkInfo]:
@@ -73,27 +73,21 @@ def read_networks() -> dict[str, NetworkInfo]:
     """
     known = dict(settled())
     for file in plugins.discovered(NETWORKS):
-        if file.inside and {*(network_names(parsed(file.path)) or ())} <= settled().keys():
+        if file.inside and {*network_names(parsed(file.path))} <= settled().keys():
             continue
-        for info in described(file, partial(_drafts, file)):
+        for measured in described(file, _rows):
+            info = replace(measured, revision=1, code=file.code, path=file.path)
+            if not _PLAIN.fullmatch(info.name) or len(info.name) > LONGEST_WORD:
+                raise UserError(
+                    f"{file.path}: network {info.name!r}: a name is made of letters and digits, with single - or _ "
+                    f"between them, {LONGEST_WORD} characters at most"
+                )
             if (other := known.get(info.name)) and not file.inside:
                 raise UserError(f"network '{info.name}' of {file.path}: {other.path} registers one of that name, too")
             known.setdefault(info.name, info)
     return known
 
 
-def _drafts(file: SourceFile, text: str) -> list[NetworkInfo]:
-    """The networks that `models.describe` printed for a file."""
-    found = [NetworkInfo(**row | {"revision": 1}, code=file.code, path=file.path) for row in _rows(text)]
-    for info in found:
-        if not _PLAIN.fullmatch(info.name) or len(info.name) > LONGEST_WORD:
-            raise UserError(
-                f"{file.path}: network {info.name!r}: a name is made of letters and digits, with single - or _ between "
-                f"them, {LONGEST_WORD} characters at most"
-            )
-    return found
-
-
-def _rows(text: str) -> list[dict[str, Any]]:
-    rows = csv.DictReader(io.StringIO(text))
-    return [{key: int(value) if key in _NUMBERS else value for key, value in row.items()} for row in rows]
+def _rows(text: str) -> list[NetworkInfo]:
+    """The networks of a CSV text."""
+    return [msgspec.convert(row, NetworkInfo, strict=False) for row in csv.DictReader(io.StringIO(text))]

@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.files import expanded
 from benchmark.registry.source_hash import code_of, module_file, parsed
-from benchmark.registry.syntax import declares_datasets, has_subclass, method_classes, network_names
+from benchmark.registry.syntax import declares_datasets, method_classes, network_names
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmark", "methods", "models")
@@ -88,14 +88,9 @@ def export(paths: Sequence[Path | str], cache_dir: Path | None = None) -> None:
     Args:
         paths: Python files.
         cache_dir: the folder of cached descriptions; None for the default.
-
-    Raises:
-        UserError: a path contains the separator of the variable.
     """
-    named = [*map(Path, filter(None, listed().split(os.pathsep))), *map(Path, paths)]
+    named = [*filter(None, listed().split(os.pathsep)), *paths]
     files = [str(expanded(path).resolve()) for path in named]
-    if wrong := next((file for file in files if os.pathsep in file), None):
-        raise UserError(f"--plugin {wrong}: the path of a plug-in may not contain '{os.pathsep}'")
     if files:
         os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(files))
     if cache_dir is not None:
@@ -145,64 +140,34 @@ def _plugin(path: Path) -> SourceFile:
     if any(path.is_relative_to(ROOT / folder) for folder in PACKAGES):
         raise UserError(f"--plugin {path}: the project finds files of its own folders: leave the option out")
     tree = parsed(path)
-    kinds = {
-        METHOD: bool(method_classes(tree)),
-        NETWORKS: network_names(tree) is not None,
-        DATASETS: declares_datasets(tree),
-    }
-    held = [kind for kind, there in kinds.items() if there]
+    contents = {METHOD: method_classes(tree), NETWORKS: network_names(tree), DATASETS: declares_datasets(tree)}
+    held = [kind for kind, content in contents.items() if content]
     if len(held) > 1:
         raise UserError(f"--plugin {path}: it holds {' and '.join(held)}: put each into a file of its own")
-    if not held and not has_subclass(tree):
-        raise no_content(path)
     return SourceFile(held[0] if held else METHOD, path)
 
 
-def no_content(path: Path) -> UserError:
-    """The error that a plug-in defines nothing."""
-    return UserError(
-        f"--plugin {path}: it holds no method (a class of Method), no networks (@register, imported from models, "
-        "on a function) and no data sets (SOURCES)"
-    )
-
-
 def _installed() -> Iterator[SourceFile]:
-    named: dict[str, list[EntryPoint]] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
-        named.setdefault(point.name, []).append(point)
-    for name, points in named.items():
-        point, *others = points
-        distribution = " and ".join(each.dist.name if each.dist else each.value for each in points)
-        file = SourceFile(METHOD, Path(), name, point.attr or "", None, distribution)
-        yield (
-            replace(file, fault="more than one package has an entry point of that name")
-            if others
-            else _located(file, point.module)
-        )
+    points = entry_points(group=GROUP)
+    for point in sorted(points):
+        package = point.dist.name if point.dist else point.module
+        file = SourceFile(METHOD, Path(), point.name, point.attr or "", None, package)
+        if len(points.select(name=point.name)) > 1:
+            yield replace(file, fault="more than one package has an entry point of that name")
+        else:
+            yield _located(file, point.module)
 
 
 def _located(file: SourceFile, module: str) -> SourceFile:
-    """An entry point with the path of its module."""
+    """An entry point with the path of its module; the package is not imported."""
     top, *rest = module.split(".")
-    for folder in _folders(top):
-        path = module_file(folder, rest) if folder.is_dir() else None if rest else folder
-        if path is not None:
-            return replace(file, path=path, package=folder if folder.is_dir() else None)
+    spec = find_spec(top)
+    for folder in map(Path, (spec and spec.submodule_search_locations) or ()):
+        if path := module_file(folder, rest):
+            return replace(file, path=path, package=folder)
+    if spec and spec.origin and not rest:
+        return replace(file, path=Path(spec.origin))
     return replace(file, fault=f"there is no module {module}")
-
-
-def _folders(top: str) -> Iterator[Path]:
-    """Folders of an installed package, or the file of a single module; the package is not imported."""
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        return
-    if spec is None:
-        return
-    if spec.submodule_search_locations is not None:
-        yield from map(Path, spec.submodule_search_locations)
-    elif spec.origin and Path(spec.origin).is_file():
-        yield Path(spec.origin)
 
 
 def own_code(path: Path, package: Path | None = None) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from itertools import chain
 
 _REGISTER = ("models.register", "models.registry.register")
+# ``Method`` from anywhere, or a class of another method's file.
+_METHOD = re.compile(r"(.*\.)?Method|methods\.(?!base\.)\w+\..+")
 
 
 def method_classes(tree: ast.Module) -> list[ast.ClassDef]:
@@ -16,18 +19,15 @@ def method_classes(tree: ast.Module) -> list[ast.ClassDef]:
     """
     origins = _origins(tree, "methods")
     found: dict[str, ast.ClassDef] = {}
-    derived_from: set[str] = set()
+    abstract: set[str] = set()
     for node in tree.body:
         bases = [ast.unparse(base) for base in node.bases] if isinstance(node, ast.ClassDef) else []
-        if isinstance(node, ast.ClassDef) and any(_is_method(base, found, origins) for base in bases):
-            derived_from.update(bases)
+        if isinstance(node, ast.ClassDef) and any(
+            base in found or _METHOD.fullmatch(_resolved(base, origins)) for base in bases
+        ):
+            abstract.update(bases)
             found[node.name] = node
-    return [node for name, node in found.items() if name not in derived_from]
-
-
-def derives_directly(node: ast.ClassDef) -> bool:
-    """Whether ``Method`` is the only base of a class."""
-    return [ast.unparse(base).rpartition(".")[2] for base in node.bases] == ["Method"]
+    return [node for name, node in found.items() if name not in abstract]
 
 
 def has_subclass(tree: ast.Module) -> bool:
@@ -35,8 +35,8 @@ def has_subclass(tree: ast.Module) -> bool:
     return any(isinstance(node, ast.ClassDef) and node.bases for node in tree.body)
 
 
-def network_names(tree: ast.Module) -> tuple[str, ...] | None:
-    """Names that a file registers with ``models.register``, or their expressions; None where it registers no networks.
+def network_names(tree: ast.Module) -> list[str]:
+    """Names that a file registers with ``models.register``, or their expressions where they are no literals.
 
     Names may be the items, or keys, of a literal at the top of the file, as in ``@register(*SIZES)``.
     """
@@ -48,7 +48,7 @@ def network_names(tree: ast.Module) -> tuple[str, ...] | None:
     tops = {f"*{name}": getattr(value, "keys", getattr(value, "elts", [value])) for name, value in assigned}
     items = (item for each in chain.from_iterable(arguments) for item in tops.get(ast.unparse(each), [each]))
     names = (item.value if isinstance(item, ast.Constant) else ast.unparse(item) for item in items)
-    return tuple(map(str, names)) if arguments else None
+    return [str(name) for name in names]
 
 
 def declares_datasets(tree: ast.Module) -> bool:
@@ -57,26 +57,18 @@ def declares_datasets(tree: ast.Module) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "SOURCES" for target in chain.from_iterable(assigned))
 
 
-def _is_method(base: str, found: Mapping[str, ast.ClassDef], origins: Mapping[str, str]) -> bool:
-    package, *rest = _resolved(base, origins).split(".")
-    elsewhere = package == "methods" and len(rest) > 1 and rest[0] != "base"  # methods.MODULE.CLASS
-    return base in found or base.rpartition(".")[2] == "Method" or elsewhere
-
-
 def _resolved(name: str, origins: Mapping[str, str]) -> str:
     """A dotted name with its first part replaced by the module or object that the file imports under it."""
     first, dot, rest = name.partition(".")
-    return f"{origins.get(first, '')}{dot}{rest}"
+    return f"{origins.get(first, first)}{dot}{rest}"
 
 
 def _origins(tree: ast.Module, package: str) -> dict[str, str]:
     """Full names of what a file imports, by the names it imports them under; relative imports start at the package."""
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                top = alias.name.partition(".")[0]
-                found[alias.asname or top] = alias.name if alias.asname else top
+            found |= {alias.asname: alias.name for alias in node.names if alias.asname}
         elif isinstance(node, ast.ImportFrom):
             base = ".".join([*([package] if node.level else []), *([node.module] if node.module else [])])
             found |= {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names}

@@ -103,11 +103,13 @@ def test_a_mistake_is_named_with_its_line_and_place(text, says, read):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "value"), [("", None), ("- a", ["a"]), ("a", "'a'")])
-def test_a_file_that_is_no_mapping(text, value, read):
+@pytest.mark.parametrize(
+    ("text", "place", "value"), [("", "", None), ("- a", ", line 1", ["a"]), ("a", ", line 1", "'a'")]
+)
+def test_a_file_that_is_no_mapping(text, place, value, read):
     with pytest.raises(UserError) as caught:
         read(text)
-    assert str(caught.value) == f"the file, line 1: expected a mapping (key: value), not {value}"
+    assert str(caught.value) == f"the file{place}: expected a mapping (key: value), not {value}"
 
 
 def test_long_values_are_cut(read):

@@ -1,6 +1,5 @@
 """The description of a method that planning asks for."""
 
-import re
 import sys
 
 import pytest
@@ -51,7 +50,6 @@ def described(monkeypatch, tmp_path):
 
 def test_attributes_and_options_are_described_with_inherited_ones(described):
     [found] = described("{name: {'size': len(name)} for name in ('a', 'bc')}")
-    assert found["line"] == 5
     assert found["options"] == {"size": 3}
     assert found["attributes"] == {
         "title": "Mine",
@@ -77,17 +75,16 @@ def test_options_of_base_classes_are_options_where_they_are_handed_on(described)
     [
         (
             {"variants": "{'a': {'size': {1}}}"},
-            "class attribute 'variants' must be made of None, numbers, texts,",
+            "'variants' must be made of None, numbers, texts,",
         ),
-        ({"options": "*, size=float('inf')"}, "option 'size' must be made of None, numbers, texts, lists and"),
-        ({"options": "*, size=Method"}, "option 'size' must be made of .*, not <class 'methods.base.Method'>"),
+        ({"options": "*, size=float('inf')"}, "'size' must be made of None, numbers, texts, lists and"),
+        ({"options": "*, size=Method"}, "'size' must be made of .*, not <class 'methods.base.Method'>"),
         ({"options": "size=3"}, r"options of a method come after a \*, each with a default"),
     ],
 )
 def test_values_that_json_lacks_and_positional_options_are_faults(described, changes, fault):
-    [found] = described(**changes)
-    assert found.keys() == {"line", "fault"}
-    assert re.match(fault, found["fault"])
+    with pytest.raises(TypeError, match=fault):
+        described(**changes)
 
 
 def test_a_helper_defines_no_method():

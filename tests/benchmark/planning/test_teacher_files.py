@@ -1,7 +1,6 @@
 """Files of ``--teacher``: how they are named, found and refused, and what is kept of a check."""
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,11 +61,10 @@ def test_a_file_at_home_and_several_networks(folder, monkeypatch):
         (["vgg13=gone"], "--teacher vgg13: there is no file gone"),
         (["vgg13=:student"], "--teacher vgg13: there is no file :student"),
         (["vgg13=gone:student"], "--teacher vgg13: there is no file gone:student"),
-        (["vgg13=latest:pupil"], "--teacher vgg13: there is no file latest:pupil; after latest write :student or"),
+        (["vgg13=latest:pupil"], "--teacher vgg13: there is no file latest:pupil"),
         (["vgg13=~nobody-of-that-name/latest"], "--teacher vgg13: there is no file ~nobody-of-that-name/latest"),
-        (["vgg13=."], "--teacher vgg13: . is a folder: give one file of weights"),
         (["vgg13=.:teacher"], "--teacher vgg13: . is a folder: give one file of weights"),
-        (["vgg13=/dev/null"], "--teacher vgg13: /dev/null is no regular file: give one file of weights"),
+        (["vgg13=/dev/null"], "--teacher vgg13: there is no file /dev/null"),
         (["vgg13=" + "n" * 300], f"--teacher vgg13: {'n' * 300} cannot be read: File name too long"),
         (["vgg13=latest/file"], "--teacher vgg13: there is no file latest/file"),
     ],
@@ -77,12 +75,6 @@ def test_what_cannot_be_is_named(texts, says):
         parse(texts)
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
-
-
-def test_a_pipe_is_not_waited_for(folder):
-    os.mkfifo(folder / "pipe")
-    with pytest.raises(UserError, match="pipe is no regular file"):
-        parse(["vgg13=pipe"])
 
 
 @pytest.mark.parametrize("call", ["stat", "open"])

@@ -32,28 +32,14 @@ def test_unknown_method_names_student_too():
 
 
 @pytest.mark.parametrize(
-    ("network", "params"),
-    [("wrn-16-2", 703_284), ("wrn-40-4", 8_972_340), ("resnet34-wide", 21_328_292), ("mobilenetv2-cifar", 2_369_380)],
-)
-def test_networks_have_the_papers_sizes(network, params):
-    info = catalog.networks()[network]
-    assert (info.params, info.in_size, info.classes) == (params, 32, 100)
-    assert info.macs > info.params
-
-
-@pytest.mark.parametrize(
     ("teacher", "student", "expected"),
     [
         ("wrn-40-2", "wrn-16-2", True),
         ("wrn-40-2", "wrn-40-1", False),
-        ("resnet56", "resnet20", True),
-        ("resnet110", "resnet32", True),
         ("resnet32x4", "resnet8x4", True),
         ("vgg13", "vgg8", True),
         ("vgg13", "mobilenetv2-half", False),
-        ("resnet50-crd", "vgg8", False),
         ("wrn-40-2", "shufflenetv1", False),
-        ("wrn-40-4", "resnet8x4", False),
     ],
 )
 def test_equal_channels_are_needed_only_by_who_asks_for_them(teacher, student, expected):

@@ -77,13 +77,6 @@ def test_the_variable_names_whole_paths_of_all_files_once(write, monkeypatch, tm
     assert models.plugins.files() == [tmp_path / "net.py", tmp_path / "plugged.py"]
 
 
-def test_nothing_named_is_nothing_written(monkeypatch):
-    monkeypatch.delenv(plugins.CACHE_VARIABLE)
-    catalog.use([])
-    assert plugins.VARIABLE not in os.environ
-    assert plugins.cache_folder() == plugins.ROOT / ".cache"
-
-
 def outside():
     """Files from outside the project."""
     kinds = plugins.METHOD, plugins.NETWORKS, plugins.DATASETS
@@ -176,8 +169,7 @@ def test_code_is_read_anew_and_what_is_loaded_stays_as_it_was(write):
             r"plugged.py: it holds a method and networks: put each into a file of its own",
         ),
         ("plugged.py", METHOD + DATA, r"plugged.py: it holds a method and data sets"),
-        ("My-Loss.py", METHOD, r"My-Loss.py: rename the file: .* small letters, digits and _, not 'My-Loss'"),
-        ("2fast.py", METHOD, r"2fast.py: rename the file"),
+        ("My-Loss.py", METHOD, r"method 'My-Loss' of .* small letters, digits and _"),
         ("plugged.txt", METHOD, r"plugged.txt: there is no such Python file"),
     ],
 )
@@ -189,7 +181,7 @@ def test_a_file_that_cannot_be_used_is_named(write, name, text, says):
 def test_a_file_whose_classes_are_no_methods_is_named(write, install, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, b"[]", b""))
     install("pack.losses:Other")
-    with pytest.warns(UserWarning, match=r"left out: .*/pack/losses.py holds no class Other of Method"):
+    with pytest.warns(UserWarning, match=r"left out: .*/pack/losses.py: it holds no method"):
         catalog.use([])
     with pytest.raises(UserError, match=r"plugged.py: it holds no method"):
         catalog.use([write("plugged.py", "class Mine(dict): ...")])
@@ -201,22 +193,23 @@ def test_files_of_the_project_are_no_plugins(name):
         catalog.use([plugins.ROOT / name])
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"--plugin .*none.py: there is no such Python file"):
-        catalog.use([tmp_path / "none.py"])
-    with pytest.raises(UserError, match="may not contain"):
-        catalog.use([tmp_path / f"a{os.pathsep}b.py"])
+@pytest.mark.parametrize("name", ["none.py", "~nobody-of-that-name/x.py"])
+def test_a_file_that_is_not_there_is_named(name):
+    with pytest.raises(UserError, match=rf"--plugin .*/{name}: there is no such Python file"):
+        catalog.use([name])
 
 
-@pytest.mark.parametrize("name", ["kd", "connector", "base"])
-def test_a_name_of_the_projects_own_collides(write, name):
-    with pytest.raises(UserError, match=rf"method '{name}' of .*/{name}.py: .*methods/{name}.py has that name, too"):
-        catalog.use([write(f"{name}.py")])
-
-
-@pytest.mark.parametrize("name", ["student", "teacher"])
-def test_a_name_that_tables_use_for_something_else_collides(write, name):
-    with pytest.raises(UserError, match=f"method '{name}' of .*: 'student' and 'teacher' are reserved names"):
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("kd", "methods/kd.py has that name, too"),
+        ("connector", "methods/connector.py has that name, too"),
+        ("student", "'student' and 'teacher' are reserved names"),
+        ("teacher", "'student' and 'teacher' are reserved names"),
+    ],
+)
+def test_a_name_that_is_taken_collides(write, name, says):
+    with pytest.raises(UserError, match=rf"method '{name}' of .*/{name}.py: .*{says}"):
         catalog.use([write(f"{name}.py")])
 
 
@@ -260,11 +253,10 @@ def test_a_single_module_is_found(install, write):
     [
         ({"value": "nowhere.losses:Mine"}, "there is no module nowhere.losses"),
         ({"value": "pack.nothing:Mine"}, "there is no module pack.nothing"),
-        ({"text": "x = 1", "value": "pack.losses"}, "holds no class of Method"),
+        ({"text": "x = 1", "value": "pack.losses"}, "it holds no method"),
         ({"text": "def f(:"}, "this is no Python"),
-        ({"name": "Packed"}, "its entry point must be renamed"),
+        ({"name": "Packed"}, "small letters, digits and _: choose another name"),
         ({"name": "kd"}, "methods/kd.py has that name, too"),
-        ({"name": "base"}, "methods/base.py has that name, too"),
         ({"name": "student"}, "'student' and 'teacher' are reserved names"),
         ({"text": METHOD + METHOD.replace("Mine", "Other"), "value": "pack.losses"}, "one file holds one method"),
     ],
@@ -292,7 +284,7 @@ def test_of_two_packages_with_one_name_none_is_taken(install, write, forget):
     write("METADATA", "Metadata-Version: 2.1\nName: other\nVersion: 1\n", "site/other-1.dist-info")
     write("entry_points.txt", f"[{plugins.GROUP}]\npacked = pack.other:Mine\n", "site/other-1.dist-info")
     forget()
-    with pytest.warns(UserWarning, match="'packed' of the package pack-of-losses and other is left out: more than one"):
+    with pytest.warns(UserWarning, match="'packed' of the package other is left out: more than one"):
         catalog.use([])
     assert "packed" not in catalog.methods()
 
@@ -313,7 +305,7 @@ def test_planning_with_plugins_does_not_import_torch(write):
     ("text", "fault"),
     [
         ("def f(:", "bad.py: this is no Python that can be read"),
-        (METHOD.replace("title", "name"), "bad.py: the method lacks the class attribute 'title'"),
+        (METHOD.replace("title", "name"), "bad.py: it lacks 'title'"),
         (
             "from . import helper\n" + METHOD.replace('title = "Mine"', 'title = "Mine"; revision = 0'),
             "helper.py: this is",
@@ -334,26 +326,13 @@ def test_a_draft_that_cannot_be_read_is_left_out_unless_it_is_asked_for(write, t
         parse_method("bad")
 
 
-VARIANTS = METHOD.replace('"unpublished"', '"unpublished"; variants = {"../../../../escaped": {"power": 3.0}}')
-
-
-def test_a_variant_that_leads_out_of_its_folder_is_a_line(write):
-    with pytest.raises(UserError, match=r"plugged.py: variant '../../../../escaped': a variant's name is made of"):
-        catalog.use([write("plugged.py", VARIANTS)])
-
-
-@pytest.mark.parametrize("name", ["a b.py", "a-b.py", "Mine.py", "é.py", "a\x1b.py"])
+@pytest.mark.parametrize("name", ["a-b.py", "é.py", "a\x1b.py"])
 @pytest.mark.usefixtures("project")
 def test_a_file_among_the_project_s_methods_has_a_plain_name(write, name):
     write(name, folder="methods")
-    with pytest.warns(UserWarning, match="is left out: .*: rename the file: a method's name is made of"):
+    with pytest.warns(UserWarning, match="is left out: .*: a method's name is made of"):
         catalog.use([])
     assert catalog.methods() == {}
-
-
-def test_a_plugin_in_the_home_of_nobody_is_not_there():
-    with pytest.raises(UserError, match=r"--plugin .*/~nobody-of-that-name/x.py: there is no such Python file"):
-        catalog.use(["~nobody-of-that-name/x.py"])
 
 
 LISTS = METHOD.replace("power: float = 2.0", "power: float = 2.0, sizes: list = []").replace(

@@ -76,14 +76,6 @@ def test_what_is_apart_does_not_count_nor_what_it_imports(package):
     assert package.code("pack/sub/__init__.py", "pack/__init__.py") != before
 
 
-def test_all_files_of_a_folder_can_be_apart(package):
-    package("start", "from pack import helper\nfrom pack.sub import deep")
-    before = package.code("pack/sub")
-    package("sub/deep", "x = 3")
-    assert package.code("pack/sub") == before
-    assert package.code() != before
-
-
 @pytest.mark.parametrize(
     "line", ["import near", "from near import x", "import pack.sub.deep", "from pack.sub import deep"]
 )

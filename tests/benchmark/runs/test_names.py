@@ -1,7 +1,7 @@
 import pickle
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from benchmark.errors import UserError
 from benchmark.registry import catalog
