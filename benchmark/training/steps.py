@@ -16,7 +16,6 @@ from benchmark.runs.job import Job
 from benchmark.training.capture import CaptureDevice
 from benchmark.training.failures import is_out_of_memory
 from benchmark.training.isolation import SharedStateError
-from benchmark.training.parts import TEACHER, part
 from benchmark.training.randomness import seed_globally
 from benchmark.training.shared_state import SharedState
 from benchmark.training.streams import Streams
@@ -142,7 +141,7 @@ class EagerStep:
         On a CPU the teacher's forward pass comes first, so that its time counts for no member.
         """
         with self.streams.fork_join(len(members)):
-            with part(TEACHER), context:
+            with context:
                 for train_mode in sorted({mode for member in members for mode in member.teacher_modes}):
                     shared.teacher(train_mode=train_mode)
             yield
