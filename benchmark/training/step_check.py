@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +81,9 @@ def _train(job: Job, teacher: Teacher | None, *, capture: bool) -> tuple[dict[st
     messages, modules = list[str](), {"method": member.loss}
     if member.network is not None:
         modules["network"] = member.network
-    step = GraphStep(EagerStep(state, ONE_STREAM, _unguarded), OperationLog(), messages.append, capture=capture)
+    step = GraphStep(
+        EagerStep(state, ONE_STREAM, lambda _: nullcontext()), OperationLog(), messages.append, capture=capture
+    )
     before = _state_in_python(modules)
     for epoch in range(EPOCHS):
         member.begin_epoch()
@@ -125,11 +127,6 @@ def _capturing_on_cpu() -> Iterator[None]:
         yield
     finally:
         del CAPTURE_DEVICES["cpu"]
-
-
-def _unguarded(job: Job) -> AbstractContextManager[None]:
-    del job
-    return nullcontext()
 
 
 def _no_weights(job: Job) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
@@ -34,17 +34,8 @@ MemberContext = Callable[[Trainable | None], AbstractContextManager[Any]]
 """Makes the context in which a member's step runs, or for None the teacher's forward pass."""
 
 
-class Step(Protocol):
-    """One training step of every member."""
-
-    def __call__(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
-        """Train one batch.
-
-        Args:
-            batch: of the stream.
-            position: of the batch in its epoch, from 0.
-            members: at least one.
-        """
+Step = Callable[[Batch, int, Sequence[Trainable]], None]
+"""Trains one batch of the stream, at a position of its epoch counted from 0, for at least one member."""
 
 
 class EagerStep:
