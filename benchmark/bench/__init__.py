@@ -1,1 +1,1 @@
-"""Benchmarks of the project itself: ``python -m benchmark.bench SUBJECT`` measures here and writes a report."""
+"""The speed benchmark: ``python -m benchmark.bench`` measures the cohort loop and writes a report."""

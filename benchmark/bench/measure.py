@@ -123,9 +123,7 @@ class ColumnBenchmark:
         random_data.save_needs(self._column.runs, store)
         for run in (*self._column.runs, self._column.reference):
             arguments = (run, teacher, store.weights_path(teacher), self._config.device)
-            self._separate[run.title] = Remote(
-                f"{run.title} alone", "benchmark.bench.separate:SeparateTraining", arguments
-            )
+            self._separate[run.title] = Remote("benchmark.bench.separate:SeparateTraining", arguments)
             yield self._separate[run.title]
 
     def _cohort(self, variant: Variant) -> Iterator[Remote]:
@@ -135,7 +133,7 @@ class ColumnBenchmark:
             made = self._config.column(self._name, variant.precision, seed)
             random_data.save_needs(made.runs, store)
             arguments = (made.runs, made.reference, store, self._config.device, variant.cuda_graphs)
-            remote = Remote(variant.title, "benchmark.bench.cohort:CohortBenchmark", arguments, variant.threads)
+            remote = Remote("benchmark.bench.cohort:CohortBenchmark", arguments, variant.threads)
             self._cohorts[variant].append(remote)
             yield remote
 

@@ -121,12 +121,3 @@ def to_csv(summary: Summary, machine: str) -> str:
     writer.writerow(["machine", *Key._fields, *Spread._fields])
     writer.writerows([machine, *key, *(f"{number:.6g}" for number in spread)] for key, spread in summary.items())
     return text.getvalue()
-
-
-def from_csv(text: str) -> Summary:
-    """The summary in a CSV that `to_csv` wrote."""
-    lines = csv.DictReader(io.StringIO(text))
-    return {
-        Key(*(line[name] for name in Key._fields)): Spread(*(float(line[name]) for name in Spread._fields))
-        for line in lines
-    }

@@ -6,64 +6,42 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from typing import Any
-
-from benchmark.errors import UserError
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class Remote:
-    """An object in another process.
+    """An object in another process; ``BrokenProcessPool`` where that process died, as it does when memory runs out.
 
     Args:
-        title: names the process in errors.
         maker: ``module:class``, as text so that only the new process imports torch.
         arguments: of the class; picklable.
         threads: of the process; None for torch's default.
     """
 
-    def __init__(self, title: str, maker: str, arguments: Sequence[Any], threads: int | None = None) -> None:
-        self.title = title
+    def __init__(self, maker: str, arguments: Sequence[Any], threads: int | None = None) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, spawn, initializer=_start, initargs=(threads,))
         self._made = self._pool.submit(_make, maker, tuple(arguments))
 
     def ready(self) -> None:
-        """Wait until the object is made.
-
-        Raises:
-            UserError: the process died.
-        """
-        self._result(self._made)
+        """Wait until the object is made."""
+        self._made.result()
 
     def start(self, method: str, *arguments: Any) -> Callable[[], Any]:
         """Start a call of a method; returns a function that waits for the result."""
-        try:
-            return partial(self._result, self._pool.submit(_call, method, arguments))
-        except BrokenProcessPool as error:
-            raise self._died() from error
+        return self._pool.submit(_call, method, arguments).result
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method; raises what it raises, or `UserError` if the process died."""
+        """Call a method; raises what it raises."""
         return self.start(method, *arguments)()
 
     def close(self) -> None:
         """End the process."""
         self._pool.shutdown(cancel_futures=True)
-
-    def _result(self, future: Future[Any]) -> Any:
-        try:
-            return future.result()
-        except BrokenProcessPool as error:
-            raise self._died() from error
-
-    def _died(self) -> UserError:
-        return UserError(f"{self.title}: its process died; perhaps memory ran out")
 
 
 def call_together(remotes: Sequence[Remote], method: str, *arguments: Any) -> list[Any]:

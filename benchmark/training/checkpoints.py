@@ -29,9 +29,6 @@ def pack(state: Mapping[str, Any]) -> bytes:
 def unpack(path: Path) -> dict[str, Any] | None:
     """The state in a file, on the CPU; None if the file is missing or, with a warning, damaged."""
     try:
-        if path.exists() and not path.is_file():  # reading a pipe would block for ever
-            _warn(path, "is not a regular file")
-            return None
         raw = path.read_bytes()
     except FileNotFoundError:
         return None

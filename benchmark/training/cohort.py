@@ -27,7 +27,6 @@ from benchmark.training.context import TrainContext
 from benchmark.training.evaluation import MetricAccumulator
 from benchmark.training.failures import concerns_all
 from benchmark.training.isolation import SharedStateError
-from benchmark.training.parts import DATA, each
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.randomness import global_generators_restored, seed_globally
 from benchmark.training.shared_state import SharedState
@@ -121,7 +120,7 @@ class CohortTraining:
         for member in active:
             member.begin_epoch()
         progress = send(torch.arange(len(self.stream), dtype=torch.float64) / len(self.stream), self._device)
-        samples = zip(each(DATA, self.stream.epoch(epoch)), progress, strict=True)
+        samples = zip(self.stream.epoch(epoch), progress, strict=True)
         for position, (sample, done) in enumerate(samples):
             yield
             active = self._still_training(active)

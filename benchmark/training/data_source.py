@@ -90,17 +90,6 @@ class DataSource:
             _part(data, *_test_rows(recipe, len(data))), augmentation, EVALUATION_BATCH[self.device.type]
         )
 
-    def num_classes(self, recipe: Recipe) -> int:
-        """Number of classes of the recipe's data set."""
-        return self._dataset(recipe.dataset).num_classes
-
-    def image_size(self, recipe: Recipe) -> int:
-        """Height and width of the batches' images in pixels."""
-        dataset = self._dataset(recipe.dataset)
-        if isinstance(dataset, FileDataset):
-            return _crops(recipe).size
-        return recipe.resize or int(dataset.train.images.shape[1])
-
     def facts(self, recipe: Recipe) -> dict[str, Any]:
         """Name and fingerprint of the data, for the record."""
         dataset = self._dataset(recipe.dataset)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, MutableMapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -16,22 +16,20 @@ class SharedStateError(Exception):
 
 
 class _Setting(NamedTuple):
-    """A process-wide setting of torch."""
+    """A process-wide setting of torch; several with one name are restored together."""
 
+    name: str
     read: Callable[[], Any]
     write: Callable[[Any], Any]
 
 
-def _attribute(owner: Any, name: str) -> _Setting:
-    return _Setting(lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
+def _attribute(name: str, owner: Any, attribute: str) -> _Setting:
+    return _Setting(name, partial(getattr, owner, attribute), partial(setattr, owner, attribute))
 
 
-def _read_determinism() -> tuple[bool, bool]:
-    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-
-
-def _write_determinism(value: tuple[bool, bool]) -> None:
-    torch.use_deterministic_algorithms(value[0], warn_only=value[1])
+def _remove_other_hooks(hooks: MutableMapping[int, Any], kept: Iterable[int]) -> None:
+    for key in set(hooks) - set(kept):
+        del hooks[key]
 
 
 _FLOAT32 = (
@@ -45,70 +43,48 @@ _FLOAT32 = (
     torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
     torch.backends.mkldnn.rnn,  # type: ignore[attr-defined]
 )
-
-
-def _read_precisions() -> tuple[str, ...]:
-    return tuple(owner.fp32_precision for owner in _FLOAT32)
-
-
-def _write_precisions(value: tuple[str, ...]) -> None:
-    for owner, precision in zip(_FLOAT32, value, strict=True):
-        owner.fp32_precision = precision
-
-
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _GLOBAL_HOOKS = tuple(getattr(global_hooks, f"_global{kind}") for kind in _HOOKS)
-
-
-def _read_hooks() -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(hooks) for hooks in _GLOBAL_HOOKS)
-
-
-def _write_hooks(value: tuple[tuple[int, ...], ...]) -> None:
-    for hooks, kept in zip(_GLOBAL_HOOKS, value, strict=True):
-        _remove_other_hooks(hooks, kept)
-
-
-def _read_autocast() -> tuple[Any, ...]:
-    return tuple((torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda"))
-
-
-def _write_autocast(value: tuple[Any, ...]) -> None:
-    for kind, (enabled, dtype) in zip(("cpu", "cuda"), value, strict=True):
-        torch.set_autocast_enabled(kind, enabled)
-        torch.set_autocast_dtype(kind, dtype)
-
-
-_SETTINGS: Mapping[str, _Setting] = MappingProxyType(
-    {
-        "the number of threads": _Setting(torch.get_num_threads, torch.set_num_threads),
-        "the default dtype": _Setting(torch.get_default_dtype, torch.set_default_dtype),
-        "the default device": _Setting(torch.get_default_device, torch.set_default_device),
-        "deterministic algorithms": _Setting(_read_determinism, _write_determinism),
-        "the gradient mode": _Setting(torch.is_grad_enabled, torch.set_grad_enabled),
-        "anomaly detection": _Setting(torch.is_anomaly_enabled, torch.set_anomaly_enabled),
-        "the precision of float32 operations": _Setting(_read_precisions, _write_precisions),
-        "cuDNN's choice of algorithms": _attribute(torch.backends.cudnn, "benchmark"),
-        "cuDNN's determinism": _attribute(torch.backends.cudnn, "deterministic"),
-        "cuDNN": _attribute(torch.backends.cudnn, "enabled"),
-        "autocast": _Setting(_read_autocast, _write_autocast),
-        "hooks on all modules": _Setting(_read_hooks, _write_hooks),
-    }
+_SETTINGS = (
+    _Setting("the number of threads", torch.get_num_threads, torch.set_num_threads),
+    _Setting("the default dtype", torch.get_default_dtype, torch.set_default_dtype),
+    _Setting("the default device", torch.get_default_device, torch.set_default_device),
+    _Setting("deterministic algorithms", torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+    _Setting("the gradient mode", torch.is_grad_enabled, torch.set_grad_enabled),
+    _Setting("anomaly detection", torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    *(_attribute("the precision of float32 operations", owner, "fp32_precision") for owner in _FLOAT32),
+    _attribute("cuDNN's choice of algorithms", torch.backends.cudnn, "benchmark"),
+    _attribute("cuDNN's determinism", torch.backends.cudnn, "deterministic"),
+    _attribute("cuDNN", torch.backends.cudnn, "enabled"),
+    *(
+        _Setting("autocast", partial(read, kind), partial(write, kind))
+        for kind in ("cpu", "cuda")
+        for read, write in (
+            (torch.is_autocast_enabled, torch.set_autocast_enabled),
+            (torch.get_autocast_dtype, torch.set_autocast_dtype),
+        )
+    ),
+    *(
+        _Setting("hooks on all modules", partial(tuple, hooks), partial(_remove_other_hooks, hooks))
+        for hooks in _GLOBAL_HOOKS
+    ),
 )
-"""Process-wide settings of torch that a job could change, by the name used in messages."""
+"""Process-wide settings of torch that a job could change."""
 
 
 class ProcessState:
     """A snapshot of torch's process-wide settings, taken on construction."""
 
     def __init__(self) -> None:
-        self._before = {name: setting.read() for name, setting in _SETTINGS.items()}
+        self._before = [setting.read() for setting in _SETTINGS]
 
     def restore(self) -> list[str]:
         """Restore the settings and return the names of those that differed."""
-        changed = [name for name, setting in _SETTINGS.items() if setting.read() != self._before[name]]
-        for name in changed:
-            _SETTINGS[name].write(self._before[name])
+        before = list(zip(_SETTINGS, self._before, strict=True))
+        changed = list(dict.fromkeys(setting.name for setting, value in before if setting.read() != value))
+        for setting, value in before:
+            if setting.name in changed:
+                setting.write(value)
         return changed
 
 
@@ -208,8 +184,3 @@ def _plain_attributes(module: nn.Module) -> dict[str, Any]:
 
 
 _PLAIN = (bool, int, float, complex, str, tuple, type(None))
-
-
-def _remove_other_hooks(hooks: MutableMapping[int, Any], kept: Iterable[int]) -> None:
-    for key in set(hooks) - set(kept):
-        del hooks[key]

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.runs.job import Job, Run
 from benchmark.training import job_kinds
 from benchmark.training.capture import CAPTURE_DEVICES
 from benchmark.training.failures import DivergedError
+from benchmark.training.isolation import SharedStateError
 from benchmark.training.python_state import code_state, difference, python_state
 from benchmark.training.replay import OperationLog
 from benchmark.training.samples import random_batch, synthetic_pair
 from benchmark.training.shared_state import SharedState
-from benchmark.training.steps import CaptureError, EagerStep, GraphStep, Step
+from benchmark.training.steps import CaptureError, EagerStep, GraphStep
 from benchmark.training.streams import ONE_STREAM
 from benchmark.training.teacher import Teacher
-from benchmark.training.trainable import Trainable
-from methods import Batch
 
 SIZES = (8, 8, 5)
 """Batch sizes of an epoch: as many as `WARMUP_STEPS`, the last one smaller."""
@@ -33,40 +32,6 @@ _CPU = torch.device("cpu")
 
 class ContractError(Exception):
     """A method or network violates the contract; the message says how."""
-
-
-@dataclass
-class _Trial:
-    """A member that trains some epochs.
-
-    Attributes:
-        after: called after every step.
-        messages: that the step shows the user.
-    """
-
-    member: Trainable
-    step: Step
-    after: Callable[[], None] = lambda: None
-    messages: list[str] = field(default_factory=list)
-
-    def train(self, epochs: Sequence[Sequence[Batch]]) -> None:
-        """Train all batches; stop if the loss diverges."""
-        for batches in epochs:
-            self.member.begin_epoch()
-            for position, batch in enumerate(batches):
-                self.step(batch, position, [self.member])
-                self.after()
-            try:
-                self.member.end_epoch(sum(SIZES))
-            except DivergedError:  # possible, since the learning rate is not chosen for random images
-                return
-
-    def result(self) -> dict[str, Tensor]:
-        """The state dicts of the loss and the network after training."""
-        found = {f"loss.{name}": tensor for name, tensor in self.member.loss.state_dict().items()}
-        if self.member.network is not None:
-            found |= {f"network.{name}": tensor for name, tensor in self.member.network.state_dict().items()}
-        return found
 
 
 def check_steps(job: Job, teacher: Teacher | None) -> str | None:
@@ -81,51 +46,68 @@ def check_steps(job: Job, teacher: Teacher | None) -> str | None:
 
     Raises:
         ContractError: a replay or a checkpoint would lose state; the message says which.
+        SharedStateError: the method or network changes the batch, the teacher or the labels.
     """
     recipe = replace(job.recipe, epochs=EPOCHS, milestones=(EPOCHS - 1,))
     job = replace(job, recipe=recipe)
     if isinstance(job, Run):
         job = replace(job, stages=())  # starts from initial weights
-    epochs = _batches(job)
     with _capturing_on_cpu():
-        eager = _trial(job, teacher, capture=False)
-        states = _PythonState(eager.member)
-        eager.after = states.compare
-        eager.train(epochs)
-        replayed = _trial(job, teacher, capture=True)
+        eager, _ = _train(job, teacher, capture=False)
         try:
-            replayed.train(epochs)
+            replayed, messages = _train(job, teacher, capture=True)
         except CaptureError as error:
             return str(error)
-    differing = (name for name, tensor in eager.result().items() if _differ(tensor, replayed.result()[name]))
-    if (first := next(differing, None)) is not None:
-        raise ContractError(
-            f"a replay of its step gives other numbers than the step itself (first seen in {first}): state that "
-            "changes from step to step must be a tensor that is updated in place"
-        )
-    return replayed.messages[0].partition(": ")[2] if replayed.messages else None
+    for name, tensor in eager.items():
+        if not torch.equal(tensor.nan_to_num(), replayed[name].nan_to_num()):
+            raise ContractError(
+                f"a replay of its step gives other numbers than the step itself (first seen in {name}): state that "
+                "changes from step to step must be a tensor that is updated in place"
+            )
+    return messages[0].partition(": ")[2] if messages else None
 
 
-class _PythonState:
-    """Compares a member's Python state after every step."""
+def _train(job: Job, teacher: Teacher | None, *, capture: bool) -> tuple[dict[str, Tensor], list[str]]:
+    """Train a new member of the job for all epochs; return its tensors at the end, and the step's messages."""
+    member = job_kinds.trainable(job, _CPU, _no_weights)
+    pair = synthetic_pair(job, member.network.shapes() if member.network else None, teacher)
+    # A changed teacher is not restored, since the check ends there.
+    state = SharedState(
+        teacher, pair.labels if pair else torch.zeros(0), lambda: teacher.network.state_dict() if teacher else {}
+    )
+    member.setup(pair)
+    if (changed := state.restore(compare_contents=True)) is not None:
+        raise SharedStateError(f"it changes {changed}, which other runs share")
+    messages, modules = list[str](), {"method": member.loss}
+    if member.network is not None:
+        modules["network"] = member.network
+    step = GraphStep(
+        EagerStep(state, ONE_STREAM, lambda _: nullcontext()), OperationLog(), messages.append, capture=capture
+    )
+    before = _state_in_python(modules)
+    for epoch in range(EPOCHS):
+        member.begin_epoch()
+        for position, size in enumerate(SIZES):
+            batch = random_batch(job, size, _CPU, seed=len(SIZES) * epoch + position)
+            step(replace(batch, progress=torch.tensor(position / len(SIZES))), position, [member])
+            if not capture:
+                check_unchanged(before, _state_in_python(modules))
+        try:
+            member.end_epoch(sum(SIZES))
+        except DivergedError:  # possible, since the learning rate is not chosen for random images
+            break
+    tensors = {
+        f"{name}.{path}": tensor for name, module in modules.items() for path, tensor in module.state_dict().items()
+    }
+    return tensors, messages
 
-    def __init__(self, member: Trainable) -> None:
-        self._modules = {"network": member.network, "method": member.loss}
-        self._before = self._read()
 
-    def compare(self) -> None:
-        """Raise ``ContractError`` if the state has changed since the last step."""
-        after = self._read()
-        check_unchanged(self._before, after)
-        self._before = after
-
-    def _read(self) -> dict[str, object]:
-        found: dict[str, object] = {}
-        for name, module in self._modules.items():
-            if module is not None:
-                found |= {f"{name}.{path}": value for path, value in python_state(module).items()}
-                found |= code_state(module)
-        return found
+def _state_in_python(modules: Mapping[str, nn.Module]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, module in modules.items():
+        found |= {f"{name}.{path}": value for path, value in python_state(module).items()}
+        found |= code_state(module)
+    return found
 
 
 def check_unchanged(before: Mapping[str, object], after: Mapping[str, object]) -> None:
@@ -145,40 +127,6 @@ def _capturing_on_cpu() -> Iterator[None]:
         yield
     finally:
         del CAPTURE_DEVICES["cpu"]
-
-
-def _trial(job: Job, teacher: Teacher | None, *, capture: bool) -> _Trial:
-    member = job_kinds.trainable(job, _CPU, _no_weights)
-    pair = synthetic_pair(job, member.network.shapes() if member.network else None, teacher)
-    member.setup(pair)
-    state = SharedState(teacher, pair.labels if pair else torch.zeros(0), _refuse_change)
-    eager, messages = EagerStep(state, ONE_STREAM, _unguarded), list[str]()
-    return _Trial(member, GraphStep(eager, OperationLog(), messages.append, capture=capture), messages=messages)
-
-
-def _batches(job: Job) -> list[list[Batch]]:
-    """Batches of random images by epoch, with their progress in it."""
-    steps = [step / len(SIZES) for step in range(len(SIZES))]
-    return [
-        [
-            replace(random_batch(job, size, _CPU, seed=len(SIZES) * epoch + place), progress=torch.tensor(steps[place]))
-            for place, size in enumerate(SIZES)
-        ]
-        for epoch in range(EPOCHS)
-    ]
-
-
-def _differ(one: Tensor, other: Tensor) -> bool:
-    return not torch.equal(one.nan_to_num(), other.nan_to_num())
-
-
-def _unguarded(job: Job) -> AbstractContextManager[None]:
-    del job
-    return nullcontext()
-
-
-def _refuse_change() -> dict[str, Tensor]:
-    raise ContractError("it changes the teacher's weights or statistics")
 
 
 def _no_weights(job: Job) -> Path:

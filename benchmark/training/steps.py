@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
@@ -16,7 +16,6 @@ from benchmark.runs.job import Job
 from benchmark.training.capture import CaptureDevice
 from benchmark.training.failures import is_out_of_memory
 from benchmark.training.isolation import SharedStateError
-from benchmark.training.parts import TEACHER, part
 from benchmark.training.randomness import seed_globally
 from benchmark.training.shared_state import SharedState
 from benchmark.training.streams import Streams
@@ -35,17 +34,8 @@ MemberContext = Callable[[Trainable | None], AbstractContextManager[Any]]
 """Makes the context in which a member's step runs, or for None the teacher's forward pass."""
 
 
-class Step(Protocol):
-    """One training step of every member."""
-
-    def __call__(self, batch: Batch, position: int, members: Sequence[Trainable]) -> None:
-        """Train one batch.
-
-        Args:
-            batch: of the stream.
-            position: of the batch in its epoch, from 0.
-            members: at least one.
-        """
+Step = Callable[[Batch, int, Sequence[Trainable]], None]
+"""Trains one batch of the stream, at a position of its epoch counted from 0, for at least one member."""
 
 
 class EagerStep:
@@ -142,7 +132,7 @@ class EagerStep:
         On a CPU the teacher's forward pass comes first, so that its time counts for no member.
         """
         with self.streams.fork_join(len(members)):
-            with part(TEACHER), context:
+            with context:
                 for train_mode in sorted({mode for member in members for mode in member.teacher_modes}):
                     shared.teacher(train_mode=train_mode)
             yield

@@ -13,8 +13,8 @@ from benchmark.devices import keep_freed_memory
 class Streams:
     """The single queue of a CPU: every method runs its block in place."""
 
-    def limit(self, streams: int | None) -> None:
-        """Use at most ``streams`` streams at a time; None means one per member.
+    def limit(self, streams: int) -> None:
+        """Use at most ``streams`` streams at a time; without a limit there is one per member.
 
         Members on the same stream run one after another and reuse the same memory.
         """
@@ -58,7 +58,7 @@ class CudaStreams(Streams):
         self._count = 0
         self._main: torch.cuda.Stream | None = None
 
-    def limit(self, streams: int | None) -> None:
+    def limit(self, streams: int) -> None:
         self._limit = streams
 
     @contextmanager

@@ -157,8 +157,7 @@ class SharedBatch:
 
     def teacher(self, *, train_mode: bool = False) -> Features:
         """The teacher's features of this batch, computed once per mode; the current stream waits for them."""
-        if self._teacher is None:
-            raise RuntimeError("this cohort has no teacher")
+        assert self._teacher is not None
         with self._streams.main_stream():
             if train_mode not in self.features:
                 images = self.images(self._teacher.network.in_size)

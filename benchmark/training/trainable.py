@@ -22,7 +22,6 @@ from benchmark.training.checkpoints import StaleCheckpointError, pack, unpack
 from benchmark.training.curves import CurveRecorder
 from benchmark.training.evaluation import MetricAccumulator
 from benchmark.training.failures import DivergedError
-from benchmark.training.parts import BACKWARD, FORWARD, LOSS, OPTIMIZER, part
 from benchmark.training.precision import autocast, grad_scaler
 from benchmark.training.randomness import derive
 from benchmark.training.teacher import SharedBatch
@@ -128,17 +127,12 @@ class Trainable:
         """
         progress = (self._epochs_done + batch.progress) / self.job.recipe.epochs
         own = replace(batch, progress=progress, generator=self.generator)
-        with part(FORWARD):
-            features = self._forward(shared)
-        with part(LOSS):
-            parts = self.losses(features, shared, own)
-            values = torch.stack(list(parts.values()))
-        with part(BACKWARD):
-            self._optimizer.zero_grad(set_to_none=True)
-            self._scaler.scale(values.sum()).backward()  # type: ignore[no-untyped-call]
-        with part(OPTIMIZER):
-            self._scaler.step(self._optimizer)
-            self._scaler.update()
+        parts = self.losses(self._forward(shared), shared, own)
+        values = torch.stack(list(parts.values()))
+        self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(values.sum()).backward()  # type: ignore[no-untyped-call]
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
         self._accumulate(list(parts), values.detach(), len(batch.targets))
 
     def end_epoch(self, images: int) -> None:

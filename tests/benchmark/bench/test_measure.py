@@ -30,7 +30,7 @@ def measure(monkeypatch, tmp_path):
         calls = []
 
         class Remote:
-            def __init__(self, _title, maker, _arguments, _threads=None):
+            def __init__(self, maker, _arguments, _threads=None):
                 self._maker = maker.rpartition(":")[2]
 
             def start(self, method, *arguments):

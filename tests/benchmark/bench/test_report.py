@@ -1,5 +1,7 @@
 """The report from made-up measurements."""
 
+import csv
+
 import pytest
 
 from benchmark.bench.columns import SIDE_BY_SIDE, variants
@@ -11,7 +13,7 @@ from benchmark.bench.measurements import (
     STEP,
     Key,
     Measurement,
-    from_csv,
+    Spread,
 )
 from benchmark.bench.report import Machine, markdown, write
 from benchmark.registry.catalog import ROOT
@@ -87,7 +89,12 @@ def test_settings_are_stated_and_csv_and_plot_written(report):
 
 def test_the_committed_page_follows_from_the_committed_numbers():
     folder = ROOT / "results" / "bench"
-    summary = from_csv((folder / "speed.csv").read_text(encoding="utf-8"))
+    with (folder / "speed.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    summary = {
+        Key(*(line[name] for name in Key._fields)): Spread(*(float(line[name]) for name in Spread._fields))
+        for line in lines
+    }
     # Separate trainings side by side were measured in one round only, later, and are not part of the page.
     page = markdown({key: spread for key, spread in summary.items() if key.variant != SIDE_BY_SIDE})
     assert page == (folder / "speed.md").read_text(encoding="utf-8")

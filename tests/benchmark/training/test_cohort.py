@@ -80,13 +80,6 @@ def test_neither_order_nor_global_random_numbers_matter(lab, cohort_jobs, unaffe
     unaffected("kd", "crd", "ofd")
 
 
-def test_methods_and_seeds_change_the_run(lab, cohort_jobs, undisturbed):
-    other = replace(cohort_jobs["kd"], seed=1)
-    lab.train(other)
-    weights = {undisturbed.store.weights_path(job).read_bytes() for job in cohort_jobs.values()}
-    assert len(weights | {lab.store.weights_path(other).read_bytes()}) == len(cohort_jobs) + 1
-
-
 def test_without_a_teacher_alone_equals_together(lab, make_job):
     alone, together = make_job("student"), make_job("student", epochs=2)
     lab.train(alone, together)
@@ -128,12 +121,6 @@ def test_members_with_unequal_checkpoints_catch_up(lab, cohort_jobs, interrupt, 
     lab.train(cohort_jobs["crd"], cohort_jobs["ofd"], cohort_jobs["srrl"])
     unaffected("crd", "ofd", "srrl")
     assert [_epochs(event) for event in lab.events if event["event"] != "done"] == [{1, 2}, {1}, {2}, {3}]
-
-
-def test_checkpoints_are_kept_only_as_often_as_asked(lab, cohort_jobs, stop_after):
-    with pytest.raises(StoppedError):
-        lab.train(cohort_jobs["kd"], stopped=stop_after(2 * STEPS), checkpoint_seconds=1e9)
-    assert not lab.store.checkpoint_path(cohort_jobs["kd"]).exists()
 
 
 def without_optimizer(path):
@@ -190,10 +177,8 @@ def test_raising_method_ends_its_run_alone(lab, cohort_jobs, unaffected, monkeyp
 @pytest.mark.parametrize(
     ("part", "error", "reason"),
     [
-        ("__init__", ValueError("unequal channels"), "ValueError: unequal channels"),
         ("__init__", ValueError("half \ud83d of a sign"), "ValueError: half ? of a sign"),
         ("__init__", ValueError(""), "ValueError: "),
-        ("forward", SystemExit(1), "SystemExit: 1"),
         ("forward", KeyboardInterrupt(), "KeyboardInterrupt: "),
     ],
 )
@@ -202,13 +187,6 @@ def test_method_that_raises_fails_alone(part, error, reason, lab, cohort_jobs, r
     lab.train(cohort_jobs["kd"], cohort_jobs["short"], cohort_jobs["ofd"])
     assert lab.store.read(cohort_jobs["kd"]).reason == lab.store.read(cohort_jobs["short"]).reason == reason
     assert lab.store.read(cohort_jobs["ofd"]).status == "done"
-
-
-def test_cohort_ends_when_every_run_has_failed(lab, cohort_jobs, monkeypatch):
-    monkeypatch.setattr(methods.kd.KD, "forward", lambda *_: {"kd": torch.tensor(float("nan"), requires_grad=True)})
-    lab.train(cohort_jobs["kd"], cohort_jobs["short"])
-    assert [event["event"] for event in lab.events] == ["failed", "failed"]
-    assert "kd.kd" in lab.record(cohort_jobs["kd"])["failure"]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -295,15 +273,6 @@ def test_network_that_lacks_a_part_makes_what_needs_it_not_applicable(method, ti
     assert lab.record(needing)["status"] == "not_applicable"
     name = job.network if job.stages else job.teacher.network
     assert lab.record(needing)["failure"] == {"reason": f"{title} needs {part}(), which {name} lacks"}
-
-
-def test_pair_of_unequal_channels_is_not_applicable_to_fsp(lab, make_job):
-    job = make_job("fsp", "resnet10-narrow", in_size=16)
-    assert not job.stages  # planning knows that it does not apply
-    lab.train(job)
-    assert lab.record(job)["status"] == "not_applicable"
-    reason = "FSP needs maps of equal channels, but resnet10-narrow has 8, 8, 8, 16 where wrn-16-2 has 4, 8, 16, 32"
-    assert lab.record(job)["failure"] == {"reason": reason}
 
 
 def test_missing_teacher_is_the_users_error(lab, cohort_jobs, teacher_job):
@@ -484,3 +453,9 @@ def test_events_tell_how_it_goes(lab, cohort_jobs):
         assert run["epoch"] == 1
         assert run["loss"] > 0
         assert 0 <= run["top1"] <= 100
+
+
+def test_checkpoints_are_kept_only_as_often_as_asked(lab, cohort_jobs, stop_after):
+    with pytest.raises(StoppedError):
+        lab.train(cohort_jobs["kd"], stopped=stop_after(2 * STEPS), checkpoint_seconds=1e9)
+    assert not lab.store.checkpoint_path(cohort_jobs["kd"]).exists()

@@ -1,5 +1,3 @@
-import json
-
 from benchmark.training.curves import CurveRecorder
 
 
@@ -8,10 +6,6 @@ def _tested(*top1):
     for epoch, value in enumerate(top1, 1):
         curves.add_test(epoch, {"top1": value, "topk": 99.0, "loss": 1.0})
     return curves
-
-
-def test_empty():
-    assert CurveRecorder().latest == {"loss": 0, "top1": None}
 
 
 def test_last_and_best():
@@ -28,10 +22,3 @@ def test_training_is_noted_by_epoch():
     assert curves.state["lr"] == [0.1, 0.01]
     assert curves.state["parts"] == {"ce": [2.0, 1.5], "kd.kd": [1e-9, 0.0]}
     assert curves.latest == {"loss": 1.5, "top1": None}
-
-
-def test_goes_on_from_its_state_as_json():
-    whole, first = _tested(10.0, 30.0, 40.0), _tested(10.0, 30.0)
-    second = CurveRecorder(json.loads(json.dumps(first.state)))
-    second.add_test(3, {"top1": 40.0, "topk": 99.0, "loss": 1.0})
-    assert second.state == whole.state

@@ -43,17 +43,3 @@ def test_leaves_the_mode_as_it_was():
     for mode in (True, False):
         evaluate(network.train(mode), _batches(4, 4, torch.zeros(4, dtype=torch.int64)), "fp32", 5)
         assert network.training is mode
-
-
-def test_fewer_than_five_classes():
-    measured = evaluate(_Lookup(torch.eye(3)), _batches(3, 3, torch.tensor([0, 1, 0])), "fp32", 5)
-    assert measured["top1"] == pytest.approx(200 / 3)
-    assert measured["topk"] == pytest.approx(100)
-
-
-def test_images_are_resized_for_the_network(make_job, source):
-    from benchmark.training.weights import new_network
-
-    job = make_job("student", "resnet10-narrow", in_size=16)
-    network = new_network(job, source.device)
-    assert set(evaluate(network, source.test_batches(job.recipe), "fp32", 5)) == {"top1", "topk", "loss"}

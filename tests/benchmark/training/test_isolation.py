@@ -77,12 +77,9 @@ OFFENCES = {
     ),
     "targets": (in_step(lambda _, __, batch: batch.targets.zero_()), "has been modified by an inplace operation"),
     "targets by data": (in_step(lambda _, __, batch: batch.targets.data.zero_()), "it changes the batch"),
-    "targets by NumPy": (in_step(lambda _, __, batch: batch.targets.numpy().fill(0)), "it changes the batch"),
-    "indices": (in_step(lambda _, __, batch: batch.indices.zero_()), "it changes the batch's indices"),
     "all labels": (in_step(lambda self, *_: self.pair.labels.zero_()), "it changes the training labels"),
     "all labels at first": (when_built(lambda pair: pair.labels.numpy().fill(0)), "it changes the training labels"),
     "logits by data": (in_step(lambda _, teacher, __: teacher.logits.data.mul_(3)), FEATURES),
-    "a map by NumPy": (in_step(lambda _, teacher, __: teacher.map.numpy().fill(0)), FEATURES),
     "weights": (in_step(lambda self, *_: self.pair.teacher_network.classifier.weight.zero_()), WEIGHTS),
     "weights by data": (in_step(lambda self, *_: self.pair.teacher_network.classifier.weight.data.mul_(0.9)), WEIGHTS),
     "weights at first": (
@@ -105,26 +102,9 @@ OFFENCES = {
         in_step(lambda self, *_: self.pair.teacher_network.requires_grad_()),
         "it changes the teacher's hooks or gradients",
     ),
-    "threads": (
-        when_built(lambda _: torch.set_num_threads(2)),
-        "it changes the number of threads for the whole process",
-    ),
-    "dtype": (when_built(lambda _: torch.set_default_dtype(torch.float64)), "it changes the default dtype"),
     "determinism": (
         in_step(lambda *_: torch.use_deterministic_algorithms(mode=True, warn_only=True)),
         "it changes deterministic algorithms for the whole process",
-    ),
-    "hooks on all modules": (
-        in_step(lambda *_: torch.nn.modules.module.register_module_forward_hook(lambda *_: None)),
-        "it changes hooks on all modules for the whole process",
-    ),
-    "autocast": (
-        in_step(lambda *_: torch.autocast("cpu", dtype=torch.bfloat16).__enter__()),
-        "it changes autocast for the whole process",
-    ),
-    "precision": (
-        when_built(lambda _: torch.set_float32_matmul_precision("medium")),
-        "it changes the precision of float32 operations for the whole process",
     ),
     "a failure besides": (in_step(change_and_raise), "LookupError: nothing here"),
 }
@@ -140,6 +120,27 @@ def test_offender_fails_and_does_not_affect_others(patch, says, lab, cohort_jobs
     assert says in record["failure"]["reason"]
     for name in ("srrl", "crd"):
         assert lab.outcome(cohort_jobs[name]) == undisturbed.outcome(cohort_jobs[name])
+    assert before.restore() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda: torch.set_num_threads(2), "the number of threads"),
+        (lambda: torch.set_default_dtype(torch.float64), "the default dtype"),
+        (lambda: torch.autocast("cpu", dtype=torch.bfloat16).__enter__(), "autocast"),
+        (lambda: torch.set_float32_matmul_precision("medium"), "the precision of float32 operations"),
+        (lambda: setattr(torch.backends.cudnn, "deterministic", True), "cuDNN's determinism"),
+        (
+            lambda: torch.nn.modules.module.register_module_forward_hook(lambda *_: None),
+            "hooks on all modules",
+        ),
+    ],
+)
+def test_process_wide_settings_are_restored_and_named(change, name):
+    before = ProcessState()
+    change()
+    assert before.restore() == [name]
     assert before.restore() == []
 
 

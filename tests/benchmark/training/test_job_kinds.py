@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from benchmark.training.cohort import CohortTraining
 from benchmark.training.failures import StoppedError
-from benchmark.training.weights import save_weights
 
 STEPS = 3  # batches of an epoch
 TRUNK = ("conv1.", "group1.", "group2.", "group3.")
@@ -239,14 +238,3 @@ def test_record_of_a_probe_and_its_interruption(lab, probe, stop_after):
     lab.train(probe)
     assert "resumed after epoch 1" in lab.store.log_path(probe).read_text(encoding="utf-8")
     assert outcome_of_probe(lab, probe) == expected
-
-
-def test_probe_alone_equals_probe_in_cohort(lab, resolver, make_job, leave_network):
-    jobs = [make_job(method) for method in ("kd", "at")]
-    for job in jobs:
-        save_weights(leave_network(job), lab.store.weights_path(job), job)
-    probes = [resolver.probe("PROBE-STL10", job) for job in jobs]
-    lab.train(*probes)
-    together = outcome_of_probe(lab, probes[1])
-    lab.train(probes[1])
-    assert outcome_of_probe(lab, probes[1]) == together

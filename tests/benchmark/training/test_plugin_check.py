@@ -120,10 +120,8 @@ KEEPING = {
     "student's stage": (STAGED.format(**ON_STUDENT), {}),
     "teacher's stage": (STAGED.format(**ON_TEACHER), {}),
     "train mode": ('    requires = ("teacher_in_train_mode",)\n' + forward(BETWEEN), {}),
-    # Networks that need larger images than the data have.
+    # A network that needs larger images than the data have.
     "vgg": (KEEPS, {"teacher": "vgg13", "student": "vgg8", "recipe": "CRD100"}),
-    "mobile": (KEEPS, {"teacher": "vgg13", "student": "mobilenetv2-half", "recipe": "CRD100"}),
-    "shuffle": (KEEPS, {"teacher": "wrn-40-2", "student": "shufflenetv1", "recipe": "CRD100"}),
 }
 
 
@@ -132,22 +130,11 @@ def test_what_keeps_the_contract_passes(subject, body, changes):
     assert check(subject(body, **changes)).fault == ""
 
 
-@pytest.mark.parametrize(
-    ("loss", "why"),
-    [
-        (
-            "student.logits.mean() * (1 + 0 * student.logits.mean().item())",
-            "_local_scalar_dense needs a value on the host",
-        ),
-        ("student.logits.mean() * torch.rand(())", "it draws from torch's global generator"),
-    ],
-)
-def test_what_cannot_be_captured_is_no_fault_and_said(subject, loss, why):
-    report = check(subject(forward(f'{{"a": {loss}}}')))
+def test_what_cannot_be_captured_is_no_fault_and_said(subject):
+    report = check(subject(forward('{"a": student.logits.mean() * torch.rand(())}')))
     assert report.fault == ""
     [remark] = report.remarks
-    assert "plugged.py runs eagerly on a GPU, not as a CUDA graph: " in remark
-    assert why in remark
+    assert "plugged.py runs eagerly on a GPU, not as a CUDA graph: it draws from torch's global generator" in remark
 
 
 def test_what_applies_to_no_pair_has_shown_nothing(subject):
@@ -170,23 +157,16 @@ def test_what_needs_a_part_that_the_networks_lack_does_not_apply(part, body, sub
 
 
 FAULTS = {
-    "no loss": (forward("{}"), "its loss is empty: it must be a dictionary of named scalars"),
-    "a number": (forward("student.logits.mean()"), "its loss is of type Tensor: it must be a dictionary"),
-    "no name": (forward("{1: student.logits.mean()}"), "its loss has a part named 1, which is not a string"),
-    "no tensor": (forward('{"a": 1.0}'), "part 'a' of its loss is float, it must be a scalar tensor"),
-    "no scalar": (forward('{"a": student.logits}'), r"part 'a' of its loss is torch.float32 of shape \(8, 10\)"),
-    "whole": (forward('{"a": student.logits.argmax()}'), r"part 'a' of its loss is torch.int64 of shape \(\)"),
+    "no loss": (forward("{}"), "its loss must be a dictionary of named scalars"),
+    "a number": (forward("student.logits.mean()"), "its loss must be a dictionary"),
+    "no name": (forward("{1: student.logits.mean()}"), "its loss must be a dictionary"),
+    "no tensor": (forward('{"a": 1.0}'), "part 'a' of its loss must be a scalar tensor"),
+    "no scalar": (forward('{"a": student.logits}'), "part 'a' of its loss must be a scalar tensor"),
     "not finite": (forward('{"a": student.logits.mean() / 0}'), "part 'a' of its loss is -?inf on random images"),
-    "detached": (forward('{"a": student.logits.detach().mean()}'), "its loss gives no gradient to what it trains"),
     "of the teacher": (forward('{"a": teacher.logits.mean()}'), "its loss gives no gradient to what it trains"),
     "zero": (forward('{"a": 0 * student.logits.mean()}'), "its loss gives no gradient to what it trains"),
     "broken gradient": (forward('{"a": (student.feats[0] * 0).sqrt().mean()}'), "a gradient is not finite"),
-    "a module": (built("self.head = pair.teacher_network.classifier"), "'head' is the teacher's own"),
-    "a parameter": (built("self.w = pair.teacher_network.classifier.weight"), "'w' is the teacher's own"),
-    "thawed": (
-        built("pair.teacher_network.requires_grad_()"),
-        "it lets gradients reach the teacher's parameters",
-    ),
+    "a module": (built("self.head = pair.teacher_network.classifier"), "'head.weight' is the teacher's own"),
     "changed": (
         built("nn.init.zeros_(pair.teacher_network.classifier.weight)"),
         "it changes the teacher's weights or statistics",
@@ -200,35 +180,14 @@ FAULTS = {
         + "SEEN = {}\n",
         "attribute 'global SEEN.mean' appears in a step",
     ),
-    "the teacher's attributes": (
-        built("next(m for m in pair.teacher_network.modules() if isinstance(m, nn.BatchNorm2d)).eps = 0.5"),
-        "it changes the teacher's mode or other attributes",
-    ),
-    "features behind torch's back": (
-        forward('{"a": (student.logits - teacher.logits.data.div_(4)).square().mean()}'),
-        "it changes the teacher's features, which other runs share",
-    ),
-    "batch": (
-        forward('{"a": student.logits.mean() + 0 * batch.indices.zero_().sum()}'),
-        "it changes the batch, which other runs share",
-    ),
-    "labels": (built("pair.labels.zero_()"), "it changes the training labels, which other runs share"),
-    "mode": (built("pair.teacher_network.train()"), "it changes the teacher's weights or statistics"),
     "cuDNN": (
         built("torch.backends.cudnn.deterministic = True"),
         "it changes cuDNN's determinism for the whole process",
-    ),
-    "a counter": (
-        built("self.count = 0")[: -len(forward(LOSS))]
-        + "    def forward(self, student, teacher, batch):\n        self.count += 1\n        return "
-        + LOSS,
-        r"attribute 'method.terms.plugged.count' changes from 0 to 1 in a step: neither a checkpoint nor a replayed",
     ),
     "raises": (forward("{'a': student.nothing}"), r"plugged.py:13: AttributeError: .*'nothing'"),
     "raises elsewhere": (built("nn.Linear(0.5, 2)"), r"plugged.py:14: TypeError: "),
     "options": ("    def __init__(self, pair, *, size): ...\n" + forward(LOSS), "TypeError: .*missing 1 required"),
     "import": (forward(LOSS) + "import nothing_of_that_name\n", r"plugged.py:14: ModuleNotFoundError: .*nothing_of"),
-    "empty stage": (STAGED.format(**{**ON_STUDENT, "pretraining": "{}"}), "its pretrain_loss is empty"),
     "stage": (
         STAGED.format(**{**ON_STUDENT, "pretraining": DISTANCE.format("student.map.detach()")}),
         "its pretrain_loss gives no gradient",
@@ -237,7 +196,10 @@ FAULTS = {
         STAGED.format(**{**ON_TEACHER, "pretraining": '{"a": teacher.map.mean()}'}),
         "its pretrain_loss gives no gradient",
     ),
-    "no loss after the teacher's stage": (STAGED.format(**{**ON_TEACHER, "forward": "{}"}), "its loss is empty"),
+    "no loss after the teacher's stage": (
+        STAGED.format(**{**ON_TEACHER, "forward": "{}"}),
+        "its loss must be a dictionary",
+    ),
 }
 
 
@@ -267,7 +229,7 @@ def test_it_is_checked_on_the_first_pair_to_which_it_applies(monkeypatch, subjec
 
     monkeypatch.setattr(methods, "load", lambda _: Only)
     twice = plugin_check.Subject(found.title, found.path, found.term, found.jobs * 2, found.key)
-    assert "its loss is empty" in check(twice).fault
+    assert "its loss must be a dictionary" in check(twice).fault
     assert tried == ["wrn-16-1", "wrn-16-1"]
 
 
@@ -343,7 +305,7 @@ MASKED = f"{LOGITS}.masked_fill(torch.arange(10) == 3, -torch.inf)"
         (LOGITS, "embedding[:, :7]", "the embedding is not what the classifier takes"),
         (f"{LOGITS} / 0", "embedding", "the logits are not finite"),
         (f"{LOGITS} - torch.inf", "embedding", "the logits are not finite"),
-        (f"{LOGITS} + 0 * images.mul_(2).sum()", "embedding", "it changes the images that it is given"),
+        (f"{LOGITS} + 0 * images.data.mul_(2).sum()", "embedding", "it changes the batch's images"),
         (f"{LOGITS} * self.count()", "embedding", r"attribute 'network.calls' changes from \d+ to \d+ in a step"),
         (f"{LOGITS}.detach()", "embedding", "no gradient of the logits reaches the parameters"),
         (f"{LOGITS} + images.nothing", "embedding", r"net.py:24: AttributeError"),

@@ -61,11 +61,6 @@ class Core(torch.nn.Module):
         return values * self.calls["all"]
 
 
-def lower_rate(self, *_):
-    self.rate *= 0.5
-    return self.rate * 0
-
-
 def count(self, *_):
     self._count = self._count + 1
 
@@ -88,12 +83,6 @@ def write_beside(self, student, *_):
     self.bank += student.logits.detach().mean()
 
 
-def keep_map(self, student, teacher, _batch):
-    if self.map is None:
-        self.map = teacher.map.mean()
-    return (student.map.mean() - self.map).square()
-
-
 SEEN = {}
 
 
@@ -114,15 +103,9 @@ IN_PYTHON = {
         lambda _: setattr(methods.kd.KD, "calls", 0),
         r"'KD.calls' changes from 0",
     ),
-    "a rate": (lower_rate, attribute("rate", lambda: 1.0), r"'method.terms.kd.rate' changes from 1.0 to 0.5"),
     "a private counter": (count, attribute("_count", int), r"'method.terms.kd._count' changes from 0 to 1"),
     "a list that grows": (grow, attribute("seen", list), r"'method.terms.kd.seen.0' appears"),
     "an allocation in a late step": (allocate_late, lambda _: None, r"'method.terms.kd.bank' appears"),
-    "a tensor that is swapped": (
-        swap,
-        attribute("bank", lambda: torch.zeros(())),
-        r"'method.terms.kd.bank' is written in",
-    ),
     "a buffer that is swapped": (
         swap,
         lambda self: self.register_buffer("bank", torch.zeros(())),
@@ -133,7 +116,6 @@ IN_PYTHON = {
         attribute("bank", lambda: torch.zeros(())),
         r"'method.terms.kd.bank' is written into, though it is neither a parameter nor a buffer",
     ),
-    "a stale map of the teacher": (keep_map, attribute("map", lambda: None), r"'method.terms.kd.map'"),
     "an attribute two modules down": (
         lambda self, student, *_: 0 * self.outer(student.logits).sum(),
         attribute("outer", lambda: torch.nn.Sequential(torch.nn.Sequential(Core()))),
@@ -156,16 +138,11 @@ def test_what_changes_in_python_is_named(step, made, says, planted, check):
 
 ON_THE_HOST = {
     "item": (lambda _, student, *__: 0 * student.logits.mean().item(), "_local_scalar_dense needs a value on the host"),
-    "a choice by a mask": (
-        lambda _, student, *__: student.logits[student.logits > 0].mean(),
-        "index by a mask has a shape that depends on values",
-    ),
     "a host random number": (
         lambda *_: 0.0 * __import__("random").random(),
         "it draws from Python's random, not from the batch's generator",
     ),
     "NumPy": (lambda *_: 0.0 * __import__("numpy").random.rand(), "it draws from NumPy's global generator"),
-    "torch": (lambda *_: 0.0 * torch.rand(()), "it draws from torch's global generator"),
 }
 
 
@@ -175,43 +152,11 @@ def test_what_a_replay_cannot_repeat_is_said(step, says, planted, check):
     assert says in check()
 
 
-def test_classes_as_vectors_do_not_wait_on_a_device(planted, check):
-    def one_hot(_, student, _teacher, batch):
-        hot = torch.nn.functional.one_hot(batch.targets, student.logits.shape[1])
-        return -(hot * student.logits).mean()
-
-    planted(one_hot)
-    assert check() is None
-    planted(lambda _, __, ___, batch: 0 * torch.nn.functional.one_hot(batch.targets).sum())
-    assert "needs a value on the host" in check()  # the number of classes has to be known
-
-
 def test_a_rate_in_python_is_found_in_the_numbers(check, monkeypatch):
     monkeypatch.setattr(optimizers, "initial_rate", lambda recipe, _: recipe.lr)
     with pytest.raises(
         ContractError, match=r"a replay of its step gives other numbers .* \(first seen in loss|network"
     ):
-        check()
-
-
-def test_python_in_the_optimiser_is_found_in_the_numbers(check, monkeypatch):
-    build = optimizers.build
-
-    def build_late_decay(recipe, parameters):
-        optimizer = build(recipe, parameters)
-        step, calls = optimizer.step, []
-
-        def decay_later(*arguments):
-            calls.append(1)
-            for group in optimizer.param_groups:
-                group["weight_decay"] = 0.5 if len(calls) > 5 else 0.0  # the fifth step captures the smaller batch
-            return step(*arguments)
-
-        optimizer.step = decay_later
-        return optimizer
-
-    monkeypatch.setattr(optimizers, "build", build_late_decay)
-    with pytest.raises(ContractError, match="a replay of its step gives other numbers"):
         check()
 
 

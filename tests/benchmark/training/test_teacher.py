@@ -30,11 +30,6 @@ def test_resize_is_bilinear(images):
     assert resize(images, 8) is images
 
 
-def test_resize_interpolates_between_pixels():
-    ramp = torch.arange(4.0).expand(1, 3, 4, 4)
-    assert resize(ramp, 8)[0, 0, 0].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
-
-
 def test_images_and_features_are_computed_once(images, teacher):
     shared = SharedBatch(images, teacher)
     assert shared.images(8) is images
@@ -130,8 +125,3 @@ def test_features_have_full_precision_and_no_graph(images, teacher, train_mode):
     assert {tensor.dtype for tensor in tensors} == {torch.float32}
     assert not any(tensor.requires_grad for tensor in tensors)
     assert not any(parameter.requires_grad for parameter in teacher.network.parameters())
-
-
-def test_a_cohort_may_have_no_teacher(images):
-    with pytest.raises(RuntimeError, match="no teacher"):
-        SharedBatch(images).teacher()
