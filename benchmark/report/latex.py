@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from types import MappingProxyType
 
-from benchmark.report.layout import Entry, Grid, Line, Row, stacked, title_lines
+from benchmark.report.layout import CellText, Grid, Line, TextRow, stacked, title_lines
 from benchmark.text import visible
 
 _BEST = "Bold"
@@ -58,7 +58,7 @@ def render(grid: Grid) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _environment(grid: Grid, rows: Sequence[Row], caption: Sequence[str], notes: Sequence[str]) -> list[str]:
+def _environment(grid: Grid, rows: Sequence[TextRow], caption: Sequence[str], notes: Sequence[str]) -> list[str]:
     body = r"\addlinespace".join(_row(row) for row in rows)
     return [
         r"\begin{table}",
@@ -77,8 +77,8 @@ def _environment(grid: Grid, rows: Sequence[Row], caption: Sequence[str], notes:
     ]
 
 
-def _pages(rows: Sequence[Row]) -> list[list[Row]]:
-    pages: list[list[Row]] = [[]]
+def _pages(rows: Sequence[TextRow]) -> list[list[TextRow]]:
+    pages: list[list[TextRow]] = [[]]
     used = 0
     for row in rows:
         lines = len(stacked(row))
@@ -119,35 +119,35 @@ def _notes(grid: Grid) -> list[str]:
     return [r"\par\smallskip", r"\begin{minipage}{\linewidth}\scriptsize\raggedright", *notes, r"\end{minipage}"]
 
 
-def _row(row: Row) -> str:
+def _row(row: TextRow) -> str:
     lines = []
     for position, line in enumerate(stacked(row)):
         cells = _cells(row, line, first=position == 0)
-        lines.append(_means(cells, row.entries) if line.ours else _line(cells))
+        lines.append(_means(cells, row.cells) if line.ours else _line(cells))
     return "\n" + "\n".join(lines) + "\n"
 
 
-def _cells(row: Row, line: Line, *, first: bool) -> list[str]:
+def _cells(row: TextRow, line: Line, *, first: bool) -> list[str]:
     stub = escape(line.stub)
     texts = [escape(text) for text in line.texts]
     if line.ours:
-        texts = [rf"\textbf{{{text}}}" if entry.best else text for entry, text in zip(row.entries, texts, strict=True)]
+        texts = [rf"\textbf{{{text}}}" if cell.best else text for cell, text in zip(row.cells, texts, strict=True)]
     else:
         texts = [text and rf"\scriptsize {text}" for text in texts]
     size = r"\scriptsize " if line.quiet else ""
     return [stub if first or not stub else rf"\quad {size}{stub}", *texts]
 
 
-def _means(cells: Sequence[str], entries: Sequence[Entry]) -> str:
+def _means(cells: Sequence[str], texts: Sequence[CellText]) -> str:
     """Each mean on a line of its own, because a comment hides the rest of its line."""
     stub, *means = cells
-    lines = [f"  & {mean}{_comment(entry)}" for mean, entry in zip(means, entries, strict=True)]
+    lines = [f"  & {mean}{_comment(cell)}" for mean, cell in zip(means, texts, strict=True)]
     # An empty line would end the paragraph.
     return "\n".join([*([stub] if stub else []), *lines, r"  \\"])
 
 
-def _comment(entry: Entry) -> str:
-    return f" % {' '.join(entry.runs)}" if entry.runs else ""
+def _comment(cell: CellText) -> str:
+    return f" % {' '.join(cell.runs)}" if cell.runs else ""
 
 
 def _line(cells: Sequence[str]) -> str:

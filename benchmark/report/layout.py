@@ -21,7 +21,7 @@ WORDS: Mapping[str, str] = MappingProxyType({MISSING: "–", FAILED: "failed", N
 
 
 @dataclass(frozen=True)
-class Entry:
+class CellText:
     """The texts of one cell; empty where they do not apply.
 
     Attributes:
@@ -61,11 +61,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Row:
+class TextRow:
     """One row: a text under each head, a cell under each column."""
 
     stub: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    cells: tuple[CellText, ...]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Grid:
     title: str
     heads: tuple[str, ...]
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TextRow, ...]
     caption: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -132,8 +132,8 @@ def layout(
         compare: whether to show the difference from the paper.
     """
     best = best_cells(frame)
-    entries = {
-        (cell["row_index"], cell["column_index"]): entry(cell, best=cell["cell"] in best, compare=compare)
+    cells = {
+        (cell["row_index"], cell["column_index"]): cell_text(cell, best=cell["cell"] in best, compare=compare)
         for cell in frame[~frame["hidden"]].to_dict("records")
     }
     columns = [j for j, axis in enumerate(table.columns) if not axis.hidden]
@@ -144,7 +144,7 @@ def layout(
         heads=table.heads,
         columns=tuple(table.columns[j].label for j in columns),
         rows=tuple(
-            Row(axis.stub or stub_texts(table.heads, axis.label), tuple(entries[i, j] for j in columns))
+            TextRow(axis.stub or stub_texts(table.heads, axis.label), tuple(cells[i, j] for j in columns))
             for i, axis in enumerate(table.rows)
             if not axis.hidden
         ),
@@ -166,14 +166,14 @@ def best_cells(frame: pd.DataFrame) -> set[str]:
     return best
 
 
-def entry(cell: Mapping[Any, Any], *, best: bool, compare: bool) -> Entry:
+def cell_text(cell: Mapping[Any, Any], *, best: bool, compare: bool) -> CellText:
     """The texts of one aggregated cell."""
     decimals = metric(cell["metric"]).decimals
     paper = "" if math.isnan(cell["paper"]) else f"{cell['paper']:.{decimals}f}"
     if cell["state"] not in MEASURED:
-        return Entry(WORDS[cell["state"]], cell["state"], paper=paper)
+        return CellText(WORDS[cell["state"]], cell["state"], paper=paper)
     complete = cell["state"] == DONE
-    return Entry(
+    return CellText(
         mean=f"{cell['mean']:.{decimals}f}",
         state=cell["state"],
         spread=f"{cell['std']:.{decimals}f}" if complete and cell["n"] > 1 else "",
@@ -205,19 +205,19 @@ def title_lines(title: str) -> list[str]:
     return title.replace(" -> ", "\n↓\n").split("\n")
 
 
-def stacked(row: Row) -> list[Line]:
+def stacked(row: TextRow) -> list[Line]:
     """A row as narrow lines: stub texts and the parts of a cell below each other, without empty lines."""
     first, second, *others = (*row.stub, "")
     lines = [
-        Line(first, tuple(entry.mean for entry in row.entries), ours=True),
-        Line(second, tuple(_narrow_detail(entry) for entry in row.entries)),
-        *[Line(stub, ("",) * len(row.entries)) for stub in others],
-        Line("", tuple(f"{entry.failures} fail" if entry.failures else "" for entry in row.entries)),
-        Line("paper", tuple(entry.paper for entry in row.entries), quiet=True),
-        Line("difference", tuple(entry.difference for entry in row.entries), quiet=True),
+        Line(first, tuple(cell.mean for cell in row.cells), ours=True),
+        Line(second, tuple(_narrow_detail(cell) for cell in row.cells)),
+        *[Line(stub, ("",) * len(row.cells)) for stub in others],
+        Line("", tuple(f"{cell.failures} fail" if cell.failures else "" for cell in row.cells)),
+        Line("paper", tuple(cell.paper for cell in row.cells), quiet=True),
+        Line("difference", tuple(cell.difference for cell in row.cells), quiet=True),
     ]
     return [line for line in lines if any(line.texts) or (line.stub and not line.quiet)]
 
 
-def _narrow_detail(entry: Entry) -> str:
-    return f"±{entry.spread}" if entry.spread else entry.count and f"({entry.count})"
+def _narrow_detail(cell: CellText) -> str:
+    return f"±{cell.spread}" if cell.spread else cell.count and f"({cell.count})"

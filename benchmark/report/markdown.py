@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from benchmark.report.layout import Entry, Grid, Row, title_lines
+from benchmark.report.layout import CellText, Grid, TextRow, title_lines
 from benchmark.text import visible
 
 # Characters without a meaning at their place are not escaped, to keep the source readable: an asterisk between spaces,
@@ -46,15 +46,15 @@ def code(text: str) -> str:
     return f"{fence}{space}{shown}{space}{fence}"
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: TextRow) -> list[str]:
     first, *others = (escape(text) for text in row.stub)
-    label = "paper" if any(entry.paper for entry in row.entries) else ""
-    return [_two_lines(first, label), *others, *(_two_lines(_ours(entry), entry.reference) for entry in row.entries)]
+    label = "paper" if any(cell.paper for cell in row.cells) else ""
+    return [_two_lines(first, label), *others, *(_two_lines(_ours(cell), cell.reference) for cell in row.cells)]
 
 
-def _ours(entry: Entry) -> str:
-    mean = f"**{entry.mean}**" if entry.best else entry.mean
-    return f"{mean} {entry.detail}".rstrip()
+def _ours(cell: CellText) -> str:
+    mean = f"**{cell.mean}**" if cell.best else cell.mean
+    return f"{mean} {cell.detail}".rstrip()
 
 
 def _two_lines(text: str, small: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.report.aggregate import DONE, FAILED, NOT_APPLICABLE, Records
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.figure import Figure, Panel
-from benchmark.report.layout import MEASURED, entry
+from benchmark.report.layout import MEASURED, cell_text
 from benchmark.tables.reader import Table
 
 
@@ -45,7 +45,7 @@ def _panels(table: Table, frame: pd.DataFrame, records: Records) -> Iterator[Pan
         found = [record for record in records.get(shown["cell"].iloc[0], ()) if record is not None]
         points = next((record.points for record in found if record.status == DONE), None)
         numbers = [
-            f"{table.rows[cell['row_index']].label} {entry(cell, best=False, compare=False).mean}"
+            f"{table.rows[cell['row_index']].label} {cell_text(cell, best=False, compare=False).mean}"
             for cell in hidden.to_dict("records")
             if cell["state"] in MEASURED
         ]

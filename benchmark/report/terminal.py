@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from benchmark.report.aggregate import FAILED, MISSING, NOT_APPLICABLE
-from benchmark.report.layout import Entry, Grid, Row, stacked, title_lines
+from benchmark.report.layout import CellText, Grid, TextRow, stacked, title_lines
 from benchmark.text import visible
 
 _BEST = "bold green"
@@ -75,28 +75,28 @@ def _table(grid: Grid, columns: Sequence[int], mark: str, *, narrow: bool) -> Ri
     for title in (*heads, *("\n".join(title_lines(grid.columns[column])) for column in columns)):
         table.add_column(shown(title), overflow="fold")
     for row in grid.rows:
-        part = Row(row.stub, tuple(row.entries[column] for column in columns))
+        part = TextRow(row.stub, tuple(row.cells[column] for column in columns))
         for line in _narrow_lines(part, mark) if narrow else _wide_lines(part, mark):
             table.add_row(*line)
     return table
 
 
-def _wide_lines(row: Row, mark: str) -> Iterator[list[Text]]:
-    yield [*map(shown, row.stub), *(_mean(entry, mark).append(f" {entry.detail}".rstrip()) for entry in row.entries)]
-    references = [entry.reference for entry in row.entries]
+def _wide_lines(row: TextRow, mark: str) -> Iterator[list[Text]]:
+    yield [*map(shown, row.stub), *(_mean(cell, mark).append(f" {cell.detail}".rstrip()) for cell in row.cells)]
+    references = [cell.reference for cell in row.cells]
     if any(references):
         stub = [f"{_INDENT}paper", *[""] * (len(row.stub) - 1)]
         yield [shown(text, _QUIET) for text in (*stub, *references)]
 
 
-def _narrow_lines(row: Row, mark: str) -> Iterator[list[Text]]:
+def _narrow_lines(row: TextRow, mark: str) -> Iterator[list[Text]]:
     first, *others = stacked(row)
-    yield [shown(first.stub), *(_mean(entry, mark) for entry in row.entries)]
+    yield [shown(first.stub), *(_mean(cell, mark) for cell in row.cells)]
     for line in others:
         yield [shown(text, _QUIET if line.quiet else "") for text in (f"{_INDENT}{line.stub}", *line.texts)]
 
 
-def _mean(entry: Entry, mark: str) -> Text:
-    if entry.best:
-        return Text.assemble((f"{entry.mean}{mark}", _BEST))
-    return Text.assemble((entry.mean, _STYLES.get(entry.state, "")))
+def _mean(cell: CellText, mark: str) -> Text:
+    if cell.best:
+        return Text.assemble((f"{cell.mean}{mark}", _BEST))
+    return Text.assemble((cell.mean, _STYLES.get(cell.state, "")))

@@ -15,7 +15,7 @@ from rich.text import Text
 from benchmark.ids import short_id
 from benchmark.lineage.describe import data_text, origin
 from benchmark.lineage.graph import Group, Node, distinct, objective_text, values_text
-from benchmark.report.layout import entry
+from benchmark.report.layout import cell_text
 from benchmark.report.mixtures import ADVICE, Elsewhere
 from benchmark.runs.metrics import LAST, SELECTIONS, metric
 from benchmark.runs.record import Record
@@ -57,7 +57,7 @@ def of_cell(
         stand_in: whether other data than the paper's were used.
         elsewhere: its runs that were made on other machines than the runs they are compared with.
     """
-    texts, kind = entry(cell, best=False, compare=not stand_in), metric(cell["metric"])
+    texts, kind = cell_text(cell, best=False, compare=not stand_in), metric(cell["metric"])
     spread = f" ± {cell['std']:.{kind.decimals}f}" if cell["n"] > 1 else ""
     count = f"{cell['n']} of {cell['wanted']} run{'' if cell['wanted'] == 1 else 's'}"
     about = "" if kind.of_network else f", {SELECTIONS[selection]}"

@@ -17,7 +17,7 @@ from benchmark.report import csvfile, markdown
 from benchmark.report.aggregate import MISSING
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.document import Document
-from benchmark.report.layout import WORDS, Entry, Grid, layout, signed
+from benchmark.report.layout import WORDS, CellText, Grid, layout, signed
 from benchmark.report.leaderboard import page
 from benchmark.report.leaderboard.data import METRICS, LeaderboardData
 from benchmark.report.leaderboard.page_data import board_name, measured, printed
@@ -122,7 +122,7 @@ class Leaderboard(Document):
         cells = [[(row.run or "", column.pair or "") for column in self._table.columns] for row in self._table.rows]
         signs = [["".join(sign for sign, marked in marks.items() if cell in marked) for cell in row] for row in cells]
         rows = zip(grid.rows, signs, strict=True)
-        marked = (replace(row, entries=tuple(map(_marked, row.entries, row_signs))) for row, row_signs in rows)
+        marked = (replace(row, cells=tuple(map(_marked, row.cells, row_signs))) for row, row_signs in rows)
         return replace(grid, number="Pairs", rows=tuple(marked))
 
     def _pairs(self, statistics: LeaderboardStatistics) -> pd.DataFrame:
@@ -250,5 +250,5 @@ _WIDE = ("Extra parameters", "Pairs")
 _WITH_INTERVALS = ("Gain over student", "Gain over KD")
 
 
-def _marked(entry: Entry, signs: str) -> Entry:
-    return replace(entry, mean=f"{entry.mean}{signs}")
+def _marked(cell: CellText, signs: str) -> CellText:
+    return replace(cell, mean=f"{cell.mean}{signs}")

@@ -9,19 +9,19 @@ from tests.benchmark import made_up
 
 
 @pytest.fixture
-def entries(small_table, named, context):
+def texts_of(small_table, named, context):
     def make(by_method, **changes):
         table = small_table(**changes)
-        return dict(zip([*table.columns], build(table, named(by_method), context).grid.rows[0].entries, strict=True))
+        return dict(zip([*table.columns], build(table, named(by_method), context).grid.rows[0].cells, strict=True))
 
     return lambda by_method, **changes: {
-        axis.method or axis.role: entry for axis, entry in make(by_method, **changes).items()
+        axis.method or axis.role: cell for axis, cell in make(by_method, **changes).items()
     }
 
 
-def test_texts_of_each_state(entries, record):
+def test_texts_of_each_state(texts_of, record):
     failed, refused = record(None, "failed"), record(None, "not_applicable")
-    found = entries(
+    found = texts_of(
         {
             "student": [record(97.0), record(97.2)],
             "kd": [record(97.2189), None],
@@ -31,7 +31,7 @@ def test_texts_of_each_state(entries, record):
         },
         columns=("student", "kd", "at", "ofd", "rkd", "crd"),
     )
-    texts = {method: f"{entry.mean} {entry.detail}".strip() for method, entry in found.items()}
+    texts = {method: f"{cell.mean} {cell.detail}".strip() for method, cell in found.items()}
     assert texts == {
         "student": "97.10 ± 0.14",
         "kd": "97.22 (1/2)",
@@ -40,24 +40,24 @@ def test_texts_of_each_state(entries, record):
         "rkd": "n/a",
         "crd": "–",
     }
-    assert [entry.paper for entry in found.values()] == [f"{value}.00" for value in range(70, 76)]
+    assert [cell.paper for cell in found.values()] == [f"{value}.00" for value in range(70, 76)]
 
 
-def test_all_that_tie_as_displayed_are_best_and_the_teacher_is_not(entries, record):
-    found = entries(
+def test_all_that_tie_as_displayed_are_best_and_the_teacher_is_not(texts_of, record):
+    found = texts_of(
         {"student": [record(97.301)], "kd": [record(97.299)], "at": [record(97.29)], "teacher": [record(99.0)]}
     )
-    assert [method for method, entry in found.items() if entry.best] == ["student", "kd"]
+    assert [method for method, cell in found.items() if cell.best] == ["student", "kd"]
 
 
-def test_an_incomplete_cell_can_be_best(entries, record):
-    found = entries({"student": [record(97.0), record(97.0)], "kd": [record(98.0), None]})
-    assert [method for method, entry in found.items() if entry.best] == ["kd"]
+def test_an_incomplete_cell_can_be_best(texts_of, record):
+    found = texts_of({"student": [record(97.0), record(97.0)], "kd": [record(98.0), None]})
+    assert [method for method, cell in found.items() if cell.best] == ["kd"]
 
 
-def test_nothing_is_best_where_there_is_nothing_to_compare(entries, record):
-    found = entries({"kd": [record(98.0)], "at": [record(None, "failed")], "teacher": [record(99.0)]})
-    assert not any(entry.best for entry in found.values())
+def test_nothing_is_best_where_there_is_nothing_to_compare(texts_of, record):
+    found = texts_of({"kd": [record(98.0)], "at": [record(None, "failed")], "teacher": [record(99.0)]})
+    assert not any(cell.best for cell in found.values())
 
 
 def test_hidden_columns_do_not_compete(small_table, named, record, context):
@@ -65,14 +65,14 @@ def test_hidden_columns_do_not_compete(small_table, named, record, context):
     columns = (*table.columns[:2], replace(table.columns[2], hidden=True))
     records = named({"student": [record(96.0)], "kd": [record(97.0)], "at": [record(98.0)]})
     grid = build(replace(table, columns=columns), records, context).grid
-    assert [entry.best for entry in grid.rows[0].entries] == [False, True]
+    assert [cell.best for cell in grid.rows[0].cells] == [False, True]
 
 
 def test_difference_is_shown_unless_the_data_are_a_stand_in(small_table, named, record, context):
     table, records = small_table(), named({"kd": [record(71.5)]})
     real = type(context)(profile="paper", note="", changes=(), seeds=(0,))
-    assert build(table, records, real).grid.rows[0].entries[1].reference == "71.00 (+0.50)"
-    assert build(table, records, context).grid.rows[0].entries[1].reference == "71.00"
+    assert build(table, records, real).grid.rows[0].cells[1].reference == "71.00 (+0.50)"
+    assert build(table, records, context).grid.rows[0].cells[1].reference == "71.00"
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.704, "+0.70"), (-22.7, "−22.70"), (0.004, "0.00"), (-0.004, "0.00")])
@@ -92,7 +92,7 @@ def test_labels_are_split_under_their_heads(table6, full_records, context):
 def test_hidden_columns_are_dropped(table6, full_records, context):
     grid = build(table6, full_records, context).grid
     assert grid.columns == ("Student", "KD", "AT", "OFD", "RKD", "CRD", "Ours", "Teacher")
-    assert {len(row.entries) for row in grid.rows} == {8}
+    assert {len(row.cells) for row in grid.rows} == {8}
 
 
 def test_stacked_drops_empty_lines(small_table, named, record, context):
@@ -128,8 +128,8 @@ def best_places(number, values, context, record):
     return {
         (label, column)
         for label, row in zip(labels, grid.rows, strict=True)
-        for column, entry in zip(grid.columns, row.entries, strict=True)
-        if entry.best
+        for column, cell in zip(grid.columns, row.cells, strict=True)
+        if cell.best
     }
 
 
@@ -160,7 +160,7 @@ def test_best_is_the_lowest_where_lower_is_better(context, kinds):
         if cell.method in last
     }
     rows = build(table, records, context).grid.rows
-    assert [[entry.best for entry in row.entries] for row in rows] == [
+    assert [[cell.best for cell in row.cells] for row in rows] == [
         [False, False, False, True],
         [False, False, True, False],
         [False, False, False, False],
@@ -171,8 +171,8 @@ def test_what_does_not_apply_keeps_its_printed_zero(record, context):
     table = load("11")
     refused = record(None, "not_applicable", "unequal channels")
     grid = build(table, {"table11/wrn-40-2:wrn-40-1/fsp/top1": [refused]}, replace(context, stand_in=False)).grid
-    entry = next(row for row in grid.rows if row.stub == ("FSP",)).entries[1]
-    assert (entry.mean, entry.reference) == ("n/a", "0.00")
+    cell = next(row for row in grid.rows if row.stub == ("FSP",)).cells[1]
+    assert (cell.mean, cell.reference) == ("n/a", "0.00")
     assert any("0.00 for FSP" in note for note in grid.notes)
     assert "Not applicable: wrn-40-2 -> wrn-40-1, FSP: unequal channels." in grid.notes
 
