@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.errors import unknown
+from benchmark.errors import UserError, unknown
 from benchmark.lineage.describe import own_code
 from benchmark.lineage.graph import objective_text
 from benchmark.lineage.records import Archive, StoredRecord
@@ -52,6 +52,8 @@ def read(profile: str, results: Path | str | None = None) -> pd.DataFrame:
     """
     root = ROOT / "results" if results is None else Path(results)
     profiles = sorted(path.parent.name for path in root.glob("*/records"))
+    if not profiles:
+        raise UserError(f"there are no records in {root}: run_all.py writes some there, or name another folder")
     if profile not in profiles:
         raise unknown(f"profile with records in {root}", profile, profiles)
     folder = root / profile

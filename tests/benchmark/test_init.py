@@ -23,5 +23,5 @@ def test_records_stay_a_function_and_bring_no_torch():
 
 
 def test_errors_are_for_people(tmp_path):
-    with pytest.raises(UserError, match="there is no folder of results"):
+    with pytest.raises(UserError, match="there are no records in"):
         benchmark.records("digits", tmp_path / "nowhere")

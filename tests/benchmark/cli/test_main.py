@@ -285,7 +285,7 @@ def test_rendering_opens_the_records_of_its_own_table_and_no_others(command, pla
         (["--table", "6", *("--teacher", f"wrn-40-4={__file__}") * 2], "wrn-40-4 is there twice: give one file"),
         (["--table", "6", "--set", "epoch=3"], "did you mean 'epochs'?"),
         (["--table", "6", "--set", "epochs"], "KEY=VALUE"),
-        (["--table", "6", "--set", "epochs=many"], "whole number above 0"),
+        (["--table", "6", "--set", "epochs=many"], "epochs='many': expected a whole number"),
         (["--table", "6", "--set", "dataset=mnist"], "data set"),
         (["--table", "6", "--device", "tpu"], "use cpu, cuda, or cuda:N"),
     ],
