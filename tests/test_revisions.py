@@ -195,7 +195,8 @@ def test_changed_code_has_a_new_revision(title, now):
 def test_networks_and_the_engine_rest_on_what_computes(now):
     assert {*now["network wrn-16-2"]["code"]} >= {"wrn", "preactivation", "layers", "features"}
     assert {*now["engine"]["code"]} >= {
-        f"benchmark/{name}.py" for name in ("training/trainable", "training/optimizers", "data/batch_stream", "data/augment")
+        f"benchmark/{name}.py"
+        for name in ("training/trainable", "training/optimizers", "data/batch_stream", "data/augment")
     }
 
 

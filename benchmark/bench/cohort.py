@@ -13,8 +13,8 @@ from benchmark.bench import floor, memory, random_data, timing
 from benchmark.runs.job import Run
 from benchmark.runs.store import Store
 from benchmark.training.cohort import CohortTraining
+from benchmark.training.cuda_streams import configure_device
 from benchmark.training.steps import WARMUP_STEPS
-from benchmark.training.streams import configure_device
 from benchmark.training.trainable import Trainable
 
 _UNTIMED = {"cpu": 3, "cuda": 2 + WARMUP_STEPS}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.bench import floor, memory, pipeline, timing
-from benchmark.bench.published import published_form
+from benchmark.bench.published_losses import published_form
 from benchmark.data import describe
 from benchmark.runs.job import Job, Run
 from benchmark.training.loss import build_method

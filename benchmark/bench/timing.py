@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmark.training.streams import synchronize
+from benchmark.training.cuda_streams import synchronize
 
 _QUEUED = 16
 """Most repetitions queued on a device before the host waits: a GPU would otherwise queue a whole epoch in no time."""

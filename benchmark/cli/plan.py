@@ -5,7 +5,8 @@ from __future__ import annotations
 from benchmark.cli import Say
 from benchmark.ids import short_id
 from benchmark.planning.budget import Choice
-from benchmark.planning.plan import Plan, counted
+from benchmark.planning.cohorts import counted
+from benchmark.planning.plan import Plan
 
 
 def show_plan(plan: Plan, choice: Choice | None, time: str, say: Say) -> None:

@@ -15,7 +15,8 @@ from benchmark.cli.plan import show_jobs, show_plan
 from benchmark.cli.session import Session
 from benchmark.errors import UserError
 from benchmark.planning import plugin_check
-from benchmark.planning.plan import CACHED, Plan, counted
+from benchmark.planning.cohorts import counted
+from benchmark.planning.plan import CACHED, Plan
 from benchmark.runs.store import FAILED
 
 if TYPE_CHECKING:

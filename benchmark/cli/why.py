@@ -8,10 +8,10 @@ from benchmark.cli import OK, Say, messages
 from benchmark.cli.names import Lookup, begins_id, find_cells
 from benchmark.cli.session import Session
 from benchmark.lineage.graph import chain, finder, planned
-from benchmark.report import why
+from benchmark.report import explanation
 from benchmark.report.aggregate import aggregate
-from benchmark.report.mixtures import comparisons, elsewhere
-from benchmark.report.why import Section
+from benchmark.report.explanation import Section
+from benchmark.report.mixed_conditions import comparisons, elsewhere
 from benchmark.tables.table import Cell
 
 
@@ -26,7 +26,7 @@ def run(session: Session, _say: Say) -> int:
         sections = _of_run(name, lookup)
     else:
         sections = _of_cells(name, lookup, selection, stand_in=session.resolver.stand_in)
-    why.show(sections, messages.console())
+    explanation.show(sections, messages.console())
     return OK
 
 
@@ -40,15 +40,15 @@ def _of_cells(name: str, lookup: Lookup, selection: str, *, stand_in: bool) -> l
 
     def head(cell: Cell) -> Section:
         number, odd = frame.loc[cell.key].to_dict(), elsewhere(compared, cell)
-        return why.of_cell(table, number, selection, stand_in=stand_in, elsewhere=odd)
+        return explanation.of_cell(table, number, selection, stand_in=stand_in, elsewhere=odd)
 
     starts = ([planned(job, plan, lookup.store) for job in found] for found in jobs.values() if found)
-    return [*map(head, cells), *why.of_groups(chain(starts, finder(plan, lookup.store)), messages.short)]
+    return [*map(head, cells), *explanation.of_groups(chain(starts, finder(plan, lookup.store)), messages.short)]
 
 
 def _of_run(name: str, lookup: Lookup) -> list[Section]:
     plan = lookup.plan(lookup.tables)
     node = lookup.run(name, plan)
     cells = [cell for cell, jobs in plan.cells.items() if any(job.id == node.id for job in jobs)]
-    head = why.Section(node.id, (("stands in", ", ".join(cells) or "no table"),))
-    return [head, *why.of_groups(chain([[node]], finder(plan, lookup.store)), messages.short)]
+    head = explanation.Section(node.id, (("stands in", ", ".join(cells) or "no table"),))
+    return [head, *explanation.of_groups(chain([[node]], finder(plan, lookup.store)), messages.short)]

@@ -27,7 +27,7 @@ from benchmark.execution.worker import (
     WorkerConfig,
     serve,
 )
-from benchmark.planning.plan import Cohort
+from benchmark.planning.cohorts import Cohort
 from benchmark.runs import provenance
 from benchmark.runs.job import Job
 from benchmark.runs.store import DONE, FAILED, KEPT

@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.planning.plan import CACHED, NOUNS, Cohort, Plan, counted, format_duration
+from benchmark.planning.cohorts import NOUNS, Cohort, counted
+from benchmark.planning.plan import CACHED, Plan, format_duration
 from benchmark.runs.job import Job
 from benchmark.runs.record import PROBE, STAGE, TRAIN
 from benchmark.runs.store import DONE, FAILED

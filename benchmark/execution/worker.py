@@ -125,9 +125,9 @@ def _trainer(connection: Connection, config: WorkerConfig, device: str) -> Calla
 
     from benchmark.training import work
     from benchmark.training.context import TrainContext
+    from benchmark.training.cuda_streams import configure_device
     from benchmark.training.data_source import DataSource
     from benchmark.training.failures import StoppedError
-    from benchmark.training.streams import configure_device
 
     configure_device(device, config.threads)
 

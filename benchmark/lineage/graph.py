@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmark.lineage.records import Archive, StoredRecord
-from benchmark.planning.plan import NOUNS, Plan
+from benchmark.planning.cohorts import NOUNS
+from benchmark.planning.plan import Plan
 from benchmark.runs.job import Job
 from benchmark.runs.record import Record
 from benchmark.runs.store import Store

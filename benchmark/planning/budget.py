@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import NamedTuple
 
-from benchmark.planning.plan import CACHED, Cohort, Plan, Price, count_jobs, format_duration
+from benchmark.planning.cohorts import Cohort, Price, count_jobs
+from benchmark.planning.plan import CACHED, Plan, format_duration
 from benchmark.planning.schedule import pack
 from benchmark.runs.job import Job
 from benchmark.runs.store import NOT_APPLICABLE

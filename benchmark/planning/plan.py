@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from benchmark.planning.cohorts import Cohort, count_jobs
 from benchmark.planning.estimates import Estimates
-from benchmark.runs.job import Job, Run
+from benchmark.runs.job import Job
 from benchmark.runs.names import TEACHER, CellKey
 from benchmark.runs.record import NOT_APPLICABLE, Provenance, Record
 from benchmark.tables.table import Table
 
 CACHED, MISSING, RETRAIN = "cached", "missing", "retrain"
-Price = Callable[[Sequence[Job]], float]
-"""Estimates the seconds of a cohort of these jobs."""
-NOUNS = {"train": "run", "stage": "first stage", "evaluate": "evaluation", "probe": "probe", "analyse": "analysis"}
-"""Nouns for kinds of jobs in messages."""
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """Jobs that share a batch stream and a teacher and run together in one process.
-
-    Attributes:
-        runs: the members, all of one kind and seed.
-        seconds: estimated time.
-    """
-
-    runs: tuple[Job, ...]
-    seconds: float = 0.0
-
-    @cached_property
-    def needs(self) -> frozenset[Job]:
-        """The jobs that must be finished before this cohort starts."""
-        return frozenset(need for job in self.runs for need in job.needs)
-
-    @cached_property
-    def ids(self) -> tuple[str, ...]:
-        """Ids of the members."""
-        return tuple(job.id for job in self.runs)
-
-    @property
-    def teacher(self) -> Job | None:
-        """The job that leaves the weights of the members' teacher, or None."""
-        return self.runs[0].teacher_job
-
-    def without(self, jobs: Iterable[Job]) -> Cohort:
-        """The cohort without some of its members."""
-        left = {*self.runs} - {*jobs}
-        return Cohort(tuple(job for job in self.runs if job in left), self.seconds)
-
-    def __str__(self) -> str:
-        first = self.runs[0]
-        teacher = self.teacher.network if self.teacher else "no teacher"
-        students = ", ".join(dict.fromkeys(job.network for job in self.runs))
-        return f"{teacher} -> {students}, seed {first.seed}, {counted(len(self.runs), NOUNS[first.kind])}"
 
 
 @dataclass(frozen=True)
@@ -183,21 +140,6 @@ class Plan:
 def seeds_of(table: Table, seeds: Sequence[int]) -> Sequence[int]:
     """The seeds whose runs a table shows; a figure shows one run per panel."""
     return seeds[:1] if table.kind == "figure" else seeds
-
-
-def count_jobs(jobs: Iterable[Job]) -> list[str]:
-    """Counts of jobs by kind, in words; runs whose method does not apply to their pair are counted apart."""
-    found = list(jobs)
-    not_applicable = [job for job in found if isinstance(job, Run) and not job.applies]
-    kinds = Counter(job.kind for job in found if job not in not_applicable)
-    counts = [counted(count, NOUNS[kind]) for kind, count in kinds.items()]
-    return [*counts, *([f"{len(not_applicable)} not applicable"] if not_applicable else [])]
-
-
-def counted(count: int, noun: str) -> str:
-    """As in "1 run", "2 analyses"."""
-    plural = noun[:-2] + "es" if noun.endswith("is") else f"{noun}s"
-    return f"{count} {noun if count == 1 else plural}"
 
 
 def format_duration(seconds: float) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from benchmark.config.resolve import ConfigResolver
 from benchmark.planning import retrain
+from benchmark.planning.cohorts import form_cohorts
 from benchmark.planning.estimates import Estimates
 from benchmark.planning.expansion import Expansion
-from benchmark.planning.plan import CACHED, MISSING, RETRAIN, Cohort, Plan, seeds_of
+from benchmark.planning.plan import CACHED, MISSING, RETRAIN, Plan, seeds_of
 from benchmark.planning.retrain import Retraining
 from benchmark.planning.schedule import longest_chain_first
 from benchmark.runs.job import Job, Run
@@ -54,7 +54,8 @@ def make_plan(
     wanted = _with_lost_weights([job for job in jobs if states[job.id] in todo and job not in blocked], states, store)
     lost = [job for job in jobs if job in wanted and states[job.id] == CACHED]
     states |= {job.id: MISSING for job in lost}
-    cohorts = _cohorts([job for job in jobs if job in wanted], estimates)
+    estimated_seconds = estimates.estimated_seconds if estimates else lambda _: 0.0
+    cohorts = longest_chain_first(form_cohorts((job for job in jobs if job in wanted), estimated_seconds))
     broken = dict.fromkeys(job for job in blocked.values() if states[job.id] == FAILED)
     retrained = again.remarks([job for job in again.why if states[job.id] == RETRAIN], here) if here else ()
     remarks = (*retrained, *map(_blocked_remark, broken), *(_lost_remark(job, store) for job in lost))
@@ -176,12 +177,3 @@ def _blocked_remark(job: Job) -> str:
 def _lost_remark(job: Job, store: Store) -> str:
     advice = f"; to avoid that, put its weights at {store.teacher_path(job)}" if job.teacher_job is None else ""
     return f"{job}: its record is here, its weights are not, and missing jobs need them. It is trained again{advice}"
-
-
-def _cohorts(jobs: Sequence[Job], estimates: Estimates | None) -> tuple[Cohort, ...]:
-    """Group jobs into cohorts; the cohort with the longest chain of followers comes first."""
-    groups: dict[tuple[Any, ...], list[Job]] = {}
-    for job in jobs:
-        groups.setdefault(job.cohort_key, []).append(job)
-    estimated_seconds = estimates.estimated_seconds if estimates else lambda _: 0.0
-    return longest_chain_first([Cohort(tuple(members), estimated_seconds(members)) for members in groups.values()])

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.ids import digest
+from benchmark.planning.check_process import Question, checked
 from benchmark.planning.plan import CACHED, Plan
-from benchmark.planning.torch_process import Question, checked
 from benchmark.registry import catalog
 from benchmark.runs.job import Job, Run
 from benchmark.runs.objective import Term

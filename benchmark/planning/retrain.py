@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmark.planning.plan import count_jobs
+from benchmark.planning.cohorts import count_jobs
 from benchmark.runs.job import Job
 from benchmark.runs.record import DONE, Conditions, Record
 

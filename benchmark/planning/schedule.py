@@ -12,7 +12,7 @@ from functools import cache
 from heapq import heappop, heappush
 from itertools import chain
 
-from benchmark.planning.plan import Cohort, Price
+from benchmark.planning.cohorts import Cohort, Price
 from benchmark.runs.job import Job
 
 _TRIES = 4  # longest cohorts that are tried for a split before the search ends

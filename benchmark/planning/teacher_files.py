@@ -13,7 +13,7 @@ from benchmark.config.resolve import Weights
 from benchmark.errors import UserError, unknown
 from benchmark.files import expanded
 from benchmark.ids import digest, file_digest
-from benchmark.planning.torch_process import Question, checked
+from benchmark.planning.check_process import Question, checked
 from benchmark.registry import catalog
 from benchmark.runs.job import Pretrained
 

@@ -22,9 +22,9 @@ from benchmark.report.aggregate import Records, aggregate
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.document import Document
 from benchmark.report.figure import Figure
+from benchmark.report.figure_panels import picture
 from benchmark.report.layout import Grid, layout
-from benchmark.report.mixtures import NOTHING_KNOWN, Known, mixtures
-from benchmark.report.panels import picture
+from benchmark.report.mixed_conditions import NOTHING_KNOWN, Known, mixtures
 from benchmark.tables.reader import Table
 
 __all__ = ["Context", "Document", "Figure", "Records", "Report", "build"]

@@ -23,7 +23,7 @@ from benchmark.report.caption import Context
 from benchmark.report.document import Document
 from benchmark.report.layout import signed
 from benchmark.report.markdown import escape
-from benchmark.report.mixtures import NOTHING_KNOWN, Known, comparisons, mixed_machines
+from benchmark.report.mixed_conditions import NOTHING_KNOWN, Known, comparisons, mixed_machines
 from benchmark.report.terminal import shown
 from benchmark.runs.metrics import SELECTIONS, metric
 from benchmark.runs.names import TEACHER

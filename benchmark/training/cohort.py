@@ -24,6 +24,7 @@ from benchmark.training import job_kinds
 from benchmark.training.capture import CAPTURE_DEVICES
 from benchmark.training.checkpoints import StaleCheckpointError
 from benchmark.training.context import TrainContext
+from benchmark.training.cuda_streams import streams_for
 from benchmark.training.evaluation import MetricAccumulator
 from benchmark.training.failures import concerns_all
 from benchmark.training.isolation import SharedStateError
@@ -31,7 +32,6 @@ from benchmark.training.precision import set_matmul_precision
 from benchmark.training.randomness import global_generators_restored, seed_globally
 from benchmark.training.shared_state import SharedState
 from benchmark.training.steps import EagerStep, GraphStep, Step
-from benchmark.training.streams import streams_for
 from benchmark.training.teacher import Teacher
 from benchmark.training.trainable import Trainable
 from benchmark.training.weights import load_weights, new_network, read_weights

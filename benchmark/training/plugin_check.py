@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmark.planning.check_process import Report, answer
 from benchmark.planning.plugin_check import Subject
-from benchmark.planning.torch_process import Report, answer
 from benchmark.runs.job import Job, Run
 from benchmark.runs.objective import Objective, Term
 from benchmark.training.isolation import ProcessState, SharedStateError

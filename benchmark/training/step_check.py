@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from benchmark.runs.job import Job, Run
 from benchmark.training import job_kinds
 from benchmark.training.capture import CAPTURE_DEVICES
+from benchmark.training.cuda_streams import ONE_STREAM
 from benchmark.training.failures import DivergedError
 from benchmark.training.isolation import SharedStateError
 from benchmark.training.python_state import code_state, difference, python_state
@@ -20,7 +21,6 @@ from benchmark.training.replay import OperationLog
 from benchmark.training.samples import random_batch, synthetic_pair
 from benchmark.training.shared_state import SharedState
 from benchmark.training.steps import CaptureError, EagerStep, GraphStep
-from benchmark.training.streams import ONE_STREAM
 from benchmark.training.teacher import Teacher
 
 SIZES = (8, 8, 5)

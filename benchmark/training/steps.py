@@ -14,11 +14,11 @@ import torch
 
 from benchmark.runs.job import Job
 from benchmark.training.capture import CaptureDevice
+from benchmark.training.cuda_streams import Streams
 from benchmark.training.failures import is_out_of_memory
 from benchmark.training.isolation import SharedStateError
 from benchmark.training.randomness import seed_globally
 from benchmark.training.shared_state import SharedState
-from benchmark.training.streams import Streams
 from benchmark.training.teacher import SharedBatch
 from benchmark.training.trainable import Trainable
 from methods import Batch

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.training.cuda_streams import ONE_STREAM, Streams
 from benchmark.training.isolation import NetworkSnapshot, WriteDetector
 from benchmark.training.precision import autocast, cast_weights
-from benchmark.training.streams import ONE_STREAM, Streams
 from models import Features, FullFeatures, Network
 from models.features import full
 

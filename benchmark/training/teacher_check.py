@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import UserError
-from benchmark.planning.torch_process import Report, answer
+from benchmark.planning.check_process import Report, answer
 from benchmark.runs.job import Pretrained
 from benchmark.training.pretrained import fill_network
 from benchmark.training.weights import new_network

@@ -18,7 +18,7 @@ from benchmark.report.layout import WORDS
 from benchmark.report.leaderboard.statistics.bootstrap import FEWEST_PAIRS
 from benchmark.report.leaderboard.statistics.scores import BASELINES
 from benchmark.report.leaderboard.statistics.summary import NO_NUMBERS, LeaderboardStatistics
-from benchmark.report.mixtures import Elsewhere, comparisons, elsewhere, mixtures
+from benchmark.report.mixed_conditions import Elsewhere, comparisons, elsewhere, mixtures
 from benchmark.runs.job import Job
 from benchmark.runs.metrics import metric
 from benchmark.runs.names import STUDENT, TEACHER

@@ -6,8 +6,8 @@ from benchmark import devices
 from benchmark.cli.session import recorded_seeds
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
-from benchmark.planning import estimates, torch_process
-from benchmark.planning.torch_process import Report
+from benchmark.planning import estimates
+from benchmark.planning.check_process import Report
 from benchmark.runs.job import Pretrained
 from benchmark.runs.names import TEACHER
 from benchmark.tables import reader
@@ -120,7 +120,7 @@ class TestTeacher:
             times.append(sorted(str(question.content.source) for question in questions.values()))
             return dict.fromkeys(questions, Report(remarks=("it passed",)))
 
-        monkeypatch.setattr(torch_process, "ask", ask)
+        monkeypatch.setattr(check_process, "ask", ask)
         return times
 
     def test_is_checked_once_a_command_and_told_of_in_every_training_plan(self, session_of, weights, asked, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from benchmark.config.resolve import TeacherChoice
 from benchmark.execution import local
 from benchmark.execution.worker import DEVICE_LOST, NOT_CAPTURED, OUT_OF_MEMORY
-from benchmark.planning.plan import Cohort
+from benchmark.planning.cohorts import Cohort
 from benchmark.runs.store import Store
 from tests.benchmark.execution.conftest import kill, process
 from tests.benchmark.execution.scripted import KILLED, SILENT

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from benchmark.execution import progress
 from benchmark.execution.progress import Progress
-from benchmark.planning.plan import Cohort, Plan
+from benchmark.planning.cohorts import Cohort
+from benchmark.planning.plan import Plan
 from tests.benchmark.hostile import ESCAPES, hidden
 
 SIZE = {"epochs": 10}

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from benchmark.config.resolve import TeacherChoice
-from benchmark.planning.plan import Cohort, Plan, format_duration
+from benchmark.planning.cohorts import Cohort
+from benchmark.planning.plan import Plan, format_duration
 from benchmark.tables import reader
 from tests.benchmark import made_up
 

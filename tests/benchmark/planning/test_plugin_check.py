@@ -4,9 +4,10 @@ import pytest
 
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
-from benchmark.planning import plugin_check, torch_process
-from benchmark.planning.plan import CACHED, MISSING, Cohort, Plan
-from benchmark.planning.torch_process import Report
+from benchmark.planning import plugin_check
+from benchmark.planning.check_process import Report
+from benchmark.planning.cohorts import Cohort
+from benchmark.planning.plan import CACHED, MISSING, Plan
 from benchmark.registry import catalog, plugins
 from benchmark.runs.names import parse_method
 
@@ -63,7 +64,7 @@ def asked(monkeypatch):
         faults = {key: calls.fault and f"{question.title}: {calls.fault}" for key, question in questions.items()}
         return {key: Report(fault, ("a remark",)) for key, fault in faults.items()}
 
-    monkeypatch.setattr(torch_process, "ask", ask)
+    monkeypatch.setattr(check_process, "ask", ask)
     return calls
 
 

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from benchmark.planning.plan import Cohort
+from benchmark.planning.cohorts import Cohort
 from benchmark.planning.schedule import longest_chain_first, pack, simulate
 from tests.benchmark.made_up import Task
 

@@ -8,9 +8,8 @@ import pytest
 
 from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.errors import UserError
-from benchmark.planning import torch_process
+from benchmark.planning.check_process import Report
 from benchmark.planning.teacher_files import check, parse
-from benchmark.planning.torch_process import Report
 
 SHA = hashlib.sha256(b"weights").hexdigest()
 
@@ -114,7 +113,7 @@ class TestCheck:
             times.append([str(question.content) for question in questions.values()])
             return dict.fromkeys(questions, answers.pop(0) if answers else Report())
 
-        monkeypatch.setattr(torch_process, "ask", ask)
+        monkeypatch.setattr(check_process, "ask", ask)
         return times, answers
 
     def test_what_passed_is_not_checked_again(self, asked, wanted, folder):

@@ -18,8 +18,8 @@ from benchmark.ids import digest
 from benchmark.training import cohort, work
 from benchmark.training.checkpoints import pack, unpack
 from benchmark.training.cohort import CohortTraining
+from benchmark.training.cuda_streams import Streams
 from benchmark.training.failures import DivergedError, StoppedError
-from benchmark.training.streams import Streams
 from benchmark.training.trainable import Trainable
 from benchmark.training.weights import load_weights, new_network
 from methods import NotApplicableError

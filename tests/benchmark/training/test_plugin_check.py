@@ -10,7 +10,7 @@ import models
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
 from benchmark.planning import plugin_check
-from benchmark.planning.torch_process import Report
+from benchmark.planning.check_process import Report
 from benchmark.registry import catalog, plugins
 from benchmark.runs.names import parse_method
 from benchmark.training.plugin_check import check

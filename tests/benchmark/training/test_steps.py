@@ -12,11 +12,11 @@ from benchmark.training import work
 from benchmark.training.capture import CAPTURE_DEVICES
 from benchmark.training.cohort import CohortTraining
 from benchmark.training.context import TrainContext
+from benchmark.training.cuda_streams import Streams
 from benchmark.training.data_source import DataSource
 from benchmark.training.replay import OperationLog
 from benchmark.training.shared_state import SharedState
 from benchmark.training.steps import WARMUP_STEPS, CaptureError, EagerStep, GraphStep, max_parallel_streams
-from benchmark.training.streams import Streams
 from benchmark.training.teacher import TeacherFeatures
 from methods import Batch
 

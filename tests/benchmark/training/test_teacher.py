@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmark.training.streams import Streams
+from benchmark.training.cuda_streams import Streams
 from benchmark.training.teacher import SharedBatch, Teacher, resize
 from benchmark.training.weights import new_network
 

@@ -8,7 +8,7 @@ import torch
 
 from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.planning import teacher_files
-from benchmark.planning.torch_process import Report
+from benchmark.planning.check_process import Report
 from benchmark.training.teacher_check import check
 from models import published_weights
 

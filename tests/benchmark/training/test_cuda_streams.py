@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from benchmark.training.streams import ONE_STREAM, CudaStreams, streams_for
+from benchmark.training.cuda_streams import ONE_STREAM, CudaStreams, streams_for
 
 
 def test_a_cpu_has_one_stream():

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from benchmark.report import build
-from benchmark.report.mixtures import comparisons, elsewhere, mixtures
+from benchmark.report.mixed_conditions import comparisons, elsewhere, mixtures
 from benchmark.runs.names import PairName
 from benchmark.tables.reader import load
 from tests.benchmark import made_up

@@ -9,7 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from benchmark.planning.plan import NOUNS
+from benchmark.planning.cohorts import NOUNS
 from benchmark.report.aggregate import DONE, Records, distinct, of_status
 from benchmark.runs.metrics import metric
 from benchmark.runs.names import STUDENT, TEACHER, PairName

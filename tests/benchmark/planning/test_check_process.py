@@ -7,14 +7,13 @@ import sys
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.planning import torch_process
-from benchmark.planning.torch_process import Question, Report, ask, checked
+from benchmark.planning.check_process import Question, Report, ask, checked
 from benchmark.registry.plugins import ROOT
 
 QUESTIONS = {key: Question(f"title {key}", f"place {key}", key.upper()) for key in ("a", "b")}
 ANSWERS = """
 import os
-from benchmark.planning.torch_process import Report, answer
+from benchmark.planning.check_process import Report, answer
 
 def check(content):
     print("words of the code of a user")
@@ -73,7 +72,7 @@ class TestChecked:
             times.append([*questions])
             return {key: Report(faults.get(key, ""), (f"remark {key}",)) for key in questions}
 
-        monkeypatch.setattr(torch_process, "ask", ask)
+        monkeypatch.setattr(check_process, "ask", ask)
         return times, faults
 
     def test_what_passed_is_kept(self, asked, tmp_path):
@@ -113,5 +112,5 @@ class TestChecked:
 
 
 def test_asking_imports_no_torch():
-    code = "import sys, benchmark.planning.torch_process; sys.exit('torch' in sys.modules)"
+    code = "import sys, benchmark.planning.check_process; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -7,7 +7,7 @@ import torch
 
 import methods
 import models
-from benchmark.bench.published import published_form
+from benchmark.bench.published_losses import published_form
 from methods import Batch, Pair
 
 # So few images draw CRD's negatives as one part, which sets the constants as the published form's whole batch does.

@@ -16,7 +16,7 @@ from benchmark.ids import short_id
 from benchmark.lineage.describe import data_text, origin
 from benchmark.lineage.graph import Group, Node, distinct, objective_text, values_text
 from benchmark.report.layout import cell_text
-from benchmark.report.mixtures import ADVICE, Elsewhere
+from benchmark.report.mixed_conditions import ADVICE, Elsewhere
 from benchmark.runs.metrics import LAST, SELECTIONS, metric
 from benchmark.runs.record import Record
 from benchmark.tables.table import Table
