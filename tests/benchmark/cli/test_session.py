@@ -6,7 +6,7 @@ from benchmark import devices
 from benchmark.cli.session import recorded_seeds
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
-from benchmark.planning import estimates
+from benchmark.planning import check_process, estimates
 from benchmark.planning.check_process import Report
 from benchmark.runs.job import Pretrained
 from benchmark.runs.names import TEACHER

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.planning import check_process
 from benchmark.planning.check_process import Question, Report, ask, checked
 from benchmark.registry.plugins import ROOT
 

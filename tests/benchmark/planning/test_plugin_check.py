@@ -4,7 +4,7 @@ import pytest
 
 from benchmark.config.resolve import TeacherChoice
 from benchmark.errors import UserError
-from benchmark.planning import plugin_check
+from benchmark.planning import check_process, plugin_check
 from benchmark.planning.check_process import Report
 from benchmark.planning.cohorts import Cohort
 from benchmark.planning.plan import CACHED, MISSING, Plan

@@ -8,6 +8,7 @@ import pytest
 
 from benchmark.config.resolve import TeacherChoice, Weights
 from benchmark.errors import UserError
+from benchmark.planning import check_process
 from benchmark.planning.check_process import Report
 from benchmark.planning.teacher_files import check, parse
 
