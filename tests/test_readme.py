@@ -32,9 +32,8 @@ def test_what_is_committed_is_all_there_is():
 
 def test_pages_show_the_committed_tables():
     texts = [path.read_text(encoding="utf-8") for path in PAGES.values()]
-    shown = [
-        found for text in texts for found in re.findall(r"<!-- (results/\S+\.md) -->\n(.*?)\n<!-- end -->", text, re.S)
-    ]
+    pattern = re.compile(r"<!-- (results/\S+\.md) -->\n(.*?)\n<!-- end -->", re.DOTALL)
+    shown = [found for text in texts for found in pattern.findall(text)]
     assert {path for path, _ in shown} == {"results/digits/tables/table09.md", "results/bench/speed.md"}
     for path, table in shown:
         assert table.strip() == (ROOT / path).read_text(encoding="utf-8").strip()

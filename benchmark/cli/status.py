@@ -15,6 +15,6 @@ def run(session: Session, say: Say) -> int:
         states = list(plan.states.values())
         done, not_applicable, failed = map(states.count, (CACHED, NOT_APPLICABLE, FAILED))
         rest = f"{not_applicable} not applicable, {failed} failed, {plan.missing} to do"
-        say(f"{table.spoken}: {done} of {len(states)} jobs done, {rest}")
+        say(f"{table.display_name}: {done} of {len(states)} jobs done, {rest}")
     say(messages.disk_line(session.store))
     return OK

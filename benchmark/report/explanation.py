@@ -62,7 +62,7 @@ def of_cell(
     count = f"{cell['n']} of {cell['wanted']} run{'' if cell['wanted'] == 1 else 's'}"
     about = "" if kind.of_network else f", {SELECTIONS[selection]}"
     paper = f"{texts.reference}{', measured on other data' if stand_in else ''}" if texts.paper else "prints nothing"
-    place = f"{table.spoken.capitalize()}, row '{cell['row']}', column '{cell['column']}'"
+    place = f"{table.display_name.capitalize()}, row '{cell['row']}', column '{cell['column']}'"
     printed = [("paper", paper)] if table.prints else []
     rows = [("stands in", place), ("ours", f"{texts.mean}{spread}, {count}{about}"), *printed]
     undecided = [] if cell["wanted"] else [("reason", "its objective is chosen once all trials are done")]

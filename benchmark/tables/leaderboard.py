@@ -96,5 +96,5 @@ def _source_cells(raw: _LeaderboardFile, folder: Path) -> Iterator[tuple[Table, 
         table = reader.load(str(folder / expanded(name)) if name.endswith((".yaml", ".yml")) else name)
         cells = [cell for cell in table.cells if cell.metric == raw.metric and not cell.probe]
         if not cells:
-            raise UserError(f"{table.spoken} has no {raw.metric} of networks as they were trained: leave it out")
+            raise UserError(f"{table.display_name} has no {raw.metric} of networks as they were trained: leave it out")
         yield from ((table, cell, group) for cell in cells)

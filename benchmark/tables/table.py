@@ -138,7 +138,7 @@ class Table:
         return file_stem("+".join((self.name, *self.added)))
 
     @property
-    def spoken(self) -> str:
+    def display_name(self) -> str:
         """``table 6``, ``figure 2``, ``leaderboard``."""
         return f"{self.kind} {self.number}".rstrip()
 
@@ -216,7 +216,7 @@ class Table:
         added = [Axis(label=method.label, method=method) for method in lacking]
         said = ([getattr(row, key) or getattr(self.defaults, key) for row in self.rows] for key in ("pair", "metric"))
         if lacking and not all(map(all, said)):
-            raise UserError(f"{self.spoken}: no method can be added, because its columns name pairs or metrics")
+            raise UserError(f"{self.display_name}: no method can be added, because its columns name pairs or metrics")
         place = max((j + 1 for j, axis in enumerate(self.columns) if axis.role != TEACHER or axis.hidden), default=0)
         paper = tuple(_insert(values, place, [None] * len(added)) for values in self.paper)
         columns = _insert(self.columns, place, added)

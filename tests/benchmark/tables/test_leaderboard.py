@@ -26,7 +26,7 @@ def written(tmp_path):
 
 
 def test_is_all_pairs_and_methods_of_tables_11_and_12_and_those_added(board):
-    assert (board.kind, board.spoken, board.stem) == ("leaderboard", "leaderboard", "leaderboard")
+    assert (board.kind, board.display_name, board.stem) == ("leaderboard", "leaderboard", "leaderboard")
     assert list(board.pairs) == PAIRS
     assert len(PAIRS) == 13
     assert board.methods[:3] == ("teacher", "student", "kd")

@@ -252,7 +252,7 @@ columns: [{{label: Student, method: student}}, {{label: KD, method: kd}}, {{labe
 def test_one_s_own_table_is_a_file_anywhere(name, own):
     path = own(name=name)
     table = reader.load(path)
-    assert (table.kind, table.number, table.spoken, table.stem) == ("table", name, f"table {name}", name)
+    assert (table.kind, table.number, table.display_name, table.stem) == ("table", name, f"table {name}", name)
     assert [cell.key for cell in table.cells] == [
         f"{name}/vgg13:vgg8/{run}/top1" for run in ("student", "kd", "teacher")
     ]
