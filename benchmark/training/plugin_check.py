@@ -163,7 +163,8 @@ def _total(parts: Mapping[str, Tensor], what: str) -> Tensor:
         raise ContractError(f"{what} must be a dictionary of named scalars, like {{'mine': loss}}")
     for name, part in parts.items():
         if not isinstance(part, Tensor) or part.shape != () or not part.is_floating_point():
-            raise ContractError(f"part '{name}' of {what} must be a scalar tensor of floating point")
+            form = f"{part.dtype} of shape {tuple(part.shape)}" if isinstance(part, Tensor) else type(part).__name__
+            raise ContractError(f"part '{name}' of {what} must be a scalar tensor of floating point, not {form}")
         if not torch.isfinite(part):
             raise ContractError(f"part '{name}' of {what} is {part.item()} on random images")
     return torch.stack([part.float() for part in parts.values()]).sum()

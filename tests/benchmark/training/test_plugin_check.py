@@ -160,8 +160,11 @@ FAULTS = {
     "no loss": (forward("{}"), "its loss must be a dictionary of named scalars"),
     "a number": (forward("student.logits.mean()"), "its loss must be a dictionary"),
     "no name": (forward("{1: student.logits.mean()}"), "its loss must be a dictionary"),
-    "no tensor": (forward('{"a": 1.0}'), "part 'a' of its loss must be a scalar tensor"),
-    "no scalar": (forward('{"a": student.logits}'), "part 'a' of its loss must be a scalar tensor"),
+    "no tensor": (forward('{"a": 1.0}'), "part 'a' of its loss must be a scalar tensor of floating point, not float"),
+    "no scalar": (
+        forward('{"a": student.logits}'),
+        r"a scalar tensor of floating point, not torch.float32 of shape \(8, 10\)",
+    ),
     "not finite": (forward('{"a": student.logits.mean() / 0}'), "part 'a' of its loss is -?inf on random images"),
     "of the teacher": (forward('{"a": teacher.logits.mean()}'), "its loss gives no gradient to what it trains"),
     "zero": (forward('{"a": 0 * student.logits.mean()}'), "its loss gives no gradient to what it trains"),
