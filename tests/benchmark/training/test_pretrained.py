@@ -48,7 +48,7 @@ def state(network):
 
 @pytest.fixture
 def give(tmp_path, resolver):
-    """Writes a checkpoint and gives the book in which it is the teacher's, and its path."""
+    """Writes a checkpoint and gives the resolver in which it is the teacher, and its path."""
 
     def make(content, name="ckpt_epoch_240.pth", part=""):
         path = tmp_path / name
