@@ -97,6 +97,8 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "what": {"choices": LISTS, "help": ", ".join(LISTS)},
 }
 _MODES = ("plan", "render")
+_FORMER = frozenset({"why", "export", "claims", "status", "list", "new-method"})
+"""Commands that were options."""
 _SWITCH = {"action": "store_true"}
 _REPEATED: Mapping[str, Any] = {"action": "append", "default": []}
 _NAMES: Mapping[str, Any] = {"action": "extend", "type": split, "default": []}
@@ -171,12 +173,16 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words.pop(0) if words and not words[0].startswith("-") else None
     parser = _parser(name if name in COMMANDS else None)
+    if former := next((word for word in words if word.removeprefix("--") in _FORMER), None):
+        parser.error(f"{former} is a command now: {parser.prog} {former.removeprefix('--')}")
     if name and name not in COMMANDS:
         parser.error(str(unknown("command", name, COMMANDS)))
     options = parser.parse_args(words, argparse.Namespace(**_defaults(), command=name))
     options.leaderboard |= name == "leaderboard"
     if (options.json or options.verbose) and not options.plan:
         parser.error("--json and --verbose need --plan")
+    if options.plan and options.check:
+        parser.error("leave out --plan or --check")
     if name is None and not (options.table or options.figure or options.leaderboard or options.version):
         parser.error("name a table, for instance --table 6, a figure, or a command, for instance leaderboard")
     return options

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _printer()
             status = _run(options)
-            sys.stdout.flush()  # while an error can still be reported
+            _flush()
             return status
     except UserError as error:
         if options.debug:
@@ -53,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _refuse(f"{where}{error.strerror or error}; --debug shows where this happened")
         _discard_output()
         return status
+
+
+def _flush() -> None:
+    """Write the output while an error can still be reported."""
+    if sys.stdout is not None:  # it is None where the process starts with a closed output
+        sys.stdout.flush()
 
 
 def _discard_output() -> None:

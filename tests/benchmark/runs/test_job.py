@@ -112,8 +112,10 @@ class TestId:
         code = (
             "from benchmark.runs.names import parse_method;"
             "from benchmark.config.resolve import ConfigResolver, TeacherChoice;"
-            "from benchmark.config.overrides import load_profile; resolver = ConfigResolver(load_profile('digits'), {});"
-            "print(resolver.run('C100', 'wrn-16-2', parse_method('at+ft+srrl'), TeacherChoice('C100', 'wrn-40-4'), 0).id)"
+            "from benchmark.config.overrides import load_profile;"
+            "resolver = ConfigResolver(load_profile('digits'), {});"
+            "teacher = TeacherChoice('C100', 'wrn-40-4');"
+            "print(resolver.run('C100', 'wrn-16-2', parse_method('at+ft+srrl'), teacher, 0).id)"
         )
         environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
