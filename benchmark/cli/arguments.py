@@ -97,8 +97,8 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "what": {"choices": LISTS, "help": ", ".join(LISTS)},
 }
 _MODES = ("plan", "render")
-_FORMER = frozenset({"why", "export", "claims", "status", "list", "new-method"})
-"""Commands that were options."""
+_FORMER = ("--why", "--export", "--claims", "--status", "--list", "--new-method")
+"""Options that became commands."""
 _SWITCH = {"action": "store_true"}
 _REPEATED: Mapping[str, Any] = {"action": "append", "default": []}
 _NAMES: Mapping[str, Any] = {"action": "extend", "type": split, "default": []}
@@ -173,7 +173,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words.pop(0) if words and not words[0].startswith("-") else None
     parser = _parser(name if name in COMMANDS else None)
-    if former := next((word for word in words if word.removeprefix("--") in _FORMER), None):
+    if former := next((word for word in words if word in _FORMER), None):
         parser.error(f"{former} is a command now: {parser.prog} {former.removeprefix('--')}")
     if name and name not in COMMANDS:
         parser.error(str(unknown("command", name, COMMANDS)))
