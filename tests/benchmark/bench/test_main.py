@@ -8,7 +8,7 @@ from benchmark.bench import columns
 from benchmark.bench.__main__ import main
 
 SMALL = (
-    *("--columns", "11/wrn-40-2:wrn-16-2", "--methods", "ft,crd", "--rounds", "1", "--seconds", "0"),
+    *("--columns", "11/wrn-40-2:wrn-16-2", "--methods", "crd", "--rounds", "1", "--seconds", "0"),
     *("--set", "width=0.25", "--set", "batch_size=8", "--set", "train_limit=256"),
     *("--set", "objectives.crd.options.negatives=32", "--device", "cpu"),
 )
@@ -21,10 +21,9 @@ def test_a_column_is_measured_from_end_to_end(tmp_path, capsys, monkeypatch):
     assert main([*SMALL, "--output", str(tmp_path)]) == 0
     with (tmp_path / "speed.csv").open(encoding="utf-8") as file:
         found = {(row["variant"], row["method"], row["quantity"]): float(row["value"]) for row in csv.DictReader(file)}
-    for method in ("ft", "crd"):
-        assert ("cohort", method, "loss cost") in found
-        assert found["separate", method, "step seconds"] > 0
-        assert found["separate", method, "memory"] > 2**26
+    assert ("cohort", "crd", "loss cost") in found
+    assert found["separate", "crd", "step seconds"] > 0
+    assert found["separate", "crd", "memory"] > 2**26
     for quantity in ("ratio", "bare ratio", "share of floor", "memory"):
         assert found["cohort", "", quantity] > 0
     assert found["cohort-fp32", "", "gain of cohort"] > 0
