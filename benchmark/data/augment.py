@@ -48,9 +48,7 @@ def augment(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: Augmen
     Raises:
         UserError: the padding reflects more pixels than the image has.
     """
-    if augmentation.crop_padding or augmentation.flip:
-        images = crop_and_flip(images, offsets, flips, augmentation)
-    return normalise(images, augmentation.mean, augmentation.std)
+    return normalise(crop_and_flip(images, offsets, flips, augmentation), augmentation.mean, augmentation.std)
 
 
 def crop_and_flip(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: Augmentation) -> Tensor:
@@ -62,7 +60,9 @@ def crop_and_flip(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: 
     Raises:
         UserError: the padding reflects more pixels than the image has.
     """
-    batch, height, width, channels = images.shape
+    if not (augmentation.crop_padding or augmentation.flip):
+        return images
+    batch, height, width, _ = images.shape
     origin = offsets - augmentation.crop_padding
     rows = torch.arange(height, device=images.device) + origin[:, :1]
     columns = torch.arange(width, device=images.device).expand(batch, width)
@@ -70,12 +70,26 @@ def crop_and_flip(images: Tensor, offsets: Tensor, flips: Tensor, augmentation: 
     pad = _PAD_MODES[augmentation.pad_mode]
     rows, rows_outside = pad(rows, height, augmentation.crop_padding)
     columns, columns_outside = pad(columns, width, augmentation.crop_padding)
-    starts = torch.arange(0, batch * height, height, device=images.device)
-    pixels = ((starts[:, None] + rows) * width)[:, :, None] + columns[:, None, :]
-    cropped = images.reshape(-1, channels)[pixels]
+    cropped = pixels_at(images, rows[:, :, None], columns[:, None, :])
     if rows_outside is None or columns_outside is None:
         return cropped
     return cropped.masked_fill_((rows_outside[:, :, None] | columns_outside[:, None, :])[..., None], 0)
+
+
+def pixels_at(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The pixels of a batch at other positions, in one gather.
+
+    Args:
+        images: uint8 (B, H, W, C).
+        rows: integers that broadcast to (B, H, W), 0 to H - 1.
+        columns: integers that broadcast to (B, H, W), 0 to W - 1.
+
+    Returns:
+        uint8 (B, H, W, C).
+    """
+    batch, height, width, channels = images.shape
+    starts = torch.arange(0, batch * height, height, device=images.device)
+    return images.reshape(-1, channels)[(starts[:, None, None] + rows) * width + columns]
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -91,6 +105,12 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     """
     scale, shift = _affine(mean, std, images.device)
     return (images * scale).add_(shift).permute(0, 3, 1, 2)
+
+
+@cache
+def constant(values: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Fixed integers on a device. They are sent once: sending them with every batch would make the host wait."""
+    return torch.tensor(values, dtype=dtype).to(device)
 
 
 @cache

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +16,12 @@ from torch.nn import functional
 
 from benchmark.data.augment import Augmentation, augment, normalise
 from benchmark.data.dataset import Split
+from benchmark.data.strong_view import StrongDraws, draw_strong_views, strong_view
 from benchmark.errors import UserError
 
 _RESIZED_AT_ONCE = 500
 _HALF = 0.501
+_PIXELS_AT_ONCE = 2**19  # of strong views: 512 images of CIFAR, so that several batches share the launches
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +47,13 @@ class Sample(NamedTuple):
         images: float32 (B, C, H, W), augmented and normalised, channels-last memory.
         targets: int64 (B,), labels.
         indices: int64 (B,), rows of the split in canonical order.
+        strong: float32 (B, C, H, W), the strong view of the same images, as `images`; None where it was not asked for.
     """
 
     images: Tensor
     targets: Tensor
     indices: Tensor
+    strong: Tensor | None = None
 
 
 class Draws(NamedTuple):
@@ -93,7 +98,8 @@ class BaseStream:
 
     Args:
         available: samples of the split.
-        batch_size: samples a batch; the last batch of an epoch holds the rest.
+        batch_size: samples a batch; the last batch of an epoch holds the rest. A rest of one sample joins the batch
+            before it, since batch normalisation cannot normalise a single value.
         seed: of the run.
         device: receives the batches.
         train_limit: number of samples to keep, from the first in canonical order; None keeps all.
@@ -117,11 +123,17 @@ class BaseStream:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return math.ceil(self.num_samples / self._batch_size)
+        joined = self.num_samples > 1 and self.num_samples % self._batch_size == 1
+        return math.ceil(self.num_samples / self._batch_size) - joined
 
-    def _generator(self, epoch: int) -> torch.Generator:
+    def _sizes(self) -> list[int]:
+        """Samples of each batch."""
+        others = [self._batch_size] * (len(self) - 1)
+        return [*others, self.num_samples - sum(others)]
+
+    def _generator(self, epoch: int, purpose: str = "batch stream") -> torch.Generator:
         """Random numbers of an epoch, counted from 1."""
-        digest = hashlib.sha256(f"batch stream {self._seed} {epoch}".encode()).digest()
+        digest = hashlib.sha256(f"{purpose} {self._seed} {epoch}".encode()).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
 
 
@@ -161,17 +173,31 @@ class Stream(BaseStream):
         """Labels of all samples by index: int64 (num_samples,)."""
         return self._data.labels
 
-    def epoch(self, epoch: int) -> Iterator[Sample]:
+    def epoch(self, epoch: int, *, strong: bool = False) -> Iterator[Sample]:
         """Yield all samples once, in the order and with the crops and flips of the epoch.
 
         Args:
             epoch: counted from 1.
+            strong: whether samples have a strong view too; all else is the same with and without it.
         """
         draws = Draws(*(send(values, self._device) for values in self.draws(epoch)))
-        for batch in zip(*(torch.split(values, self._batch_size) for values in draws), strict=True):
-            indices, offsets, flips = batch
+        views = self._strong_views(epoch, draws.permutation) if strong else repeat(None, len(self))
+        sizes = self._sizes()
+        for batch in zip(views, *(torch.split(values, sizes) for values in draws), strict=True):
+            view, indices, offsets, flips = batch
             images = augment(self._data.images[indices], offsets, flips, self._augmentation)
-            yield Sample(images, self._data.labels[indices], indices)
+            yield Sample(images, self._data.labels[indices], indices, view)
+
+    def _strong_views(self, epoch: int, order: Tensor) -> Iterator[Tensor]:
+        """The strong views of each batch; those of several small batches are made together."""
+        draws = (order, *(send(values, self._device) for values in self.strong_draws(epoch)))
+        sizes, (height, width) = self._sizes(), self._data.images.shape[1:3]
+        count = max(1, _PIXELS_AT_ONCE // (self._batch_size * height * width))
+        groups = [sizes[start : start + count] for start in range(0, len(sizes), count)]
+        totals = [sum(group) for group in groups]
+        for group, indices, *part in zip(groups, *(torch.split(values, totals) for values in draws), strict=True):
+            images = strong_view(self._data.images[indices], StrongDraws(*part), self._augmentation)
+            yield from torch.split(images, group)
 
     def draws(self, epoch: int) -> Draws:
         """The random numbers of an epoch, counted from 1; drawn on the CPU."""
@@ -182,6 +208,15 @@ class Stream(BaseStream):
             offsets=torch.randint(sides, (count, 2), generator=generator),
             flips=torch.rand(count, generator=generator) < self._augmentation.flip,
         )
+
+    def strong_draws(self, epoch: int) -> StrongDraws:
+        """The random numbers of the strong views of an epoch, in the order of its samples; drawn on the CPU.
+
+        They come from a generator that draws nothing else.
+        """
+        height, width = self._data.images.shape[1:3]
+        generator = self._generator(epoch, "strong view")
+        return draw_strong_views(self.num_samples, height, width, self._augmentation, generator)
 
 
 def evaluation_batches(

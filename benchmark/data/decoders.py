@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -86,12 +88,14 @@ class _Decoder(Dataset[Tensor | str]):
         batch = np.empty((len(task.locations), crops.size, crops.size, 3), dtype=np.uint8)
         draws = None if task.draws is None else task.draws.tolist()
         try:
-            for row, location in enumerate(task.locations):
+            # Two crops of one image, for two views, follow each other: it is decoded once.
+            for location, places in groupby(enumerate(task.locations), key=itemgetter(1)):
                 image = decode(location.name, _read(location))
-                if draws is None:
-                    batch[row] = central_pixels(image, crops.resize, crops.size)
-                else:
-                    batch[row] = training_pixels(image, crops, draws[row])
+                for row, _ in places:
+                    if draws is None:
+                        batch[row] = central_pixels(image, crops.resize, crops.size)
+                    else:
+                        batch[row] = training_pixels(image, crops, draws[row])
         except UserError as error:
             return str(error)
         return torch.from_numpy(batch)

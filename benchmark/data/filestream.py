@@ -8,11 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmark.data.augment import normalise
+from benchmark.data.augment import Augmentation, normalise
 from benchmark.data.batch_stream import BaseStream, Sample, send
 from benchmark.data.dataset import EncodedSplit
 from benchmark.data.decoders import Decoders, DecodeTask
 from benchmark.data.images import DRAWS, Crops
+from benchmark.data.strong_view import StrongDraws, draw_strong_views, strong_view
 
 
 class FileDraws(NamedTuple):
@@ -25,6 +26,18 @@ class FileDraws(NamedTuple):
 
     permutation: Tensor
     crops: Tensor
+
+
+class FileStrongDraws(NamedTuple):
+    """The random numbers of the strong views of one epoch, in the order of its samples.
+
+    Attributes:
+        crops: float32 (N, `DRAWS`).
+        views: what is done to the crops; it neither moves nor mirrors them.
+    """
+
+    crops: Tensor
+    views: StrongDraws
 
 
 class FileStream(BaseStream):
@@ -62,24 +75,56 @@ class FileStream(BaseStream):
         self._split = split.part(0, self.num_samples)
         self._crops = crops
         self._decoders = decoders
+        self._unchanged = Augmentation(0, "zero", 0.0, crops.mean, crops.std)  # the decoders crop and flip
         self.labels = torch.tensor(self._split.labels).to(self._device)
 
-    def epoch(self, epoch: int) -> Iterator[Sample]:
+    def epoch(self, epoch: int, *, strong: bool = False) -> Iterator[Sample]:
         """Yield all samples once, in the order and with the crops and flips of the epoch.
 
         Args:
             epoch: counted from 1.
+            strong: whether samples have a strong view too; all else is the same with and without it.
 
         Raises:
             UserError: an image cannot be read or decoded.
         """
-        draws, split, crops = self.draws(epoch), self._split, self._crops
-        parts = zip(*(torch.split(values, self._batch_size) for values in draws), strict=True)
-        # The generator does not refer to this stream: a reference cycle with the decoders would delay their end.
-        tasks = (DecodeTask(split.locations(rows.numpy()), crops, numbers.numpy()) for rows, numbers in parts)
-        order = torch.split(send(draws.permutation, self._device), self._batch_size)
-        for indices, images in zip(order, _ahead(self._decoders.run(tasks), self._device), strict=True):
+        if strong:
+            yield from self._both_views(epoch)
+            return
+        draws, crops = self.draws(epoch), self._crops
+        for indices, images in self._decoded(draws.permutation, draws.crops[:, None]):
             yield Sample(normalise(images, crops.mean, crops.std), self.labels[indices], indices)
+
+    def _both_views(self, epoch: int) -> Iterator[Sample]:
+        draws, strong, crops = self.draws(epoch), self.strong_draws(epoch), self._crops
+        views = zip(*(torch.split(send(values, self._device), self._sizes()) for values in strong.views), strict=True)
+        both = torch.stack((draws.crops, strong.crops), dim=1)
+        for (indices, images), view in zip(self._decoded(draws.permutation, both), views, strict=True):
+            weak, other = images.view(-1, 2, *images.shape[1:]).unbind(1)
+            yield Sample(
+                normalise(weak, crops.mean, crops.std),
+                self.labels[indices],
+                indices,
+                strong_view(other, StrongDraws(*view), self._unchanged),
+            )
+
+    def _decoded(self, order: Tensor, numbers: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield rows (B,) and crops (B * V, S, S, 3) of each batch on the device; views of an image follow each other.
+
+        Args:
+            order: int64 (N,), rows of the split.
+            numbers: float32 (N, V, `DRAWS`), of each crop.
+        """
+        split, crops, sizes = self._split, self._crops, self._sizes()
+        repeated = order[:, None].expand(numbers.shape[:2])
+        parts = zip(torch.split(repeated, sizes), torch.split(numbers, sizes), strict=True)
+        # The generator does not refer to this stream: a reference cycle with the decoders would delay their end.
+        tasks = (
+            DecodeTask(split.locations(rows.flatten().numpy()), crops, part.flatten(0, 1).numpy())
+            for rows, part in parts
+        )
+        indices = torch.split(send(order, self._device), sizes)
+        return zip(indices, _ahead(self._decoders.run(tasks), self._device), strict=True)
 
     def draws(self, epoch: int) -> FileDraws:
         """The random numbers of an epoch, counted from 1; drawn on the CPU."""
@@ -87,6 +132,17 @@ class FileStream(BaseStream):
         return FileDraws(
             permutation=torch.randperm(self.num_samples, generator=generator),
             crops=torch.rand((self.num_samples, DRAWS), generator=generator),
+        )
+
+    def strong_draws(self, epoch: int) -> FileStrongDraws:
+        """The random numbers of the strong views of an epoch; drawn on the CPU.
+
+        They come from a generator that draws nothing else.
+        """
+        generator, size = self._generator(epoch, "strong view"), self._crops.size
+        return FileStrongDraws(
+            crops=torch.rand((self.num_samples, DRAWS), generator=generator),
+            views=draw_strong_views(self.num_samples, size, size, self._unchanged, generator),
         )
 
 

@@ -13,10 +13,11 @@ from PIL import Image
 from torchvision import transforms
 
 from benchmark.data import load
-from benchmark.data.augment import normalise
+from benchmark.data.augment import Augmentation, normalise
 from benchmark.data.decoders import Decoders
 from benchmark.data.filestream import FileStream, file_evaluation_batches
 from benchmark.data.images import Crops, training_pixels
+from benchmark.data.strong_view import strong_view
 from benchmark.errors import UserError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
@@ -39,7 +40,8 @@ def make(files, decoders):
 
 
 def joined(batches):
-    return [torch.cat(parts) for parts in zip(*batches, strict=True)]
+    """Images, targets, indices and, where they were asked for, strong views of all batches."""
+    return [torch.cat(parts) for parts in zip(*batches, strict=True) if parts[0] is not None]
 
 
 def same(first, second):
@@ -60,19 +62,36 @@ def test_images_are_the_crops_of_the_draws(make, files):
         assert torch.equal(image, normalise(torch.tensor(pixels.copy())[None], MEAN, STD)[0])
 
 
+def test_strong_views_are_other_crops_of_the_draws(make, files):
+    stream = make(seed=3)
+    draws, indices = stream.strong_draws(2), stream.draws(2).permutation.tolist()
+    assert not torch.equal(draws.crops, stream.draws(2).crops)
+    crops = [
+        training_pixels(opened(files.train, row), CROPS, numbers)
+        for row, numbers in zip(indices, draws.crops.tolist(), strict=True)
+    ]
+    unchanged = Augmentation(0, "zero", 0.0, MEAN, STD)
+    expected = strong_view(torch.stack([torch.tensor(crop.copy()) for crop in crops]), draws.views, unchanged)
+    assert torch.equal(joined(stream.epoch(2, strong=True))[3], expected)
+
+
 def test_stream_is_the_one_that_results_were_measured_with(make):
     # A change here changes every result: the engine's numerics version must be raised with it.
     draws = make().draws(1)
     assert draws.permutation.tolist() == [2, 4, 3, 1, 0, 5]
     assert (draws.crops[0, [0, 1, -1]] * 1_000).int().tolist() == [672, 89, 816]
+    strong = make().strong_draws(1)
+    assert (strong.crops[0, [0, 1, -1]] * 1_000).int().tolist() == [985, 630, 426]
+    assert strong.views.kinds[:4].tolist() == [[7, 11], [9, 7], [7, 2], [0, 13]]
 
 
-def test_form_of_the_files_and_number_of_processes_change_nothing(make, shards, tmp_path):
-    expected = [joined(make().epoch(epoch)) for epoch in (1, 2)]
+@pytest.mark.parametrize("strong", [False, True])
+def test_form_of_the_files_and_number_of_processes_change_nothing(make, shards, tmp_path, strong):
+    expected = [joined(make().epoch(epoch, strong=strong)) for epoch in (1, 2)]
     copied = load("imagenet", shards, tmp_path / "cache")
     for count in (0, 2):
         stream = make(copied.train, count=count)
-        assert all(same(joined(stream.epoch(epoch)), expected[epoch - 1]) for epoch in (1, 2))
+        assert all(same(joined(stream.epoch(epoch, strong=strong)), expected[epoch - 1]) for epoch in (1, 2))
 
 
 def test_evaluation_shows_all_centres_in_order(files, decoders):
@@ -88,18 +107,20 @@ def test_evaluation_shows_all_centres_in_order(files, decoders):
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_an_epoch_left_early_does_not_disturb_the_next(make, count):
-    expected = joined(make().epoch(2))
+@pytest.mark.parametrize("strong", [False, True])
+def test_an_epoch_left_early_does_not_disturb_the_next(make, count, strong):
+    expected = joined(make().epoch(2, strong=strong))
     stream = make(batch_size=2, count=count)
-    abandoned = stream.epoch(1)
+    abandoned = stream.epoch(1, strong=strong)
     next(abandoned)
-    assert same(joined(stream.epoch(2)), expected)
+    assert same(joined(stream.epoch(2, strong=strong)), expected)
 
 
-def test_decoders_end_with_the_last_who_knows_them(files):
+@pytest.mark.parametrize("strong", [False, True])
+def test_decoders_end_with_the_last_who_knows_them(files, strong):
     decoders = Decoders(0, pin=False)
     known, stream = weakref.ref(decoders), FileStream(files.train, CROPS, 2, 0, "cpu", decoders)
-    abandoned = stream.epoch(1)
+    abandoned = stream.epoch(1, strong=strong)
     next(abandoned)
     gc.disable()
     try:
