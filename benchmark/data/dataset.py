@@ -27,6 +27,10 @@ class DatasetInfo:
         num_test: test images of the official data.
         num_classes: number of classes.
         image_size: side of the square images in pixels; where images have many sizes, the side that networks see.
+        in_files: whether images of any size stay in their files and are decoded for each batch.
+        mean: of each channel of the training images, for pixels scaled to 0..1; None where it is measured or part of a
+            recipe.
+        std: likewise the standard deviation; None where ``mean`` is None.
     """
 
     name: str
@@ -34,6 +38,9 @@ class DatasetInfo:
     num_test: int
     num_classes: int
     image_size: int
+    in_files: bool = False
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -69,15 +70,22 @@ def _images_of(folder: Path, split: str, classes: Sequence[str]) -> list[TreeIma
     for name in _class_folders(folder / split):
         if name not in labels:
             raise UserError(f"{folder / split / name}: the training images have no class of this name")
-        images += [TreeImage(f"{split}/{name}/{file}", labels[name]) for file in _image_files(folder / split / name)]
+        images += [TreeImage(f"{split}/{name}/{file}", labels[name]) for file in image_files(folder / split / name)]
     if not images:
         raise UserError(f"{folder / split}: no images: put one folder a class there, with files {', '.join(_SUFFIXES)}")
     return images
 
 
+def image_files(folder: Path) -> list[str]:
+    """The names of the image files of a folder, sorted.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder: fetch the data set again")
+    return sorted(name for name in os.listdir(folder) if name.lower().endswith(_SUFFIXES))  # noqa: PTH208 - fast
+
+
 def _class_folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _image_files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES))

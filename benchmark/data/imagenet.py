@@ -11,7 +11,13 @@ from benchmark.data.parquet import Columns, find_shards
 from benchmark.data.unpack import unpacked_dataset
 from benchmark.errors import UserError
 
-INFO = DatasetInfo(name="imagenet", num_train=1_281_167, num_test=50_000, num_classes=1_000, image_size=224)
+INFO = DatasetInfo(
+    name="imagenet", num_train=1_281_167, num_test=50_000, num_classes=1_000, image_size=224, in_files=True
+)
+MEAN = (0.485, 0.456, 0.406)
+"""Channel means, which other photographs are normalised by as well, unless their own are stated."""
+STD = (0.229, 0.224, 0.225)
+"""The standard deviations that belong to `MEAN`."""
 _COLUMNS = Columns(image=("image", "img", "jpg"), label=("label", "cls"))
 _SPLITS = ("train", "val")
 

@@ -96,7 +96,8 @@ def code_of(name: str) -> str:
 def content_of(name: str) -> str:
     """SHA-256 of the files of a plug-in's data set in ``$KD_DATA``; empty for all others. Computed once a process.
 
-    Decodes the images if they are not in the cache.
+    Where images stay in their files it covers labels, names and sizes; other images are decoded if they are not in the
+    cache.
 
     Raises:
         UserError: as `load`.
@@ -133,11 +134,11 @@ def _environment() -> tuple[str, str, Path]:
 
 @cache
 def _facts(name: str, _plugins: str, _data_dir: str, cache_dir: Path) -> tuple[str, Normalisation | None]:
-    """Content and normalisation of a data set; neither where images stay in their files."""
+    """Content and normalisation of a data set; no normalisation where images stay in their files."""
     announce = _announce.get()
     files = _reader(name).find(None, cache_dir, announce)
     if isinstance(files, FileDataset):
-        return "", None
+        return files.fingerprint, None
     content = _hash(name, files, files.folder, cache_dir) if files.folder else ""
     try:
         facts = _decoded(name, files, cache_dir, announce).facts

@@ -20,7 +20,7 @@ from benchmark.runs.names import parse_method
 FILE = """
 from benchmark.data import image_folder
 
-SOURCES = (image_folder("leaves", num_train=24, num_test=24, num_classes={classes}, image_size={size}),)
+SOURCES = (image_folder("leaves", num_train=24, num_test=24, num_classes={classes}, image_size={size}{more}),)
 """
 
 
@@ -37,7 +37,7 @@ def leaves(tmp_path, monkeypatch):
     monkeypatch.setenv(plugins.CACHE_VARIABLE, str(tmp_path / "cache"))
     random = np.random.default_rng(0)
 
-    def make(classes=6, size=32):
+    def make(classes=6, size=32, more=""):
         for split in ("train", "test"):
             for number in range(24):
                 path = tmp_path / "data/leaves" / split / f"class{number % classes:03}" / f"{number}.png"
@@ -45,7 +45,7 @@ def leaves(tmp_path, monkeypatch):
                 pixels = random.integers(0, (256, 128, 64), (48, 40, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(path)
         file = tmp_path / "leaves.py"
-        file.write_text(FILE.format(classes=classes, size=size))
+        file.write_text(FILE.format(classes=classes, size=size, more=more))
         monkeypatch.setenv(plugins.VARIABLE, str(file))
         forget()
         return tmp_path / "data/leaves"
@@ -100,6 +100,45 @@ def test_a_recipe_takes_sizes_crops_and_top_5_from_the_data(leaves, recipe, prof
         None,
         None,
     )
+
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize("profile", ["digits", "paper"])
+@pytest.mark.parametrize("student", PAIRS)
+@pytest.mark.parametrize(("size", "more", "resize"), [(224, "", 256), (96, "", 110), (32, ", in_memory=False", 37)])
+def test_images_in_files_are_cropped_and_normalised_as_imagenets(leaves, recipe, profile, student, size, more, resize):
+    leaves(size=size, more=more)
+    found = recipe(student, name=PAIRS[student], profile=profile)
+    assert (found.crop, found.crop_padding, found.crop_size, found.crop_scale, found.resize) == (
+        "resized",
+        0,
+        size,
+        (0.08, 1.0),
+        resize,
+    )
+    assert (found.in_size, found.top_k, (found.mean, found.std)) == (size, 3, IMAGENET)
+
+
+@pytest.mark.parametrize("size", [32, 224])
+def test_a_mean_and_a_deviation_that_the_data_set_states_take_the_place_of_others(leaves, recipe, size):
+    leaves(size=size, more=", mean=[0.5, 0.25, 0], std=(0.25, 0.5, 1)")
+    assert (recipe().mean, recipe().std) == ((0.5, 0.25, 0.0), (0.25, 0.5, 1.0))
+
+
+@pytest.mark.parametrize("profile", ["digits", "paper"])
+def test_recipes_take_over_the_values_of_tiny_imagenet_and_cub200(resolver, profile):
+    def found(name):
+        teacher = TeacherChoice("C100", "wrn-40-4")
+        return resolver(profile, dataset=name).run("C100", "wrn-16-2", parse_method("kd"), teacher, 0).recipe
+
+    tiny, birds = found("tiny-imagenet"), found("cub200")
+    assert (tiny.in_size, tiny.crop, tiny.crop_padding, tiny.resize, tiny.top_k) == (64, "pad", 8, None, 5)
+    assert (tiny.mean, tiny.std) == ((0.4802, 0.4481, 0.3975), (0.277, 0.2691, 0.2821))
+    assert (birds.in_size, birds.crop, birds.crop_size, birds.resize, birds.top_k) == (224, "resized", 224, 256, 5)
+    assert (birds.mean, birds.std) == IMAGENET
+    assert user_data.values("cifar100") == user_data.values("imagenet") == {}
 
 
 def test_what_a_profile_sets_for_the_digits_images_does_not_apply_and_its_scale_does(leaves, recipe, resolver, job):

@@ -1,5 +1,6 @@
 import itertools
 import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,17 @@ from PIL import Image
 
 from benchmark.config.overrides import load_profile
 from benchmark.config.resolve import ConfigResolver, TeacherChoice
-from benchmark.data import code_of, content_of, describe, image_folder, load, names, parquet_files, registry
+from benchmark.data import (
+    FileDataset,
+    code_of,
+    content_of,
+    describe,
+    image_folder,
+    load,
+    names,
+    parquet_files,
+    registry,
+)
 from benchmark.data.dataset import Split, canonical
 from benchmark.data.images import central_pixels
 from benchmark.errors import UserError
@@ -23,6 +34,7 @@ from benchmark.data import image_folder, parquet_files
 
 SOURCES = ({maker}("leaves", num_train=6, num_test=4, num_classes=3, image_size=8),)
 """
+IN_FILES = FILE.replace("image_size=8", "image_size=8, in_memory=False")
 
 
 @pytest.fixture
@@ -214,6 +226,109 @@ def test_other_columns_are_not_taken_from_the_cache(use, splits, write_parquet, 
     assert first.fingerprint != second.fingerprint
 
 
+def encoded(split):
+    """Labels and encoded images of a split that stays in files, in its order."""
+    places = split.locations(np.arange(len(split)))
+    contents = [Path(place.path).read_bytes()[place.start :] for place in places]
+    return [
+        (label, content[: place.length] if place.length >= 0 else content)
+        for label, content, place in zip(split.labels.tolist(), contents, places, strict=True)
+    ]
+
+
+@pytest.fixture
+def shards(folder, tmp_path):
+    """The folder's images as Parquet files that name them."""
+
+    def make():
+        tree = folder() / "leaves"
+        for name in ("train", "test"):
+            paths = sorted((tree / name).glob("*/*"), reverse=True)
+            cells = [{"bytes": path.read_bytes(), "path": f"any/{path.name}"} for path in paths]
+            labels = [int(path.parent.name.removeprefix("class")) for path in paths]
+            target = tmp_path / "shards" / "leaves" / f"{name}.parquet"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"image": cells, "label": labels, "other": labels[::-1]}), target)
+        return tmp_path / "shards"
+
+    return make
+
+
+def test_larger_images_stay_in_their_files_in_folders_and_parquet_alike(use, folder, shards, tmp_path):
+    use(text=IN_FILES)
+    first = load("leaves", folder(), tmp_path / "cache")
+    use("parquet_files", text=IN_FILES)
+    second = load("leaves", shards(), tmp_path / "cache")
+    assert isinstance(first, FileDataset)
+    assert (first.fingerprint, first.num_classes, first.official) == (second.fingerprint, 3, None)
+    assert (len(first.train), len(first.test)) == (6, 4)
+    for part in ("train", "test"):
+        assert encoded(getattr(first, part)) == encoded(getattr(second, part))
+    assert {(label, content) for label, content in encoded(first.test)} == {
+        (int(path.parent.name[-1]), path.read_bytes()) for path in (tmp_path / "data/leaves/test").glob("*/*")
+    }
+
+
+def test_no_image_in_a_folder_is_read_before_it_is_needed(use, folder, tmp_path, monkeypatch):
+    use(text=IN_FILES)
+    place, _ = folder(), names()
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("a file was opened"))
+    assert len(load("leaves", place, tmp_path / "cache").train) == 6
+
+
+@pytest.mark.parametrize("make", [image_folder, parquet_files])
+@pytest.mark.parametrize(
+    ("size", "stated", "stay"),
+    [(64, {}, False), (65, {}, True), (224, {"in_memory": True}, False), (8, {"in_memory": False}, True)],
+)
+def test_images_of_more_than_64_pixels_stay_in_files_unless_the_data_set_says_otherwise(make, size, stated, stay):
+    assert make("leaves", **(SIZES | {"image_size": size}), **stated).info.in_files == stay
+
+
+def test_names_and_sizes_of_images_in_files_are_part_of_ids_wherever_they_lie(use, ids, tmp_path, monkeypatch):
+    use(text=IN_FILES)
+    first, others = ids(), ids("digits")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    monkeypatch.setenv("KD_DATA", str(tmp_path / "moved"))
+    assert ids() == first
+    image = tmp_path / "moved/leaves/train/class0/0.png"
+    image.write_bytes(image.read_bytes() + b"0")
+    second = ids()
+    image.rename(image.with_name("new.png"))
+    assert len({*first, *second, *ids()}) == 6
+    assert ids("digits") == others
+
+
+def test_other_columns_or_classes_are_not_taken_from_the_copy_of_encoded_images(use, shards, tmp_path):
+    place = shards()
+    use("parquet_files", text=IN_FILES)
+    first = load("leaves", place, tmp_path / "cache")
+    use("parquet_files", text=IN_FILES.replace("image_size=8", "image_size=8, label=('other',)"))
+    assert load("leaves", place, tmp_path / "cache").train.labels.tolist() != first.train.labels.tolist()
+    use("parquet_files", text=IN_FILES.replace("num_classes=3", "num_classes=2"))
+    with pytest.raises(UserError, match="has label 2, it must be 0 to 1"):
+        load("leaves", place, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("num_train=6", "num_train=5"), ("num_test=4", "num_test=3")])
+@pytest.mark.parametrize("maker", ["image_folder", "parquet_files"])
+def test_wrong_numbers_of_images_in_files_are_found(use, folder, shards, tmp_path, maker, right, wrong):
+    use(maker, text=IN_FILES.replace(right, wrong))
+    place = folder() if maker == "image_folder" else shards()
+    with pytest.raises(UserError, match=f"{right[-1]} images where the data set's file says {wrong}: correct it"):
+        load("leaves", place, tmp_path / "cache")
+
+
+def test_a_link_that_leads_nowhere_is_named(use, folder, tmp_path):
+    use(text=IN_FILES)
+    place = folder()
+    image = place / "leaves/train/class0/0.png"
+    image.unlink()
+    image.symlink_to("gone.png")
+    with pytest.raises(UserError, match=r"class0/0.png: cannot be read \(No such file or directory\): repair or fetch"):
+        load("leaves", place, tmp_path / "cache")
+
+
 SPOILT = {
     "7 images where the data set's file says num_train=6": lambda at: BLACK.save(at / "train/class0/more.png"),
     "train/class1/2.png: the image cannot be decoded": lambda at: (at / "train/class1/2.png").write_bytes(b"no image"),
@@ -249,6 +364,11 @@ def test_a_missing_parquet_split_is_named(use, splits, write_parquet, tmp_path):
         ("leaves", {"num_test": "4"}, "num_test must be a whole number from 1, not '4'"),
         ("leaves", {"num_classes": 1}, "num_classes must be a whole number from 2"),
         ("leaves", {"image_size": 4}, "image_size must be a whole number from 8"),
+        ("leaves", {"in_memory": "no"}, "in_memory must be True, False or None, not 'no'"),
+        ("leaves", {"mean": (0.5, 0.5, 0.5)}, "state both mean and std, or neither"),
+        ("leaves", {"mean": (0.5, 0.5), "std": (0.5,) * 3}, r"mean must be 3 numbers from 0 to 1, not \(0.5, 0.5\)"),
+        ("leaves", {"mean": (0.5,) * 3, "std": (127, 127, 127)}, "std must be 3 numbers from 0 to 1"),
+        ("leaves", {"mean": (0.5,) * 3, "std": (0, 0.5, 0.5)}, "std must be above 0"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(make, name, changes, says):
