@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,22 +20,38 @@ class NotApplicableError(ValueError):
 class Pair:
     """The teacher, the student and the training data for which a method is built.
 
+    Use the networks through this pair. Do not assign one of them, or one of their modules, to an attribute of the
+    method, which would register it as a part of the method and train it there.
+
     Attributes:
         student: shapes of the student's features.
-        teacher: shapes of the teacher's features.
-        teacher_network: the frozen teacher. Call its ``classifier``, ``resume`` and ``preact_norms`` through this pair;
-            do not assign one of its modules to an attribute of the method, which would register and train it.
+        teacher: shapes of the teacher's features; the student's in a run without a teacher.
+        student_network: the student before `Method.wrap`. Its ``classifier`` is trained, so that a loss may use its
+            weight with a gradient.
+        teacher_network: the frozen teacher, with ``classifier``, ``resume`` and ``preact_norms``; the student's network
+            in a run without a teacher.
         num_samples: size of the training set, ``N``.
         num_classes: number of classes, ``K``.
         labels: ``(N,)`` int64, the training labels by sample index.
+        batch_size: images of a batch; the last batch of an epoch has fewer or one more.
+        training_features: iterates over the teacher's features of all training images in the order of the data set,
+            without augmentation, in batches with their labels ``(B,)``. It takes a forward pass of the whole training
+            set: use it in ``__init__`` only.
     """
 
     student: Shapes
     teacher: Shapes
+    student_network: Network
     teacher_network: Network
     num_samples: int
     num_classes: int
     labels: Tensor
+    batch_size: int
+    training_features: Callable[[], Iterable[tuple[Features, Tensor]]]
+
+
+def _unknown_network(images: Tensor) -> Features:
+    raise RuntimeError(f"this batch of {len(images)} images has no networks: they are given to a run's own batch only")
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,14 @@ class Batch:
         progress: fraction of the training that is done, 0 to 1: a scalar tensor on the device, so that it keeps
             changing when a step is replayed as a CUDA graph.
         generator: the run's random number generator, on the device of the images. Draw from no other one.
+        strong: ``(B, 3, S, S)``, a second view of the same images, augmented independently and strongly (RandAugment
+            and cutout); None unless a method of the cohort has ``views = 2``.
+        epoch: the current epoch, counted from 1: a scalar tensor on the device, as ``progress``.
+        epochs: number of epochs of the training: a scalar tensor on the device.
+        student: runs images of any size through the student, in the mode in which it trains, and returns its features
+            with a graph.
+        teacher: runs images through the teacher and returns its features without a graph; those of ``strong`` are
+            computed once for all students of a cohort.
     """
 
     images: Tensor
@@ -56,22 +80,35 @@ class Batch:
     indices: Tensor
     progress: Tensor
     generator: torch.Generator | None
+    strong: Tensor | None = None
+    epoch: Tensor = field(default_factory=lambda: torch.ones(()))
+    epochs: Tensor = field(default_factory=lambda: torch.ones(()))
+    student: Callable[[Tensor], Features] = _unknown_network
+    teacher: Callable[[Tensor], Features] = _unknown_network
+
+    @property
+    def views(self) -> tuple[Tensor, ...]:
+        """The views of the images: one, or two with ``strong``."""
+        return (self.images,) if self.strong is None else (self.images, self.strong)
 
     def clone(self) -> Batch:
         """A batch with copies of the tensors."""
-        return replace(self, **{name: getattr(self, name).clone() for name in _TENSORS})
+        copies: dict[str, Any] = {name: tensor.clone() for name, tensor in self._tensors().items()}
+        return replace(self, **copies)
 
     def copy_(self, other: Batch) -> None:
         """Overwrite the tensors with those of another batch of equal shapes."""
-        for name in _TENSORS:
-            getattr(self, name).copy_(getattr(other, name))
+        for name, tensor in self._tensors().items():
+            tensor.copy_(getattr(other, name))
 
     def equals(self, other: Batch) -> bool:
         """Whether another batch has equal tensors; waits for the device."""
-        return all(torch.equal(getattr(self, name), getattr(other, name)) for name in _TENSORS)
+        return all(torch.equal(tensor, getattr(other, name)) for name, tensor in self._tensors().items())
 
-
-_TENSORS = ("images", "targets", "indices", "progress")
+    def _tensors(self) -> dict[str, Tensor]:
+        """The tensors that all students of a cohort share."""
+        shared = {name: getattr(self, name) for name in ("images", "targets", "indices", "progress", "strong")}
+        return {name: tensor for name, tensor in shared.items() if tensor is not None}
 
 
 class Method(nn.Module):
@@ -96,6 +133,13 @@ class Method(nn.Module):
             ``"teacher"``: the `pretrain_modules` alone, on the teacher's features, once for all students of that
             teacher; runs load and freeze them. ``""``: there is no such stage.
         candidates: sets of options from which ``NAME[tuned]`` selects on held-out training images.
+        teacher: which teacher a run has. ``"given"``: the pair's. ``"none"``: none is loaded or computed, and the run
+            does not depend on one. ``"student"``: a plain run of the student's network, with a seed of its own.
+        views: number of views of each image, 1 or 2; with 2 the batch has ``strong``.
+        recipe: values of the recipe that this method brings along, as ``{"epochs": 480}``; they replace the recipe's
+            general values, and what it states for single networks, the profile, a preset and ``--set`` win over them.
+        published_recipe: how the recipe of the published numbers differs from the suite's, in words; for lists.
+        formula: the loss in one line of plain text; for lists.
 
     Raises:
         NotApplicableError: the pair does not meet ``requires``.
@@ -110,6 +154,11 @@ class Method(nn.Module):
     requires: ClassVar[tuple[str, ...]] = ()
     pretrain: ClassVar[str] = ""
     candidates: ClassVar[tuple[Mapping[str, object], ...]] = ()
+    teacher: ClassVar[str] = "given"
+    views: ClassVar[int] = 1
+    recipe: ClassVar[Mapping[str, object]] = {}
+    published_recipe: ClassVar[str] = ""
+    formula: ClassVar[str] = ""
 
     def __init__(self, pair: Pair) -> None:
         super().__init__()
@@ -128,11 +177,13 @@ class Method(nn.Module):
             student: features of the images, with a graph: ``feats[i]`` is ``(B, c, h, w)``, ``logits`` ``(B, K)``. They
                 are at least float32, while the method's modules compute in the precision of the networks.
             teacher: of the same images, without a graph. Compute what depends on the teacher alone by
-                ``teacher.cached(function, *tensors)``: all students of a cohort then share the result.
-            batch: images, labels, sample indices and progress.
+                ``teacher.cached(function, *tensors)``: all students of a cohort then share the result. In a run
+                without a teacher these are the student's features.
+            batch: images, labels, sample indices, progress, and the networks for further forward passes.
 
         Returns:
-            At least one part; ``{}`` only if all of the method's work is done in its pretraining stage.
+            The same parts in every step, at least one; ``{}`` only if all of the method's work is done in its
+            pretraining stage.
         """
         raise NotImplementedError
 
@@ -150,6 +201,18 @@ class Method(nn.Module):
             batch: as in `forward`.
         """
         raise NotImplementedError
+
+    def wrap(self, student: Network) -> Network:
+        """The network that is trained, tested, counted, saved and exported in place of the student.
+
+        Args:
+            student: the student's network, to be made a part of the result.
+
+        Returns:
+            By default the student itself. Otherwise a network that `models.rewrap` can build again from its
+            ``wrapping``: all its parameters and buffers are part of its state, and `forward` gets its features.
+        """
+        return student
 
     def project(self, student: Features) -> Tensor | None:
         """The student's embedding mapped into the teacher's embedding space, ``(B, C_T)``, for Table 3's distances.

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Method, Pair
+from methods.logits import check_standardisable, compared
 from models import Features
 
 
@@ -34,16 +35,31 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) 
 
 
 class KD(Method):
-    """Divergence between the softened outputs of teacher and student."""
+    """Divergence between the softened outputs of teacher and student.
+
+    Options:
+        temperature: divides both logits.
+        standardise: whether logits are standardised first (logit standardisation, LS).
+        scale: factor of the divergence; LS weighs it ten times as much.
+    """
 
     title = "KD"
     citation = "Hinton, Vinyals & Dean, Distilling the Knowledge in a Neural Network, NIPS Deep Learning Workshop, 2014"
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 0.1, "weight": 0.9}
+    variants: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "ls": {"standardise": True, "scale": 10.0, "temperature": 2.0}
+    }
+    formula = "T^2 KL(softmax(v / T) || softmax(z / T))"
 
-    def __init__(self, pair: Pair, *, temperature: float = 4.0) -> None:
+    def __init__(self, pair: Pair, *, temperature: float = 4.0, standardise: bool = False, scale: float = 1.0) -> None:
         super().__init__(pair)
+        check_standardisable(self.title, pair, standardise=standardise)
         self.temperature = temperature
+        self.standardise = standardise
+        self.scale = scale
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
-        return {"kd": kd_loss(student.logits, teacher.logits, self.temperature)}
+        mine, theirs = compared(student, teacher, standardise=self.standardise)
+        loss = kd_loss(mine, theirs, self.temperature)
+        return {"kd": self.scale * loss}

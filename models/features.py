@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, overload
+from typing import Any, ClassVar, overload
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,15 @@ class Features:
 class FullFeatures(Features):
     """Features in at least float32; each is converted on first access, since most losses use few of them.
 
+    ``dataclasses.replace`` makes plain `Features` of it.
+
     Args:
         features: in any precision.
     """
+
+    def __new__(cls, *_features: object, **parts: Any) -> Any:
+        """Features of these parts, as ``dataclasses.replace`` asks for; without parts a new instance."""
+        return Features(**parts) if parts else super().__new__(cls)
 
     def __init__(self, features: Features) -> None:
         self._features = features
@@ -105,6 +112,14 @@ class _Maps(Sequence[Tensor]):
         if isinstance(index, slice):
             return tuple(self._features.cached(full, each) for each in self._maps[index])
         return self._features.cached(full, self._maps[index])
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Resize ``(B, 3, S, S)`` bilinearly to ``size`` pixels; images of that size are returned as they are."""
+    if images.shape[-1] == size:
+        return images
+    resized = functional.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+    return resized.contiguous(memory_format=torch.channels_last)
 
 
 def full(tensor: Tensor) -> Tensor:
@@ -161,25 +176,29 @@ class Network(nn.Module):
     """Base class of all networks. Only ``forward`` is required.
 
     A method that uses one of the optional parts (``resume``, ``preact_norms``, ``trunk``) is not applicable to networks
-    that lack it. ``models.create`` sets ``name``, ``in_size`` and ``num_classes``.
+    that lack it. ``models.create`` sets ``name``, ``in_size``, ``num_classes`` and ``width``.
 
     Attributes:
         name: registry name.
         family: family name, the same for all sizes.
         in_size: height and width of the input in pixels.
         num_classes: number of classes.
+        width: factor on the numbers of channels.
         classifier: the final Linear layer.
         rectifies_preacts: whether the layer after a stage takes the ReLU of the stage's preact, not its feat.
         published_names: regular expressions that rename published weights to this network's, applied in order.
+        wrapping: what `models.rewrap` builds around a plain network to make this one, as JSON; None if it is plain.
     """
 
     rectifies_preacts: ClassVar[bool] = False
     published_names: ClassVar[tuple[Rename, ...]] = ()
+    wrapping: Mapping[str, Any] | None = None
 
     family: str
     name: str
     in_size: int
     num_classes: int
+    width: float
     classifier: nn.Linear
 
     def forward(self, images: Tensor) -> Features:

@@ -13,8 +13,9 @@ from benchmark.bench.published_losses import published_form
 from benchmark.data import describe
 from benchmark.runs.job import Job, Run
 from benchmark.training.loss import build_method
+from benchmark.training.pairs import make_pair
 from benchmark.training.weights import load_weights
-from methods import Batch, Method, Pair
+from methods import Batch, Method
 from models import Features, Network, create
 
 TRAIN_MODE = "teacher_in_train_mode"
@@ -58,8 +59,10 @@ class SeparateTraining:
         self._correct = torch.zeros(2, device=self._device)
 
     def _build_methods(self, labels: Tensor) -> dict[str, Method]:
-        shapes = self._student.shapes(), self._teacher.eval().shapes()
-        pair = Pair(*shapes, self._teacher, len(labels), self._teacher.num_classes, labels.to(self._device))
+        pair = make_pair(
+            self._student, self._teacher.eval(), labels.to(self._device), self._run.recipe.batch_size, lambda: ()
+        )
+        assert pair is not None
         terms = {term.name: build_method(term, pair, self._run.seed) for term in self._run.objective.terms}
         for method in terms.values():
             method.to(self._device).pretrain_modules().eval().requires_grad_(requires_grad=False)

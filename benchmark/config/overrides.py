@@ -221,6 +221,19 @@ def defaults() -> Iterator[tuple[str, Any]]:
     yield HOLDOUT, 5000
 
 
+def method_recipe(info: catalog.MethodInfo) -> Override:
+    """The values of the recipe that a method brings along.
+
+    Raises:
+        UserError: a key is unknown, or a value is impossible.
+    """
+    try:
+        values = {key: _checked(key, value, {}) for key, value in info.recipe.items()}
+    except UserError as error:
+        raise UserError(f"{info.path}: the recipe of {info.name}: {error}") from None
+    return Override(values, {})
+
+
 def _read(kind: str, path: Path) -> YamlFile:
     name = str(path.relative_to(KINDS[kind]).with_suffix(""))
     if name not in names(kind):

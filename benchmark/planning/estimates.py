@@ -107,7 +107,7 @@ class Estimates:
 
     def estimated_seconds(self, jobs: Sequence[Job]) -> float:
         """Seconds of a cohort of these jobs: each job's own, and once the teacher's forward passes that they share."""
-        own, shared = COHORT_SECONDS, dict[tuple[StepCost, bool], float]()
+        own, shared = COHORT_SECONDS, dict[tuple[StepCost, bool, int], float]()
         for more, passes in map(self._of_job, jobs):
             own += more
             shared |= {key: max(seconds, shared.get(key, 0.0)) for key, seconds in passes.items()}
@@ -150,8 +150,8 @@ class Estimates:
         both = [known for known in alike if {method, STUDENT} <= known.keys()]
         return median_low(median_low(known[method]) / median_low(known[STUDENT]) for known in both) if both else 1.0
 
-    def _job_seconds(self, job: Job) -> tuple[float, Mapping[tuple[StepCost, bool], float]]:
-        """Seconds of a job's own work, and of the teacher's forward passes that it needs, by step and mode."""
+    def _job_seconds(self, job: Job) -> tuple[float, Mapping[tuple[StepCost, bool, int], float]]:
+        """Seconds of a job's own work, and of the teacher's forward passes that it needs, by step, mode and view."""
         if isinstance(job, Run) and not job.applies:
             return 0.0, {}
         step, (batches, tests) = step_cost(job, job), batch_counts(job)
@@ -167,9 +167,10 @@ class Estimates:
             own += _ANALYSIS_SECONDS * describe(job.recipe.dataset).num_test / 1000
         if job.teacher_job is None:
             return own, {}
-        modes = {"teacher_in_train_mode" in catalog.method(term.name).requires for term in terms}
+        methods = [catalog.method(term.name) for term in terms]
+        passes = {("teacher_in_train_mode" in info.requires, view) for info in methods for view in range(info.views)}
         taught = step_cost(job, job.teacher_job)
-        return own, {(taught, mode): batches * self.seconds(taught) / (1 + BACKWARD) for mode in modes}
+        return own, {(taught, *each): batches * self.seconds(taught) / (1 + BACKWARD) for each in passes}
 
 
 def step_cost(job: Job, network: Job) -> StepCost:

@@ -67,6 +67,11 @@ class MethodInfo(Struct, frozen=True):
     requires: tuple[Literal["teacher_in_train_mode", "equal_channels"], ...] = ()
     pretrain: Literal["", "student", "teacher"] = ""
     candidates: tuple[_Options, ...] = ()
+    teacher: Literal["given", "none", "student"] = "given"
+    views: Annotated[int, Meta(ge=1, le=2)] = 1
+    recipe: Mapping[str, Any] = {}
+    published_recipe: str = ""
+    formula: str = ""
     options: _Options = {}
 
 

@@ -124,7 +124,8 @@ def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tu
     facts += [f"{mixes} versions of {name}: {', '.join(values)}." for name, values in versions.items()]
     if any(seen.official is False for seen in data):
         facts.append("Some runs saw other data than the official ones: their records name the fingerprint.")
-    weights = (((cell.pair.teacher, cell.teacher_recipe), record.provenance.teacher_weights) for cell, record in done)
+    taught = ((cell, record, record.spec.get("teacher") or {}) for cell, record in done)
+    weights = (((cell.pair.teacher, of.get("id")), rec.provenance.teacher_weights) for cell, rec, of in taught)
     teachers = dict.fromkeys(name for name, _ in _differing(weights))
     if teachers:
         facts.append(f"{mixes} teachers: students learned from different weights of {', '.join(teachers)}.")

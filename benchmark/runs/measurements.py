@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from benchmark.runs.job import Job, Run, reference
@@ -29,7 +29,7 @@ class Probe(Job):
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        return {"recipe": asdict(self.recipe), "base": reference(self.base)}
+        return {"recipe": self.recipe.spec, "base": reference(self.base)}
 
     @property
     def folder(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -33,12 +33,14 @@ class Recipe:
         dataset: name of the data set.
         epochs: number of epochs.
         batch_size: images per step.
-        optimizer: ``sgd`` or ``adam``.
+        optimizer: ``sgd``, ``adam`` or ``dot`` (two SGD steps, for cross-entropy and for the other losses).
         lr: initial learning rate.
         milestones: epochs after which the learning rate is multiplied by ``lr_decay``.
         lr_decay: factor at each milestone.
         momentum: momentum of SGD, or Adam's decay rate of the first moment.
-        beta2: Adam's decay rate of the second moment; None for SGD.
+        beta2: Adam's decay rate of the second moment; None for the others.
+        delta: DOT's difference of momenta: cross-entropy has ``momentum - delta``, the other losses ``momentum +
+            delta``; None for the others.
         nesterov: whether the momentum is Nesterov's.
         weight_decay: weight decay on all parameters.
         crop: ``pad`` (a random crop of the padded image) or ``resized`` (a random part of the image, resized).
@@ -65,12 +67,13 @@ class Recipe:
     dataset: _Text
     epochs: _Count
     batch_size: _Images
-    optimizer: Annotated[str, Meta(pattern="^(sgd|adam)$")]
+    optimizer: Annotated[str, Meta(pattern="^(sgd|adam|dot)$")]
     lr: _Positive
     milestones: tuple[_Count, ...]
     lr_decay: _Positive
     momentum: _Fraction
     beta2: Annotated[float, Meta(ge=0, lt=1)] | None
+    delta: Annotated[float, Meta(ge=0, lt=1)] | None
     nesterov: bool
     weight_decay: _Weight
     crop: Annotated[str, Meta(pattern="^(pad|resized)$")]
@@ -93,6 +96,16 @@ class Recipe:
     def __post_init__(self) -> None:
         for key in RECIPE_KEYS:
             check_value(key, getattr(self, key))
+        if self.optimizer == "dot" and (self.delta is None or self.nesterov or self.precision == "fp16"):
+            raise UserError(
+                f"recipe {self.name}: optimizer=dot needs a delta, as --set delta=0.075, nesterov=false and another "
+                "precision than fp16"
+            )
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The values as they stand in an id: a value that came later is left out where it is None, so that ids stay."""
+        return {key: value for key, value in asdict(self).items() if key not in _LATER or value is not None}
 
     @property
     def stream(self) -> tuple[Any, ...]:
@@ -110,6 +123,7 @@ class Recipe:
 
 _TEST = ("dataset", "crop", "crop_size", "resize", "mean", "std", "holdout", "precision")
 _STREAM = (*_TEST, "batch_size", "crop_padding", "pad_mode", "crop_scale", "flip", "train_limit")
+_LATER = {"delta"}
 _VIEW = (*_TEST, "in_size", "width", "top_k")
 RECIPE_KEYS = tuple(item.name for item in fields(Recipe))
 _KINDS: Mapping[str, Any] = get_type_hints(Recipe, include_extras=True)

@@ -114,6 +114,8 @@ class Cost(Struct, frozen=True):
         cohort_estimated_seconds: the plan's estimate of ``cohort_seconds``.
         step_seconds: seconds of the job's own steps; None on a GPU, where the loop does not wait for a step to end.
         images: number of images that the job has seen.
+        passes: forward passes of the trained network in a step; older records, of one pass, state none.
+        views: views of each image; older records, of one view, state none.
     """
 
     cohort_seconds: Seconds
@@ -122,6 +124,8 @@ class Cost(Struct, frozen=True):
     cohort_estimated_seconds: Maybe[Seconds] = None
     step_seconds: Seconds | None = None
     images: Maybe[Count] = None
+    passes: Count = 1
+    views: Count = 1
 
     @property
     def own_seconds(self) -> tuple[str, float] | None:

@@ -13,10 +13,12 @@ from benchmark.runs.store import DONE
 from benchmark.training.context import TrainContext
 from benchmark.training.evaluation import outputs
 from benchmark.training.loss import ObjectiveLoss
+from benchmark.training.pairs import synthetic_pair
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.randomness import seeded
+from benchmark.training.trained_network import trained_network
 from benchmark.training.weights import load_weights, new_network, read_weights
-from methods import NotApplicableError, Pair
+from methods import NotApplicableError
 
 
 def analyse(jobs: Sequence[Analysis], context: TrainContext) -> None:
@@ -51,7 +53,7 @@ def _networks(job: Analysis) -> str:
 
 def _outputs_of(job: Job, analysis_job: Analysis, context: TrainContext) -> tuple[Outputs, str]:
     """The outputs of a job's network on the test images, and the SHA-256 of its weights."""
-    network = new_network(job, context.source.device)
+    network = trained_network(job, context.source.device)
     sha = load_weights(network, context.weights(job), job)
     loss = _projecting_loss(job, context)
     with seeded("analysis", job.seed):
@@ -63,10 +65,8 @@ def _projecting_loss(job: Job, context: TrainContext) -> ObjectiveLoss | None:
     path = context.store.trusted_terms(job)
     if not isinstance(job, Run) or job.teacher is None or path is None:
         return None
-    student, teacher = (new_network(each, context.source.device) for each in (job, job.teacher))
-    stream = context.source.stream(job.recipe, job.seed)
-    shapes, classes = (student.shapes(), teacher.shapes()), teacher.num_classes
-    pair = Pair(*shapes, teacher, stream.num_samples, classes, stream.labels)
+    student, teacher = new_network(job, context.source.device), trained_network(job.teacher, context.source.device)
+    pair = synthetic_pair(job, student, teacher)  # what the modules take from data is loaded
     loss = ObjectiveLoss(job.objective, pair, job.seed).to(context.source.device).eval()
     state, _ = read_weights(path, job)
     loss.load_state_dict(state)

@@ -28,14 +28,17 @@ from benchmark.training.cuda_streams import streams_for
 from benchmark.training.evaluation import MetricAccumulator
 from benchmark.training.failures import concerns_all
 from benchmark.training.isolation import SharedStateError
+from benchmark.training.pairs import make_pair
 from benchmark.training.precision import set_matmul_precision
 from benchmark.training.randomness import global_generators_restored, seed_globally
 from benchmark.training.shared_state import SharedState
 from benchmark.training.steps import EagerStep, GraphStep, Step
 from benchmark.training.teacher import Teacher
 from benchmark.training.trainable import Trainable
-from benchmark.training.weights import load_weights, new_network, read_weights
+from benchmark.training.trained_network import trained_network
+from benchmark.training.weights import load_weights, read_weights
 from methods import Batch, Pair
+from models import Features
 
 _TEST_STREAMS = 4
 """Members that are tested in parallel on a GPU: test batches are large, and more of them may not fit."""
@@ -120,12 +123,13 @@ class CohortTraining:
         for member in active:
             member.begin_epoch()
         progress = send(torch.arange(len(self.stream), dtype=torch.float64) / len(self.stream), self._device)
-        samples = zip(self.stream.epoch(epoch), progress, strict=True)
+        strong = any(member.views > 1 for member in active)
+        samples = zip(self.stream.epoch(epoch, strong=strong), progress, strict=True)
         for position, (sample, done) in enumerate(samples):
             yield
             active = self._still_training(active)
             if active:
-                self._step(Batch(*sample, progress=done, generator=None), position, active)
+                self._step(Batch(**sample._asdict(), progress=done, generator=None), position, active)
 
     def _test(self, members: list[Trainable]) -> None:
         """Save the weights of finished members, then test members that are due in one pass over the test images."""
@@ -189,17 +193,18 @@ class CohortTraining:
         return member
 
     def _pair(self, member: Trainable) -> Pair | None:
-        if self.shared_state.teacher is None:
-            return None
-        teacher = self.shared_state.teacher.network
-        return Pair(
-            student=member.network.shapes() if member.network else teacher.shapes(),
-            teacher=teacher.shapes(),
-            teacher_network=teacher,
-            num_samples=self.stream.num_samples,
-            num_classes=teacher.num_classes,
-            labels=self.shared_state.labels,
+        teacher = self.shared_state.teacher.network if self.shared_state.teacher else None
+        return make_pair(
+            member.network, teacher, self.shared_state.labels, self._recipe.batch_size, self._training_features
         )
+
+    def _training_features(self) -> Iterator[tuple[Features, Tensor]]:
+        """The teacher's features of all training images in the order of the data set, with their labels."""
+        teacher = self.shared_state.teacher
+        if teacher is None:
+            raise ValueError("a run without a teacher has no features of one")
+        for images, labels in self._context.source.training_images(self._recipe):
+            yield teacher.run(images), labels
 
     def _load_shared_state(self) -> SharedState:
         """Load the teacher, whose weights are kept among the results, and the training labels."""
@@ -210,7 +215,7 @@ class CohortTraining:
         path = context.weights(job)
         if job.keeps_weights and path != context.store.teacher_path(job):
             path = context.store.keep_teacher(job, path)
-        network = new_network(job, self._device)
+        network = trained_network(job, self._device)
         self._teacher_weights = load_weights(network, path, job)
         teacher = Teacher(network, self._recipe.precision, self._streams)
         return SharedState(teacher, self.stream.labels, lambda: read_weights(path, job)[0])
@@ -248,6 +253,8 @@ class CohortTraining:
             "step_seconds": round(member.seconds, 3) if measured else None,
             "images": member.epoch * self.stream.num_samples,
             "extra_parameters": member.extra_parameters,
+            "passes": member.passes,
+            "views": member.views,
         }
 
     def _write_record(self, job: Job, status: str, message: str, **parts: Any) -> None:

@@ -78,22 +78,33 @@ class DataSource:
         Raises:
             UserError: the data are missing, or the recipe does not fit them.
         """
-        dataset, part = self._dataset(recipe.dataset), "train" if recipe.holdout else "test"
-        if isinstance(dataset, FileDataset):
-            split: EncodedSplit = getattr(dataset, part)
-            split = split.part(*_test_rows(recipe, len(split)))
-            crops = _crops(recipe)
-            size = FILE_EVALUATION_BATCH[self.device.type]
-            return file_evaluation_batches(split, crops, size, self.device, self._decoders)
-        augmentation, data = _augmentation(recipe), self._split(dataset, part, recipe.resize)
-        return evaluation_batches(
-            _part(data, *_test_rows(recipe, len(data))), augmentation, EVALUATION_BATCH[self.device.type]
-        )
+        part = "train" if recipe.holdout else "test"
+        return self._images(recipe, part, *_test_rows(recipe, len(getattr(self._dataset(recipe.dataset), part))))
+
+    def training_images(self, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
+        """The training images of a recipe in the order of the data set, without augmentation, with their labels.
+
+        Raises:
+            UserError: the data are missing, or the recipe does not fit them.
+        """
+        dataset = self._dataset(recipe.dataset)
+        count = recipe.train_limit or _training_rows(recipe, len(dataset.train))[1]
+        return self._images(recipe, "train", 0, count)
 
     def facts(self, recipe: Recipe) -> dict[str, Any]:
         """Name and fingerprint of the data, for the record."""
         dataset = self._dataset(recipe.dataset)
         return {"name": dataset.name, "fingerprint": dataset.fingerprint, "official": dataset.official}
+
+    def _images(self, recipe: Recipe, part: str, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images of a split in the order of the data set, normalised, with their labels."""
+        dataset = self._dataset(recipe.dataset)
+        if isinstance(dataset, FileDataset):
+            split: EncodedSplit = getattr(dataset, part)
+            size = FILE_EVALUATION_BATCH[self.device.type]
+            return file_evaluation_batches(split.part(start, stop), _crops(recipe), size, self.device, self._decoders)
+        augmentation, data = _augmentation(recipe), self._split(dataset, part, recipe.resize)
+        return evaluation_batches(_part(data, start, stop), augmentation, EVALUATION_BATCH[self.device.type])
 
     @cached_property
     def _decoders(self) -> Decoders:

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from benchmark.analysis.outputs import Outputs
 from benchmark.training.precision import autocast
-from benchmark.training.teacher import resize
 from models import Features, Network
+from models.features import resize
 
 
 class MetricAccumulator:

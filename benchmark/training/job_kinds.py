@@ -17,9 +17,10 @@ from benchmark.runs.measurements import Probe
 from benchmark.runs.store import Store
 from benchmark.training.loss import ObjectiveLoss, build_method, not_applicable_without_parts
 from benchmark.training.randomness import seeded
-from benchmark.training.teacher import SharedBatch
+from benchmark.training.teacher import STRONG, WEAK, SharedBatch
 from benchmark.training.trainable import Trainable
-from benchmark.training.weights import load_weights, new_network, read_weights, save_state, save_weights
+from benchmark.training.trained_network import trained_network
+from benchmark.training.weights import load_weights, new_network, on_device, read_weights, save_state, save_weights
 from methods import Batch, NotApplicableError, Pair
 from models import Features, Network
 
@@ -60,11 +61,16 @@ class StudentRun(Trainable):
             self.loss.load_pretrained(stage.term.name, _without_prefix(state, "method."))
             if stage.student:
                 self.network.load_state_dict(_without_prefix(state, "network."))
+        self.network = on_device(self.loss.wrap(self.network), self.device).train()
         self._build_optimizer(self.network, self.loss)
 
     @property
-    def teacher_modes(self) -> frozenset[bool]:
-        return self.loss.teacher_modes
+    def views(self) -> int:
+        return self.loss.views
+
+    @property
+    def teacher_passes(self) -> frozenset[tuple[bool, int]]:
+        return self.loss.teacher_passes
 
     def losses(self, student: Features | None, shared: SharedBatch, batch: Batch) -> dict[str, Tensor]:
         assert student is not None
@@ -107,8 +113,13 @@ class PretrainStage(Trainable):
         self._build_optimizer(trunk, pretrain_modules)
 
     @property
-    def teacher_modes(self) -> frozenset[bool]:
-        return frozenset([self._train_mode])
+    def views(self) -> int:
+        return self._method.views
+
+    @property
+    def teacher_passes(self) -> frozenset[tuple[bool, int]]:
+        strong = {(False, STRONG)} if self._method.views > 1 else set()
+        return frozenset({(self._train_mode, WEAK), *strong})
 
     def losses(self, student: Features | None, shared: SharedBatch, batch: Batch) -> dict[str, Tensor]:
         teacher = shared.teacher(train_mode=self._train_mode)
@@ -142,7 +153,7 @@ class LinearProbe(Trainable):
 
     def __init__(self, job: Probe, device: torch.device, find: FindWeights) -> None:
         super().__init__(job, device)
-        self.network = new_network(job.base, device)
+        self.network = trained_network(job.base, device)
         self.rests_on[job.base.id] = load_weights(self.network, find(job.base), job.base)
         self.network.eval().requires_grad_(requires_grad=False)
         classes = describe(job.recipe.dataset).num_classes

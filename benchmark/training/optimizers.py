@@ -1,9 +1,9 @@
-"""The optimisers of recipes, and the step schedule of the learning rate."""
+"""The optimisers of recipes, and the schedule of the learning rate."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,78 @@ from benchmark.training.capture import CAPTURE_DEVICES
 
 # A capturable optimiser also runs eager steps, about which torch warns.
 warnings.filterwarnings("ignore", ".*capturable=True.*")
+
+
+class DOT(torch.optim.Optimizer):
+    """Distillation-oriented trainer: SGD with one momentum for cross-entropy and a larger one for the other losses.
+
+    A parameter that one of the two losses does not reach has the momentum between them. Weight decay belongs to the
+    gradient of cross-entropy; a parameter that only the other losses reach decays from the second step on, as in the
+    authors' code.
+
+    Source: Zhao, Song & Liang, DOT: A Distillation-Oriented Trainer, ICCV 2023, Algorithm 1.
+
+    Args:
+        parameters: to train.
+        lr: learning rate; a tensor where steps are captured.
+        momentum: the mean of both momenta.
+        delta: half of their difference.
+        weight_decay: factor of the parameters in the gradient.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float | Tensor,
+        momentum: float,
+        delta: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "delta": delta, "weight_decay": weight_decay})
+        for parameter in self._parameters():
+            self.state[parameter] = {
+                "ce": torch.zeros_like(parameter),
+                "other": torch.zeros_like(parameter),
+                "decay": torch.zeros((), device=parameter.device),
+            }
+
+    @torch.no_grad()
+    def descend(self, ce: Tensor, other: Tensor | None) -> None:
+        """Run one step down the gradients of two losses, which are both taken before it.
+
+        Args:
+            ce: cross-entropy, a scalar with a graph.
+            other: all other losses; None if there are none.
+        """
+        parameters = self._parameters()
+        first = _gradients(ce, parameters, retain_graph=other is not None)
+        second = _gradients(other, parameters) if other is not None else [None] * len(parameters)
+        group = self.param_groups[0]
+        for parameter, mine, theirs in zip(parameters, first, second, strict=True):
+            state, momentum, rate = self.state[parameter], group["momentum"], group["lr"]
+            delta = group["delta"] if mine is not None and theirs is not None else 0.0
+            if mine is not None:
+                _move(parameter, state["ce"], mine + group["weight_decay"] * parameter, momentum - delta, rate)
+            if theirs is not None:
+                decayed = theirs if mine is not None else theirs + state["decay"] * parameter
+                _move(parameter, state["other"], decayed, momentum + delta, rate)
+                state["decay"].fill_(group["weight_decay"])
+
+    def _parameters(self) -> list[nn.Parameter]:
+        found: list[nn.Parameter] = self.param_groups[0]["params"]
+        return found
+
+
+def _gradients(loss: Tensor, parameters: Sequence[nn.Parameter], *, retain_graph: bool = False) -> list[Tensor | None]:
+    """Gradients of a loss, None where it does not reach a parameter."""
+    if not loss.requires_grad:
+        return [None] * len(parameters)
+    return [*torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)]
+
+
+def _move(parameter: Tensor, buffer: Tensor, gradient: Tensor, momentum: float, rate: float | Tensor) -> None:
+    buffer.mul_(momentum).add_(gradient)
+    parameter.sub_(buffer * rate)
 
 
 def build(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -81,4 +153,8 @@ def _adam(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimiz
     )
 
 
-_OPTIMIZERS = {"sgd": _sgd, "adam": _adam}
+def _dot(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return DOT(parameters, initial_rate(recipe, parameters), recipe.momentum, recipe.delta or 0.0, recipe.weight_decay)
+
+
+_OPTIMIZERS = {"sgd": _sgd, "adam": _adam, "dot": _dot}

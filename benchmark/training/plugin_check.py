@@ -13,17 +13,21 @@ from torch import Tensor, nn
 from benchmark.planning.check_process import Report, answer
 from benchmark.planning.plugin_check import Subject
 from benchmark.runs.job import Job, Run
+from benchmark.runs.names import NO_TEACHER
 from benchmark.runs.objective import Objective, Term
 from benchmark.training.isolation import ProcessState, SharedStateError
 from benchmark.training.loss import build_method, not_applicable_without_parts
+from benchmark.training.pairs import synthetic_pair
 from benchmark.training.precision import autocast
 from benchmark.training.python_state import code_state
-from benchmark.training.samples import random_batch, synthetic_pair
+from benchmark.training.samples import random_batch
 from benchmark.training.step_check import ContractError, check_steps, check_unchanged
-from benchmark.training.teacher import SharedBatch, Teacher, resize
-from benchmark.training.weights import new_network
+from benchmark.training.teacher import SharedBatch, Teacher
+from benchmark.training.trained_network import trained_network
+from benchmark.training.weights import new_network, on_device
 from methods import Batch, Method, NotApplicableError, Pair
 from models import Features, Network
+from models.features import resize
 
 IMAGES = 8
 PROGRESS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -61,7 +65,7 @@ def _check_subject(subject: Subject, process: ProcessState) -> str | None:
 def _check_network(job: Job) -> str | None:
     network, batch = new_network(job, _CPU).train(), random_batch(job, IMAGES, _CPU)
     for mode in (False, True):
-        features = _forward(network.train(mode), job, batch)
+        features = _forward(network.train(mode), job, batch.images)
     if not isinstance(features, Features):
         raise ContractError("forward does not return models.Features")
     expected = (IMAGES, network.num_classes)
@@ -97,27 +101,30 @@ def _check_method(term: Term, jobs: Sequence[Job]) -> str | None:
 
 
 def _check_on_pair(term: Term, job: Job) -> str | None:
-    assert job.teacher_job is not None
     torch.manual_seed(0)
-    # Another seed: a student of the teacher's architecture would start with its weights, and all losses at zero.
-    other = replace(job.teacher_job, seed=job.teacher_job.seed + job.seed + 1)
-    teacher = Teacher(new_network(other, _CPU), job.recipe.precision)
+    teacher = None
+    if job.teacher_job is not None:
+        # Another seed: a student of the teacher's architecture would start with its weights, and all losses at zero.
+        other = replace(job.teacher_job, seed=job.teacher_job.seed + job.seed + 1)
+        teacher = Teacher(trained_network(other, _CPU), job.recipe.precision)
     _check_losses(term, job, teacher)
     stages = job.stages if isinstance(job, Run) else ()
     remarks = [check_steps(each, teacher) for each in (*stages, job)]
     return next(filter(None, remarks), None)
 
 
-def _check_losses(term: Term, job: Job, teacher: Teacher) -> None:
+def _check_losses(term: Term, job: Job, teacher: Teacher | None) -> None:
     """Check the losses of one batch at several stages of the training."""
     student = new_network(job, _CPU).train()
-    batch = replace(random_batch(job, IMAGES, _CPU), generator=torch.Generator().manual_seed(0))
-    pair = synthetic_pair(job, student.shapes(), teacher)
+    pair = synthetic_pair(job, student, teacher.network if teacher else None)
     assert pair is not None
     method = _build(term, job, pair)
+    student = on_device(method.wrap(student), _CPU).train()
     code_before = code_state(method)
-    mine = _forward(student, job, batch).full()
-    theirs = SharedBatch(batch.images, teacher).teacher(train_mode="teacher_in_train_mode" in method.requires)
+    batch, shared = _batch(job, method, student, teacher)
+    mine = batch.student(batch.images)
+    train_mode = "teacher_in_train_mode" in method.requires
+    theirs = shared.teacher(train_mode=train_mode) if teacher and method.teacher != NO_TEACHER else mine
     with not_applicable_without_parts(method):
         if method.pretrain == "student":
             loss = method.pretrain_loss(mine, theirs, batch)
@@ -127,24 +134,44 @@ def _check_losses(term: Term, job: Job, teacher: Teacher) -> None:
             loss = alone.pretrain_loss(theirs, theirs, batch)
             _check_parts([loss], alone.pretrain_modules(), "its pretrain_loss")
         method.pretrain_modules().requires_grad_(requires_grad=False)
-        losses = [method(mine, theirs, replace(batch, progress=torch.tensor(done))) for done in PROGRESS]
+        losses = [method(mine, theirs, _at(batch, done)) for done in PROGRESS]
     if losses[0] or method.pretrain != "student":
         _check_parts(losses, student, "its loss")
     check_unchanged(code_before, code_state(method))
 
 
+def _batch(job: Job, method: Method, student: Network, teacher: Teacher | None) -> tuple[Batch, SharedBatch]:
+    """A random batch with the networks of a run, and what the run shares with others."""
+    batch = random_batch(job, IMAGES, _CPU, views=method.views)
+    shared = SharedBatch(batch.views, teacher)
+
+    def run_student(images: Tensor) -> Features:
+        return _forward(student, job, images).full()
+
+    generator = torch.Generator().manual_seed(0)
+    epochs = torch.tensor(float(job.recipe.epochs))
+    batch = replace(batch, generator=generator, epochs=epochs, student=run_student, teacher=shared.run_teacher)
+    return batch, shared
+
+
+def _at(batch: Batch, done: float) -> Batch:
+    """The batch at a fraction of the training."""
+    return replace(batch, progress=torch.tensor(done), epoch=(done * batch.epochs).ceil().clamp(min=1))
+
+
 def _build(term: Term, job: Job, pair: Pair) -> Method:
     method = build_method(term, pair, job.seed, job.recipe.precision)
-    memory = {tensor.data_ptr() for tensor in pair.teacher_network.state_dict().values() if tensor.numel()}
-    for name, tensor in method.state_dict().items():
-        if tensor.data_ptr() in memory:
-            raise ContractError(f"'{name}' is the teacher's own: use it through self.pair.teacher_network instead")
+    for role, network in (("teacher", pair.teacher_network), ("student", pair.student_network)):
+        memory = {tensor.data_ptr() for tensor in network.state_dict().values() if tensor.numel()}
+        for name, tensor in method.state_dict().items():
+            if tensor.data_ptr() in memory:
+                raise ContractError(f"'{name}' is the {role}'s own: use it through self.pair.{role}_network instead")
     return method
 
 
-def _forward(network: Network, job: Job, batch: Batch) -> Features:
+def _forward(network: Network, job: Job, images: Tensor) -> Features:
     with autocast(job.recipe.precision, _CPU):
-        features: Features = network(resize(batch.images, network.in_size))
+        features: Features = network(resize(images, network.in_size))
     return features
 
 

@@ -16,9 +16,10 @@ from benchmark.training.capture import CAPTURE_DEVICES
 from benchmark.training.cuda_streams import ONE_STREAM
 from benchmark.training.failures import DivergedError
 from benchmark.training.isolation import SharedStateError
+from benchmark.training.pairs import synthetic_pair
 from benchmark.training.python_state import code_state, difference, python_state
 from benchmark.training.replay import OperationLog
-from benchmark.training.samples import random_batch, synthetic_pair
+from benchmark.training.samples import random_batch
 from benchmark.training.shared_state import SharedState
 from benchmark.training.steps import CaptureError, EagerStep, GraphStep
 from benchmark.training.teacher import Teacher
@@ -70,7 +71,7 @@ def check_steps(job: Job, teacher: Teacher | None) -> str | None:
 def _train(job: Job, teacher: Teacher | None, *, capture: bool) -> tuple[dict[str, Tensor], list[str]]:
     """Train a new member of the job for all epochs; return its tensors at the end, and the step's messages."""
     member = job_kinds.trainable(job, _CPU, _no_weights)
-    pair = synthetic_pair(job, member.network.shapes() if member.network else None, teacher)
+    pair = synthetic_pair(job, member.network, teacher.network if teacher else None)
     # A changed teacher is not restored, since the check ends there.
     state = SharedState(
         teacher, pair.labels if pair else torch.zeros(0), lambda: teacher.network.state_dict() if teacher else {}
@@ -88,7 +89,7 @@ def _train(job: Job, teacher: Teacher | None, *, capture: bool) -> tuple[dict[st
     for epoch in range(EPOCHS):
         member.begin_epoch()
         for position, size in enumerate(SIZES):
-            batch = random_batch(job, size, _CPU, seed=len(SIZES) * epoch + position)
+            batch = random_batch(job, size, _CPU, len(SIZES) * epoch + position, member.views)
             step(replace(batch, progress=torch.tensor(position / len(SIZES))), position, [member])
             if not capture:
                 check_unchanged(before, _state_in_python(modules))

@@ -117,7 +117,7 @@ class EagerStep:
         if teacher is not None:
             sizes.add(teacher.network.in_size)
         shared = SharedBatch(
-            batch.images, teacher, self.streams, sorted(sizes), replayed, compare_contents=compare_contents
+            batch.views, teacher, self.streams, sorted(sizes), replayed, compare_contents=compare_contents
         )
         shared.writes.add("the batch's labels", batch.targets)
         shared.writes.add("the batch's indices", batch.indices)
@@ -133,8 +133,8 @@ class EagerStep:
         """
         with self.streams.fork_join(len(members)):
             with context:
-                for train_mode in sorted({mode for member in members for mode in member.teacher_modes}):
-                    shared.teacher(train_mode=train_mode)
+                for train_mode, view in sorted({each for member in members for each in member.teacher_passes}):
+                    shared.teacher(train_mode=train_mode, view=view)
             yield
 
 

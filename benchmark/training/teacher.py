@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from benchmark.training.cuda_streams import ONE_STREAM, Streams
 from benchmark.training.isolation import NetworkSnapshot, WriteDetector
 from benchmark.training.precision import autocast, cast_weights
 from models import Features, FullFeatures, Network
-from models.features import full
+from models.features import full, resize
 
 
 class Teacher:
@@ -48,9 +47,11 @@ class Teacher:
             train_mode: normalise with batch statistics instead of running statistics.
         """
         network = self._with_batch_statistics() if train_mode else self._cast_network
-        with torch.no_grad(), autocast(self._precision, images.device):
-            features: Features = network(images)
-        return TeacherFeatures(features, self._streams, writes or WriteDetector())
+        return TeacherFeatures(self._run(network, images), self._streams, writes or WriteDetector())
+
+    def run(self, images: Tensor) -> Features:
+        """The teacher's features of images of any size, in evaluation mode, for one student alone."""
+        return self._run(self._cast_network, resize(images, self.network.in_size)).full()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Undo a method's changes to the network.
@@ -60,6 +61,11 @@ class Teacher:
         """
         self.network.load_state_dict(state)
         self.snapshot.restore()
+
+    def _run(self, network: Network, images: Tensor) -> Features:
+        with torch.no_grad(), autocast(self._precision, images.device):
+            features: Features = network(images)
+        return features
 
     def _resume(self, stage: int, rectified: Tensor) -> Tensor:
         with autocast(self._precision, rectified.device):
@@ -109,11 +115,15 @@ class TeacherFeatures(FullFeatures):
         return TeacherFeatures(self._features, self._streams, writes)
 
 
+WEAK, STRONG = 0, 1
+"""Views of a batch's images."""
+
+
 class SharedBatch:
     """What the members of a cohort share of one batch: its images at every input size, and the teacher's features.
 
     Args:
-        images: ``(B, 3, S, S)``, normalised.
+        views: the images ``(B, 3, S, S)``, normalised, and a second view of them where a member needs one.
         teacher: None where no member has one.
         streams: on which members use the batch.
         sizes: input sizes in pixels to prepare now, before the streams fork; others make the members wait.
@@ -123,12 +133,12 @@ class SharedBatch:
 
     Attributes:
         writes: tells whether a member has written into one of the shared tensors.
-        features: the teacher's features by mode, True for train mode, as far as members have asked for them.
+        features: the teacher's features by mode, True for train mode, and view, as far as members have asked for them.
     """
 
     def __init__(
         self,
-        images: Tensor,
+        views: Sequence[Tensor],
         teacher: Teacher | None = None,
         streams: Streams = ONE_STREAM,
         sizes: Iterable[int] = (),
@@ -137,42 +147,44 @@ class SharedBatch:
         compare_contents: bool = False,
     ) -> None:
         self.writes = WriteDetector(compare_contents=compare_contents)
-        self._native = images
-        self._images: dict[int, Tensor] = {}
+        self._views = tuple(views)
+        self._images: dict[tuple[int, int], Tensor] = {}
         self._teacher = teacher
         self._streams = streams
-        self.features: dict[bool, TeacherFeatures] = {}
+        self.features: dict[tuple[bool, int], TeacherFeatures] = {}
         if replayed is not None:
-            self.features = {mode: each.with_empty_cache(self.writes) for mode, each in replayed.features.items()}
-        for size in (images.shape[-1], *sizes):
-            self._resize(size)
+            self.features = {key: each.with_empty_cache(self.writes) for key, each in replayed.features.items()}
+        for size in (views[WEAK].shape[-1], *sizes):
+            for view in range(len(self._views)):
+                self._resize(size, view)
         self._prepared = frozenset(self._images)
 
-    def images(self, size: int) -> Tensor:
+    def images(self, size: int, view: int = WEAK) -> Tensor:
         """The images ``(B, 3, size, size)``."""
-        if size not in self._prepared:
+        if (size, view) not in self._prepared:
             with self._streams.main_stream():
-                self._resize(size)
-        return self._images[size]
+                self._resize(size, view)
+        return self._images[size, view]
 
-    def teacher(self, *, train_mode: bool = False) -> Features:
-        """The teacher's features of this batch, computed once per mode; the current stream waits for them."""
+    def teacher(self, *, train_mode: bool = False, view: int = WEAK) -> Features:
+        """The teacher's features of this batch, computed once per mode and view; the current stream waits for them."""
         assert self._teacher is not None
         with self._streams.main_stream():
-            if train_mode not in self.features:
-                images = self.images(self._teacher.network.in_size)
-                self.features[train_mode] = self._teacher.forward(images, self.writes, train_mode=train_mode)
-        return self.features[train_mode]
+            if (train_mode, view) not in self.features:
+                images = self.images(self._teacher.network.in_size, view)
+                self.features[train_mode, view] = self._teacher.forward(images, self.writes, train_mode=train_mode)
+        return self.features[train_mode, view]
 
-    def _resize(self, size: int) -> None:
-        if size not in self._images:
-            self._images[size] = resize(self._native, size)
-            self.writes.add("the batch's images", self._images[size])
+    def run_teacher(self, images: Tensor) -> Features:
+        """The teacher's features of any images ``(B, 3, S, S)``; those of a view are computed once for all members."""
+        for view, native in enumerate(self._views):
+            if images is native:
+                return self.teacher(view=view)
+        if self._teacher is None:
+            raise RuntimeError("this run has no teacher")
+        return self._teacher.run(images)
 
-
-def resize(images: Tensor, size: int) -> Tensor:
-    """Resize ``(B, 3, S, S)`` bilinearly to ``size`` pixels; images of that size are returned as they are."""
-    if images.shape[-1] == size:
-        return images
-    resized = functional.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
-    return resized.contiguous(memory_format=torch.channels_last)
+    def _resize(self, size: int, view: int) -> None:
+        if (size, view) not in self._images:
+            self._images[size, view] = resize(self._views[view], size)
+            self.writes.add("the batch's images", self._images[size, view])

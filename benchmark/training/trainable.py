@@ -27,6 +27,7 @@ from benchmark.training.randomness import derive
 from benchmark.training.teacher import SharedBatch
 from methods import Batch, Pair
 from models import Features, Network
+from models.features import resize
 
 
 class Trainable:
@@ -38,6 +39,7 @@ class Trainable:
         network: runs on the images; None where only the teacher does.
         loss: the modules that train beside the network.
         rests_on: SHA-256 of the weights that the run learns from or starts from, by the id of the job that made them.
+        passes: forward passes of the network in the latest step.
         machines: conditions of the machines that trained the run so far, in order; this machine is the last.
         same_machine_only: whether the whole run has to be trained on this machine.
     """
@@ -51,12 +53,14 @@ class Trainable:
         self.epoch = 0
         self.curves = CurveRecorder()
         self.seconds = 0.0
+        self.passes = 0
         self.rests_on: dict[str, str] = {}
         self.machines: list[Conditions] = []
         self.same_machine_only = False
         self.generator = torch.Generator(device).manual_seed(derive("draws", job.seed))
         self._scaler = grad_scaler(job.recipe.precision, device)
         self._epochs_done = torch.zeros((), dtype=torch.float64, device=device)
+        self._epochs = torch.full((), float(job.recipe.epochs), dtype=torch.float64, device=device)
         self._parts: list[str] = []
         self._sums: Tensor | None = None
         self._optimizer: torch.optim.Optimizer
@@ -68,8 +72,13 @@ class Trainable:
         raise NotImplementedError
 
     @property
-    def teacher_modes(self) -> frozenset[bool]:
-        """Modes of the teacher that the loss uses: train mode (True), evaluation mode (False), both or none."""
+    def views(self) -> int:
+        """Number of views of each image that the loss uses."""
+        return 1
+
+    @property
+    def teacher_passes(self) -> frozenset[tuple[bool, int]]:
+        """The teacher's forward passes that the loss uses: whether in train mode, and the view of the images."""
         return frozenset()
 
     def losses(self, student: Features | None, shared: SharedBatch, batch: Batch) -> dict[str, Tensor]:
@@ -125,14 +134,26 @@ class Trainable:
             batch: of the stream; its progress is the fraction of the epoch that is done.
             shared: the batch's images at every size, and the teacher's features.
         """
-        progress = (self._epochs_done + batch.progress) / self.job.recipe.epochs
-        own = replace(batch, progress=progress, generator=self.generator)
+        self.passes = 0
+        own = replace(
+            batch,
+            progress=(self._epochs_done + batch.progress) / self.job.recipe.epochs,
+            generator=self.generator,
+            epoch=self._epochs_done + 1,
+            epochs=self._epochs,
+            student=self._run_network,
+            teacher=shared.run_teacher,
+        )
         parts = self.losses(self._forward(shared), shared, own)
         values = torch.stack(list(parts.values()))
         self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(values.sum()).backward()  # type: ignore[no-untyped-call]
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
+        if isinstance(self._optimizer, optimizers.DOT):
+            others = [value for name, value in parts.items() if name != "ce"]
+            self._optimizer.descend(parts["ce"], torch.stack(others).sum() if others else None)
+        else:
+            self._scaler.scale(values.sum()).backward()  # type: ignore[no-untyped-call]
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
         self._accumulate(list(parts), values.detach(), len(batch.targets))
 
     def end_epoch(self, images: int) -> None:
@@ -227,13 +248,19 @@ class Trainable:
         self._optimizer = optimizers.build(self.job.recipe, parameters)
 
     def _forward(self, shared: SharedBatch) -> Features | None:
-        if self.network is None:
-            return None
+        return None if self.network is None else self._run_network(shared.images(self.network.in_size))
+
+    def _run_network(self, images: Tensor) -> Features:
+        assert self.network is not None
+        self.passes += 1
         with autocast(self.job.recipe.precision, self.device):
-            features: Features = self.network(shared.images(self.network.in_size))
+            features: Features = self.network(resize(images, self.network.in_size))
         return features.full()
 
     def _accumulate(self, names: list[str], values: Tensor, images: int) -> None:
         if self._sums is None:
             self._parts, self._sums = names, torch.zeros_like(values, dtype=torch.float64)
+        if names != self._parts:
+            before, now = ", ".join(self._parts), ", ".join(names)
+            raise ValueError(f"the parts of the loss were {before} and are now {now}: return the same in every step")
         self._sums += values.double() * images

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.data import code_of, content_of, describe
 from benchmark.errors import UserError
@@ -24,7 +25,7 @@ from models import Network, create
 
 
 def new_network(job: Job, device: torch.device) -> Network:
-    """The job's network on a device, in channels-last memory; its initial weights depend on network and seed only.
+    """The job's network `on_device`; its initial weights depend on network and seed only.
 
     Raises:
         UserError: a plug-in's code, or its data set's images, have changed since the job was planned.
@@ -33,6 +34,11 @@ def new_network(job: Job, device: torch.device) -> Network:
     with seeded("weights", job.network, recipe.width, recipe.in_size, num_classes, job.seed):
         network = create(job.network, num_classes, recipe.in_size, recipe.width)
     _check_code(job)
+    return on_device(network, device)
+
+
+def on_device(network: Network, device: torch.device) -> Network:
+    """The network on a device, in channels-last memory."""
     return network.to(device).to(memory_format=torch.channels_last)
 
 
@@ -50,7 +56,7 @@ def _check_code(job: Job) -> None:
         raise UserError(f"the images of {job.recipe.dataset} changed after the plan was made: run the command again")
 
 
-def save_weights(network: nn.Module, path: Path, job: Job) -> None:
+def save_weights(network: Network, path: Path, job: Job) -> None:
     """Save a network's state: parameters in half precision, or in float32 if they would overflow; buffers as they are.
 
     Buffers hold the running statistics of batch-norms: half precision would leave three digits of a variance of 1e-6,
@@ -58,19 +64,22 @@ def save_weights(network: nn.Module, path: Path, job: Job) -> None:
     """
     parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
     state = network.state_dict()
-    save_state({name: _half(tensor) if name in parameters else tensor for name, tensor in state.items()}, path, job)
+    halved = {name: _half(tensor) if name in parameters else tensor for name, tensor in state.items()}
+    save_state(halved, path, job, network.wrapping)
 
 
-def save_state(state: Mapping[str, Tensor], path: Path, job: Job) -> None:
-    """Save tensors as they are, with the job's id and network as metadata."""
+def save_state(state: Mapping[str, Tensor], path: Path, job: Job, wrapping: Mapping[str, Any] | None = None) -> None:
+    """Save tensors as they are, with the job's id, its network and how that is wrapped as metadata."""
     recipe = job.recipe
-    about = {"network": job.network, "width": recipe.width, "in_size": recipe.in_size, "run": job.id}
+    about: dict[str, Any] = {"network": job.network, "width": recipe.width, "in_size": recipe.in_size, "run": job.id}
+    if wrapping is not None:
+        about["wrapping"] = dict(wrapping)
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     # One entry, since safetensors writes several in random order: equal weights would have different SHA-256.
     write_atomically(path, save(content, metadata={"about": canonical_json(about)}))
 
 
-def load_weights(network: nn.Module, path: Path, job: Job) -> str:
+def load_weights(network: Network, path: Path, job: Job) -> str:
     """Load the weights of a job into a network and return the file's SHA-256.
 
     Raises:

@@ -22,6 +22,7 @@ _OTHER = {
     "lr_decay": 0.3,
     "momentum": 0.8,
     "beta2": 0.99,
+    "delta": 0.05,
     "nesterov": True,
     "weight_decay": 0.001,
     "crop": "resized",

@@ -1,6 +1,8 @@
 """Closed-form inputs with known losses, and small pairs of networks."""
 
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ from torch import Tensor
 
 import models
 from methods import Batch, Pair
+from models import Features, Network
 
 SAMPLES, CLASSES = 40, 5
 
@@ -49,27 +52,64 @@ def wave():
 def make_bench():
     """Factory of a student, a frozen teacher and batches: ``make_bench("wrn-10-1", "wrn-16-1", sizes=(16, 16))``."""
 
-    def make(student: str, teacher: str, *, sizes: tuple[int, int] = (16, 16)) -> SimpleNamespace:
+    def make(
+        student: str, teacher: str, *, sizes: tuple[int, int] = (16, 16), classes: int = CLASSES
+    ) -> SimpleNamespace:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            learner = models.create(student, CLASSES, in_size=sizes[0], width=0.25)
+            learner = models.create(student, classes, in_size=sizes[0], width=0.25)
             expert = (
-                models.create(teacher, CLASSES, in_size=sizes[1], width=0.25).eval().requires_grad_(requires_grad=False)
+                models.create(teacher, classes, in_size=sizes[1], width=0.25).eval().requires_grad_(requires_grad=False)
             )
-        labels = torch.arange(SAMPLES) % CLASSES
-        pair = Pair(learner.shapes(), expert.shapes(), expert, SAMPLES, CLASSES, labels)
+        labels = torch.arange(SAMPLES) % classes
 
-        def batch(size: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> SimpleNamespace:
-            """One batch with the features of both networks."""
+        def run(network: Network, images: Tensor) -> Features:
+            size = network.in_size
+            return network(images[:, :, :size, :size]).full()
+
+        def teach(images: Tensor) -> Features:
+            with torch.no_grad():
+                return run(expert, images)
+
+        def training_features() -> Iterator[tuple[Features, Tensor]]:
+            images = torch.randn(SAMPLES, 3, *[max(sizes)] * 2, generator=torch.Generator().manual_seed(0))
+            for start in range(0, SAMPLES, 16):
+                part = slice(start, start + 16)
+                yield teach(images[part].to(expert.classifier.weight.dtype)), labels[part]
+
+        pair = Pair(
+            student=learner.shapes(),
+            teacher=expert.shapes(),
+            student_network=learner,
+            teacher_network=expert,
+            num_samples=SAMPLES,
+            num_classes=classes,
+            labels=labels,
+            batch_size=4,
+            training_features=training_features,
+        )
+
+        def batch(
+            size: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32, network: Network = learner
+        ) -> SimpleNamespace:
+            """One batch with the features of the student (``network`` if a method wraps it) and of the teacher."""
             generator = torch.Generator().manual_seed(seed)
             indices = torch.randperm(SAMPLES, generator=generator)[:size]
             images = torch.randn(size, 3, *[max(sizes)] * 2, generator=generator).to(dtype)
-            data = Batch(images, labels[indices], indices, torch.tensor(0.5), generator)
-            with torch.no_grad():
-                seen = expert.to(dtype)(images[:, :, : sizes[1], : sizes[1]])
-            return SimpleNamespace(
-                data=data, student=learner.to(dtype)(images[:, :, : sizes[0], : sizes[0]]).full(), teacher=seen.full()
+            expert.to(dtype)
+            data = Batch(
+                images=images,
+                targets=labels[indices],
+                indices=indices,
+                progress=torch.tensor(0.5),
+                generator=generator,
+                strong=images.flip(3) + 0.1,
+                epoch=torch.tensor(6.0),
+                epochs=torch.tensor(12.0),
+                student=partial(run, network.to(dtype)),
+                teacher=teach,
             )
+            return SimpleNamespace(data=data, student=data.student(images), teacher=teach(images))
 
         return SimpleNamespace(pair=pair, student=learner, teacher=expert, batch=batch)
 

@@ -1,12 +1,14 @@
 """AB against the known value and the formula, and its connectors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from benchmark.registry import catalog
-from methods import Pair, load
+from methods import load
 from methods.ab import ab_loss, boundary_distance
 from methods.regressor import Regressor
 from models import Shapes
@@ -99,9 +101,10 @@ def shapes(name):
 
 
 @pytest.mark.parametrize("names", PAIRS.split())
-def test_connectors_reach_the_teachers_shapes(names):
+def test_connectors_reach_the_teachers_shapes(names, make_bench):
+    pair = make_bench("wrn-10-1", "wrn-16-1").pair
     teacher, student = map(shapes, names.split(":"))
-    connectors = load("ab")(Pair(student, teacher, nn.Identity(), 0, 5, torch.zeros(0))).connectors
+    connectors = load("ab")(replace(pair, student=student, teacher=teacher)).connectors
     for connector, mine, theirs in zip(connectors, student.feats[1:], teacher.feats[1:], strict=True):
         assert connector(torch.zeros(2, *mine)).shape == (2, *theirs)
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from methods import load
 from methods.kd import kd_loss
+from tests.methods import given_logits, modern
 
 
 def naive(student, teacher, temperature):
@@ -35,6 +37,33 @@ def test_golden(golden, wave):
     ce = functional.cross_entropy(student, torch.arange(4))
     assert ce.item() == pytest.approx(golden["CE"], abs=1e-9)
     assert (0.1 * ce + 0.9 * loss).item() == pytest.approx(golden["KD_0.1_0.9_T4"], abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def pair(make_bench):
+    return make_bench("wrn-10-1", "wrn-16-1", classes=7).pair
+
+
+def parts_of(pair, z, v, y, **options):
+    return load("kd")(pair, **options)(given_logits.features(z), given_logits.features(v), given_logits.batch(y))
+
+
+def test_method_is_golden_with_plain_and_with_standardised_logits(pair):
+    z, v, *_, y = modern.logits()
+    z.requires_grad_()
+    modern.check("kd.T4", parts_of(pair, z, v, y)["kd"], z)
+    modern.check("ls.kd", parts_of(pair, z, v, y, standardise=True, temperature=2.0)["kd"], z)
+    variant = parts_of(pair, z, v, y, **load("kd").variants["ls"])["kd"]
+    assert variant.item() == pytest.approx(10 * modern.GOLDEN["ls.kd"], rel=1e-9)
+
+
+def test_standardised_logits_that_do_not_vary_have_no_slope(pair):
+    z = torch.ones(1, 3, dtype=torch.float64, requires_grad=True)
+    v = torch.tensor([[2.0, 0.5, 0.1]], dtype=torch.float64)
+    loss = parts_of(pair, z, v, torch.tensor([0]), standardise=True, temperature=2.0)["kd"]
+    loss.backward()
+    assert loss.item() == pytest.approx(modern.GOLDEN["edge"]["ls.kd z=(1,1,1) v=(2,.5,.1) T=2"], rel=1e-9)
+    assert torch.equal(z.grad, torch.zeros(1, 3, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])

@@ -8,7 +8,8 @@ import torch
 import methods
 import models
 from benchmark.bench.published_losses import published_form
-from methods import Batch, Pair
+from benchmark.training.pairs import make_pair
+from methods import Batch
 
 # So few images draw CRD's negatives as one part, which sets the constants as the published form's whole batch does.
 SAMPLES, CLASSES, SIZE = 40, 5, 5
@@ -22,7 +23,7 @@ def bench():
         teacher = models.create("wrn-16-1", CLASSES, in_size=16, width=0.5).eval()
         images = torch.randn(SIZE, 3, 16, 16)
     labels = torch.arange(SAMPLES) % CLASSES
-    pair = Pair(student.shapes(), teacher.shapes(), teacher, SAMPLES, CLASSES, labels)
+    pair = make_pair(student, teacher, labels, SIZE, lambda: ())
     indices = torch.arange(SIZE) * 3
     batch = Batch(images, labels[indices], indices, torch.tensor(0.5), torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -19,6 +19,7 @@ CIFAR = {
     "lr_decay": 0.1,
     "momentum": 0.9,
     "beta2": None,
+    "delta": None,
     "nesterov": False,
     "weight_decay": 5e-4,
     "batch_size": 128,

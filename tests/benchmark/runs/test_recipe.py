@@ -7,7 +7,7 @@ from benchmark.runs.recipe import RECIPE_KEYS, check_value
 
 # What the network is, and how long and by which rule it is trained, are each member's own.
 NOT_OF_THE_STREAM = {"name", "epochs", "optimizer", "lr", "milestones", "lr_decay", "momentum", "beta2", "nesterov"}
-NOT_OF_THE_STREAM |= {"weight_decay", "evaluate_every", "in_size", "width", "top_k"}
+NOT_OF_THE_STREAM |= {"delta", "weight_decay", "evaluate_every", "in_size", "width", "top_k"}
 OF_A_LOOK = {"dataset", "crop", "crop_size", "resize", "mean", "std", "holdout", "precision"}
 OF_A_LOOK |= {"in_size", "width", "top_k"}
 

@@ -50,10 +50,12 @@ COHORT = {
     "ab": ("ab", "wrn-10-4", {}),
     "ft": ("ft", "wrn-10-4", {}),
     "fsp": ("fsp", "wrn-10-2", {}),
+    "simkd": ("simkd", "wrn-10-2", {}),
+    "mlkd": ("mlkd", "wrn-10-2", {"epochs": 4}),
     "short": ("kd", "wrn-10-2", {"epochs": 2}),
 }
-"""Method, student and changes of a cohort's members: random draws, both modes of the teacher, three input sizes, two
-lengths, pretraining stages of student and teacher."""
+"""Method, student and changes of a cohort's members: random draws, both modes of the teacher, three input sizes, three
+lengths, pretraining stages of student and teacher, a wrapped student, a second view."""
 STAGED = ("ab", "ft", "fsp")
 
 

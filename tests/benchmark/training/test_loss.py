@@ -8,9 +8,10 @@ from benchmark.errors import UserError
 from benchmark.registry import catalog, plugins
 from benchmark.runs.objective import Term
 from benchmark.training.loss import ObjectiveLoss, build_method
-from benchmark.training.teacher import SharedBatch, Teacher
+from benchmark.training.pairs import make_pair
+from benchmark.training.teacher import WEAK, SharedBatch, Teacher
 from benchmark.training.weights import new_network
-from methods import Batch, Pair
+from methods import Batch
 
 CPU = torch.device("cpu")
 
@@ -24,12 +25,12 @@ def bench(make_job, teacher_job):
     images = torch.randn(8, 3, 8, 8, generator=generator)
     teacher = Teacher(new_network(teacher_job, CPU), "fp32")
     student = new_network(make_job("student"), CPU)
-    pair = Pair(student.shapes(), teacher.network.shapes(), teacher.network, 40, 10, labels)
+    pair = make_pair(student, teacher.network, labels, 8, lambda: ())
 
     def make(method, seed=0):
         loss = ObjectiveLoss(make_job(method).objective, pair, seed)
         batch = Batch(images, labels[indices], indices, 0.0, torch.Generator().manual_seed(0))
-        return loss, (student(images), SharedBatch(images, teacher), batch)
+        return loss, (student(images), SharedBatch([images], teacher), batch)
 
     return make
 
@@ -54,11 +55,11 @@ def test_a_term_starts_the_same_in_every_sum(bench):
 
 @pytest.mark.parametrize(("method", "modes"), [("kd", {False}), ("ofd", {True}), ("kd+ofd", {False, True})])
 def test_terms_say_which_modes_of_the_teacher_they_use(method, modes, bench):
-    assert bench(method)[0].teacher_modes == modes
+    assert bench(method)[0].teacher_passes == {(mode, WEAK) for mode in modes}
 
 
 def test_distillation_needs_a_teacher(make_job):
-    with pytest.raises(ValueError, match="kd needs a teacher"):
+    with pytest.raises(ValueError, match="kd needs a pair of networks"):
         ObjectiveLoss(make_job("kd").objective, None, 0)
 
 

@@ -1,8 +1,12 @@
+import copy
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from benchmark.errors import UserError
 from benchmark.training import optimizers
 from benchmark.training.precision import grad_scaler
 
@@ -60,6 +64,62 @@ def test_adam_is_what_the_paper_means_by_it(make_job):
         mean, square = first / (1 - 0.8**step), second / (1 - 0.95**step)
         expected = expected - 0.5 / step * mean / (square.sqrt() + 1e-8)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def toy_losses(p, q, r):
+    """Cross-entropy of p and q, and another loss of p and r."""
+    return p.square() + q.square() / 2, (p - 3).square() / 2 + (r + 1).square() / 2
+
+
+def test_dot_takes_a_step_of_its_own_down_each_loss(make_job):
+    changes = {"momentum": 0.9, "delta": 0.075, "weight_decay": 5e-4, "lr": 0.1, "nesterov": False}
+    recipe = make_job("student", optimizer="dot", **changes).recipe
+    parameters = [torch.nn.Parameter(torch.tensor(value, dtype=torch.float64)) for value in (1.0, -2.0, 0.5)]
+    optimizer = optimizers.build(recipe, parameters)
+    golden = json.loads((Path(__file__).parents[2] / "methods" / "golden_modern.json").read_text(encoding="utf-8"))
+    for step in (1, 2, 3):
+        optimizer.descend(*toy_losses(*parameters))
+        assert [parameter.item() for parameter in parameters] == pytest.approx(golden[f"dot.step{step}"], rel=1e-9)
+
+
+def test_dot_goes_on_from_its_state(make_job):
+    recipe = make_job("student", optimizer="dot", delta=0.05, momentum=0.9, nesterov=False).recipe
+    runs = [[torch.nn.Parameter(torch.tensor(value)) for value in (1.0, -2.0, 0.5)] for _ in range(2)]
+    whole, resumed = (optimizers.build(recipe, parameters) for parameters in runs)
+    whole.descend(*toy_losses(*runs[0]))
+    optimizers.load(resumed, copy.deepcopy(whole.state_dict()))
+    for mine, theirs in zip(*runs, strict=True):
+        theirs.data.copy_(mine.data)
+    for optimizer, parameters in zip((whole, resumed), runs, strict=True):
+        optimizer.descend(*toy_losses(*parameters))
+    assert [one.item() for one in runs[0]] == [one.item() for one in runs[1]]
+
+
+def test_dot_down_cross_entropy_alone_is_sgd(make_job):
+    made = {"momentum": 0.9, "weight_decay": 0.01, "nesterov": False}
+    start = torch.randn(40, generator=torch.Generator().manual_seed(0))
+    found = []
+    for changes in ({"optimizer": "sgd"}, {"optimizer": "dot", "delta": 0.075}):
+        parameter = torch.nn.Parameter(start.clone())
+        optimizer = optimizers.build(make_job("student", **made, **changes).recipe, [parameter])
+        for _ in range(3):
+            loss = parameter.square().sum() / 2
+            if isinstance(optimizer, optimizers.DOT):
+                optimizer.descend(loss, None)
+            else:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        found.append(parameter.detach())
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"delta": None}, {"delta": 0.05, "nesterov": True}, {"delta": 0.05, "precision": "fp16"}]
+)
+def test_dot_needs_a_delta_and_plain_momentum(changes, make_job):
+    with pytest.raises(UserError, match=r"optimizer=dot needs a delta, as --set delta=0\.075, nesterov=false"):
+        make_job("kd", optimizer="dot", **{"nesterov": False, "precision": "fp32"} | changes)
 
 
 def test_decay_of_adam_is_torchs(make_job):

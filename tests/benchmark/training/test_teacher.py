@@ -31,7 +31,7 @@ def test_resize_is_bilinear(images):
 
 
 def test_images_and_features_are_computed_once(images, teacher):
-    shared = SharedBatch(images, teacher)
+    shared = SharedBatch([images], teacher)
     assert shared.images(8) is images
     assert shared.images(16) is shared.images(16)
     assert shared.teacher() is shared.teacher()
@@ -59,7 +59,7 @@ def test_cached_tensors_are_computed_once_on_the_main_stream(images, teacher):
         calls.append(maps)
         return 2 * maps
 
-    shared = SharedBatch(images, Teacher(teacher.network, "bf16", streams), streams)
+    shared = SharedBatch([images], Teacher(teacher.network, "bf16", streams), streams)
     first = shared.teacher().cached(derive, shared.teacher().feats[-1])
     before = streams.entered
     assert shared.teacher().cached(derive, shared.teacher().feats[-1]) is first
@@ -83,11 +83,11 @@ def test_other_tensors_than_the_teachers_are_not_cached(images, teacher):
 
 
 def test_reused_features_have_an_empty_cache(images, teacher):
-    shared = SharedBatch(images, teacher)
+    shared = SharedBatch([images], teacher)
     stale = shared.teacher().cached(torch.neg, shared.teacher().feats[-1])
     with torch.no_grad():
         shared.teacher().feats[-1].mul_(2)
-    again = SharedBatch(images, teacher, replayed=shared)
+    again = SharedBatch([images], teacher, replayed=shared)
     assert torch.equal(again.teacher().cached(torch.neg, again.teacher().feats[-1]), 2 * stale)
     assert torch.equal(again.teacher().logits, shared.teacher().logits)
     assert again.writes.changed() is None

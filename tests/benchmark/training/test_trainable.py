@@ -42,7 +42,7 @@ def test_losses_get_progress_and_generator_of_the_run_and_full_precision(make_jo
     monkeypatch.setattr(member.loss, "forward", lambda *given: (seen.append(given), loss(*given))[1])
     member.epoch = 2
     member.begin_epoch()
-    member.step(replace(batch, progress=torch.tensor(0.5)), SharedBatch(batch.images))
+    member.step(replace(batch, progress=torch.tensor(0.5)), SharedBatch(batch.views))
     [(student, _, given)] = seen
     assert given.progress == 0.625
     assert given.generator is member.generator
@@ -69,7 +69,7 @@ def test_loss_curve_is_the_mean_over_the_images_of_an_epoch(member, batch, fixed
         for size in (32, 8):
             fixed_parts(ce=epoch * size, other=1.5)
             part = Batch(batch.images[:size], batch.targets[:size], batch.indices[:size], START, None)
-            member.step(part, SharedBatch(part.images))
+            member.step(part, SharedBatch(part.views))
         member.end_epoch(40)
     mean = (32 * 32 + 8 * 8) / 40
     assert member.curves.state["parts"] == {"ce": [mean, 2 * mean], "other": [1.5, 1.5]}
@@ -79,7 +79,7 @@ def test_loss_that_is_not_finite_is_named(member, batch, fixed_parts):
     member.begin_epoch()
     for value in (float("inf"), 1.0):
         fixed_parts(ce=1.0, other=value)
-        member.step(batch, SharedBatch(batch.images))
+        member.step(batch, SharedBatch(batch.views))
     with pytest.raises(DivergedError, match=r"the loss \(other\) is not finite in epoch 1"):
         member.end_epoch(64)
 
