@@ -63,6 +63,7 @@ class AB(Method):
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
     pretrain = "student"
+    formula = "before the run: 3 / (1000 B) sum_i 2^(i - n) |relu(1 -+ x_i)|^2, - where t_i > 0 and + elsewhere"
 
     def __init__(self, pair: Pair, *, margin: float = 1.0) -> None:
         super().__init__(pair)

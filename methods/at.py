@@ -60,6 +60,7 @@ class AT(Method):
     )
     revision = 2
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1000.0}
+    formula = "sum_i mean (a(x_i) - a(t_i))^2, a(x) = sum_c x_c^2 over positions as a unit vector"
 
     def __init__(self, pair: Pair, *, last: int = 0) -> None:
         super().__init__(pair)

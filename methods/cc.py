@@ -37,6 +37,7 @@ class CC(Method):
     citation = "Peng, Jin, Liu, Li, Wu, Liu, Zhou & Zhang, Correlation Congruence for Knowledge Distillation, ICCV 2019"
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 0.02}
+    formula = "1 / (B - 1) sum_b <|d_b|, |d_(b+1)|>, d_b = W_S h_S - W_T h_T of image b"
 
     def __init__(self, pair: Pair, *, dim: int = 128) -> None:
         super().__init__(pair)

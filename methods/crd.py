@@ -193,6 +193,7 @@ class CRD(Method):
     citation = "Tian, Krishnan & Isola, Contrastive Representation Distillation, ICLR 2020"
     revision = 3
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 0.8}
+    formula = "ln (1 + c / P_0) + sum_j ln (1 + P_j / c), P_j = exp(<h, bank_j> / T) / Z, c = n / N, for h_S and h_T"
 
     bank_student: Tensor
     bank_teacher: Tensor

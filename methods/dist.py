@@ -49,6 +49,7 @@ class DIST(Method):
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
     variants: ClassVar[Mapping[str, Mapping[str, object]]] = {"published": {"inter": 32.0, "intra": 32.0}}
+    formula = "beta mean_b (1 - r(p_b, q_b)) + gamma mean_k (1 - r(p_k, q_k)), r Pearson's, p and q at temperature T"
 
     def __init__(self, pair: Pair, *, inter: float = 2.0, intra: float = 2.0, temperature: float = 4.0) -> None:
         super().__init__(pair)

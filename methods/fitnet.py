@@ -34,6 +34,7 @@ class FitNet(Method):
     citation = "Romero, Ballas, Kahou, Chassang, Gatta & Bengio, FitNets: Hints for Thin Deep Nets, ICLR 2015"
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 100.0}
+    formula = "mean (r(x_2) - t_2)^2, r a rectified regression"
 
     def __init__(self, pair: Pair, *, stage: int = 2) -> None:
         super().__init__(pair)

@@ -51,6 +51,7 @@ class FSP(Method):
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
     requires = ("equal_channels",)
     pretrain = "student"
+    formula = "before the run: sum_i mean (G_i(x) - G_i(t))^2, G_i(x) = x_(i+1) x_i' / (H W)"
 
     def pretrain_loss(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         return {"fsp": fsp_loss(student.feats, teacher.feats)}

@@ -87,6 +87,7 @@ class FT(Method):
     revision = 2
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 200.0}
     pretrain = "teacher"
+    formula = "mean |a(translate(x)) - a(paraphrase(t))|, a(x) = sum_c x_c^2 over positions as a unit vector"
 
     def __init__(self, pair: Pair, *, rate: float = 0.5) -> None:
         super().__init__(pair)

@@ -127,6 +127,7 @@ class NST(Method):
     )
     revision = 2
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 50.0}
+    formula = "sum_i k(t_i, t_i) + k(x_i, x_i) - 2 k(x_i, t_i), k(x, t) = mean_cd <x_c, t_d>^2 of unit channels"
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         return {"nst": nst_loss(paired_stages(student.feats, teacher.feats), teacher.cached)}

@@ -69,6 +69,7 @@ class OFD(Method):
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1e-3}
     requires = ("teacher_in_train_mode",)
+    formula = "1 / B sum_i 2^(i - n) sum (r(x_i) - u_i)^2 where r(x_i) > u_i or t_i > 0, u_i = max(t_i, m_i)"
 
     def __init__(self, pair: Pair) -> None:
         super().__init__(pair)

@@ -40,6 +40,7 @@ class PKT(Method):
     citation = "Passalis & Tefas, Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018"
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 30000.0}
+    formula = "mean_ij P_ij ln (P_ij / Q_ij), P and Q = (1 + cos(h_i, h_j)) / 2 over its row sum, of h_T and h_S"
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         return {"pkt": pkt_loss(student.embedding, teacher.embedding, teacher.cached)}

@@ -60,6 +60,7 @@ class RKD(Method):
     citation = "Park, Kim, Lu & Cho, Relational Knowledge Distillation, CVPR 2019"
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
+    formula = "25 Huber(|h_i - h_j| / mean) + 50 Huber(cos(h_j - h_i, h_k - h_i)), of h_S against h_T"
 
     def __init__(self, pair: Pair, *, distance: float = 25.0, angle: float = 50.0) -> None:
         super().__init__(pair)

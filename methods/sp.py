@@ -37,6 +37,7 @@ class SP(Method):
     citation = "Tung & Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019"
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 3000.0}
+    formula = "mean (n(x x') - n(t t'))^2 over B x B, n with rows of length 1"
 
     def forward(self, student: Features, teacher: Features, batch: Batch) -> dict[str, Tensor]:
         return {"sp": sp_loss(student.feats[-1], teacher.feats[-1], teacher.cached)}

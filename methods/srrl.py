@@ -128,6 +128,7 @@ class SRRL(Method):
         {"fm": 1.0, "sr": 5.0},
         {"fm": 10.0, "sr": 1.0},
     )
+    formula = "fm mean (pool(r(x)) - pool(t))^2 + sr mean (W_T pool(r(x)) + b_T - v)^2, r a connector"
 
     def __init__(
         self,

@@ -69,6 +69,7 @@ class VID(Method):
     )
     revision = 1
     objective: ClassVar[Mapping[str, float]] = {"ce": 1.0, "weight": 1.0}
+    formula = "sum_i mean ((m_i(x_i) - t_i)^2 / s_i + ln s_i) / 2, m_i convolutions, s_i a variance for each channel"
 
     def __init__(self, pair: Pair, *, variance: float = 5.0) -> None:
         super().__init__(pair)

@@ -15,6 +15,7 @@ from models.features import Network
 from models.plugins import VARIABLE
 from models.published_weights import unusable
 from models.registry import UnknownNetworkError, create
+from models.wrapping import rewrap
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _BUILT_FROM = ("network", "num_classes", "in_size", "width")
@@ -45,6 +46,7 @@ def load(folder: Path | str) -> Network:
         network = create(*(config[key] for key in _BUILT_FROM))
     except UnknownNetworkError as error:
         raise UnknownNetworkError(f"{error}; to find one of your own, let {VARIABLE} name its file") from None
+    network = _rewrapped(network, config.get("wrapping"), root / CONFIG)
     state, own = _state(root / WEIGHTS, config.get("sha256")), network.state_dict()
     wrong = unusable((name, state[name], own[name]) for name in own if name in state)
     try:
@@ -55,6 +57,16 @@ def load(folder: Path | str) -> Network:
     if wrong:
         raise ExportError(f"{root / WEIGHTS} are no weights of {network.name}: {wrong[0]}")
     return network.eval()
+
+
+def _rewrapped(network: Network, wrapping: Any, path: Path) -> Network:
+    """The network with what ``wrapping`` of a file describes around it, if it describes anything."""
+    if wrapping is not None and not isinstance(wrapping, dict):
+        raise ExportError(f"{path}: 'wrapping' is no object: export the network again")
+    try:
+        return rewrap(network, wrapping)
+    except ValueError as error:
+        raise ExportError(f"{path}: {error}: export the network again, or update this clone") from None
 
 
 def _config(path: Path) -> dict[str, Any]:

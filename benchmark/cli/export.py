@@ -6,6 +6,7 @@ import itertools
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -101,24 +102,27 @@ def _finished(node: Node, store: Store) -> StoredRecord:
 
 
 def _exported(known: StoredRecord, weights: Path, session: Session) -> Exported:
-    teacher, options, resolver = known.record.spec["teacher"], session.options, session.resolver
-    found = Archive(session.store.results).beginning(teacher["id"]) if teacher else []
+    options, resolver = session.options, session.resolver
+    num_classes, wrapping = _form(weights, known)
+    teachers = Archive(session.store.results).teachers(known)
     # The command of the card works on any machine, so files go by their bare names.
     given = [("--set", change) for change in options.set] + [("--plugin", path.name) for path in options.plugin]
     command = ["python", "run_all.py", "why", short_id(known.id), "--profile", resolver.profile.name]
     return Exported(
         known=known,
-        teacher=next(iter(found), None),
-        num_classes=_num_classes(weights, known),
+        teacher=next(iter(teachers), None),
+        num_classes=num_classes,
         sha256=file_digest(weights),
         profile=resolver.folder,
         note=resolver.note,
         why=shlex.join([*command, *itertools.chain(*given)]),
+        earlier=tuple(teachers[1:]),
+        wrapping=wrapping,
     )
 
 
-def _num_classes(weights: Path, known: StoredRecord) -> int:
-    """Read the width of the logits from the header of the file.
+def _form(weights: Path, known: StoredRecord) -> tuple[int, dict[str, Any] | None]:
+    """Read the width of the logits, and what the method has built around the network, from the header of the file.
 
     Raises:
         UserError: the file cannot be read, or is another run's.
@@ -132,4 +136,4 @@ def _num_classes(weights: Path, known: StoredRecord) -> int:
         raise UserError(f"weights {weights} cannot be read ({error}): {advice}") from None
     if about.get("run") != known.id:
         raise UserError(f"weights {weights} are those of another run than {short_id(known.id)}: {advice}")
-    return classes
+    return classes, about.get("wrapping")

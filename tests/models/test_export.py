@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +13,8 @@ from safetensors.torch import save_file
 import models
 from models import ExportError
 from models.export import CONFIG, WEIGHTS
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -26,6 +31,22 @@ def folder(tmp_path):
         config = {"network": name, "num_classes": 7, "in_size": 8, "width": 0.5, "run": "ab" * 32}
         (tmp_path / CONFIG).write_text(json.dumps(config | changes))
         save_file(state, tmp_path / WEIGHTS, metadata={"about": "{}"})
+        return tmp_path, network
+
+    return make
+
+
+@pytest.fixture
+def wrapped(tmp_path):
+    """A folder with a network under another classifier, as a method leaves it; and the network."""
+
+    def make(**changes):
+        torch.manual_seed(1)
+        form = {"kind": "reused-classifier", "tap": "map", "inputs": 32, "middle": 3, "outputs": 6, "size": [2, 2]}
+        network = models.rewrap(models.create("wrn-10-1", 7, 8, 0.5), form | {"bias": True}).eval()
+        config = {"network": "wrn-10-1", "num_classes": 7, "in_size": 8, "width": 0.5, "wrapping": network.wrapping}
+        (tmp_path / CONFIG).write_text(json.dumps(config | changes))
+        save_file(network.state_dict(), tmp_path / WEIGHTS, metadata={"about": "{}"})
         return tmp_path, network
 
     return make
@@ -51,6 +72,45 @@ def test_altered_weights_are_refused(folder):
         network.classifier.weight.zero_()
     save_file(network.state_dict(), path / WEIGHTS)
     with pytest.raises(ExportError, match=r"model.safetensors is not the file that was exported") as caught:
+        models.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_under_another_classifier_comes_back_whole(wrapped):
+    path, network = wrapped()
+    loaded, images = models.load(path), torch.randn(3, 3, 8, 8)
+    assert torch.equal(loaded(images).logits, network(images).logits)
+    assert (loaded.wrapping, loaded.training) == (network.wrapping, False)
+    assert not loaded.classifier.weight.requires_grad
+
+
+def test_a_network_under_another_classifier_needs_torch_and_safetensors_alone(wrapped):
+    """An exported folder is loaded where the project's methods and its command are not to be had."""
+    path, network = wrapped()
+    code = f"""
+import sys
+sys.modules["methods"] = sys.modules["benchmark"] = None
+import models, torch
+network = models.load({str(path)!r})
+print(network(torch.ones(1, 3, 8, 8)).logits.double().sum().item())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert float(done.stdout) == pytest.approx(network(torch.ones(1, 3, 8, 8)).logits.double().sum().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrapping", "message"),
+    [
+        ("reused-classifier", "config.json: 'wrapping' is no object"),
+        ({"kind": "sandwich"}, "config.json: wrn-10-1 is wrapped as 'sandwich', but the known kinds are"),
+        ({"kind": "reused-classifier"}, "config.json: wrn-10-1 cannot be wrapped as 'reused-classifier'"),
+        (None, "are no weights of wrn-10-1: "),
+    ],
+)
+def test_an_unknown_form_is_one_line(wrapping, message, wrapped):
+    path, _ = wrapped(wrapping=wrapping)
+    with pytest.raises(ExportError, match=message) as caught:
         models.load(path)
     assert "\n" not in str(caught.value)
 

@@ -18,7 +18,7 @@ from benchmark.config.resolve import TeacherChoice
 from benchmark.ids import canonical_json
 from benchmark.lineage.records import Archive
 from benchmark.registry.catalog import ROOT
-from benchmark.runs.names import parse_method
+from benchmark.runs.names import parse_method, parse_pair
 from tests.benchmark.made_up import parts
 
 PAIR = "wrn-40-4:wrn-16-2"
@@ -38,11 +38,11 @@ def runs(resolver):
 def leave(session_of):
     """Leaves what a finished run leaves."""
 
-    def make(job, status="done", run=None, *, weights=True):
+    def make(job, status="done", run=None, *, weights=True, **form):
         store, given = session_of().store, {"metrics": {"last": EPOCH, "best": EPOCH}} if status == "done" else {}
         store.write(job, status, {}, **parts(job.kind, status, **given))
         if weights:
-            about = canonical_json({"run": run or job.id})
+            about = canonical_json({"run": run or job.id, **form})
             content = save({"classifier.weight": np.zeros((10, 4), np.float16)}, {"about": about})
             path = store.weights_path(job)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +96,15 @@ def test_writes_the_weights_as_they_are_stored(exports, leave, runs):
     assert f"models.load('{place.name}')" in (place / "README.md").read_text()
 
 
+def test_what_a_method_has_built_around_the_network_is_part_of_the_configuration(exports, leave, runs, tmp_path):
+    leave(runs[0])
+    assert "wrapping" not in exports(CELL)[1]
+    form = {"kind": "reused-classifier", "size": [2, 2]}
+    for _ in range(2):  # the second record states the first file
+        leave(runs[0], wrapping=form)
+    assert exports(CELL, "--to", str(tmp_path / "other"))[1]["wrapping"] == form
+
+
 def test_altered_weights_are_refused(exports, refused, leave, runs, session_of, tmp_path):
     leave(runs[0])
     content = leave(runs[0])  # the record states them now
@@ -123,6 +132,19 @@ def test_a_teacher_out_of_the_kept_ones(exports, leave, runs, session_of):
     store.keep_teacher(teacher)
     store.weights_path(teacher).unlink()
     assert exports(f"table06/{PAIR}/teacher")[1]["run"] == teacher.id
+
+
+def test_the_card_of_a_chains_student_names_all_its_teachers(exports, leave, resolver):
+    pair = "wrn-40-4>wrn-16-4[kd]:wrn-16-2"
+    teacher = TeacherChoice.of(parse_pair(pair), "C100")
+    run = resolver().run("C100", "wrn-16-2", parse_method("kd"), teacher, 0)
+    for job in (run.teacher.teacher, run.teacher, run):
+        leave(job)
+    place, config = exports(f"table06/{pair}/kd")
+    card = (place / "README.md").read_text()
+    assert config["run"] == run.id
+    assert "# wrn-16-2, distilled from wrn-16-4 by kd, itself distilled from wrn-40-4 by kd" in card
+    assert f"The teacher's teacher: wrn-40-4, run `{run.teacher.teacher.id}`." in card
 
 
 def test_a_number_about_a_network_means_the_network(exports, leave, resolver):
