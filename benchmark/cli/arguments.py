@@ -157,6 +157,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "DIR",
         "help": "checkpoints, weights and logs (default: .cache)",
     },
+    "markdown": {**_SWITCH, "help": "of methods: print docs/methods.md"},
     "debug": {**_SWITCH, "help": "show the traceback of an error"},
     "version": {**_SWITCH, "help": "show the version and the code revision"},
 }
@@ -181,6 +182,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options.leaderboard |= name == "leaderboard"
     if (options.json or options.verbose) and not options.plan:
         parser.error("--json and --verbose need --plan")
+    if options.markdown and options.what != "methods":
+        parser.error("--markdown is for the list of methods")
     if options.plan and options.check:
         parser.error("leave out --plan or --check")
     if name is None and not (options.table or options.figure or options.leaderboard or options.version):

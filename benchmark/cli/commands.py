@@ -108,8 +108,8 @@ COMMANDS: Mapping[str, Command] = {
     "list": Command(
         "list",
         "List methods, networks, datasets, tables, recipes, profiles or presets.",
-        ("list methods", "list recipes"),
-        {"with what": ("plugin", "data", "checkpoints")},
+        ("list methods", "list recipes", "list methods --markdown   docs/methods.md"),
+        {"with what": ("plugin", "data", "checkpoints"), "form": ("markdown",)},
         argument="what",
         heading=False,
     ),

@@ -1,4 +1,7 @@
-"""``list``: methods, networks, data sets, tables, recipes, profiles and presets, one line each."""
+"""``list``: methods, networks, data sets, tables, recipes, profiles and presets, one line each.
+
+With ``--markdown`` the methods are printed as ``docs/methods.md``.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,23 @@ from collections.abc import Callable, Iterator, Mapping
 
 from benchmark import data
 from benchmark.cli import OK, Say
+from benchmark.cli.arguments import DEFAULT_SEEDS
 from benchmark.cli.session import Session
 from benchmark.config import overrides
 from benchmark.registry import catalog
+from benchmark.registry.method_text import options_text
 from benchmark.runs.names import STUDENT
-from benchmark.tables import reader
+from benchmark.tables import leaderboard, reader
 
 _Rows = Iterator[tuple[str, ...]]
 
 
 def run(session: Session, say: Say) -> int:
-    """Print one of the lists in columns."""
+    """Print one of the lists in columns, or the page of methods."""
+    if session.options.markdown:
+        for line in _catalogue(session).split("\n"):
+            say(line)
+        return OK
     rows = [*_LISTS[session.options.what]()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -25,10 +34,23 @@ def run(session: Session, say: Say) -> int:
 
 
 def _list_methods() -> _Rows:
-    yield STUDENT, "cross-entropy alone"
+    yield "method", "title", "teacher", "views", "own recipe", "published recipe", "options"
+    yield STUDENT, "Student: cross-entropy alone", "none", "1", *["-"] * 3
     for info in catalog.methods().values():
-        options = ", ".join(f"{key}={value!r}" for key, value in info.options.items())
-        yield info.name, f"{info.title}: {info.citation}" + (f" [{options}]" if options else "")
+        own, options = (options_text(given) or "-" for given in (info.recipe, info.options))
+        yield info.name, info.title, info.teacher, str(info.views), own, info.published_recipe or "-", options
+
+
+def _catalogue(session: Session) -> str:
+    """The page of methods, with the costs that the committed runs of profile digits show."""
+    # A second, which no list needs.
+    from benchmark.report import Context, method_catalogue
+    from benchmark.report.leaderboard.data import LeaderboardData
+
+    digits = next(each for each in session.at_every_profile() if each.options.profile == "digits")
+    table = leaderboard.load().extended([info.name for info in method_catalogue.settled_methods()])
+    plan = digits.plan([table], DEFAULT_SEEDS)
+    return method_catalogue.render(LeaderboardData(table, plan, Context("digits", "", (), DEFAULT_SEEDS)))
 
 
 def _list_networks() -> _Rows:

@@ -37,6 +37,8 @@ class Exported:
         profile: name of the profile's folder.
         note: the profile's remark, for example on stand-in data and narrowed networks; may be empty.
         why: the command that shows what the run rests on.
+        earlier: in a chain, the records of the teacher's teacher and of those before it, as far as they are here.
+        wrapping: what the method has built around the network, for `models.rewrap`; None for a plain network.
     """
 
     known: StoredRecord
@@ -46,6 +48,8 @@ class Exported:
     profile: str
     note: str
     why: str
+    earlier: tuple[StoredRecord, ...] = ()
+    wrapping: Mapping[str, Any] | None = None
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -63,7 +67,14 @@ class Exported:
         """The kind of training, in a few words."""
         if self.known.method == STUDENT or not self.spec["teacher"]:
             return "trained with cross-entropy alone"
-        return f"distilled from {self.spec['teacher']['network']} by {self.known.method}"
+        taught = [(self.spec["teacher"], self.known), *self.lessons]
+        return ", itself ".join(f"distilled from {teacher['network']} by {one.method}" for teacher, one in taught)
+
+    @property
+    def lessons(self) -> list[tuple[Mapping[str, Any], StoredRecord]]:
+        """In a chain, network and id of each teacher that taught a teacher, and the record of the taught one."""
+        taught = (one for one in (self.teacher, *self.earlier) if one is not None)
+        return [(one.record.spec["teacher"], one) for one in taught if one.record.spec.get("teacher")]
 
     @property
     def needs(self) -> str:
@@ -96,6 +107,7 @@ def config(exported: Exported) -> str:
         "method": known.method,
         "seed": exported.spec["seed"],
         "sha256": exported.sha256,
+        **({"wrapping": exported.wrapping} if exported.wrapping else {}),
     }
     return json.dumps(content, indent=1) + "\n"
 
@@ -176,7 +188,8 @@ def _teacher(exported: Exported) -> dict[str, Any] | None:
     if not named:
         return None
     last = exported.teacher.record.metrics.last if exported.teacher else {}
-    return {**named, "weights": exported.known.record.provenance.teacher_weights, "last": last}
+    earlier = [teacher for teacher, _ in exported.lessons]
+    return {**named, "weights": exported.known.record.provenance.teacher_weights, "last": last, "earlier": earlier}
 
 
 def _preparation(recipe: Mapping[str, Any]) -> str:

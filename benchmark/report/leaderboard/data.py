@@ -12,6 +12,7 @@ from typing import TypedDict, TypeGuard
 import pandas as pd
 
 from benchmark.planning.plan import Plan
+from benchmark.registry import catalog
 from benchmark.report.aggregate import DONE, FAILED, MISSING, NOT_APPLICABLE, aggregate
 from benchmark.report.caption import Context
 from benchmark.report.layout import WORDS
@@ -53,6 +54,20 @@ class RelativeCost(TypedDict):
 
     relative: float | None
     extra_parameters: int | None
+
+
+class Effort(TypedDict):
+    """What a training by a method takes beside the extra parameters, as a multiple of the data set.
+
+    Attributes:
+        epochs: number of epochs, as ``240``, or ``100 to 240`` where it differs between pairs; None without a run.
+        views: number of views of each image.
+        passes: forward passes of the student in a step; None before any run has finished.
+    """
+
+    epochs: str | None
+    views: int
+    passes: int | None
 
 
 @dataclass(eq=False)
@@ -170,6 +185,32 @@ class LeaderboardData:
         """The cost of a method on one pair; None before any run has finished."""
         extra = [record.cost.extra_parameters for record in self.records(cell) if _done(record) and record.cost]
         return {"relative": self._relative(cell), "extra_parameters": extra[0]} if extra else None
+
+    def effort(self, method: str) -> Effort:
+        """What a training by a method takes, over all pairs."""
+        cells = [cell for cell in self.cells if cell.method == method]
+        epochs = {number for cell in cells for number in self._epochs(cell)}
+        records = [record for cell in cells for record in self.records(cell) if _done(record)]
+        return {
+            "epochs": " to ".join(map(str, sorted({min(epochs), max(epochs)}))) if epochs else None,
+            "views": max((catalog.method(term).views for cell in cells for term, _ in cell.method.terms), default=1),
+            "passes": max((record.cost.passes for record in records if record.cost), default=None),
+        }
+
+    @cached_property
+    def differing(self) -> tuple[str, ...]:
+        """The parts of `effort` in which any method differs from the plain student, epochs on the same pair."""
+        plain = {cell.pair: self._epochs(cell) for cell in self.cells if cell.method == STUDENT}
+        efforts = [self.effort(method) for method in self.titles if method != TEACHER]
+        found = {
+            "epochs": any(not self._epochs(cell) <= plain.get(cell.pair, {*()}) for cell in self.cells),
+            "views": any(effort["views"] != 1 for effort in efforts),
+            "passes": any(effort["passes"] not in (None, 1) for effort in efforts),
+        }
+        return tuple(part for part, differs in found.items() if differs)
+
+    def _epochs(self, cell: Cell) -> set[int]:
+        return {job.recipe.epochs for job, _ in self.runs(cell)}
 
     def _relative(self, cell: Cell) -> float | None:
         """Time divided by that of the plain student with the same seed, kind of timing and machine."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from benchmark.report.aggregate import MISSING
 from benchmark.report.caption import Context, caption, notes
 from benchmark.report.document import Document
 from benchmark.report.layout import WORDS, CellText, Grid, layout, signed
-from benchmark.report.leaderboard import page
+from benchmark.report.leaderboard import page, published_data
 from benchmark.report.leaderboard.data import METRICS, LeaderboardData
 from benchmark.report.leaderboard.page_data import board_name, measured, printed
 from benchmark.report.leaderboard.statistics.scores import BASELINES, KD
@@ -46,7 +47,7 @@ class Leaderboard(Document):
         stem = self._context.stem(self._table.stem)
         return {
             f"{stem}.md": self._markdown(),
-            f"{stem}.csv": self._csv(lambda statistics: statistics.methods),
+            f"{stem}.csv": self._csv(self._methods),
             f"{stem}-pairs.csv": self._csv(self._pairs),
         }
 
@@ -54,13 +55,13 @@ class Leaderboard(Document):
         """Print the ranking."""
         console.print(shown(f"Leaderboard. {self._title}", "bold"), highlight=False)
         ranking = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for head in _COLUMNS:
+        for head in self._columns:
             if head not in _WIDE:
                 texts = head == "Method"
                 ranking.add_column(head, justify="left" if texts else "right", overflow="fold", no_wrap=head == _RANK)
         for line in self._ranking():
             # Intervals take more room than a terminal has.
-            cells = dict(zip(_COLUMNS, line, strict=True))
+            cells = dict(zip(self._columns, line, strict=True))
             cells |= {head: cells[head].partition(" (")[0] for head in _WITH_INTERVALS}
             ranking.add_row(*(shown(cell) for head, cell in cells.items() if head not in _WIDE))
         console.print(ranking, highlight=False)
@@ -88,6 +89,12 @@ class Leaderboard(Document):
     def _sentences(self) -> tuple[str, ...]:
         return (*self._statistics.sentences, *self.data.mixtures, *self.data.timing)
 
+    @cached_property
+    def _columns(self) -> Mapping[str, Callable[[Mapping[str, Any]], str]]:
+        """The columns of the ranking; those of `Effort` only where methods differ from the plain student."""
+        hidden = {title for title, part in _EFFORT.items() if part not in self.data.differing}
+        return {head: show for head, show in _COLUMNS.items() if head not in hidden}
+
     def _ranking(self) -> Iterator[list[str]]:
         """The lines of the ranking, the best method first, unranked methods last."""
         ordered = self._statistics.methods.sort_values(
@@ -98,12 +105,12 @@ class Leaderboard(Document):
             name = method["method"]
             word = _NONE if method["pairs"] else self.data.why_no_number(name)[0]
             named = {"place": place, "title": self._statistics.titles[name], "word": word}
-            line: dict[Any, Any] = {**named, **method, **self.data.cost(name)}
-            yield [show(line) for show in _COLUMNS.values()]
+            line: dict[Any, Any] = {**named, **method, **self.data.cost(name), **self.data.effort(name)}
+            yield [show(line) for show in self._columns.values()]
 
     def _markdown(self) -> str:
         methods = ([markdown.escape(cell) for cell in line] for line in self._ranking())
-        ranking = [*map(markdown.line, (list(_COLUMNS), [":--"] * len(_COLUMNS), *methods))]
+        ranking = [*map(markdown.line, (list(self._columns), [":--"] * len(self._columns), *methods))]
         head = f"**Leaderboard.** {markdown.escape(self._title)}"
         sentences = markdown.escape(" ".join(self._sentences))
         return "\n".join([head, "", *ranking, "", sentences, "", markdown.render(self._grid())])
@@ -124,6 +131,14 @@ class Leaderboard(Document):
         rows = zip(grid.rows, signs, strict=True)
         marked = (replace(row, cells=tuple(map(_marked, row.cells, row_signs))) for row, row_signs in rows)
         return replace(grid, number="Pairs", rows=tuple(marked))
+
+    def _methods(self, statistics: LeaderboardStatistics) -> pd.DataFrame:
+        """The statistics of all methods, and the parts of `Effort` in which some differ from the plain student."""
+        lines = statistics.methods
+        efforts = [{**self.data.effort(method)} for method in lines["method"]]
+        # As objects, because a column of whole numbers with gaps would become one of fractions.
+        columns = {part: [effort[part] for effort in efforts] for part in self.data.differing}
+        return lines.assign(**{part: pd.Series(column, lines.index, dtype=object) for part, column in columns.items()})
 
     def _pairs(self, statistics: LeaderboardStatistics) -> pd.DataFrame:
         """The statistics of all pairs, and how many runs were made elsewhere than those they are compared with."""
@@ -165,8 +180,9 @@ class Page(Document):
     def page_data(self) -> dict[str, Any]:
         """The data that the page shows."""
         boards = [*map(measured, self.profiles), *([printed(self.table)] if self.table.prints else [])]
+        numbers = published_data.published(self.table)
         page_data: dict[str, Any] = visible_in(
-            {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards}
+            {"title": self.table.title, "opens_with": boards[0]["name"], "boards": boards, "published": numbers}
         )
         return page_data
 
@@ -224,6 +240,10 @@ def _results(line: Mapping[str, Any]) -> str:
     return _NONE if any(map(_unknown, counts)) or line["method"] == KD else "/".join(map(str, counts))
 
 
+def _plain(value: Any) -> str:
+    return _NONE if _unknown(value) else str(value)
+
+
 def _unknown(value: Any) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
@@ -239,13 +259,18 @@ _COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "Gain over KD": _gain("kd"),
     "Gap closed": lambda line: _NONE if _unknown(line["gap_closed"]) else f"{signed(100 * line['gap_closed'], 0)} %",
     "W/T/L vs KD": _results,
+    "Epochs": lambda line: _plain(line["epochs"]),
+    "Views": lambda line: _plain(line["views"]),
+    "Passes": lambda line: _plain(line["passes"]),
     "Step time": lambda line: _NONE if _unknown(line["relative"]) else f"{line['relative']:.2f}×",
     "Extra parameters": lambda line: _NONE if _unknown(line["extra_parameters"]) else f"{line['extra_parameters']:,}",
     "Pairs": lambda line: str(line["pairs"]),
 }
 """The columns of the ranking: title, and the text of a line."""
 
-_WIDE = ("Extra parameters", "Pairs")
+_EFFORT = {"Epochs": "epochs", "Views": "views", "Passes": "passes"}
+"""Titles of columns, and the parts of `Effort` that they show."""
+_WIDE = ("Extra parameters", "Pairs", *_EFFORT)
 """Columns that the terminal leaves out."""
 _WITH_INTERVALS = ("Gain over student", "Gain over KD")
 

@@ -13,7 +13,16 @@ import jinja2
 
 FOLDER = Path(__file__).parent / "templates"
 TEMPLATE = "page.html.jinja"
-STYLES = ("page.css", "controls.css", "tables.css", "heatmap.css", "charts.css", "detail.css", "print.css")
+STYLES = (
+    "page.css",
+    "controls.css",
+    "tables.css",
+    "heatmap.css",
+    "charts.css",
+    "detail.css",
+    "published.css",
+    "print.css",
+)
 SCRIPTS = (
     "dom.js",
     "numbers.js",
@@ -25,6 +34,7 @@ SCRIPTS = (
     "chart.js",
     "diagram.js",
     "heatmap.js",
+    "published.js",
     "costs.js",
     "detail.js",
     "exports.js",

@@ -39,7 +39,8 @@ def measured(data: LeaderboardData) -> dict[str, Any]:
         "metrics": _metrics(METRICS),
         "selections": [{"id": key, "title": title} for key, title in SELECTIONS.items()],
         "pairs": [{**pair, "teacher": _numbers(data.teacher(pair["id"]))} for pair in _pairs(table)],
-        "methods": [{**method, **data.cost(method["id"])} for method in _methods(table)],
+        "methods": [{**method, **data.cost(method["id"]), **data.effort(method["id"])} for method in _methods(table)],
+        "differing": list(data.differing),
         "cells": _nested((cell, _measured_cell(data, cell)) for cell in data.cells),
         "runs": dict(_runs(data)),
         "recipes": dict(_recipes(data)),
@@ -84,6 +85,7 @@ def printed(table: Table) -> dict[str, Any]:
         "selections": [{"id": "last", "title": "as printed"}],
         "pairs": [{**pair, "teacher": {"last": {key: pair["paper"]}}} for pair in pairs],
         "methods": methods,
+        "differing": [],
         "cells": _nested((cell, _printed_cell(cell)) for cell in cells),
         "runs": {},
         "recipes": {},
@@ -108,14 +110,22 @@ def _pairs(table: Table) -> list[dict[str, Any]]:
 def _methods(table: Table) -> list[dict[str, Any]]:
     """The methods of students in the table's order."""
     return [
-        {"id": row.run, "title": row.label, "citation": _citation(row.run), "added": row.run in table.added}
+        {
+            "id": row.run,
+            "title": row.label,
+            "citation": _joined(row.run, "citation") or "cross-entropy alone",
+            "published_recipe": _joined(row.run, "published_recipe"),
+            "added": row.run in table.added,
+        }
         for row in table.rows
         if row.run and row.run != TEACHER
     ]
 
 
-def _citation(name: str) -> str:
-    return "; ".join(catalog.method(term).citation for term, _ in parse_method(name).terms) or "cross-entropy alone"
+def _joined(name: str, attribute: str) -> str:
+    """A text of the methods of an objective; empty where they state none."""
+    texts = (getattr(catalog.method(term), attribute) for term, _ in parse_method(name).terms)
+    return "; ".join(filter(None, texts))
 
 
 def _metrics(keys: Iterable[str]) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from benchmark.registry.catalog import ROOT
+
 
 @pytest.mark.parametrize(
     ("what", "known"),
@@ -21,6 +23,31 @@ def test_every_list_has_a_line_each(what, known, command):
     rows = [line.split("  ") for line in shown.out.splitlines()]
     assert known <= {row[0] for row in rows}
     assert all("".join(row[1:]).strip() for row in rows)
+
+
+def test_methods_say_what_they_need_and_bring_along(command):
+    lines = command("list", "methods").out.splitlines()
+    assert lines[0].split("  ")[0] == "method"
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
+    assert rows["method"] == "title teacher views own recipe published recipe options"
+    assert rows["student"] == "Student: cross-entropy alone none 1 - - -"
+    assert rows["kd"].startswith("KD given 1 - - temperature=4.0")
+    assert "none 1 - " in rows["label_smoothing"]
+    assert "given 2 epochs=480, lr=0.025, milestones=[150, 180, 210] 240, 480 or 960 epochs" in rows["mlkd"]
+
+
+@pytest.mark.slow
+def test_the_committed_page_of_methods_is_what_the_command_prints(command):
+    shown = command("list", "methods", "--markdown")
+    assert shown.status == 0
+    written = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert written == shown.out, "run: python run_all.py list methods --markdown > docs/methods.md"
+
+
+def test_the_page_is_of_methods_alone(command):
+    shown = command("list", "networks", "--markdown")
+    assert (shown.status, shown.out) == (2, "")
+    assert "--markdown is for the list of methods" in shown.err
 
 
 def test_recipes_and_datasets_are_columns(command):

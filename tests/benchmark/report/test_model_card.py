@@ -93,6 +93,32 @@ def test_the_card_tells_how_it_was_made(exported):
     assert "\n\n\n" not in text
 
 
+def test_the_card_tells_of_a_chain_of_teachers(exported, tmp_path):
+    from benchmark.config.overrides import load_profile
+    from benchmark.config.resolve import ConfigResolver, TeacherChoice
+    from benchmark.runs.names import parse_method, parse_pair
+
+    teacher = TeacherChoice.of(parse_pair("wrn-40-4>wrn-40-2[srrl[sr]]>wrn-16-4[at]:wrn-16-2"), "CRD100")
+    job = ConfigResolver(load_profile("digits"), {}).run("CRD100", "wrn-16-2", parse_method("kd"), teacher, 0)
+    last, middle = job.teacher, job.teacher.teacher
+    store = Store(tmp_path / "chain", tmp_path)
+    for one in (job, last, middle):
+        store.write(one, "done", {}, **parts(one.kind))
+    archive = Archive(store.results)
+    [known] = archive.beginning(job.id)
+    first, *earlier = archive.teachers(known)
+    text = card(replace(exported(), known=known, teacher=first, earlier=tuple(earlier)), FOLDER)
+    assert (
+        "# wrn-16-2, distilled from wrn-16-4 by kd, itself distilled from wrn-40-2 by at, itself distilled from "
+        "wrn-40-4 by srrl\\[sr\\]\n"
+    ) in text
+    assert (
+        f"\nTeacher: wrn-16-4, run `{last.id}`.\nThe teacher's teacher: wrn-40-2, run `{middle.id}`.\n"
+        f"Before that: wrn-40-4, run `{middle.teacher.id}`.\n"
+    ) in text
+    assert "\n\n\n" not in text
+
+
 def test_a_network_trained_alone_has_no_teacher(exported):
     text = card(exported("student"), FOLDER)
     assert "# wrn-16-2, trained with cross-entropy alone" in text

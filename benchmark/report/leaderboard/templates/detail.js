@@ -73,6 +73,7 @@ function summaryOf(view, method, pair) {
   const entries = [
     [`${sentence(metric.title)}, ${view.selection.title}`, value],
     ["Of its pair", MARKS[cell.mark]],
+    ["Published with", board.methods.find(({ id }) => id === method).published_recipe],
     ["Why", cell.state in WORDS && cell.reason],
     ["Its runs", elsewhereOf(view, method, pair.id)],
     ["Gain over student", method !== STUDENT && over("gain_student")],

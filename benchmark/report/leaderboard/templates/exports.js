@@ -41,7 +41,8 @@ function toCsv(rows) {
 function rankingCsv(view, ranking) {
   const gains = ["gain_student", "gain_kd"].flatMap((name) => [name, `${name}_low`, `${name}_high`]);
   const wins = ["gap_closed", "wins", "ties", "losses"];
-  const names = ["position", "average_rank", ...gains, ...wins, "relative", "extra_parameters", "pairs", "reason"];
+  const costs = [...view.board.differing, "relative", "extra_parameters"];
+  const names = ["position", "average_rank", ...gains, ...wins, ...costs, "pairs", "reason"];
   const numbers = (row) => Object.fromEntries(names.map((name) => [name, row[name]]));
   return toCsv(ranking.sorted.map((row) => ({ method: row.id, title: row.title, ...numbers(row) })));
 }

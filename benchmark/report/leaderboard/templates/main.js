@@ -1,6 +1,6 @@
 /** Puts the parts together: every change of the state goes through `change` and redraws the page. */
 
-const SECTIONS = ["ranking", "differences", "pairs", "costs", "downloads", "reading"];
+const SECTIONS = ["ranking", "differences", "pairs", "published", "costs", "downloads", "reading"];
 
 function start() {
   const pageData = JSON.parse(at("page-data").textContent);
@@ -14,6 +14,7 @@ function start() {
     redraw();
   };
   setUpControls(pageData, change);
+  setUpPublished(pageData, change);
   setUpDetail(change);
   setUpTips();
   setUpJumps();
@@ -35,6 +36,7 @@ function render(view, change) {
   renderRanking(view, ranking, change);
   renderDifferences(view, ranking);
   renderHeatmap(view, ranking, change);
+  renderPublished(view, change);
   renderCosts(view, ranking);
   renderDownloads(view, ranking);
   fill("notes", paragraphs(view.board.notes));

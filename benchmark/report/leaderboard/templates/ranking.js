@@ -8,7 +8,8 @@ const PLAIN_HINT = "Plain means and ranks of the filtered cells: clear the filte
 /**
  * `value` sorts (by default the row's value of that id), `text` shows, `ascending` is the direction of the first click,
  * `reference` is the method that the column compares with, `wholeOnly` columns are left out under a filter, `cost`
- * columns where no cost is known, and `always` columns are filled for unranked methods too.
+ * columns where no cost is known, `effort` columns where no method differs from the plain student, and `always` columns
+ * are filled for unranked methods too.
  */
 const COLUMNS = [
   { id: "position", title: "#", tip: "Place by average rank", ascending: true, text: (row) => row.position ?? NOTHING },
@@ -40,6 +41,34 @@ const COLUMNS = [
     text: (row) => (isNumber(row.wins) ? `${row.wins}/${row.ties}/${row.losses}` : NOTHING),
   },
   {
+    id: "epochs",
+    title: "Epochs",
+    tip: "Epochs of the training, a pretraining stage not included",
+    ascending: true,
+    effort: true,
+    always: true,
+    value: (row) => (row.epochs ? Number.parseInt(row.epochs, 10) : null),
+    text: (row) => row.epochs ?? NOTHING,
+  },
+  {
+    id: "views",
+    title: "Views",
+    tip: "Views of each image in a batch",
+    ascending: true,
+    effort: true,
+    always: true,
+    text: (row) => row.views ?? NOTHING,
+  },
+  {
+    id: "passes",
+    title: "Passes",
+    tip: "Forward passes of the student in a step",
+    ascending: true,
+    effort: true,
+    always: true,
+    text: (row) => row.passes ?? NOTHING,
+  },
+  {
     id: "relative",
     title: "Step time",
     ascending: true,
@@ -68,7 +97,10 @@ const COLUMNS = [
 
 function shownColumns(view, rows) {
   const costs = rows.some((row) => isNumber(row.extra_parameters));
-  return COLUMNS.filter((column) => (costs || !column.cost) && (view.whole || !column.wholeOnly));
+  const differs = (column) => !column.effort || view.board.differing.includes(column.id);
+  return COLUMNS.filter(
+    (column) => (costs || !column.cost) && (view.whole || !column.wholeOnly) && differs(column),
+  );
 }
 
 /** Whether a row has a value in a column. */
@@ -189,7 +221,14 @@ function nameCell(row) {
     { scope: "row", class: "col-method" },
     make("button", attributes, row.title),
     row.added ? make("span", { class: "badge" }, "added") : null,
+    row.published_recipe ? recipeBadge(row) : null,
   );
+}
+
+/** Marks methods whose published numbers are of another recipe. */
+function recipeBadge(row) {
+  const tip = `Published with: ${row.published_recipe}`;
+  return make("button", { type: "button", class: "badge", "data-tip": tip, "data-key": `recipe/${row.id}` }, "recipe");
 }
 
 function gainCell(view, row, column, scale) {

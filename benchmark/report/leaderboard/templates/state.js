@@ -24,6 +24,8 @@ function readState(pageData, hash) {
     epoch: pick("epoch", board.selections, board.selections[0].id),
     show: pick("show", SHOWS, SHOWS[0].id),
     sort: pick("sort", COLUMNS, DEFAULT_SORT),
+    suite: pick("suite", suitesOf(pageData), EVERY_SUITE.id),
+    printed: pick("printed", PRINTED_EPOCHS, PRINTED_EPOCHS[0].id),
     method: keep("method", idsOf(board.methods)),
     pair: keep("pair", [...groupsOf(board.pairs), ...idsOf(board.pairs)]),
   };
@@ -67,6 +69,7 @@ function viewOf(pageData, state) {
     state,
     whole: methods.length === board.methods.length && pairs.length === board.pairs.length,
     statistics: board.statistics[state.epoch][state.metric],
+    published: pageData.published,
     printedBoard: pageData.boards.find((one) => one.printed),
     beside: state.beside && board.beside && metric.id === board.metric,
   };

@@ -84,6 +84,55 @@ def test_cost_is_by_the_plain_student_of_the_least_disturbed_seed(data):
 
 
 @pytest.fixture
+def two_views(data_for):
+    """CRLD, of two views and passes, beside KD on two pairs; MLKD, of twice as many epochs, without a record."""
+
+    def record(cell, job):
+        cost = {"step_seconds": 2.0, "passes": 2, "views": 2} if cell.method == "crld" else {"step_seconds": 2.0}
+        return None if cell.method == "mlkd" else done(job, 70.0, cost={"extra_parameters": 0, **cost})
+
+    return data_for(leaderboard.load().select(["kd", "crld", "mlkd"], PAIRS[:2]), record)
+
+
+def test_what_a_training_takes_is_of_its_recipe_method_and_records(two_views):
+    plain = two_views.effort("student")
+    assert plain["epochs"].isdecimal()
+    assert two_views.effort("kd") == plain == {"epochs": plain["epochs"], "views": 1, "passes": 1}
+    assert two_views.effort("crld") == {"epochs": plain["epochs"], "views": 2, "passes": 2}
+    assert two_views.effort("mlkd")["views"] == 2
+    assert two_views.effort("mlkd")["passes"] is None
+    assert {"views", "passes"} <= {*two_views.differing}
+    board = measured(two_views)
+    assert board["differing"] == list(two_views.differing)
+    crld = next(method for method in board["methods"] if method["id"] == "crld")
+    assert (crld["views"], crld["passes"]) == (2, 2)
+
+
+def test_methods_that_take_the_same_differ_in_nothing(data):
+    assert data.differing == ()
+    assert printed(leaderboard.load())["differing"] == []
+
+
+def test_epochs_differ_where_they_do_on_one_pair(data):
+    def longer(cell, jobs):
+        if cell.method != "kd" or cell.pair != PAIRS[0]:
+            return jobs
+        return tuple(replace(job, recipe=replace(job.recipe, epochs=99)) for job in jobs)
+
+    cells = {cell.key: longer(cell, data.plan.cells[cell.key]) for cell in data.table.cells}
+    changed = replace(data, plan=replace(data.plan, cells=cells))
+    usual = data.effort("kd")["epochs"]
+    assert changed.effort("kd")["epochs"] == f"{usual} to 99"
+    assert changed.differing == ("epochs",)
+
+
+def test_methods_say_by_which_recipe_their_published_numbers_were_made(two_views):
+    found = {method["id"]: method["published_recipe"] for method in measured(two_views)["methods"]}
+    assert found["student"] == found["kd"] == ""
+    assert "epochs" in found["mlkd"]
+
+
+@pytest.fixture
 def timed(data_for):
     """``timed(pairs)``: data of so many pairs, on which KD's steps take 1.5 times those of the student."""
 

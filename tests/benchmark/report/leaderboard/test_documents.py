@@ -60,6 +60,24 @@ def test_the_markdown_ranks_and_marks(leaderboard):
     assert "n/a" in text
 
 
+def test_columns_of_what_a_training_takes_are_there_where_methods_differ(sample, data_for):
+    def record(cell, job):
+        cost = {"step_seconds": 2.0, "extra_parameters": 0, "passes": 1 + (cell.method == "crld")}
+        return done(job, 70.0, cost=cost)
+
+    table = leaderboard_table.load().select(["kd", "crld"], ["vgg13:vgg8"])
+    two_views, alike = Leaderboard(data_for(table, record)), Leaderboard(sample())
+    head = next(line for line in two_views.forms()[f"{table.stem}.md"].splitlines() if line.startswith("| #"))
+    assert "| W/T/L vs KD | Views | Passes | Step time |" in head
+    line = next(line for line in two_views.forms()[f"{table.stem}.md"].splitlines() if "| CRLD |" in line)
+    assert " | 2 | 2 | – | 0 | 1 |" in line
+    ranking = {row["method"]: row for row in rows(two_views.forms()[f"{table.stem}.csv"])}
+    assert [(ranking[name]["views"], ranking[name]["passes"]) for name in ("kd", "crld")] == [("1", "1"), ("2", "2")]
+    assert "epochs" not in ranking["kd"]
+    assert not {"epochs", "views", "passes"} & {*rows(alike.forms()["leaderboard.csv"])[0]}
+    assert "Views" not in alike.forms()["leaderboard.md"]
+
+
 def test_equal_average_ranks_share_a_place(sample):
     def tied(cell, _job, record):
         record.metrics.last["top1"] -= 0.5 * (cell.method == "kd")  # as good as AT then
