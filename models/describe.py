@@ -1,7 +1,7 @@
 """Measure networks.
 
 ``python -m models.describe`` rewrites ``models/networks.csv``; ``python -m models.describe FILE`` prints the lines of
-the networks that one file registers.
+the networks that one file registers, and ``python -m models.describe --network NAME`` the line of one network.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from models.features import Network
 from models.plugins import answers_only
@@ -30,27 +30,15 @@ def parameters(network: nn.Module) -> int:
 
 
 def macs(network: Network) -> int:
-    """Multiply-accumulates of the convolutions and linear layers in one image's forward pass."""
-    counts: list[int] = []
-
-    def count(module: nn.Module, _: Any, output: Tensor) -> None:
-        counts.append(output.numel() * cast("Tensor", module.weight)[0].numel())
-
-    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    try:
+    """Multiply-accumulates of the convolutions and matrix products in one image's forward pass."""
+    with FlopCounterMode(display=False) as counter:
         network.shapes()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return sum(counts)
+    return int(counter.get_total_flops()) // 2
 
 
 def row(name: str) -> dict[str, str | int]:
     """One line of ``networks.csv``: the network at width 1 and at its standard input size."""
-    images = made_for(name)
-    with torch.device("meta"):
-        network = create(name, images.num_classes, images.in_size)
+    images, network = made_for(name), _built(name)
     shapes = network.shapes()
     return {
         "name": name,
@@ -67,20 +55,47 @@ def row(name: str) -> dict[str, str | int]:
 
 def describe(place: Path = NETWORKS_CSV.parent) -> str:
     """Measurements of all networks of a folder, or of those that a file registers, as ``networks.csv`` has them."""
+    return table(names_of(place))
+
+
+def table(names: Iterable[str]) -> str:
+    """Measurements of some networks, as ``networks.csv`` has them."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(row, names_of(place)))
+    writer.writerows(map(row, names))
     return text.getvalue()
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Rewrite ``networks.csv``, or print the lines of the networks that a file registers."""
+    """Rewrite ``networks.csv``, or print the lines of the networks that a file registers, or of one network.
+
+    Raises:
+        SystemExit: the one network cannot be built; standard error says why.
+    """
     if not arguments:
         NETWORKS_CSV.write_text(describe(), encoding="utf-8")
         return
     with answers_only() as output:
-        output.write(describe(Path(arguments[0]).resolve()))
+        if arguments[0] != "--network":
+            output.write(describe(Path(arguments[0]).resolve()))
+            return
+        try:
+            output.write(table(arguments[1:]))
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
+
+
+def _built(name: str) -> Network:
+    """The network, on the meta device if it can be built there: weights take time and memory."""
+    images = made_for(name)
+    try:
+        with torch.device("meta"):
+            network = create(name, images.num_classes, images.in_size)
+    except NotImplementedError:
+        network = create(name, images.num_classes, images.in_size).to("meta")
+    # The counter of operations fails where a module gets a parameter as its input.
+    return network.requires_grad_(requires_grad=False)
 
 
 def _text(shape: tuple[int, int, int]) -> str:

@@ -10,7 +10,8 @@ import importlib
 import pkgutil
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -79,6 +80,26 @@ class Request:
         if self.width == 1:
             return base
         return max(1, int(base * self.width / multiple + 0.5)) * multiple
+
+    def check_width(self) -> None:
+        """Check the width factor of a network that has one width.
+
+        Raises:
+            ValueError: it is not 1.
+        """
+        if self.width != 1:
+            raise ValueError(f"{self.name}: width is {self.width:g}, but this network has one width: --set width=1")
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn errors of a package that builds the network into a ValueError of one line."""
+        try:
+            yield
+        except NotImplementedError:  # an operation that the meta device lacks
+            raise
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+            size = f"{self.in_size} pixels and {self.num_classes} classes"
+            raise ValueError(f"{self.name} cannot be built for {size}: {' '.join(str(error).split())}") from error
 
 
 Builder = Callable[[Request], Network]
@@ -175,7 +196,7 @@ def create(name: str, num_classes: int, in_size: int = 32, width: float = 1.0) -
     if in_size < entry.images.smallest:
         raise ValueError(f"{name}: in_size is {in_size}, the smallest is {entry.images.smallest}")
     network = entry.build(Request(name, num_classes, in_size, width))
-    network.name, network.num_classes, network.in_size = name, num_classes, in_size
+    network.name, network.num_classes, network.in_size, network.width = name, num_classes, in_size, width
     return network
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmark.errors import UserError, unknown
 from benchmark.registry import plugins
 from benchmark.registry.method_info import STUDENT, TEACHER, TUNED, MethodInfo, read_method
-from benchmark.registry.network_info import NetworkInfo, read_networks
+from benchmark.registry.network_info import NetworkInfo, Networks, read_networks
 from benchmark.registry.plugins import METHOD, ROOT, SourceFile
 
 __all__ = [
@@ -71,7 +71,7 @@ def method(name: str) -> MethodInfo:
     raise unknown("method", name, [STUDENT, *known])
 
 
-def networks() -> dict[str, NetworkInfo]:
+def networks() -> Networks:
     """All networks by name: those of ``models/networks.csv``, and drafts, which are measured once.
 
     Raises:
@@ -95,7 +95,7 @@ def applies(method: MethodInfo, student: NetworkInfo, teacher: NetworkInfo) -> b
 
 
 @cache
-def _networks(_plugins: str) -> dict[str, NetworkInfo]:
+def _networks(_plugins: str) -> Networks:
     return read_networks()
 
 

@@ -11,7 +11,8 @@ from benchmark.registry import catalog
 def own_code_and_data(network: str, dataset: str) -> dict[str, Any]:
     """The parts of a spec that stand for the code of network and data set and for the data, beyond their names.
 
-    For a settled network its revision above 1; for drafts and plug-ins their code and the content of the data.
+    For a settled network its revision above 1; for drafts and plug-ins their code and the content of the data; for a
+    network of an installed package the package's version.
     """
     known = catalog.networks().get(network)
     codes = {"network": known.code if known else "", "dataset": data.code_of(dataset)}
@@ -20,4 +21,6 @@ def own_code_and_data(network: str, dataset: str) -> dict[str, Any]:
         own["data"] = {"sha256": content, "decoding": data.DECODING}
     if known and known.revision > 1:
         own["network_revision"] = known.revision
+    if known and known.package:
+        own["network_package"] = known.package
     return {part: found for part, found in own.items() if found}

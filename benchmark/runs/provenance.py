@@ -16,7 +16,7 @@ from benchmark.runs.record import Conditions
 
 _CODE = ("methods/*.py", "models/*.py", "benchmark/*.py")
 """Files that can run even if they are not committed; git's ``*`` also matches in folders."""
-_LIBRARIES = ("srrl-bench", "torch", "torchvision", "numpy", "scikit-learn")
+_LIBRARIES = ("srrl-bench", "torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
 def conditions(device: str, threads: int) -> Conditions:

@@ -11,7 +11,7 @@ import torch
 import models
 from benchmark.tables import reader
 from benchmark.training.isolation import NetworkSnapshot
-from models.describe import NETWORKS_CSV, describe, macs, parameters
+from models.describe import NETWORKS_CSV, describe, macs, parameters, row, table
 
 # Trainable scalars and millions of multiply-accumulates at 100 classes and 32x32 pixels.
 OF_HUNDRED = {
@@ -114,6 +114,48 @@ def test_real_tensors_have_the_shapes_of_the_file(row):
     assert " ".join("x".join(map(str, shape)) for shape in shapes.feats) == row["feats"]
     assert "x".join(map(str, shapes.map)) == row["map"]
     assert shapes.family == row["family"]
+
+
+def test_networks_that_are_not_listed_are_measured_by_name():
+    [wide, torchvision] = csv.DictReader(table(["wrn-22-3", "torchvision/mobilenet_v3_small"]).splitlines())
+    assert (wide["family"], wide["revision"], wide["map"]) == ("wrn", "1", "192x8x8")
+    assert (torchvision["params"], torchvision["map"]) == ("2542856", "1024x1x1")
+
+
+def test_a_network_that_the_meta_device_cannot_build_is_built_with_weights():
+    measured = row("torchvision/regnet_y_400mf")
+    assert (measured["params"], measured["macs"]) == (4344144, 401842848)
+
+
+class Attention(torch.nn.Module):
+    """Attends to two tokens, the first of which is a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.token, self.norm = torch.nn.Parameter(torch.zeros(1, 1, 8)), torch.nn.LayerNorm(8)
+        self.inner, self.fc = torch.nn.Linear(3, 8), torch.nn.Linear(8, 5)
+
+    def forward(self, images):
+        own, token = self.inner(images.mean((2, 3)))[:, None], self.norm(self.token)
+        queries = torch.cat([token.expand_as(own), own], dim=1)
+        return self.fc((queries @ queries.mT @ queries)[:, 0])
+
+
+def test_products_of_matrices_that_are_no_layers_are_counted():
+    network = models.wrap(Attention(), name="attention", in_size=8).requires_grad_(requires_grad=False)
+    assert macs(network) == 3 * 8 + 8 * 5 + 2 * (2 * 2 * 8)
+
+
+def test_the_command_says_in_its_last_line_why_a_network_cannot_be_measured():
+    done = subprocess.run(
+        [sys.executable, "-m", "models.describe", "--network", "wrn-23-3"],
+        capture_output=True,
+        text=True,
+        cwd=NETWORKS_CSV.parents[1],
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("wrn-23-3: the depth of a wide ResNet is 6n + 4")
 
 
 PRINTING = """

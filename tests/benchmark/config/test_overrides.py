@@ -1,4 +1,5 @@
 import pytest
+import torchvision
 
 from benchmark.config import overrides
 from benchmark.config.overrides import Override, PublishedWeights, load_preset, load_profile, load_recipe, parse_changes
@@ -52,12 +53,16 @@ def test_profiles_are_told_apart():
 
 def test_torchvisions_weights_teach_on_imagenet():
     teachers = {name: dict(load_recipe(name).teachers) for name in RECIPES if load_recipe(name).teachers}
-    assert teachers == {
-        "IN": {
-            "resnet34-imagenet": PublishedWeights("ResNet34_Weights.IMAGENET1K_V1", "b627a593"),
-            "resnet50-imagenet": PublishedWeights("ResNet50_Weights.IMAGENET1K_V1", "0676ba61"),
-        }
+    assert list(teachers) == ["IN"]
+    own, packaged = ({name: each for name, each in teachers["IN"].items() if ("/" in name) == has} for has in (0, 1))
+    assert own == {
+        "resnet34-imagenet": PublishedWeights("ResNet34_Weights.IMAGENET1K_V1", "b627a593"),
+        "resnet50-imagenet": PublishedWeights("ResNet50_Weights.IMAGENET1K_V1", "0676ba61"),
     }
+    for name, each in packaged.items():
+        named = torchvision.models.get_model_weights(name.removeprefix("torchvision/"))
+        assert each.weights == f"{named.__name__}.IMAGENET1K_V1"
+        assert named["IMAGENET1K_V1"].url.endswith(f"-{each.sha256}.pth")
 
 
 NAMES = {"student": ("wrn-16-2",), "teacher": ("resnet34-wide",), "method": ("at", "kd"), "recipe": ("C100",)}

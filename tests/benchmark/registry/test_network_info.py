@@ -1,4 +1,6 @@
 import subprocess
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -115,6 +117,130 @@ def test_a_new_network_in_the_project_is_a_draft_until_the_csv_names_it(monkeypa
     assert found["vgg8"].path.name == "vgg.py"
     assert found["vgg8"].code == found["vgg13"].code != ""
     assert found["wrn-16-2"] == settled["wrn-16-2"]
+
+
+ONE = "name,family,revision,params,macs,in_size,classes,feats,map\n{},wrapped,{},5000,123456,224,1000,,512x1x1\n"
+
+
+def kept(tmp_path):
+    return sorted((tmp_path / "cache" / "models.describe").iterdir())
+
+
+def test_a_name_of_a_pattern_is_measured_when_it_is_asked_for_and_is_not_listed(asked, tmp_path, forget):
+    asked.rows = ONE.format("wrn-22-3", 3)
+    assert {*catalog.networks()} == network_info.settled().keys()
+    assert not asked
+    for _ in range(2):
+        assert "wrn-22-3" in catalog.networks()
+        info = catalog.networks()["wrn-22-3"]
+        assert (info.params, info.macs, info.in_size, info.revision, info.code, info.path) == (
+            *(5000, 123456, 224),
+            *(3, "", None),
+        )
+        assert catalog.networks().get("wrn-22-3") is info
+        forget()
+    assert asked == [("wrn-22-3", "")]
+    assert len(kept(tmp_path)) == 1
+    assert "wrn-22-3" not in {*catalog.networks()}
+
+
+@pytest.mark.parametrize("name", ["none", "nothing", "wrn-22-3-4", "other/resnet18", ""])
+def test_what_fits_no_pattern_is_unknown_without_a_process(asked, name):
+    assert name not in catalog.networks()
+    assert catalog.networks().get(name) is None
+    with pytest.raises(KeyError):
+        catalog.networks()[name]
+    assert not asked
+
+
+def test_a_package_s_network_has_its_version_and_is_measured_again_for_another(asked, monkeypatch, forget):
+    name, found = "torchvision/resnet18", []
+    asked.rows = ONE.format(name, 1)
+    for version in ("0.29.1+cpu", "0.29.1+cu130", "0.30.0"):
+        monkeypatch.setattr(network_info, "version", {"torchvision": version}.__getitem__)
+        forget()
+        found.append(catalog.networks()[name])
+    assert [info.package for info in found] == ["torchvision 0.29.1", "torchvision 0.29.1", "torchvision 0.30.0"]
+    assert asked == [(name, "")] * 2
+    assert {info.code for info in found} == {""}
+
+
+def test_networks_of_the_project_have_no_package():
+    assert {info.package for info in network_info.settled().values()} == {""}
+
+
+def test_a_package_that_is_not_installed_is_named_without_a_process(asked, monkeypatch):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(network_info, "version", absent)
+    with pytest.raises(UserError, match=r"^network 'timm/resnet18' needs the package timm: pip install timm$"):
+        catalog.networks().get("timm/resnet18")
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("printed", "message"),
+    [
+        ("Warning: w\nunknown network 'wrn-23-3': the nearest is x\n", "unknown network 'wrn-23-3': the nearest is x"),
+        ("Traceback\nRuntimeError: no memory\n", "network 'wrn-23-3' cannot be built: RuntimeError: no memory"),
+        ("\n", "network 'wrn-23-3' cannot be built: no answer"),
+    ],
+)
+def test_a_name_that_cannot_be_built_is_refused_in_one_line_and_not_kept(asked, tmp_path, printed, message):
+    asked.fault = printed
+    with pytest.raises(UserError) as caught:
+        assert "wrn-23-3" in catalog.networks()
+    assert str(caught.value) == message
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_description_that_was_kept_and_cannot_be_read_is_made_again(asked, tmp_path, forget):
+    asked.rows = ONE.format("wrn-22-3", 1)
+    assert "wrn-22-3" in catalog.networks()
+    [file] = kept(tmp_path)
+    file.write_text("name,family\n", encoding="utf-8")
+    forget()
+    assert catalog.networks()["wrn-22-3"].params == 5000
+    assert len(asked) == 2
+
+
+PATTERN = """
+from models import register
+
+@register("plain", pattern="plain-[a-z:]+")
+def build(request): return {factor}
+"""
+
+
+def test_a_name_of_a_plugin_s_pattern_is_a_draft(use, asked):
+    path = use(PATTERN, factor=2)
+    asked.rows = ROWS
+    catalog.networks()
+    asked.rows = ONE.format("plain-x", 4)
+    info = catalog.networks()["plain-x"]
+    assert (info.path, info.code, info.revision) == (path, catalog.networks()["plain"].code, 1)
+    assert asked[-1] == ("plain-x", str(path))
+    use(PATTERN, factor=3)
+    asked.rows = ROWS
+    catalog.networks()
+    asked.rows = ONE.format("plain-x", 4)
+    assert catalog.networks()["plain-x"].code != info.code
+
+
+def test_a_name_of_a_plugin_s_pattern_that_breaks_pairs_is_refused(use, asked):
+    use(PATTERN, factor=2)
+    asked.rows = ROWS
+    catalog.networks()
+    asked.rows = ONE.format("plain-a:b", 1)
+    with pytest.raises(UserError, match=r"net\.py: network 'plain-a:b': a name is made of letters and digits"):
+        catalog.networks().get("plain-a:b")
+
+
+def test_a_network_of_torchvision_is_measured_by_a_process_that_alone_loads_torch():
+    info = catalog.networks()["torchvision/resnet18"]
+    assert (info.params, info.family, info.map) == (11689512, "resnet", "512x7x7")
+    assert info.package == f"torchvision {metadata.version('torchvision').partition('+')[0]}"
 
 
 @pytest.mark.usefixtures("asked")
