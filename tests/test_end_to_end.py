@@ -20,7 +20,7 @@ from benchmark import devices
 from benchmark.config.overrides import load_profile, parse_changes
 from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
 from benchmark.runs.job import Job
-from benchmark.runs.names import parse_method
+from benchmark.runs.names import parse_method, parse_pair
 from benchmark.runs.store import Store
 from benchmark.tables.reader import load
 
@@ -398,6 +398,31 @@ def test_table_of_analyses_and_figure(tmp_path):
     assert len(small.record(pictures[0])["points"]["x"]) == 90
     starts = {path.suffix: path.read_bytes()[:4] for path in (small.results / "figures").glob("figure02.*")}
     assert (starts[".png"], starts[".pdf"]) == (b"\x89PNG", b"%PDF")
+
+
+def test_a_chain_of_teachers_is_trained_in_its_order_and_once(small):
+    pair = "resnet56>resnet32[kd]:resnet20"
+    arguments = ("--table", "11", "--methods", "kd", "--pairs")
+    said = small.run(*arguments, " resnet56 > resnet32[kd] : resnet20")
+    choice = TeacherChoice.of(parse_pair(pair), "CRD100")
+    student = small.resolver.run("CRD100", "resnet20", parse_method("kd"), choice, 0)
+    assistant, first = student.teacher, student.teacher.teacher
+    assert small.records() == {small.store.record_path(job) for job in (first, assistant, student)}
+    order = [f"done {name} seed 0" for name in ("none:resnet56 student", "resnet56:resnet32 kd", f"{pair} kd")]
+    assert [said.words.index(words) for words in order] == sorted(said.words.index(words) for words in order)
+    for taught, teacher in ((assistant, first), (student, assistant)):
+        kept = small.store.teacher_path(teacher)
+        used = small.record(taught)["provenance"]["teacher_weights"]
+        assert used == hashlib.sha256(kept.read_bytes()).hexdigest() == small.record(teacher)["weights"]
+    numbers = [f"{small.record(job)['metrics']['last']['top1']:.2f}" for job in (assistant, student)]
+    assert f"Teacher {numbers[0]} KD {numbers[1]} One run, seed 0" in said.words
+    assert "mixes" not in said.words
+    tables = {path.name for path in (small.results / "tables").glob("*.md")}
+    assert tables == {"table11.md", "table11+resnet56--resnet32[kd]--resnet20.md"}
+
+    again = small.run(*arguments, pair)
+    assert "3 of 3 jobs are in" in again.words
+    assert "nothing to do" in again.words
 
 
 def test_given_teacher_tuned_method_and_one_that_does_not_apply_in_one_call(small, tmp_path):

@@ -108,7 +108,7 @@ def column(name: str, methods: Sequence[str] | None, resolver: ConfigResolver, s
     for cell in table.cells:
         if cell.method in (TEACHER, STUDENT):
             continue
-        teacher = TeacherChoice(cell.teacher_recipe, cell.pair.teacher)
+        teacher = TeacherChoice.of(cell.pair, cell.teacher_recipe)
         run = resolver.run(cell.recipe, cell.pair.student, cell.method, teacher, seed)
         if run.applies:
             runs[cell.method] = run

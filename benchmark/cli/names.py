@@ -11,9 +11,11 @@ from benchmark.errors import UserError, unknown
 from benchmark.lineage.graph import Node, planned, recorded
 from benchmark.lineage.records import Archive
 from benchmark.planning.plan import Plan
+from benchmark.registry import catalog
 from benchmark.runs.job import Job
 from benchmark.runs.names import TEACHER, parse_method
 from benchmark.runs.store import Store
+from benchmark.tables.patterns import chains
 from benchmark.tables.table import Cell, Table
 
 EXAMPLE = "table06/wrn-40-4:wrn-16-2/kd"
@@ -33,7 +35,7 @@ def begins_id(name: str) -> bool:
 
 
 def find_cells(name: str, tables: Sequence[Table]) -> tuple[Table, list[Cell]]:
-    """Find all cells that a name fits, and their table, extended by the method if the table lacks it.
+    """Find all cells that a name fits, and their table, extended by the method or chain of teachers that it lacks.
 
     Args:
         name: ``TABLE/TEACHER:STUDENT/METHOD``, then the recipe of a probe, a metric, both or neither.
@@ -42,13 +44,15 @@ def find_cells(name: str, tables: Sequence[Table]) -> tuple[Table, list[Cell]]:
     Raises:
         UserError: a part is missing or unknown.
     """
-    table_name, *parts = name.split("/")
+    table_name, *parts = _parts(name)
     by_name = {table.name: table for table in tables}
     if table_name not in by_name:
         raise unknown("table", table_name, by_name)
     if len(parts) < 2:
         raise UserError(f"'{name}' is no cell yet: write TABLE/TEACHER:STUDENT/METHOD, like {EXAMPLE}")
-    table, (pair, method, *rest) = by_name[table_name], parts
+    text, method, *rest = parts
+    table = by_name[table_name].with_chains([text])
+    pair = next(iter(chains([text])), text)
     if pair not in table.pairs:
         raise unknown(f"pair of {table.name}", pair, table.pairs)
     asked = method if method == TEACHER else parse_method(method)
@@ -63,6 +67,15 @@ def find_cells(name: str, tables: Sequence[Table]) -> tuple[Table, list[Cell]]:
             raise unknown(f"metric of {table.name}/{pair}/{asked}", part, known)
         found = [cell for cell in found if part in (cell.probe, cell.metric)]
     return whole, found
+
+
+def _parts(name: str) -> list[str]:
+    """The words of a cell's name between slashes; the names of a package's networks, as ``timm/NAME``, have one too."""
+    table, _, rest = name.partition("/")
+    teacher, colon, after = rest.partition(":")
+    words = after.split("/")
+    of_student = 2 if "/".join(words[:2]) in catalog.networks() else 1
+    return [table, *filter(None, [f"{teacher}{colon}{'/'.join(words[:of_student])}"]), *words[of_student:]]
 
 
 def split_seed(name: str) -> tuple[str, int | None]:

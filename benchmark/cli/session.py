@@ -124,10 +124,11 @@ class Session:
 
     @property
     def whole_tables(self) -> list[Table]:
-        """The wanted tables unselected, and those with the methods that ``--methods`` adds."""
+        """The wanted tables unselected, and those with what ``--methods`` and ``--pairs`` add."""
+        methods, pairs = split(self.options.methods), split(self.options.pairs)
         wholes = [whole for whole, _ in self._chosen]
-        longer = (whole.extended(split(self.options.methods)) for whole in wholes)
-        return [*wholes, *(table for table in longer if table.added)]
+        longer = (whole.with_chains(pairs).extended(methods) for whole in wholes)
+        return [*wholes, *(table for table in longer if table.added or table.chains)]
 
     @cached_property
     def _chosen(self) -> list[tuple[Table, Table]]:
@@ -141,7 +142,7 @@ class Session:
                 errors.append(error)
         if not chosen:
             raise errors[0]
-        taught = {cell.pair.teacher for _, selected in chosen for cell in selected.cells}
+        taught = {cell.pair.teachers[0].network for _, selected in chosen for cell in selected.cells}
         if strangers := self.given.keys() - taught:
             raise unknown("teacher of these pairs", min(strangers), taught)
         return chosen
@@ -191,8 +192,8 @@ class Session:
     @cached_property
     def _teacher_remarks(self) -> tuple[str, ...]:
         """Remarks on the files of ``--teacher`` that the wanted tables use; the files are checked here."""
-        cells = (cell for table in self.tables for cell in table.cells if cell.pair.teacher in self.given)
-        teachers = dict.fromkeys(TeacherChoice(cell.teacher_recipe, cell.pair.teacher) for cell in cells)
+        firsts = ((cell.teacher_recipe, cell.pair.teachers[0].network) for table in self.tables for cell in table.cells)
+        teachers = dict.fromkeys(TeacherChoice(*first) for first in firsts if first[1] in self.given)
         jobs = [job for job in map(self.resolver.teacher, teachers) if isinstance(job, Pretrained)]
         return teacher_files.check(jobs, self.options.checkpoints, self.say)
 

@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 
 from benchmark import analysis, data
 from benchmark.config import user_data
-from benchmark.config.overrides import HOLDOUT, Override, Preset, Profile, defaults, load_recipe
+from benchmark.config.overrides import HOLDOUT, Override, Preset, Profile, defaults, load_recipe, method_recipe
+from benchmark.config.values import is_schedule, recipe_of, scaled, terms_of
 from benchmark.errors import UserError
 from benchmark.ids import digest
 from benchmark.registry import catalog
 from benchmark.runs.job import Job, Pretrained, Run, Stage
 from benchmark.runs.measurements import Analysis, Probe
-from benchmark.runs.names import MethodName
+from benchmark.runs.names import ALONE, NO_TEACHER, MethodName, PairName
 from benchmark.runs.objective import Objective, Term, applicable
-from benchmark.runs.options import unusual
-from benchmark.runs.recipe import RECIPE_KEYS, Recipe
 
+SELF_TEACHER_SEED = 1000
+"""Seed of the plain student that teaches its own network: one run for all students, and the seed of none of them."""
 _DATASET = "dataset"
-_STUDENT = MethodName()
 _Result = TypeVar("_Result")
 
 
@@ -44,10 +44,30 @@ class Weights:
 
 @dataclass(frozen=True)
 class TeacherChoice:
-    """The teacher of a run: its network, and the recipe that trained it."""
+    """The run that makes a run's teacher.
+
+    Attributes:
+        recipe: name of the recipe that trained it.
+        network: registry name of its network.
+        method: the objective that trained it.
+        teacher: its own teacher, or None.
+        seed: its seed.
+    """
 
     recipe: str
     network: str
+    method: MethodName = ALONE
+    teacher: TeacherChoice | None = None
+    seed: int = 0
+
+    @classmethod
+    def of(cls, pair: PairName, recipe: str) -> TeacherChoice:
+        """The teacher of a pair, with the teachers before it in a chain; one recipe trains all of them."""
+        first, *others = pair.teachers
+        choice = cls(recipe, first.network, first.method)
+        for link in others:
+            choice = cls(recipe, link.network, link.method, choice)
+        return choice
 
 
 @dataclass(frozen=True)
@@ -58,7 +78,7 @@ class ConfigResolver:
         profile: the scale.
         changes: ``--set``, parsed.
         preset: published values that override recipes, if any.
-        given: weights of teachers from ``--teacher``, by network.
+        given: weights of teachers from ``--teacher``, by network; they stand for teachers that were trained alone.
     """
 
     profile: Profile
@@ -97,7 +117,7 @@ class ConfigResolver:
         size = f"{info.image_size} x {info.image_size} pixels, {info.num_classes:,} classes"
         general = [one.values for one in (*self._profile_overrides, *self._general_overrides) if not one.match]
         values = {key: value for each in general for key, value in each.items() if value is not None}
-        plain = (key for key in values if "." not in key and key != _DATASET and not _is_schedule(key))
+        plain = (key for key in values if "." not in key and key != _DATASET and not is_schedule(key))
         stated = ", ".join(f"{key}={json.dumps(values[key])}" for key in plain)
         return ". ".join(filter(None, (f"Data: {info.name}, {images} of {size}", stated and f"For all runs {stated}")))
 
@@ -117,15 +137,15 @@ class ConfigResolver:
         return tuple(one for one in self.profile.overrides if not (one.on_built_in and self._of_data))
 
     def run(self, recipe: str, network: str, method: MethodName, teacher: TeacherChoice | None, seed: int) -> Run:
-        """The run of a network; its teacher is a run of seed 0, or given weights."""
-        taught = teacher if method.terms else None
+        """The run of a network; its teacher is the chosen run, or given weights."""
+        taught = _taught(recipe, network, method, teacher)
 
         def resolve() -> Run:
             values = self._values(recipe, network, method, taught)
-            terms = _terms(values, method)
+            terms = terms_of(values, method)
             ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)
             return Run(
-                recipe=_recipe(recipe, values),
+                recipe=recipe_of(recipe, values),
                 network=network,
                 seed=seed,
                 objective=Objective(ce, terms),
@@ -142,9 +162,9 @@ class ConfigResolver:
         def resolve() -> Job:
             weights = self._weights(teacher)
             if weights is None:
-                return self.run(teacher.recipe, teacher.network, _STUDENT, None, 0)
+                return self.run(teacher.recipe, teacher.network, teacher.method, teacher.teacher, teacher.seed)
             return Pretrained(
-                recipe=_recipe(teacher.recipe, self._values(teacher.recipe, teacher.network, _STUDENT, None)),
+                recipe=recipe_of(teacher.recipe, self._teacher_values(teacher)),
                 network=teacher.network,
                 weights=weights.sha256,
                 source=weights.source,
@@ -159,10 +179,10 @@ class ConfigResolver:
 
     def probe(self, recipe: str, base: Run) -> Probe:
         """A linear classifier on the features of a run's network."""
-        values = self._values(recipe, base.network, _STUDENT, None)
+        values = self._values(recipe, base.network, ALONE, None)
         # Size and width are those of the trained network, whatever the probe's recipe says.
         network = {"in_size": base.recipe.in_size, "width": base.recipe.width}
-        return Probe(recipe=_recipe(recipe, values | network), network=base.network, seed=base.seed, base=base)
+        return Probe(recipe=recipe_of(recipe, values | network), network=base.network, seed=base.seed, base=base)
 
     def analysis(self, measure: str, subject: Job, teacher: TeacherChoice | None) -> Analysis:
         """A measurement of the network that a job leaves."""
@@ -190,6 +210,8 @@ class ConfigResolver:
 
     def _weights(self, teacher: TeacherChoice) -> Weights | None:
         """Weights that the user gives, or that are published for the paper's own networks and data."""
+        if teacher.method.terms:
+            return None
         given, known = self.given.get(teacher.network), load_recipe(teacher.recipe).teachers.get(teacher.network)
         if known is None or self.stand_in:
             return given
@@ -199,7 +221,7 @@ class ConfigResolver:
         return replace(given, sha256=known.sha256) if given.sha256.startswith(known.sha256) else given
 
     def _hold_out(self, run: Run) -> Run:
-        held = self._values(run.recipe.name, run.network, _STUDENT, None)[HOLDOUT]
+        held = self._values(run.recipe.name, run.network, ALONE, None)[HOLDOUT]
         stages = tuple(replace(stage, recipe=replace(stage.recipe, holdout=held)) for stage in run.stages)
         return replace(run, recipe=replace(run.recipe, holdout=held), stages=stages)
 
@@ -219,13 +241,13 @@ class ConfigResolver:
             if not info.pretrain or not applicable(term.name, network, teacher.network):
                 continue
             student = info.pretrain == "student"
-            trained = values if student else self._values(teacher.recipe, teacher.network, _STUDENT, None)
+            trained = values if student else self._teacher_values(teacher)
             prefix = f"objectives.{term.name}.stage"
             rate = values[f"{prefix}.lr"] or values["lr"]
             constant = {"epochs": values[f"{prefix}.epochs"], "lr": rate, "milestones": ()}
             stages.append(
                 Stage(
-                    recipe=_recipe(name, {**trained, **constant}),
+                    recipe=recipe_of(name, {**trained, **constant}),
                     network=network if student else teacher.network,
                     seed=seed if student else 0,
                     term=replace(term, weight=1.0),
@@ -237,6 +259,10 @@ class ConfigResolver:
             names = " and ".join(stage.term.name for stage in stages)
             raise UserError(f"{names} cannot be summed: each would train the student before it begins")
         return stages
+
+    def _teacher_values(self, teacher: TeacherChoice) -> dict[str, Any]:
+        """The resolved recipe values by which a teacher is trained."""
+        return self._values(teacher.recipe, teacher.network, teacher.method, teacher.teacher)
 
     def _values(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
         """The resolved recipe values of a run, by dotted key."""
@@ -251,37 +277,30 @@ class ConfigResolver:
         preset = self.preset.overrides if self.preset else ()
         values = {**dict(defaults()), **written.values}
         # By key of a schedule the length of the training for which its value is meant.
-        lengths = dict.fromkeys(filter(_is_schedule, values), values["epochs"])
-        for override in (*written.overrides, *self._profile_overrides, *preset, *self._general_overrides):
+        lengths = dict.fromkeys(filter(is_schedule, values), values["epochs"])
+        brought = (method_recipe(catalog.method(name)) for name in terms)
+        stated = (*brought, *written.overrides, *self._profile_overrides, *preset, *self._general_overrides)
+        for override in stated:
             if override.matches(names):
                 values.update(override.values)
-                lengths |= dict.fromkeys(filter(_is_schedule, override.values), values["epochs"])
-        values |= {key: _scale(values[key], values["epochs"] / epochs) for key, epochs in lengths.items()}
+                lengths |= dict.fromkeys(filter(is_schedule, override.values), values["epochs"])
+        values |= {key: scaled(values[key], values["epochs"] / epochs) for key, epochs in lengths.items()}
         if not self.dataset:
             values[_DATASET] = self.profile.datasets.get(values[_DATASET], values[_DATASET])
         return values
 
 
-def _is_schedule(key: str) -> bool:
-    return key == "milestones" or key.endswith(".stage.epochs")
+def _taught(recipe: str, network: str, method: MethodName, teacher: TeacherChoice | None) -> TeacherChoice | None:
+    """The teacher that a method's terms ask for: the pair's, none, or a plain run of the student's network.
 
-
-def _scale(value: Any, factor: float) -> Any:
-    """Milestones, or epochs of a first stage, after the same share of a shorter or longer training."""
-    if isinstance(value, tuple):
-        return tuple(sorted({_scale(epoch, factor) for epoch in value}))
-    return max(1, round(value * factor))
-
-
-def _recipe(name: str, values: Mapping[str, Any]) -> Recipe:
-    return Recipe(name=name, **{key: values[key] for key in RECIPE_KEYS if key != "name"})
-
-
-def _terms(values: Mapping[str, Any], method: MethodName) -> tuple[Term, ...]:
-    terms = []
-    for name, asked in method.terms:
-        info = catalog.method(name)
-        prefix = f"objectives.{name}"
-        options = {option: values[f"{prefix}.options.{option}"] for option in info.options} | dict(asked)
-        terms.append(Term(name, values[f"{prefix}.weight"], unusual(info, options), info.revision, info.code))
-    return tuple(terms)
+    Raises:
+        UserError: two terms ask for different teachers.
+    """
+    asked = {name: catalog.method(name).teacher for name, _ in method.terms}
+    kinds = {*asked.values()} - {NO_TEACHER}
+    if len(kinds) > 1:
+        names = " and ".join(name for name, kind in asked.items() if kind in kinds)
+        raise UserError(f"{names} cannot be summed: one learns from the pair's teacher, the other from a plain student")
+    if not kinds:
+        return None
+    return TeacherChoice(recipe, network, seed=SELF_TEACHER_SEED) if kinds == {"student"} else teacher

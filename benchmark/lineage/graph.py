@@ -16,8 +16,9 @@ from benchmark.runs.job import Job
 from benchmark.runs.record import Record
 from benchmark.runs.store import Store
 
+_TEACHER = "the teacher"
 _ROLES: Mapping[str, str] = MappingProxyType(
-    {"subject": "what was analysed", "base": "the frozen network", "teacher": "the teacher", "stages": "first stages"}
+    {"subject": "what was analysed", "base": "the frozen network", "teacher": _TEACHER, "stages": "first stages"}
 )
 """The parts of a spec that name needed jobs, and the role of these jobs."""
 
@@ -117,7 +118,7 @@ def chain(starts: Iterable[Sequence[Node]], find: Find) -> list[Group]:
             seen.update(node.id for node in fresh)
             if fresh:
                 groups.append(Group(group.role, fresh))
-                needed = ((role, distinct(_needed(fresh, part))) for part, role in _ROLES.items())
+                needed = ((_role(group.role, role), distinct(_needed(fresh, part))) for part, role in _ROLES.items())
                 waiting += [Group(role, tuple(map(find, ids))) for role, ids in needed]
     return groups
 
@@ -139,6 +140,11 @@ def distinct(values: Iterable[Any]) -> list[Any]:
         if value is not None and value not in found:
             found.append(value)
     return found
+
+
+def _role(of: str, role: str) -> str:
+    """The role of jobs that others of a role needed: in a chain, ``the teacher's teacher``."""
+    return f"{of}'s {role.removeprefix('the ')}" if of.startswith(_TEACHER) else role
 
 
 def _needed(nodes: Iterable[Node], part: str) -> Iterator[str]:

@@ -75,6 +75,12 @@ class Archive:
         near = [path for path in self._paths if path.stem.rpartition("-")[2].startswith(short_id(text))]
         return [known for known in self._read(near) if known.id.startswith(text)]
 
+    def teachers(self, known: StoredRecord) -> list[StoredRecord]:
+        """The records of a run's teacher, that teacher's own teacher and so on, as far as they are here."""
+        named = known.record.spec.get("teacher")
+        found = self.beginning(named["id"])[:1] if named else []
+        return [*found, *(other for teacher in found for other in self.teachers(teacher))]
+
     @cached_property
     def _paths(self) -> list[Path]:
         return sorted((self.results / "records").rglob("seed*.json"))

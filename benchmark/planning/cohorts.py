@@ -50,7 +50,7 @@ class Cohort:
 
     def __str__(self) -> str:
         first = self.runs[0]
-        teacher = self.teacher.network if self.teacher else "no teacher"
+        teacher = first.pair.teacher if self.teacher else "no teacher"
         students = ", ".join(dict.fromkeys(job.network for job in self.runs))
         return f"{teacher} -> {students}, seed {first.seed}, {counted(len(self.runs), NOUNS[first.kind])}"
 

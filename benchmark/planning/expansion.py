@@ -61,4 +61,4 @@ class Expansion:
 
 
 def _teacher(cell: Cell) -> TeacherChoice:
-    return TeacherChoice(cell.teacher_recipe, cell.pair.teacher)
+    return TeacherChoice.of(cell.pair, cell.teacher_recipe)

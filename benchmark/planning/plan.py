@@ -118,7 +118,7 @@ class Plan:
                 "kind": job.kind,
                 "table_cells": names[job.id],
                 "dataset": job.recipe.dataset,
-                "teacher": job.teacher_job.network if job.teacher_job else None,
+                "teacher": job.pair.teacher if job.teacher_job else None,
                 "student": job.network,
                 "method": job.title.rstrip(","),
                 "seed": job.seed,
@@ -129,7 +129,7 @@ class Plan:
         cohorts = [
             {
                 "runs": [job.id for job in cohort.runs],
-                "teacher": cohort.teacher.network if cohort.teacher else None,
+                "teacher": cohort.runs[0].pair.teacher if cohort.teacher else None,
                 "estimated_seconds": round(cohort.seconds, 1),
             }
             for cohort in self.cohorts

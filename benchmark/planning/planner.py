@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmark.config.resolve import ConfigResolver
 from benchmark.planning import retrain
@@ -58,7 +58,7 @@ def make_plan(
     cohorts = longest_chain_first(form_cohorts((job for job in jobs if job in wanted), estimated_seconds))
     broken = dict.fromkeys(job for job in blocked.values() if states[job.id] == FAILED)
     retrained = again.remarks([job for job in again.why if states[job.id] == RETRAIN], here) if here else ()
-    remarks = (*retrained, *map(_blocked_remark, broken), *(_lost_remark(job, store) for job in lost))
+    remarks = (*retrained, *map(_blocked_remark, broken), *_lost_remarks(lost, jobs, store))
     return Plan(tuple(tables), jobs, cells, records, states, cohorts, remarks, choices, estimates)
 
 
@@ -174,6 +174,9 @@ def _blocked_remark(job: Job) -> str:
     return f"{job} failed, so jobs that need it are blocked: --retry-failed trains it again"
 
 
-def _lost_remark(job: Job, store: Store) -> str:
-    advice = f"; to avoid that, put its weights at {store.teacher_path(job)}" if job.teacher_job is None else ""
-    return f"{job}: its record is here, its weights are not, and missing jobs need them. It is trained again{advice}"
+def _lost_remarks(lost: Iterable[Job], jobs: Iterable[Job], store: Store) -> Iterator[str]:
+    teachers = {job.teacher_job for job in jobs}
+    for job in lost:
+        kept = job in teachers or job.teacher_job is None
+        advice = f"; to avoid that, put its weights at {store.teacher_path(job)}" if kept else ""
+        yield f"{job}: its record is here, its weights are not, and missing jobs need them. It is trained again{advice}"

@@ -6,14 +6,14 @@ All kinds take the same way: planned, looked up in the store, locked by one proc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.ids import digest, short_id
 from benchmark.runs.drafts import own_code_and_data
-from benchmark.runs.names import NO_TEACHER, STUDENT, PairName, path_part
+from benchmark.runs.names import ALONE, NO_TEACHER, Link, MethodName, PairName, path_part
 from benchmark.runs.objective import Objective, Term
 from benchmark.runs.recipe import Recipe
 
@@ -85,8 +85,14 @@ class Job:
 
     @property
     def pair(self) -> PairName:
-        """The network and its teacher's, ``none`` standing for no teacher."""
-        return PairName(self.teacher_job.network if self.teacher_job else NO_TEACHER, self.network)
+        """The network and its teacher's, ``none`` standing for no teacher; a chain where the teacher had a teacher."""
+        teachers = self.teacher_job.chain if self.teacher_job else (Link(NO_TEACHER, ALONE),)
+        return PairName.of(teachers, self.network)
+
+    @property
+    def chain(self) -> tuple[Link, ...]:
+        """The job's network as a teacher, after the teachers that it learned from."""
+        return (Link(self.network, ALONE),)
 
     @property
     def path(self) -> str:
@@ -166,7 +172,7 @@ class Stage(Job):
     @property
     def inputs(self) -> Mapping[str, Any]:
         method = {"name": self.term.name, **self.term.code}
-        return {"recipe": asdict(self.recipe), "method": method, "teacher": reference(self.teacher)}
+        return {"recipe": self.recipe.spec, "method": method, "teacher": reference(self.teacher)}
 
     @property
     def folder(self) -> str:
@@ -198,7 +204,7 @@ class Run(Job):
     objective: Objective
     teacher: Job | None
     stages: tuple[Stage, ...] = ()
-    method: str = STUDENT
+    method: MethodName = ALONE
 
     @property
     def needs(self) -> tuple[Job, ...]:
@@ -209,8 +215,12 @@ class Run(Job):
         return self.teacher
 
     @property
+    def chain(self) -> tuple[Link, ...]:
+        return (*(self.teacher.chain if self.teacher else ()), Link(self.network, self.method))
+
+    @property
     def inputs(self) -> Mapping[str, Any]:
-        made = {"recipe": asdict(self.recipe), "objective": self.objective.spec, "teacher": reference(self.teacher)}
+        made = {"recipe": self.recipe.spec, "objective": self.objective.spec, "teacher": reference(self.teacher)}
         return made | ({"stages": [stage.id for stage in self.stages]} if self.stages else {})
 
     @property

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
 
 from benchmark.errors import UserError, unknown
 from benchmark.files import fitted
@@ -26,33 +27,68 @@ Terms = tuple[tuple[str, Mapping[str, Any]], ...]
 """``(method, options)`` of an objective, sorted by the method's name."""
 
 
-class PairName(str):
-    """A teacher and its student: ``wrn-40-4:wrn-16-2``.
+class Link(NamedTuple):
+    """One teacher of a chain.
 
     Attributes:
-        teacher: registry name of the teacher's network, or ``none``.
-        student: registry name of the student's network.
+        network: registry name of its network.
+        method: the objective that trained it under the teacher before it; the plain student for the first teacher.
     """
 
-    __slots__ = ("student", "teacher")
+    network: str
+    method: MethodName
+
+    def __str__(self) -> str:
+        return self.network if self.method == STUDENT else f"{self.network}[{self.method}]"
+
+
+class PairName(str):
+    """A teacher and its student: ``wrn-40-4:wrn-16-2``, or a chain: ``wrn-40-4>wrn-22-2[kd]:wrn-16-2``.
+
+    In a chain each network teaches the next one: the student's teacher is the last network before the colon.
+
+    Attributes:
+        teacher: registry name of the teacher's network, or ``none``; of a chain all that stands before the colon.
+        student: registry name of the student's network.
+        teachers: the teachers in the order of their training; the last one teaches the student.
+    """
+
+    __slots__ = ("student", "teacher", "teachers")
 
     teacher: str
     student: str
+    teachers: tuple[Link, ...]
 
     def __new__(cls, teacher: str, student: str) -> Self:
         """A pair of two registry names."""
+        return cls.of((Link(teacher, ALONE),), student)
+
+    @classmethod
+    def of(cls, teachers: tuple[Link, ...], student: str) -> Self:
+        """The pair of a student and its teachers, of which there is at least one."""
+        teacher = ">".join(map(str, teachers))
         pair = super().__new__(cls, f"{teacher}:{student}")
-        pair.teacher, pair.student = teacher, student
+        pair.teacher, pair.student, pair.teachers = teacher, student, teachers
         return pair
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the parts."""
-        return PairName, (self.teacher, self.student)
+        return PairName.of, (self.teachers, self.student)
+
+    @property
+    def teacher_network(self) -> str:
+        """Registry name of the network that teaches the student, or ``none``."""
+        return self.teachers[-1].network
+
+    @property
+    def lessons(self) -> tuple[tuple[str, MethodName, str], ...]:
+        """Teacher's network, method and taught network of each distillation before the student's own."""
+        return tuple((one.network, other.method, other.network) for one, other in pairwise(self.teachers))
 
     @property
     def folder(self) -> str:
-        """The pair in the path of a record: ``TEACHER--STUDENT``."""
-        return f"{self.teacher}--{self.student}"
+        """The pair in the path of a record: ``TEACHER--STUDENT``, the networks alone."""
+        return f"{self.teacher_network}--{self.student}".replace("/", ".")
 
 
 def path_part(folder: str) -> str:
@@ -62,15 +98,43 @@ def path_part(folder: str) -> str:
 
 
 def parse_pair(text: str) -> PairName:
-    """Read ``TEACHER:STUDENT``.
+    """Read ``TEACHER:STUDENT``, or the chain ``TEACHER>ASSISTANT[METHOD]:STUDENT`` with one assistant or more.
+
+    Spaces around ``>`` and ``:`` have no meaning.
 
     Raises:
-        UserError: it is spelled otherwise.
+        UserError: it is spelled otherwise, a network or method is unknown, or the method of an assistant is missing,
+            the plain student, or to be tuned.
     """
-    teacher, colon, student = text.partition(":")
-    if not (teacher and colon and student):
-        raise UserError(f"'{text}' is no pair: write TEACHER:STUDENT")
-    return PairName(teacher, student)
+    # Only the last colon separates: options may hold others.
+    before, _, student = (part.strip() for part in text.rpartition(":"))
+    words = [word.strip() for word in before.split(">")]
+    if not (student and all(words)):
+        raise UserError(f"'{text}' is no pair: write TEACHER:STUDENT or TEACHER>ASSISTANT[METHOD]:STUDENT")
+    first, *others = words
+    if "[" in first:
+        name = first.partition("[")[0]
+        raise UserError(f"'{text}': the first teacher of a chain is trained alone: write {name} without a method")
+    teachers = (Link(_network(first), ALONE), *(_assistant(text, word) for word in others))
+    return PairName.of(teachers, _network(student))
+
+
+def _assistant(text: str, word: str) -> Link:
+    """The teacher that ``NETWORK[METHOD]`` stands for in the chain ``text``."""
+    name, bracket, rest = word.partition("[")
+    network = _network(name.strip())
+    if not bracket or not rest.endswith("]"):
+        raise UserError(f"'{text}': say which method trains {network}, as in {network}[kd]")
+    method = parse_method(rest[:-1])
+    if method == STUDENT or method.tuned is not None:
+        raise UserError(f"'{text}': name one distillation method that trains {network} in the place of '{method}'")
+    return Link(network, method)
+
+
+def _network(name: str) -> str:
+    if name not in catalog.networks():
+        raise unknown("network", name, catalog.networks())
+    return name
 
 
 class MethodName(str):
@@ -125,6 +189,8 @@ def _word(name: str, options: Mapping[str, Any], tuned: str | None) -> str:
     return f"{name}[{TUNED}]" if name == tuned else term_name(name, options)
 
 
+ALONE = MethodName()
+"""What trains a network without a teacher: the plain student's objective."""
 TEACHER = MethodName(role=catalog.TEACHER)
 """Stands for a method in cells about a pair's teacher."""
 

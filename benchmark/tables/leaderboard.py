@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,33 +10,45 @@ from typing import Annotated
 from msgspec import Meta
 
 from benchmark import yaml_schema
+from benchmark.config.overrides import load_recipe
 from benchmark.errors import UserError, unknown
 from benchmark.files import expanded
 from benchmark.runs.metrics import METRICS
-from benchmark.runs.names import STUDENT, TEACHER
+from benchmark.runs.names import STUDENT, TEACHER, PairName, parse_pair
 from benchmark.tables import reader
-from benchmark.tables.table import Axis, Cell, Table
+from benchmark.tables.axis import Axis
+from benchmark.tables.table import Cell, Table
 from benchmark.yaml_schema import Strict
 
 FILE = reader.TABLES / "leaderboard.yaml"
+
+
+class _Pairs(Strict):
+    """Further pairs under one heading, trained by one recipe."""
+
+    group: str
+    recipe: str
+    pairs: Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
 class _LeaderboardFile(Strict):
     title: str
     metric: str
     tables: Annotated[dict[int | str, str], Meta(min_length=1)]
+    pairs: tuple[_Pairs, ...] = ()
     methods: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def load(path: Path = FILE) -> Table:
-    """Read the table of all methods (rows) and pairs (columns) of some tables; it is named after its file.
+    """Read the table of all methods (rows) and pairs (columns) of some tables, and of those that its file adds.
 
-    A pair or a method of several tables has the label of the first of them.
+    It is named after its file. A pair or a method of several tables has the label of the first of them.
 
     Raises:
         UserError: the file cannot be read or does not fit the schema, a table, the metric or a method is unknown, a
-            table has no numbers of the metric, or two tables train one pair by different recipes.
+            table has no numbers of the metric, two tables train one pair by different recipes, or an added pair is there
+            already.
     """
     file = yaml_schema.read(path, path.name)
     raw = file.convert(_LeaderboardFile)
@@ -46,6 +58,8 @@ def load(path: Path = FILE) -> Table:
             raise unknown("metric", raw.metric, comparable)
     with file.at("tables"):
         rows, columns, paper = _merge(raw, path.parent)
+    with file.at("pairs"):
+        added = _added(raw, {column.pair for column in columns})
     table = Table(
         name=path.stem,
         kind="leaderboard",
@@ -54,8 +68,8 @@ def load(path: Path = FILE) -> Table:
         recipe=columns[0].recipe or "",
         heads=("Method",),
         rows=rows,
-        columns=columns,
-        paper=paper,
+        columns=(*columns, *added),
+        paper=tuple((*values, *[None] * len(added)) for values in paper),
         notes=raw.notes,
         notes_elsewhere=raw.notes,
         defaults=Axis(label="", metric=raw.metric),
@@ -87,6 +101,19 @@ def _merge(
             printed.setdefault((method, pair), cell.paper)
     paper = tuple(tuple(printed.get((method, pair)) for pair in columns) for method in rows)
     return tuple(rows.values()), tuple(columns.values()), paper
+
+
+def _added(raw: _LeaderboardFile, known: Container[PairName | None]) -> tuple[Axis, ...]:
+    """The columns of the pairs that the tables do not have."""
+    columns: dict[PairName, Axis] = {}
+    for more in raw.pairs:
+        load_recipe(more.recipe)
+        for pair in map(parse_pair, more.pairs):
+            if pair in columns or pair in known:
+                raise UserError(f"{pair} is on the leaderboard already: leave it out")
+            label = f"{pair.teacher} -> {pair.student}"
+            columns[pair] = Axis(label, pair, recipe=more.recipe, teacher_recipe=more.recipe, group=more.group)
+    return tuple(columns.values())
 
 
 def _source_cells(raw: _LeaderboardFile, folder: Path) -> Iterator[tuple[Table, Cell, str]]:

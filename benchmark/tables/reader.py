@@ -13,11 +13,11 @@ from msgspec import Meta
 from benchmark import yaml_schema
 from benchmark.errors import UserError, unknown
 from benchmark.files import expanded
-from benchmark.registry import catalog
 from benchmark.registry.catalog import ROOT
 from benchmark.runs.metrics import metric
-from benchmark.runs.names import TEACHER, PairName, parse_method, parse_pair
-from benchmark.tables.table import Axis, Cell, Table
+from benchmark.runs.names import TEACHER, parse_method, parse_pair
+from benchmark.tables.axis import Axis
+from benchmark.tables.table import Cell, Table
 from benchmark.text import visible_line
 from benchmark.yaml_schema import Strict, Texts, YamlFile
 
@@ -161,18 +161,10 @@ def _names(raw: _Names) -> dict[str, Any]:
     """The keys of `_Names` with pair and method parsed; networks, methods and metrics are known."""
     if raw.metric is not None:
         metric(raw.metric)
-    pair = None if raw.pair is None else _pair(raw.pair)
+    pair = None if raw.pair is None else parse_pair(raw.pair)
     method = None if raw.method is None else parse_method(raw.method)
     same = {key: getattr(raw, key) for key in ("role", "metric", "teacher_recipe", "probe")}
     return {**same, "pair": pair, "method": method}
-
-
-def _pair(text: str) -> PairName:
-    pair = parse_pair(text)
-    for network in (pair.teacher, pair.student):
-        if network not in catalog.networks():
-            raise unknown("network", network, catalog.networks())
-    return pair
 
 
 def _check_row(row: _Row, heads: int, columns: int) -> None:

@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.files import fitted
-from benchmark.runs.names import STUDENT, TEACHER, CellKey, MethodName, PairName, parse_method
+from benchmark.runs.names import TEACHER, CellKey, MethodName, PairName
 from benchmark.runs.objective import applicable
+from benchmark.tables import patterns
+from benchmark.tables.axis import Axis, taught_otherwise
 
 LONGEST_ENDING = "-pairs.csv"
 """The longest ending of the file names of a table, a figure or a page."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One row or one column: a label and what its cells have in common.
-
-    Attributes:
-        label: label as the paper prints it, the CSV's ``row`` or ``column``.
-        pair: teacher and student.
-        method: the objective that trains the student.
-        role: ``student``, or ``teacher`` for a cell about the pair's teacher.
-        metric: name of the metric.
-        recipe: name of the runs' recipe, if it is not the table's.
-        teacher_recipe: name of the teacher's recipe, if it is not the student's.
-        probe: name of the recipe of a linear probe on the run's frozen network.
-        stub: texts under the table's heads, if they do not follow from the label.
-        hidden: whether it is only written to the CSV.
-        group: title of the group of pairs that it belongs to.
-    """
-
-    label: str
-    pair: PairName | None = None
-    method: MethodName | None = None
-    role: str | None = None
-    metric: str | None = None
-    recipe: str | None = None
-    teacher_recipe: str | None = None
-    probe: str | None = None
-    stub: tuple[str, ...] = ()
-    hidden: bool = False
-    group: str = ""
-
-    @property
-    def run(self) -> MethodName | None:
-        """The method that trained the networks of its cells, or `TEACHER`; None where the other axis tells."""
-        if self.role == TEACHER:
-            return TEACHER
-        return MethodName() if self.role == STUDENT and self.method is None else self.method
 
 
 @dataclass(frozen=True)
@@ -90,8 +54,9 @@ class Cell:
 
     @property
     def applies(self) -> bool:
-        """Whether the requirements of its method allow its pair."""
-        return all(applicable(name, self.pair.student, self.pair.teacher) for name, _ in self.method.terms)
+        """Whether the requirements of its method allow its pair, and those of a chain's methods its teachers."""
+        lessons = (*self.pair.lessons, (self.pair.teacher_network, self.method, self.pair.student))
+        return all(applicable(name, student, teacher) for teacher, how, student in lessons for name, _ in how.terms)
 
 
 @dataclass(frozen=True)
@@ -111,6 +76,7 @@ class Table:
         notes: notes under the table.
         defaults: values of cells that neither row nor column states.
         added: methods that the paper's table does not have.
+        chains: pairs with a chain of teachers that the paper's table does not have.
         kept: methods that every selection keeps, because the others are compared with them.
         data: names of data sets in title and labels.
         notes_elsewhere: notes that replace ``notes`` if the runs are on other data.
@@ -131,11 +97,14 @@ class Table:
     kept: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     notes_elsewhere: tuple[str, ...] = ()
+    chains: tuple[PairName, ...] = ()
 
     @property
     def stem(self) -> str:
-        """File name without suffix; a table with added methods has files of its own."""
-        return file_stem("+".join((self.name, *self.added)))
+        """File name without suffix; a table with added methods or chains has files of its own."""
+        # Shells and some file systems give >, : and / a meaning.
+        chains = (re.sub("[>:/]", "--", pair) for pair in self.chains)
+        return file_stem("+".join((self.name, *chains, *self.added)))
 
     @property
     def display_name(self) -> str:
@@ -212,7 +181,7 @@ class Table:
         if any(row.run for row in self.rows):
             return self.transposed().extended(methods).transposed()
         have = {*self.methods, TEACHER}
-        lacking = [name for name in _named(methods or [], self.methods) if name not in have]
+        lacking = [name for name in patterns.named_methods(methods or [], self.methods) if name not in have]
         added = [Axis(label=method.label, method=method) for method in lacking]
         said = ([getattr(row, key) or getattr(self.defaults, key) for row in self.rows] for key in ("pair", "metric"))
         if lacking and not all(map(all, said)):
@@ -222,22 +191,39 @@ class Table:
         columns = _insert(self.columns, place, added)
         return replace(self, columns=columns, paper=paper, added=tuple(lacking))
 
+    def with_chains(self, pairs: Sequence[str] | None) -> Table:
+        """The table with a column (or row) for every named chain of teachers that it lacks.
+
+        It lies behind that of another teacher of the same student and takes its recipes.
+
+        Args:
+            pairs: names and patterns; those without ``>`` and those with wildcards are left alone.
+
+        Raises:
+            UserError: a chain cannot be read, or the table does not have its student.
+        """
+        table, lacking = self, [pair for pair in patterns.chains(pairs or []) if pair not in self.pairs]
+        for pair in lacking:
+            table = _with_chain(table, pair)
+        return replace(table, chains=(*self.chains, *lacking))
+
     def select(self, methods: Sequence[str] | None, pairs: Sequence[str] | None) -> Table:
         """The part of the table about some methods and pairs.
 
         Args:
             methods: names or wildcards; a method that the table lacks is added as a column (or row).
-            pairs: ``teacher:student`` patterns.
+            pairs: ``teacher:student`` patterns; a chain of teachers that the table lacks is added like a method.
 
         Raises:
             UserError: a name is unknown, or a pattern matches nothing or is empty.
         """
-        for option, patterns in (("--methods", methods), ("--pairs", pairs)):
-            if patterns is not None and not patterns:
+        for option, names in (("--methods", methods), ("--pairs", pairs)):
+            if names is not None and not names:
                 raise UserError(f"{option} is empty: leave it out to take all of them")
         methods = [*self.kept, *methods] if methods else methods
-        whole = self.extended(methods)
-        wanted = {*_wanted_methods(methods or ["*"], whole.methods), *_matching_pairs(pairs or ["*"], whole.pairs)}
+        whole = self.with_chains(pairs).extended(methods)
+        wanted_pairs = patterns.matching_pairs(pairs or ["*"], whole.pairs)
+        wanted = {*patterns.wanted_methods(methods or ["*"], whole.methods), *wanted_pairs}
         rows, columns = (
             [i for i, axis in enumerate(axes) if wanted.issuperset(filter(None, (axis.run, axis.pair)))]
             for axes in (whole.rows, whole.columns)
@@ -268,6 +254,24 @@ class Table:
         )
 
 
+def _with_chain(table: Table, pair: PairName) -> Table:
+    """The table with a chain of teachers, whichever of its axes states the pairs."""
+    known = [other for other in table.pairs if other.student == pair.student]
+    like = min(known, key=lambda other: other.teachers[0] != pair.teachers[0], default=None)
+    if like is None:
+        students = ", ".join(dict.fromkeys(other.student for other in table.pairs))
+        raise UserError(f"'{pair}' cannot join {table.display_name}, whose students are {students}")
+    places = [i for i, column in enumerate(table.columns) if column.pair == like]
+    if not places:
+        if not any(row.pair == like for row in table.rows):
+            raise UserError(f"'{pair}' cannot join {table.display_name}, which is about one pair as a whole")
+        return _with_chain(table.transposed(), pair).transposed()
+    place = places[-1] + 1
+    added = taught_otherwise([table.columns[i] for i in places], table.heads, pair)
+    paper = tuple(_insert(values, place, [None] * len(added)) for values in table.paper)
+    return replace(table, columns=_insert(table.columns, place, added), paper=paper)
+
+
 def file_stem(name: str) -> str:
     """File name of a table, a figure or a page, short enough for all endings."""
     return fitted(name, room=len(LONGEST_ENDING))
@@ -275,35 +279,3 @@ def file_stem(name: str) -> str:
 
 def _insert(items: Sequence[Any], place: int, added: Sequence[Any]) -> tuple[Any, ...]:
     return (*items[:place], *added, *items[place:])
-
-
-def _matching_pairs(patterns: Sequence[str], known: Sequence[PairName]) -> set[PairName]:
-    for pattern in patterns:
-        if not any(fnmatchcase(pair, pattern) for pair in known):
-            raise UserError(f"no pair of this table matches '{pattern}' (TEACHER:STUDENT): it has {', '.join(known)}")
-    return {pair for pair in known if any(fnmatchcase(pair, pattern) for pattern in patterns)}
-
-
-def _wanted_methods(patterns: Sequence[str], known: Sequence[MethodName]) -> set[MethodName]:
-    wanted = set(_named(patterns, known))
-    if not wanted.intersection(known):
-        raise _no_method(TEACHER, known)
-    # A distilled student is shown with its teacher.
-    return wanted if wanted <= {STUDENT, TEACHER} else {*wanted, TEACHER}
-
-
-def _named(patterns: Sequence[str], known: Sequence[MethodName]) -> list[MethodName]:
-    return list(dict.fromkeys(name for pattern in patterns for name in _matching_methods(pattern, known)))
-
-
-def _matching_methods(pattern: str, known: Sequence[MethodName]) -> list[MethodName]:
-    if "*" not in pattern and "?" not in pattern:
-        return [TEACHER if pattern == TEACHER else parse_method(pattern)]
-    found = [name for name in known if fnmatchcase(name, pattern)]
-    if not found:
-        raise _no_method(pattern, known)
-    return found
-
-
-def _no_method(pattern: str, known: Sequence[str]) -> UserError:
-    return UserError(f"no method of this table matches '{pattern}': it has {', '.join(known)}")

@@ -91,3 +91,23 @@ def test_seeds_are_split_off():
     assert split_seed("table06/a:b/kd/seed12") == ("table06/a:b/kd", 12)
     assert split_seed("table06/a:b/kd") == ("table06/a:b/kd", None)
     assert split_seed("table06/a:b/kd/seeds") == ("table06/a:b/kd/seeds", None)
+
+
+@pytest.mark.parametrize(
+    "pair", ["wrn-40-4>wrn-16-4[kd]:wrn-16-2", " wrn-40-4 > wrn-16-4[kd[temperature=4]] : wrn-16-2"]
+)
+def test_a_chain_that_the_table_lacks_is_added_to_it(pair, some):
+    table, [cell] = find_cells(f"table06/{pair}/kd", some)
+    assert cell.key == f"table06/{''.join(pair.split())}/kd/top1"
+    assert cell in table.cells
+    assert table.chains == (cell.pair,)
+
+
+def test_a_misspelled_chain_is_answered_with_its_neighbours(some):
+    for pair, says in [
+        ("wrn-40-4>wrn16-4[kd]:wrn-16-2", "unknown network 'wrn16-4': did you mean 'wrn-16-4'?"),
+        ("wrn-40-4>wrn-16-2:wrn-16-2", "say which method trains wrn-16-2, as in wrn-16-2[kd]"),
+        ("wrn-40-4>wrn-16-2[kd]:vgg8", "cannot join table 6, whose students are wrn-16-2, "),
+    ]:
+        with pytest.raises(UserError, match=re.escape(says)):
+            find_cells(f"table06/{pair}/kd", some)

@@ -63,6 +63,18 @@ def test_whole_tables_are_those_of_the_paper_and_those_with_added_methods(sessio
     assert [table.stem for table in whole] == ["table06", "table06+srrl[tuned]"]
 
 
+def test_chains_are_added_to_tables_that_have_their_student(session_of):
+    pair = "resnet110>resnet56[kd]:resnet20"
+    chosen = session_of("--table", "all", "--leaderboard", "--pairs", pair, "--methods", "kd")
+    assert [table.name for table in chosen.tables] == ["table11", "leaderboard"]
+    assert {cell.pair for table in chosen.tables for cell in table.cells} == {pair}
+    added = "+resnet110--resnet56[kd]--resnet20"
+    stems = ["table11", "leaderboard"]
+    assert [table.stem for table in chosen.whole_tables] == [*stems, *(f"{stem}{added}" for stem in stems)]
+    with pytest.raises(UserError, match="unknown network 'resnt56': did you mean 'resnet56'"):
+        assert session_of("--table", "all", "--pairs", "resnet110>resnt56[kd]:resnet20").tables
+
+
 @pytest.mark.parametrize(
     ("profile", "gpus", "expected"),
     [
@@ -122,6 +134,19 @@ class TestTeacher:
 
         monkeypatch.setattr(check_process, "ask", ask)
         return times
+
+    def test_of_a_chain_is_the_first_one(self, session_of, weights, asked):
+        words = ("--table", "11", "--pairs", "resnet56>resnet32[kd]:resnet20", "--methods", "kd", "--seeds", "1")
+        chosen = session_of(*words, "--teacher", f"resnet56={weights}")
+        assert "it passed" in chosen.training_plan().remarks[0]
+        assert asked == [[str(weights)]]
+        assert [str(job) for job in chosen.plan(chosen.tables).jobs] == [
+            "none:resnet56 given seed 0",
+            "resnet56:resnet32 kd seed 0",
+            "resnet56>resnet32[kd]:resnet20 kd seed 0",
+        ]
+        with pytest.raises(UserError, match=r"unknown teacher of these pairs 'resnet32': .*known are resnet56"):
+            assert session_of(*words, "--teacher", f"resnet32={weights}").tables
 
     def test_is_checked_once_a_command_and_told_of_in_every_training_plan(self, session_of, weights, asked, tmp_path):
         (tmp_path / "checkpoints").write_text("nothing can be kept")

@@ -2,7 +2,7 @@ import pytest
 
 from benchmark.config.resolve import TeacherChoice
 from benchmark.registry import plugins
-from benchmark.runs.names import parse_method
+from benchmark.runs.names import parse_method, parse_pair
 from benchmark.runs.store import Store
 from tests.benchmark.made_up import parts
 
@@ -190,6 +190,20 @@ def test_a_number_that_does_not_apply_says_why(tell, leave, resolver):
     assert "ours n/a, 0 of 1 run, last epoch" in words
     assert "reason the student was trained without a connector" in words
     assert "ours 1.50, 1 of 1 run" in tell("table03/wrn-40-4:wrn-16-4/student/l2_distance", "--seeds", "1")
+
+
+def test_a_chain_with_each_of_its_teachers(tell, leave, resolver):
+    pair = "wrn-40-4>wrn-16-4[kd]:wrn-16-2"
+    run = resolver().run("C100", "wrn-16-2", parse_method("srrl"), TeacherChoice.of(parse_pair(pair), "C100"), 0)
+    jobs = (run, run.teacher, run.teacher.teacher)
+    for job in jobs:
+        leave(job)
+    words = tell(f"table06/{pair}/srrl", "--seeds", "1")
+    assert f"table06/{pair}/srrl/top1 stands in Table 6, row 'wrn-40-4 > wrn-16-4[kd] -> wrn-16-2'" in words
+    roles = ("run: wrn-16-2", "the teacher: wrn-16-4", "the teacher's teacher: wrn-40-4")
+    for role, job in zip(roles, jobs, strict=True):
+        assert f"{role} seed 0 {job.id[:12]} done" in words
+    assert f"stands in table06/{pair}/srrl/top1 run: " in tell(run.id[:12], "--table", "6", "--pairs", pair)
 
 
 def test_given_weights(tell, leave, kinds):

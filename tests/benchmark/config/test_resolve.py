@@ -9,10 +9,11 @@ from msgspec import structs
 
 from benchmark.config import overrides
 from benchmark.config.overrides import Override
-from benchmark.config.resolve import TeacherChoice, Weights
+from benchmark.config.resolve import SELF_TEACHER_SEED, TeacherChoice, Weights
 from benchmark.errors import UserError
+from benchmark.registry import catalog
 from benchmark.runs.job import Pretrained, Run
-from benchmark.runs.names import parse_method
+from benchmark.runs.names import parse_method, parse_pair
 
 MEASURES = {"similarity": True, "distance": True, "clusters": False, "tsne": False}
 
@@ -148,6 +149,50 @@ class TestTeachers:
         assert isinstance(resolver(given=given).teacher(TeacherChoice("CRD100", "wrn-40-4")), Run)
 
 
+class TestChains:
+    PAIR = parse_pair("resnet110>resnet56[kd]>resnet32[fsp]:resnet20")
+
+    def run(self, resolver, pair=PAIR, method="kd", seed=0, **scale):
+        teacher = TeacherChoice.of(parse_pair(pair), "CRD100")
+        return resolver(**scale).run("CRD100", parse_pair(pair).student, parse_method(method), teacher, seed)
+
+    def test_each_teacher_is_the_run_that_its_own_pair_has(self, resolver):
+        last = self.run(resolver, seed=2).teacher
+        middle = last.teacher
+        assert last == self.run(resolver, "resnet110>resnet56[kd]:resnet32", "fsp")
+        assert middle == self.run(resolver, "resnet110:resnet56")
+        assert middle.teacher == self.run(resolver, "resnet32:resnet110", "student")
+        assert [(job.network, job.method, job.seed) for job in (middle.teacher, middle, last)] == [
+            ("resnet110", "student", 0),
+            ("resnet56", "kd", 0),
+            ("resnet32", "fsp", 0),
+        ]
+        assert [stage.teacher for stage in last.stages] == [middle]
+        assert last.needs == (middle, *last.stages)
+
+    def test_a_student_refers_to_the_run_that_taught_it(self, resolver):
+        runs = [self.run(resolver, f"{teacher}:resnet20") for teacher in ("resnet32", "resnet56>resnet32[kd]")]
+        runs.append(self.run(resolver, "resnet56>resnet32[kd[temperature=2]]:resnet20"))
+        assert [run.spec["teacher"] for run in runs] == [{"network": "resnet32", "id": run.teacher.id} for run in runs]
+        assert len({run.id for run in runs}) == len({run.teacher.id for run in runs}) == 3
+
+    def test_given_weights_stand_for_the_first_teacher_alone(self, resolver):
+        given = {name: Weights("ab" * 32, Path("a.pt")) for name in ("resnet110", "resnet32")}
+        last = self.run(resolver, given=given).teacher
+        assert isinstance(last, Run)
+        assert isinstance(last.teacher, Run)
+        assert isinstance(last.teacher.teacher, Pretrained)
+        assert isinstance(self.run(resolver, "resnet32:resnet20", given=given).teacher, Pretrained)
+
+    def test_a_stage_on_a_distilled_teacher_has_the_values_that_trained_it(self, with_overrides):
+        made = with_overrides(Override({"weight_decay": 0.003}, {"method": "kd"}))
+        pair = parse_pair("resnet56>resnet32[kd]:resnet20")
+        run = made.run("CRD100", "resnet20", parse_method("ft"), TeacherChoice.of(pair, "CRD100"), 0)
+        [stage] = run.stages
+        assert (stage.network, stage.teacher) == ("resnet32", run.teacher)
+        assert stage.recipe.weight_decay == run.teacher.recipe.weight_decay == 0.003 != run.recipe.weight_decay
+
+
 class TestStages:
     WHERE: ClassVar = {"recipe": "CRD100", "profile": "paper"}
 
@@ -234,3 +279,49 @@ class TestProbesAndAnalyses:
         assert analysis.subject.teacher is None
         assert analysis.teacher == job("student", "wrn-40-4")
         assert analysis.pair == "wrn-40-4:wrn-16-2"
+
+
+class TestOwnTeachersAndRecipes:
+    @pytest.fixture
+    def run(self, resolver):
+        made = resolver("paper")
+        teacher = TeacherChoice("CRD100", "wrn-40-2")
+        return lambda method, network="wrn-16-2", seed=0: made.run(
+            "CRD100", network, parse_method(method), teacher, seed
+        )
+
+    def test_a_method_without_a_teacher_is_the_same_run_under_every_teacher(self, run, resolver):
+        other = TeacherChoice("CRD100", "resnet56")
+        made = resolver("paper").run("CRD100", "wrn-16-2", parse_method("label_smoothing"), other, 0)
+        assert made == run("label_smoothing")
+        assert made.teacher is None
+        assert made.cohort_key == run("student").cohort_key
+
+    def test_a_sum_has_the_teacher_of_the_term_that_needs_one(self, run):
+        assert run("kd+label_smoothing").teacher == run("kd").teacher
+
+    def test_a_students_own_teacher_is_one_plain_run_of_another_seed(self, run):
+        assert run("tfkd").teacher == run("tfkd", seed=2).teacher == run("student", seed=SELF_TEACHER_SEED)
+
+    def test_terms_that_ask_for_different_teachers_cannot_be_summed(self, run):
+        with pytest.raises(UserError, match="kd and tfkd cannot be summed: one learns from the pair's teacher"):
+            run("kd+tfkd")
+
+    def test_a_methods_recipe_replaces_the_recipes_values_and_not_those_for_single_networks(self, run):
+        plain, mlkd = run("kd").recipe, run("mlkd").recipe
+        assert (mlkd.epochs, mlkd.lr, mlkd.milestones) == (480, 0.025, (150, 180, 210))
+        assert (plain.epochs, plain.lr, plain.milestones) == (240, 0.05, (150, 180, 210))
+        assert run("mlkd", "mobilenetv2-half").recipe.lr == 0.01
+
+    def test_a_method_with_more_epochs_shares_the_cohort_of_the_others(self, run):
+        assert run("mlkd").cohort_key == run("kd").cohort_key
+
+    def test_the_profile_wins_over_a_methods_recipe(self, job):
+        mlkd = job("mlkd", profile="digits")
+        assert (mlkd.recipe.epochs, mlkd.recipe.lr) == (6, 0.05)
+
+    def test_a_recipe_that_a_method_brings_is_checked(self, run, monkeypatch):
+        wrong = structs.replace(catalog.method("mlkd"), recipe={"epoch": 480})
+        monkeypatch.setattr(catalog, "method", lambda _name: wrong)
+        with pytest.raises(UserError, match=r"methods/mlkd\.py: the recipe of mlkd: unknown recipe key 'epoch'"):
+            run("mlkd")

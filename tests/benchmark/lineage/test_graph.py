@@ -2,8 +2,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmark.config.resolve import TeacherChoice
 from benchmark.lineage.graph import Group, Node, chain, distinct, finder, objective_text, planned, recorded, values_text
 from benchmark.lineage.records import Archive
+from benchmark.runs.names import parse_method, parse_pair
 from benchmark.runs.record import Data
 from tests.benchmark import made_up
 
@@ -44,6 +46,27 @@ def test_seeds_go_together_and_a_job_comes_once(kinds, store, plan):
         ("the teacher", [runs[0].teacher.id]),
         ("first stages", [job.id for job in stages]),
     ]
+
+
+def test_a_chain_names_each_teacher_by_its_place(resolver, store, finish, plan):
+    teacher = TeacherChoice.of(parse_pair("resnet110>resnet56[fsp]>resnet32[kd]:resnet20"), "CRD100")
+    run = resolver().run("CRD100", "resnet20", parse_method("kd"), teacher, 0)
+    last, middle = run.teacher, run.teacher.teacher
+    for job in (middle.teacher, *middle.stages, middle, last, run):
+        finish(job)
+    expected = [
+        ("run", [run.id]),
+        ("the teacher", [last.id]),
+        ("the teacher's teacher", [middle.id]),
+        ("the teacher's teacher's teacher", [middle.teacher.id]),
+        ("the teacher's teacher's first stages", [middle.stages[0].id]),
+    ]
+    archive = Archive(store.results)
+    assert roles(chain([[recorded(archive.beginning(run.id)[0])]], finder(plan([]), store))) == expected
+    known = {one.id: one for one in archive}
+    assert [one.id for one in archive.teachers(known[run.id])] == [last.id, middle.id, middle.teacher.id]
+    store.record_path(middle).unlink()
+    assert [one.id for one in Archive(store.results).teachers(known[run.id])] == [last.id]
 
 
 def test_records_are_enough(kinds, store, finish, plan):

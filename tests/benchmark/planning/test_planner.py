@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from msgspec import structs
@@ -485,3 +486,68 @@ def test_an_expansion_knows_trials_apart_from_runs(resolver):
     assert [trial.recipe.holdout > 0 for trial in trials] == [True] * 3
     [run] = expansion.jobs(cell, (0,), cell.method.trials[0])
     assert (run.method, run.recipe.holdout) == (trials[0].method, 0)
+
+
+class TestChainsOfTeachers:
+    PAIR = "resnet110>resnet56[kd]>resnet32[at]:resnet20"
+    QUESTION: ClassVar = {"table": "11", "methods": ["kd", "srrl"], "pairs": [PAIR], "seeds": (0, 1)}
+
+    def test_each_teacher_is_trained_before_those_that_it_teaches(self, plan):
+        made = plan(**self.QUESTION)
+        assert done(made) == [
+            ["none:resnet110 student seed 0"],
+            ["resnet110:resnet56 kd seed 0"],
+            ["resnet110>resnet56[kd]:resnet32 at seed 0"],
+            *([f"{self.PAIR} {method} seed {seed}" for method in ("kd", "srrl")] for seed in (0, 1)),
+        ]
+        assert [str(cohort) for cohort in made.cohorts[2:4]] == [
+            "resnet110>resnet56[kd] -> resnet32, seed 0, 1 run",
+            "resnet110>resnet56[kd]>resnet32[at] -> resnet20, seed 0, 2 runs",
+        ]
+        [teacher] = made.cells[f"table11/{self.PAIR}/teacher/top1"]
+        assert teacher == made.cohorts[2].runs[0]
+        assert made.to_json()["runs"][-1]["teacher"] == self.PAIR.removesuffix(":resnet20")
+
+    def test_a_student_of_the_table_may_be_a_teacher(self, plan):
+        pairs = ["resnet110:resnet32", "resnet110>resnet32[kd]:resnet20"]
+        made = plan(table="11", methods=["kd"], pairs=pairs, seeds=(0, 1))
+        [teacher] = made.cells[f"table11/{pairs[1]}/teacher/top1"]
+        assert teacher == made.cells[f"table11/{pairs[0]}/kd/top1"][0]
+        assert made.missing == 1 + 2 + 2
+
+    def test_what_is_trained_is_not_trained_again_and_lost_weights_are(self, plan, finish, store):
+        first, second, third, *students = plan(**self.QUESTION).jobs
+        for job in (first, second):
+            finish(job)
+        finish(third, weights=None)
+        made = plan(**self.QUESTION)
+        assert [*made.cohorts[0].runs] == [third]
+        assert {job for cohort in made.cohorts for job in cohort.runs} == {third, *students}
+        [remark] = made.remarks
+        assert remark.startswith(f"{third}: its record is here, its weights are not")
+        assert remark.endswith(f"put its weights at {store.teacher_path(third)}")
+        finish(third)
+        store.keep_teacher(third)
+        store.weights_path(third).unlink()
+        assert {job for cohort in plan(**self.QUESTION).cohorts for job in cohort.runs} == {*students}
+
+    def test_where_a_method_of_the_chain_does_not_apply_nothing_after_it_does(self, plan, finish):
+        question = {"table": "11", "methods": ["kd"], "pairs": ["wrn-40-4>wrn-40-2[fsp]:wrn-40-1"], "seeds": (0,)}
+        cells = load("11").select(question["methods"], question["pairs"]).cells
+        assert [cell.applies for cell in cells] == [False] * 2
+        first, second, student = plan(**question).jobs
+        assert not second.applies
+        finish(first)
+        finish(second, NOT_APPLICABLE, weights=None)
+        made = plan(**question)
+        assert (made.missing, made.states[student.id]) == (0, NOT_APPLICABLE)
+        assert {record.id for records in made.records_by_cell.values() for record in records} == {second.id}
+
+    def test_a_failed_teacher_blocks_what_comes_after_it(self, plan, finish):
+        first, second, *_ = plan(**self.QUESTION).jobs
+        finish(first)
+        finish(second, FAILED, weights=None)
+        made = plan(**self.QUESTION)
+        assert made.missing == 0
+        assert made.remarks == (f"{second} failed, so jobs that need it are blocked: --retry-failed trains it again",)
+        assert plan(**self.QUESTION, retry=True).missing == 1 + 1 + 4

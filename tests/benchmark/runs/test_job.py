@@ -10,6 +10,7 @@ from benchmark.ids import digest
 from benchmark.registry import catalog
 from benchmark.registry.catalog import ROOT
 from benchmark.runs import job as job_module
+from benchmark.runs.names import parse_method, parse_pair
 from benchmark.runs.objective import Objective
 from benchmark.runs.recipe import RECIPE_KEYS
 
@@ -305,3 +306,50 @@ def test_a_networks_revision_is_part_of_ids_from_the_second_on(job, monkeypatch)
         again = job()
         assert (again.id == first.id) == (revision == 1)
         assert again.spec.get("network_revision") == (2 if revision == 2 else None)
+
+
+class TestChain:
+    @pytest.fixture
+    def taught(self, resolver):
+        """Factory of the run of a pair's student."""
+
+        def make(pair, method="kd", **scale):
+            teacher = TeacherChoice.of(parse_pair(pair), "CRD100")
+            return resolver(**scale).run("CRD100", parse_pair(pair).student, parse_method(method), teacher, 0)
+
+        return make
+
+    def test_messages_name_all_teachers(self, taught, resolver):
+        pair = "resnet110>resnet56[kd]>resnet32[fsp]:resnet20"
+        run = taught(pair, "ft")
+        assert (run.pair, str(run)) == (pair, f"{pair} ft seed 0")
+        assert run.teacher.pair == "resnet110>resnet56[kd]:resnet32"
+        assert run.teacher.teacher.pair == "resnet110:resnet56"
+        assert run.teacher.teacher.teacher.pair == "none:resnet110"
+        assert [stage.pair for stage in run.stages] == ["resnet110>resnet56[kd]>resnet32[fsp]:resnet32"]
+        probe = resolver().probe("PROBE-STL10", run)
+        analysis = resolver().analysis("similarity", run, TeacherChoice.of(parse_pair(pair), "CRD100"))
+        assert probe.pair == analysis.pair == pair
+
+    def test_chains_that_end_alike_have_one_folder_and_files_of_their_own(self, taught, store):
+        pairs = ("resnet32:resnet20", "resnet56>resnet32[kd]:resnet20", "resnet110>resnet32[kd]:resnet20")
+        runs = [taught(pair) for pair in pairs]
+        assert {store.record_path(run).parent.relative_to(store.results).as_posix() for run in runs} == {
+            "records/CRD100/resnet32--resnet20/kd"
+        }
+        for path in (store.record_path, store.weights_path, store.checkpoint_path, store.log_path):
+            assert len({path(run) for run in runs}) == 3
+        assert len({store.teacher_path(run.teacher) for run in runs}) == 3
+        assert all(run.teacher.keeps_weights for run in runs)
+
+    def test_students_of_other_teachers_are_of_other_cohorts(self, taught):
+        runs = [taught("resnet56>resnet32[kd]:resnet20", method) for method in ("kd", "srrl")]
+        other = taught("resnet110>resnet32[kd]:resnet20")
+        assert runs[0].cohort_key == runs[1].cohort_key != other.cohort_key
+        assert runs[0].cohort_key not in {runs[0].teacher.cohort_key, runs[0].teacher.teacher.cohort_key}
+
+    def test_none_of_the_teachers_is_left_out_of_an_id(self, taught):
+        plain, changed = (taught("resnet56>resnet32[kd]:resnet20", **{"objectives.kd.weight": w}) for w in (0.9, 0.5))
+        assert changed.teacher.id != plain.teacher.id
+        assert changed.teacher.teacher.id == plain.teacher.teacher.id
+        assert changed.id != plain.id

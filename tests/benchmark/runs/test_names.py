@@ -88,7 +88,12 @@ def test_a_wrong_candidate_is_an_error(monkeypatch):
 KEY = CellKey("table06", PairName("wrn-40-4", "wrn-16-2"), parse_method("srrl[sr]+kd"), "top1", "PROBE-STL10")
 
 
-@pytest.mark.parametrize("name", [KEY, KEY.pair, KEY.method, parse_method("srrl[tuned]"), TEACHER], ids=str)
+CHAIN = "resnet110>resnet56[kd[temperature=2]]>resnet32[kd+srrl[sr]]:resnet20"
+
+
+@pytest.mark.parametrize(
+    "name", [KEY, KEY.pair, parse_pair(CHAIN), KEY.method, parse_method("srrl[tuned]"), TEACHER], ids=str
+)
 def test_names_go_to_other_processes_with_their_parts(name):
     copy = pickle.loads(pickle.dumps(name))
     assert type(copy) is type(name)
@@ -101,6 +106,61 @@ def test_a_cell_is_called_by_its_parts():
 
 def test_a_pair_reads_back():
     assert (parse_pair(KEY.pair), KEY.pair.folder) == (KEY.pair, "wrn-40-4--wrn-16-2")
+    assert (KEY.pair.teacher, KEY.pair.teacher_network, KEY.pair.lessons) == ("wrn-40-4", "wrn-40-4", ())
+
+
+def test_a_chain_reads_back_with_its_parts():
+    pair = parse_pair(CHAIN)
+    assert (pair, pair.teacher, pair.student) == (CHAIN, CHAIN.removesuffix(":resnet20"), "resnet20")
+    assert [(link.network, link.method) for link in pair.teachers] == [
+        ("resnet110", "student"),
+        ("resnet56", "kd[temperature=2]"),
+        ("resnet32", "kd+srrl[sr]"),
+    ]
+    assert pair.teachers[1].method.terms == (("kd", {"temperature": 2.0}),)
+    assert pair.lessons == (("resnet110", "kd[temperature=2]", "resnet56"), ("resnet56", "kd+srrl[sr]", "resnet32"))
+    assert (pair.teacher_network, pair.folder) == ("resnet32", "resnet32--resnet20")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " resnet56 > resnet32[ srrl[fm=0] + kd ] : resnet20 ",
+        "resnet56>resnet32 [kd+srrl[sr]]:resnet20",
+        "resnet56>resnet32[srrl[sr]+kd]:resnet20",
+    ],
+)
+def test_other_spellings_of_a_chain(text):
+    assert parse_pair(text) == "resnet56>resnet32[kd+srrl[sr]]:resnet20"
+    assert parse_pair(" resnet56 : resnet20") == "resnet56:resnet20"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("resnt56>resnet32[kd]:resnet20", "unknown network 'resnt56': did you mean 'resnet56'?"),
+        ("resnet56>resnt32[kd]:resnet20", "unknown network 'resnt32': did you mean 'resnet32'?"),
+        ("vgg13>resnet32[kd]:vg8", "unknown network 'vg8': did you mean 'vgg8'?"),
+        ("vgg13:vg8", "unknown network 'vg8': did you mean 'vgg8'?"),
+        ("resnet56>resnet32[kdd]:resnet20", "unknown method 'kdd': did you mean 'kd'?"),
+        ("resnet56>resnet32[kd[t=2]]:resnet20", "unknown option of kd 't'"),
+        ("resnet56>resnet32:resnet20", "say which method trains resnet32, as in resnet32[kd]"),
+        ("resnet56>resnet32[kd:resnet20", "say which method trains resnet32, as in resnet32[kd]"),
+        ("resnet56>resnet32[]:resnet20", "cannot read method"),
+        ("resnet56>resnet32[student]:resnet20", "name one distillation method that trains resnet32 in the place of"),
+        ("resnet56>resnet32[srrl[tuned]]:resnet20", "that trains resnet32 in the place of 'srrl[tuned]'"),
+        ("resnet56[kd]>resnet32[kd]:resnet20", "the first teacher of a chain is trained alone: write resnet56 without"),
+        ("resnet56>>resnet32[kd]:resnet20", "is no pair: write TEACHER:STUDENT or TEACHER>ASSISTANT[METHOD]:STUDENT"),
+        (">resnet32[kd]:resnet20", "is no pair"),
+        ("resnet56>resnet32[kd]", "is no pair"),
+        ("resnet56>resnet32[kd]:", "is no pair"),
+    ],
+)
+def test_a_wrong_chain_is_one_line(text, says):
+    with pytest.raises(UserError) as caught:
+        parse_pair(text)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", ":", "wrn-40-4", "wrn-40-4:", ":wrn-16-2"])

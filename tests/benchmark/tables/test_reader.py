@@ -365,3 +365,95 @@ def test_a_sweep_has_files_whose_names_can_be_written(table6):
     assert len(f"{whole.stem}-pairs.csv".encode()) <= 255
     assert whole.stem == table6.extended(SWEEP).stem
     assert len({table6.extended(SWEEP[:count]).stem for count in range(13)}) == 13
+
+
+CHAIN = "resnet56>resnet32[kd]:resnet20"
+
+
+class TestChains:
+    def test_a_named_chain_stands_beside_another_teacher_of_its_student(self):
+        table = reader.load("11")
+        whole = table.with_chains([" resnet56 > resnet32[kd] : resnet20 ", "wrn-40-2:wrn-16-2", "resnet*>*", CHAIN])
+        assert list(whole.pairs) == [*table.pairs[:3], CHAIN, *table.pairs[3:]]
+        assert whole.columns[3].label == "resnet56 > resnet32[kd] -> resnet20"
+        values = {cell.key: cell.paper for cell in table.cells}
+        added = {cell.key: cell for cell in whole.cells if cell.key not in values}
+        assert {cell.key: cell.paper for cell in whole.cells} == values | dict.fromkeys(added)
+        assert [cell.method for cell in added.values()] == list(table.methods)
+        assert (whole.chains, whole.stem) == ((CHAIN,), "table11+resnet56--resnet32[kd]--resnet20")
+        assert whole.extended(["kd+srrl"]).stem == f"{whole.stem}+kd+srrl"
+        assert table.with_chains(None) == table.with_chains(["*"]) == table
+        assert whole.with_chains([CHAIN]) == whole
+
+    def test_a_selection_has_chains_by_their_names_and_by_patterns(self):
+        table = reader.load("11")
+        for typed in (CHAIN, "resnet56 > resnet32[ kd ] : resnet20"):
+            chosen = table.select(["kd"], [typed])
+            assert [cell.key for cell in chosen.cells] == [f"table11/{CHAIN}/{run}/top1" for run in ("teacher", "kd")]
+        assert list(table.select(["kd"], [CHAIN, "resnet56*"]).pairs) == ["resnet56:resnet20", CHAIN]
+        assert list(table.with_chains([CHAIN]).select(["kd"], ["resnet56>*[kd]:*"]).pairs) == [CHAIN]
+        assert list(table.select(["kd"], ["resnet56 : resnet*"]).pairs) == ["resnet56:resnet20"]
+
+    def test_takes_the_recipes_of_the_pair_beside_it(self):
+        chain = "resnet26-A>resnet14-A[kd]:wrn-16-1"
+        cells = reader.load("5").with_chains([chain]).cells
+        assert {(cell.recipe, cell.teacher_recipe) for cell in cells if cell.pair == chain} == {("C10-WRN", "C10-RES")}
+
+    @pytest.mark.parametrize(
+        ("number", "pair", "labels", "stubs"),
+        [
+            ("6", "wrn-40-4>wrn-16-4[kd]:wrn-16-2", ["wrn-40-4 > wrn-16-4[kd] -> wrn-16-2"], [()]),
+            (
+                "7",
+                "resnet34-imagenet>resnet18-imagenet[kd]:mobilenet-imagenet",
+                ["resnet34-imagenet > resnet18-imagenet[kd] -> mobilenet-imagenet"] * 2,
+                [("MobileNet", "resnet34-imagenet>resnet18-imagenet[kd]", f"Top-{k}") for k in (1, 5)],
+            ),
+            (
+                "4",
+                "wrn-40-4>wrn-16-4[kd]:mobilenetv2-cifar",
+                [f"MobileNetV2 / {data} (wrn-40-4>wrn-16-4[kd]:mobilenetv2-cifar)" for data in ("STL10", "CIFAR100")],
+                [
+                    ("MobileNetV2", f"{data} (wrn-40-4>wrn-16-4[kd]:mobilenetv2-cifar)")
+                    for data in ("STL10", "CIFAR100")
+                ],
+            ),
+        ],
+    )
+    def test_rows_are_told_apart(self, number, pair, labels, stubs):
+        rows = [row for row in reader.load(number).select(["kd"], [pair]).rows if not row.hidden]
+        assert [row.pair for row in rows] == [pair] * len(labels)
+        assert [row.label for row in rows] == labels
+        assert [row.stub for row in rows] == stubs
+
+    @pytest.mark.parametrize(
+        ("number", "pair", "says"),
+        [
+            (
+                "11",
+                "resnet56>resnet32[kd]:wrn-16-4",
+                "cannot join table 11, whose students are wrn-16-2, wrn-40-1, res",
+            ),
+            ("2", "wrn-40-4>wrn-16-2[kd]:wrn-16-4", "cannot join table 2, which is about one pair as a whole"),
+            ("11", "resnet56>resnt32[kd]:resnet20", "unknown network 'resnt32': did you mean 'resnet32'"),
+            ("11", "resnet56>resnet32:resnet20", "say which method trains resnet32"),
+            ("11", "resnet56>resnet32[*]:resnet20", "no pair of this table matches"),
+        ],
+    )
+    def test_one_that_cannot_be_added_is_one_line(self, number, pair, says):
+        with pytest.raises(UserError, match=re.escape(says)) as caught:
+            reader.load(number).select(["kd"], [pair])
+        assert "\n" not in str(caught.value)
+
+    def test_one_s_own_table_may_be_about_chains(self, own):
+        table = reader.load(own(OWN.replace('"vgg13:vgg8"', '" vgg13 > resnet20[srrl[sr]] : vgg8"')))
+        assert table.pairs == ("vgg13>resnet20[srrl[sr]]:vgg8",)
+        assert (table.chains, table.stem) == ((), "mine")
+        assert table.select(["kd"], ["vgg13>resnet20[srrl[fm=0]]:vgg8"]).pairs == table.pairs
+        with pytest.raises(UserError, match=r"line 6: rows\[0\]: unknown network 'resnt20'"):
+            reader.load(own(OWN.replace('"vgg13:vgg8"', '"vgg13>resnt20[kd]:vgg8"')))
+
+
+def test_brackets_of_methods_are_no_wildcards(table6):
+    whole = table6.extended(["srrl[sr]", "srrl[fm]"])
+    assert names(whole.select(["srrl[*]"], None)) == ["srrl[sr]", "srrl[fm]", "teacher"]
