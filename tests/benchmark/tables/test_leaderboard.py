@@ -1,10 +1,14 @@
 """What the leaderboard compares methods on."""
 
+import re
+
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.registry import catalog
 from benchmark.tables import leaderboard, reader
 
+ADDED = ["resnet32x4:wrn-16-2", "resnet32x4:wrn-40-2", "wrn-40-2:resnet8x4", "wrn-40-2:mobilenetv2-half"]
 PAIRS = [*reader.load("11").pairs, *reader.load("12").pairs]
 
 
@@ -27,12 +31,18 @@ def written(tmp_path):
 
 def test_is_all_pairs_and_methods_of_tables_11_and_12_and_those_added(board):
     assert (board.kind, board.display_name, board.stem) == ("leaderboard", "leaderboard", "leaderboard")
-    assert list(board.pairs) == PAIRS
+    assert list(board.pairs) == [*PAIRS, *ADDED]
     assert len(PAIRS) == 13
     assert board.methods[:3] == ("teacher", "student", "kd")
-    assert set(board.methods) == {*reader.load("11").methods, *reader.load("12").methods, "dist"}
-    assert [column.group for column in board.columns] == ["same architectures"] * 7 + ["different architectures"] * 6
-    assert all(len(values) == 13 for values in board.paper)
+    groups = ["same architectures"] * 7 + ["different architectures"] * 6 + ["pairs of papers since 2024"] * 4
+    assert [column.group for column in board.columns] == groups
+    assert {column.recipe for column in board.columns} == {"CRD100"}
+    assert all(len(values) == 17 and values[13:] == (None,) * 4 for values in board.paper)
+
+
+def test_every_method_is_on_the_leaderboard(board):
+    shown = {name for method in board.methods for name, _ in method.terms}
+    assert {*catalog.methods()} - shown == set()
 
 
 def test_cells_are_those_of_the_tables_under_another_name(board):
@@ -47,10 +57,10 @@ def test_cells_are_those_of_the_tables_under_another_name(board):
 
 
 def test_a_selection_keeps_the_plain_student(board):
-    chosen = board.select(["crd", "ofd"], ["vgg13:*"])
-    assert set(chosen.methods) == {"teacher", "student", "crd", "ofd"}
+    chosen = board.select(["crd", "kd[temperature=2]"], ["vgg13:*"])
+    assert set(chosen.methods) == {"teacher", "student", "crd", "kd[temperature=2]"}
     assert chosen.pairs == ("vgg13:vgg8", "vgg13:mobilenetv2-half")
-    assert chosen.stem == "leaderboard+ofd"
+    assert chosen.stem == "leaderboard+kd[temperature=2]"
 
 
 def test_may_be_other_tables_whichever_way_they_lie(written):
@@ -109,3 +119,43 @@ def test_a_faulty_file_is_named(text, says, tmp_path):
     with pytest.raises(UserError, match=says) as caught:
         leaderboard.load(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_chain_joins_the_group_of_the_pair_beside_it(board):
+    chain = "vgg13>resnet32[kd]:vgg8"
+    chosen = board.select(["crd"], [chain])
+    assert chosen.pairs == (chain,)
+    assert [column.group for column in chosen.columns] == ["same architectures"]
+    assert {(cell.recipe, cell.teacher_recipe) for cell in chosen.cells} == {("CRD100", "CRD100")}
+    assert chosen.stem == "leaderboard+vgg13--resnet32[kd]--vgg8"
+
+
+def test_a_table_of_chains_can_be_on_it(written, tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "{title: T, recipe: CRD100, metric: top1, columns: [{label: KD, method: kd}], "
+        "rows: [{label: assisted, pair: 'vgg13>resnet32[kd]:vgg8'}, {label: misspelled, pair: 'vgg13:vgg8'}]}"
+    )
+    assert written("{mine.yaml: mine}").pairs == ("vgg13>resnet32[kd]:vgg8", "vgg13:vgg8")
+    text = (tmp_path / "mine.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace("'vgg13:vgg8'", "'vgg13>resnet32[kd]:vg8'"))
+    with pytest.raises(UserError, match="unknown network 'vg8': did you mean 'vgg8'"):
+        written("{mine.yaml: mine}")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [
+        ("vgg13:vgg8", "vgg13:vgg8 is on the leaderboard already: leave it out"),
+        ("vgg13:resnet20, vgg13:resnet20", "vgg13:resnet20 is on the leaderboard already"),
+        ("vgg13:vgg9", "unknown network 'vgg9'"),
+    ],
+)
+def test_added_pairs_are_new_and_known(pairs, says, written):
+    words = ", ".join(f'"{pair.strip()}"' for pair in pairs.split(","))
+    with pytest.raises(UserError, match=re.escape(says)):
+        written("{11: all}", f", pairs: [{{group: more, recipe: CRD100, pairs: [{words}]}}]")
+
+
+def test_added_pairs_need_a_known_recipe(written):
+    with pytest.raises(UserError, match="unknown recipe 'CRD'"):
+        written("{11: all}", ', pairs: [{group: more, recipe: CRD, pairs: ["vgg13:resnet20"]}]')
