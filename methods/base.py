@@ -224,8 +224,8 @@ class Method(nn.Module):
 
 
 def _check_channels(title: str, pair: Pair) -> None:
-    paired = list(zip(pair.student.feats, pair.teacher.feats, strict=False))
-    mine, theirs = ([shape[0] for shape in side] for side in zip(*paired, strict=True))
+    shared = min(len(pair.student.feats), len(pair.teacher.feats))
+    mine, theirs = ([shape[0] for shape in each.feats[:shared]] for each in (pair.student, pair.teacher))
     if mine != theirs:
         raise NotApplicableError(
             f"{title} needs maps of equal channels, but {pair.student.name} has {', '.join(map(str, mine))} where "
