@@ -42,7 +42,8 @@ def run(session: Session, say: Say) -> int:
         )
     check_weights(weights, known.record.weights)
     exported = _exported(known, weights, session)
-    folder = _empty_folder(session.options.to or Path("exports", f"{known.student}-{short_id(known.id)}".replace("/", ".")))
+    name = f"{known.student}-{short_id(known.id)}".replace("/", ".")
+    folder = _empty_folder(session.options.to or Path("exports", name))
     contents = {
         "model.safetensors": weights.read_bytes(),
         "config.json": config(exported).encode(),

@@ -47,8 +47,8 @@ def load(path: Path = FILE) -> Table:
 
     Raises:
         UserError: the file cannot be read or does not fit the schema, a table, the metric or a method is unknown, a
-            table has no numbers of the metric, two tables train one pair by different recipes, or an added pair is there
-            already.
+            table has no numbers of the metric, two tables train one pair by different recipes, or an added pair is
+            there already.
     """
     file = yaml_schema.read(path, path.name)
     raw = file.convert(_LeaderboardFile)

@@ -71,6 +71,8 @@ class ObjectiveLoss(nn.Module):
         for name in wrapping:
             with seeded("wrap", name, self._seed):
                 network = cast("Method", self.terms[name]).wrap(network)
+            # So that an exported folder that cannot be loaded without the method says so.
+            network.wrapping = network.wrapping or {"kind": type(network).__name__}
         return network
 
     @property
