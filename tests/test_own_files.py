@@ -43,6 +43,7 @@ class Own(Method):
 LOSS = "(student.logits - teacher.logits).abs().pow(self.power).mean()"
 GUIDE = (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8")
 NETWORK = re.search(r"```python\n(import torch.*?)```", GUIDE, re.DOTALL)[1]
+FORMULA = re.search(r"```python\n(def dkd2_loss.*?)```", GUIDE, re.DOTALL)[1]
 # Derived from another method, with that method's options.
 DERIVED = METHOD.replace("methods import Method", "methods.kd import KD").replace("Own(Method)", "Own(KD)")
 DERIVED = DERIVED.replace("2.0):", "2.0, **options):").replace("__init__(pair)", "__init__(pair, **options)")
@@ -287,3 +288,20 @@ def test_images_in_folders_and_in_parquet_files_give_the_same_result(trained):
     assert {record["provenance"]["data"]["name"] for record in records} == {"pictures", "shards"}
     assert len({record["provenance"]["data"]["fingerprint"] for record in records}) == 1
     assert records[0]["metrics"] == records[1]["metrics"]
+
+
+def test_the_formula_of_the_guide_trains_from_a_draft_and_is_dkd(place):
+    path = place.root / "dkd2.py"
+    draft = [sys.executable, str(ROOT / "run_all.py"), "new-method", str(path)]
+    subprocess.run(draft, capture_output=True, cwd=ROOT, check=True)
+    head = path.read_text(encoding="utf-8").partition("def dkd2_loss")[0]
+    path.write_text(f"{head}from torch.nn import functional\n\n{FORMULA}", encoding="utf-8")
+    [teacher] = (ROOT / "results/digits/teachers").glob("resnet56-CRD100-seed0-*.safetensors")
+    chosen = ["--table", "11", "--pairs", "resnet56:resnet20", "--methods", "dkd2,dkd", "--teacher"]
+    shown = place.run(*chosen, f"resnet56={teacher}", "--plugin", str(path))
+    assert shown.returncode == 0, shown.stderr
+    assert "eagerly" not in shown.stdout + shown.stderr  # one_hot is captured as a CUDA graph
+    records = [json.loads(file.read_text()) for file in (place.root / "results").rglob("records/**/dkd*/*.json")]
+    losses = [sum(curve[-1] for curve in record["curves"]["parts"].values()) for record in records]
+    assert len(losses) == 2
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -106,11 +106,25 @@ def _check_on_pair(term: Term, job: Job) -> str | None:
     if job.teacher_job is not None:
         # Another seed: a student of the teacher's architecture would start with its weights, and all losses at zero.
         other = replace(job.teacher_job, seed=job.teacher_job.seed + job.seed + 1)
-        teacher = Teacher(trained_network(other, _CPU), job.recipe.precision)
+        network = trained_network(other, _CPU)
+        _settle(network, job)
+        teacher = Teacher(network, job.recipe.precision)
     _check_losses(term, job, teacher)
     stages = job.stages if isinstance(job, Run) else ()
     remarks = [check_steps(each, teacher) for each in (*stages, job)]
     return next(filter(None, remarks), None)
+
+
+def _settle(network: Network, job: Job) -> None:
+    """Give batch-norms the statistics of random images: without them, the logits of a deep network are huge."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        network.train()(resize(random_batch(job, IMAGES, _CPU).images, network.in_size))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def _check_losses(term: Term, job: Job, teacher: Teacher | None) -> None:
