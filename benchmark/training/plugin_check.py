@@ -117,7 +117,7 @@ def _check_on_pair(term: Term, job: Job) -> str | None:
 
 def _settle(network: Network, job: Job) -> None:
     """Give batch-norms the statistics of random images: without them, the logits of a deep network are huge."""
-    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
