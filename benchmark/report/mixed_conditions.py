@@ -125,8 +125,8 @@ def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tu
     if any(seen.official is False for seen in data):
         facts.append("Some runs saw other data than the official ones: their records name the fingerprint.")
     taught = ((cell, record, record.spec.get("teacher") or {}) for cell, record in done)
-    weights = (((cell.pair.teacher, of.get("id")), rec.provenance.teacher_weights) for cell, rec, of in taught)
-    teachers = dict.fromkeys(name for name, _ in _differing(weights))
+    weights = (((c.pair.teacher, c.teacher_recipe, of.get("id")), rec.provenance.teacher_weights) for c, rec, of in taught)
+    teachers = dict.fromkeys(name for name, *_ in _differing(weights))
     if teachers:
         facts.append(f"{mixes} teachers: students learned from different weights of {', '.join(teachers)}.")
     if any(_rests_on_earlier(record, known) for cell, record in done if cell.method != TEACHER):

@@ -12,7 +12,7 @@ from torch.nn import functional
 import models
 from methods import load
 from methods.dml import mutual_loss, published_mutual_loss
-from models import Features, Network, Request
+from models import Features, Network, Request, registry
 from tests.methods import given_logits, modern
 
 METHOD = load("dml")
@@ -173,9 +173,10 @@ class Tiny(Network):
         return Features(self.classifier(embedding), embedding, last, (images, last), (images, last))
 
 
-def test_a_network_that_another_file_registers_gets_a_peer_too(bench):
-    if "tiny-dml" not in models.names():
-        models.register("tiny-dml")(Tiny)
+def test_a_network_that_another_file_registers_gets_a_peer_too(bench, monkeypatch):
+    models.names()  # finds the project's own first
+    monkeypatch.setattr(registry, "registered", dict(registry.registered))
+    models.register("tiny-dml")(Tiny)
     student = models.create("tiny-dml", 5, in_size=16, width=0.5)
     method = METHOD(dataclasses.replace(bench.pair, student=student.shapes(), student_network=student))
     assert type(method.peer) is Tiny

@@ -70,12 +70,12 @@ def test_plain_students_alone_are_no_board_of_the_page(command, finish, tmp_path
 
 def test_added_methods_and_changes_have_files_of_their_own(command, finish, tmp_path):
     finish("digits", "kd")
-    out = command("leaderboard", "--render", "--methods", "ofd", "--pairs", "vgg13:vgg8").out
-    assert "leaderboard+ofd.html" in " ".join(out.split())
-    assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+ofd.html"}
+    out = command("leaderboard", "--render", "--methods", "kd+srrl", "--pairs", "vgg13:vgg8").out
+    assert "leaderboard+kd+srrl.html" in " ".join(out.split())
+    assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+kd+srrl.html"}
     command("leaderboard", "--render", "--set", "epochs=2")
     command("leaderboard", "--render", "--preset", "authors", "--selection", "best")
-    assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+ofd.html"}
+    assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+kd+srrl.html"}
     [changed] = (tmp_path / "results").glob("digits+*/leaderboard/leaderboard.html")
     assert set(boards(changed)) == {"printed"}
     names = {path.name for path in (tmp_path / "results" / "digits" / "leaderboard").glob("*authors*")}

@@ -164,8 +164,8 @@ def test_run_keeps_modules_pretrained_on_the_teacher_frozen(lab, cohort_jobs, st
     assert not torch.equal(method.translator[0].weight, before["0.weight"])
 
 
-def test_stage_that_does_not_apply_ends_alone(lab, make_job, stages, forget):
-    not_applicable = make_job("fsp", "wrn-10-4").stages[0]
+def test_stage_that_does_not_apply_ends_alone(lab, stages, forget):
+    not_applicable = replace(stages["fsp"], network="wrn-10-4")
     expected = forget(stages["fsp"])
     lab.train(not_applicable, stages["fsp"])
     assert lab.record(not_applicable)["status"] == "not_applicable"
