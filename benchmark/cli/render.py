@@ -77,7 +77,8 @@ def _page(table: Table, session: Session) -> Document:
 
     changed = session.changes or session.variants
     profiles = []
-    for each in [session] if changed else session.at_every_profile():
+    recorded = (each for each in session.at_every_profile() if each is session or each.store.has_records)
+    for each in [session] if changed else recorded:
         whole = each.plan([table], DEFAULT_SEEDS)
         seeds = recorded_seeds(table, whole)
         plan = whole.view(table, seeds)

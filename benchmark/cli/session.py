@@ -229,9 +229,10 @@ class Session:
 
     def at_every_profile(self) -> list[Session]:
         """The same session in every profile, those first that train on the paper's data."""
-        options = [argparse.Namespace(**{**vars(self.options), "profile": name}) for name in overrides.names("profile")]
-        sessions = [Session(each, self.say) for each in options]
-        return sorted(sessions, key=lambda session: session.resolver.profile.stand_in)
+        others = (name for name in overrides.names("profile") if name != self.options.profile)
+        options = (argparse.Namespace(**{**vars(self.options), "profile": name}) for name in others)
+        sessions = [self, *(Session(each, self.say) for each in options)]
+        return sorted(sessions, key=lambda each: (each.resolver.profile.stand_in, each.resolver.profile.name))
 
 
 def recorded_seeds(table: Table, plan: Plan, wanted: Sequence[int] = ()) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from benchmark.runs.job import Job, Pretrained, Run, Stage
 from benchmark.runs.measurements import Analysis, Probe
 from benchmark.runs.names import ALONE, NO_TEACHER, MethodName, PairName
 from benchmark.runs.objective import Objective, Term, applicable
+from benchmark.runs.recipe import Recipe
 
 SELF_TEACHER_SEED = 1000
 """Seed of the plain student that teaches its own network: one run for all students, and the seed of none of them."""
@@ -122,6 +123,11 @@ class ConfigResolver:
         return ". ".join(filter(None, (f"Data: {info.name}, {images} of {size}", stated and f"For all runs {stated}")))
 
     @cached_property
+    def _defaults(self) -> Mapping[str, Any]:
+        """The methods' default values, by dotted key."""
+        return dict(defaults())
+
+    @cached_property
     def _of_data(self) -> Mapping[str, Any]:
         """The values that follow from a plug-in's data set."""
         return user_data.values(self.dataset) if self.dataset else {}
@@ -139,22 +145,23 @@ class ConfigResolver:
     def run(self, recipe: str, network: str, method: MethodName, teacher: TeacherChoice | None, seed: int) -> Run:
         """The run of a network; its teacher is the chosen run, or given weights."""
         taught = _taught(recipe, network, method, teacher)
+        what = (recipe, network, method, taught)
 
         def resolve() -> Run:
             values = self._values(recipe, network, method, taught)
-            terms = terms_of(values, method)
-            ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)
+            made, objective = self._once(("made", *what), lambda: _recipe_and_objective(recipe, method, values))
+            stages = self._stages(recipe, network, objective.terms, values, taught, seed) if taught else ()
             return Run(
-                recipe=recipe_of(recipe, values),
+                recipe=made,
                 network=network,
                 seed=seed,
-                objective=Objective(ce, terms),
+                objective=objective,
                 teacher=self.teacher(taught) if taught else None,
-                stages=tuple(self._stages(recipe, network, terms, values, taught, seed)) if taught else (),
+                stages=tuple(stages),
                 method=method,
             )
 
-        return self._once(("run", recipe, network, method, taught, seed), resolve)
+        return self._once(("run", *what, seed), resolve)
 
     def teacher(self, teacher: TeacherChoice) -> Job:
         """The job that makes a teacher's weights."""
@@ -260,22 +267,28 @@ class ConfigResolver:
             raise UserError(f"{names} cannot be summed: each would train the student before it begins")
         return stages
 
-    def _teacher_values(self, teacher: TeacherChoice) -> dict[str, Any]:
+    def _teacher_values(self, teacher: TeacherChoice) -> Mapping[str, Any]:
         """The resolved recipe values by which a teacher is trained."""
         return self._values(teacher.recipe, teacher.network, teacher.method, teacher.teacher)
 
-    def _values(self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None) -> dict[str, Any]:
-        """The resolved recipe values of a run, by dotted key."""
+    def _values(
+        self, recipe: str, student: str, method: MethodName, teacher: TeacherChoice | None
+    ) -> Mapping[str, Any]:
+        """The resolved recipe values of a run, by dotted key: the same for all seeds."""
+        of = (recipe, student, method, teacher.network if teacher else "")
+        return self._once(("values", *of), lambda: self._resolve_values(*of))
+
+    def _resolve_values(self, recipe: str, student: str, method: MethodName, teacher: str) -> Mapping[str, Any]:
         terms = [name for name, _ in method.terms]
         names = {
             "student": (student,),
-            "teacher": (teacher.network if teacher else "",),
+            "teacher": (teacher,),
             "method": (*terms, "+".join(terms)) if terms else (),
             "recipe": (recipe,),
         }
         written = load_recipe(recipe)
         preset = self.preset.overrides if self.preset else ()
-        values = {**dict(defaults()), **written.values}
+        values = {**self._defaults, **written.values}
         # By key of a schedule the length of the training for which its value is meant.
         lengths = dict.fromkeys(filter(is_schedule, values), values["epochs"])
         brought = (method_recipe(catalog.method(name)) for name in terms)
@@ -288,6 +301,11 @@ class ConfigResolver:
         if not self.dataset:
             values[_DATASET] = self.profile.datasets.get(values[_DATASET], values[_DATASET])
         return values
+
+
+def _recipe_and_objective(recipe: str, method: MethodName, values: Mapping[str, Any]) -> tuple[Recipe, Objective]:
+    ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)
+    return recipe_of(recipe, values), Objective(ce, terms_of(values, method))
 
 
 def _taught(recipe: str, network: str, method: MethodName, teacher: TeacherChoice | None) -> TeacherChoice | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -102,10 +103,10 @@ class Recipe:
                 "precision than fp16"
             )
 
-    @property
+    @cached_property
     def spec(self) -> dict[str, Any]:
         """The values as they stand in an id: a value that came later is left out where it is None, so that ids stay."""
-        return {key: value for key, value in asdict(self).items() if key not in _LATER or value is not None}
+        return {key: value for key in RECIPE_KEYS if (value := getattr(self, key)) is not None or key not in _LATER}
 
     @property
     def stream(self) -> tuple[Any, ...]:

@@ -35,6 +35,11 @@ class SetAsideWarning(UserWarning):
 class Store(WeightFiles):
     """Two folders: ``results`` for what is measured and kept, ``checkpoints`` for what can be recreated."""
 
+    @property
+    def has_records(self) -> bool:
+        """Whether any record is there."""
+        return next((self.results / "records").rglob("*.json"), None) is not None
+
     def record_path(self, job: Job) -> Path:
         """Path of the job's record."""
         return _below(self.results / "records", job, ".json")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import BaseTorchDispatchMode, TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from benchmark.training.capture import CaptureDevice, replay_obstacles
@@ -127,6 +127,16 @@ def host_waits() -> Iterator[list[str]]:
     with _GpuOneHot(), (mode := _SynchronisationLog()):
         yield found
     found += mode.found
+
+
+@contextmanager
+def gradients_as_logged() -> Iterator[None]:
+    """A context in which eager steps sum gradients as logged ones do: out of place.
+
+    A sum in place may have another memory format, and a convolution of it other last bits.
+    """
+    with BaseTorchDispatchMode():  # type: ignore[no-untyped-call]
+        yield
 
 
 def _synchronises(function: Any, arguments: Sequence[Any]) -> str | None:

@@ -18,7 +18,7 @@ from benchmark.training.failures import DivergedError
 from benchmark.training.isolation import SharedStateError
 from benchmark.training.pairs import synthetic_pair
 from benchmark.training.python_state import code_state, difference, python_state
-from benchmark.training.replay import OperationLog, host_waits
+from benchmark.training.replay import OperationLog, gradients_as_logged
 from benchmark.training.samples import random_batch
 from benchmark.training.shared_state import SharedState
 from benchmark.training.steps import CaptureError, EagerStep, GraphStep
@@ -53,11 +53,8 @@ def check_steps(job: Job, teacher: Teacher | None) -> str | None:
     job = replace(job, recipe=recipe)
     if isinstance(job, Run):
         job = replace(job, stages=())  # starts from initial weights
-    with _capturing_on_cpu():
-        # Autograd adds gradients out of place where operations are logged, which may change their memory format and so
-        # the last bits of a convolution: the eager steps run under the same conditions.
-        with host_waits():
-            eager, _ = _train(job, teacher, capture=False)
+    with _capturing_on_cpu(), gradients_as_logged():
+        eager, _ = _train(job, teacher, capture=False)
         try:
             replayed, messages = _train(job, teacher, capture=True)
         except CaptureError as error:

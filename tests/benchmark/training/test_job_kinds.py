@@ -1,6 +1,7 @@
 """Pretraining stages and the runs that start from them; linear probes."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch

@@ -14,7 +14,7 @@ from benchmark.training.cohort import CohortTraining
 from benchmark.training.context import TrainContext
 from benchmark.training.cuda_streams import Streams
 from benchmark.training.data_source import DataSource
-from benchmark.training.replay import OperationLog, host_waits
+from benchmark.training.replay import OperationLog, gradients_as_logged
 from benchmark.training.shared_state import SharedState
 from benchmark.training.steps import WARMUP_STEPS, CaptureError, EagerStep, GraphStep, max_parallel_streams
 from benchmark.training.teacher import WEAK, TeacherFeatures
@@ -53,8 +53,7 @@ def both(lab, logs, monkeypatch):
                 if cuda_graphs or rate_on_device:
                     patch.setitem(CAPTURE_DEVICES, "cpu", device)
                 lab.events.clear()
-                # Where operations are logged, autograd adds gradients out of place, which may change their last bits.
-                with host_waits() if rate_on_device and not cuda_graphs else nullcontext():
+                with gradients_as_logged() if rate_on_device else nullcontext():
                     work(jobs, replace(lab.context(), cuda_graphs=cuda_graphs))
             outcomes.append([lab.outcome(job) for job in jobs])
             for job in jobs:
