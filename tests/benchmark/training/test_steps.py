@@ -95,7 +95,7 @@ def test_every_method_optimiser_and_precision_is_replayed(precision, optimizer, 
     SGD in float32 is covered by ``test_step_check``. Batches are small, since a convolution in half precision takes 60
     times as long as another on a CPU.
     """
-    few = {"train_limit": 10, "batch_size": 4}
+    few = {"train_limit": 10, "batch_size": 4, "evaluate_every": 3}
     changes = {**few, "milestones": (1,), "precision": precision, **optimizer}
     jobs = [make_job(name, **changes) for name in methods.names()]
     jobs += [make_job("srrl[layers=conv2+last]", **changes), make_job("kd", epochs=2, **changes)]
