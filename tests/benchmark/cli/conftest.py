@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +14,28 @@ from benchmark.cli import main
 from benchmark.cli.arguments import parse
 from benchmark.cli.session import Session
 from benchmark.registry import plugins
+from benchmark.tables import leaderboard, reader
 
 WITHOUT_FOLDERS = ("list", "new-method")
+
+
+SMALL_BOARD = """\
+title: Distillation methods over the pairs of Table 11
+metric: top1
+tables: {11: same architectures}
+methods: [dist]
+"""
+
+
+@pytest.fixture
+def small_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leaderboard of few pairs and methods in place of the project's, which takes seconds to render."""
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    folder.joinpath("table11.yaml").write_bytes((reader.TABLES / "table11.yaml").read_bytes())
+    file = folder / leaderboard.FILE.name
+    file.write_text(SMALL_BOARD, encoding="utf-8")
+    monkeypatch.setattr(leaderboard, "load", partial(leaderboard.load, file))
 
 
 @pytest.fixture

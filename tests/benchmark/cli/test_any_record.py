@@ -21,6 +21,8 @@ from benchmark.runs.store import Store
 from benchmark.tables import leaderboard, reader
 from tests.benchmark.made_up import raw_record
 
+pytestmark = pytest.mark.usefixtures("small_board")
+
 PAIRS = ("resnet56:resnet20", "vgg13:vgg8")
 METHODS = ("kd", "fsp", "srrl")
 CELL = f"table11/{PAIRS[0]}/kd"

@@ -17,6 +17,8 @@ NASTY = f"=1+1 {ESCAPES} {MARKUP}"
 METHOD = f"""
 from methods import Method
 
+pytestmark = pytest.mark.usefixtures("small_board")
+
 class Mine(Method):
     title = {NASTY!r}
     citation = {NASTY!r}

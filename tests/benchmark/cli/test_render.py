@@ -11,6 +11,8 @@ import pytest
 from benchmark.tables import leaderboard
 from tests.benchmark.made_up import parts
 
+pytestmark = pytest.mark.usefixtures("small_board")
+
 PAIRS = ("resnet56:resnet20", "vgg13:vgg8")
 
 
@@ -102,7 +104,7 @@ def test_what_was_selected_is_linked_on_the_page(command, finish, tmp_path):
     finish("digits", "kd")
     finish("quick", "kd")
     assert "file://" not in command("leaderboard", "--render").out
-    selected = ("--methods", "kd,kd[temperature=8]", "--pairs", "vgg13:*", "--selection", "best")
+    selected = ("--methods", "kd,kd[temperature=8]", "--pairs", "wrn-40-2:*", "--selection", "best")
     out = command("leaderboard", "--render", *selected).out
     [link] = re.findall(r"file://\S+", out)
     page, _, view = link.partition("#")
@@ -111,11 +113,11 @@ def test_what_was_selected_is_linked_on_the_page(command, finish, tmp_path):
         "board": ["digits"],
         "epoch": ["best"],
         "method": ["student", "kd", "kd[temperature=8]"],
-        "pair": ["vgg13:vgg8", "vgg13:mobilenetv2-half"],
+        "pair": ["wrn-40-2:wrn-16-2", "wrn-40-2:wrn-40-1"],
     }
     # The page has no board of a scale without runs, nor do all pairs need a filter.
     assert "file://" not in command("leaderboard", "--render", *selected, profile="paper").out
-    assert "file://" not in command("--table", "11", "--render", "--pairs", "vgg13:*").out
+    assert "file://" not in command("--table", "11", "--render", "--pairs", "wrn-40-2:*").out
 
 
 CHECKS = {
