@@ -13,6 +13,7 @@ from torch import Tensor
 import models
 from methods import Batch, Pair
 from models import Features, Network
+from tests.methods import modern
 
 SAMPLES, CLASSES = 40, 5
 
@@ -114,6 +115,19 @@ def make_bench():
         return SimpleNamespace(pair=pair, student=learner, teacher=expert, batch=batch)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def pair(make_bench):
+    """A pair of networks with as many classes as `modern.logits` have."""
+    return make_bench("wrn-10-1", "wrn-16-1", classes=7).pair
+
+
+@pytest.fixture
+def seen():
+    """`modern.logits` of one view: student, whose gradient is asked for, teacher and labels."""
+    z, v, *_, y = modern.logits()
+    return z.requires_grad_(), v, y
 
 
 @pytest.fixture(params=["one-class", "other-classes-by-image", "all-but-one"])

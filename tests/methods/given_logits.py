@@ -1,11 +1,14 @@
 """Features and batches of given logits, for methods that use nothing else."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.special import log_softmax
 from torch import Tensor
 
-from methods import Batch
+from methods import Batch, Method, Pair
 from models import Features
 
 
@@ -23,6 +26,22 @@ def batch(targets: Tensor, student: Tensor | None = None, teacher: Tensor | None
         side: (lambda _images, known=logits: features(known)) for side, logits in seen.items() if logits is not None
     }
     return Batch(torch.zeros_like(strong), targets, targets, torch.zeros(()), None, strong=strong, **runs)
+
+
+def parts(
+    method: type[Method],
+    pair: Pair,
+    student: Tensor,
+    teacher: Tensor,
+    targets: Tensor,
+    *,
+    epoch: float = 1.0,
+    epochs: float = 1.0,
+    **options: Any,
+) -> dict[str, Tensor]:
+    """The losses that a method with these options has for given logits in an epoch of a training."""
+    times = {"epoch": torch.tensor(epoch), "epochs": torch.tensor(epochs)}
+    return method(pair, **options)(features(student), features(teacher), replace(batch(targets), **times))
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> float:

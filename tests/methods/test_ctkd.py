@@ -14,11 +14,6 @@ from tests.methods import given_logits, modern
 METHOD = load("ctkd")
 
 
-@pytest.fixture(scope="module")
-def pair(make_bench):
-    return make_bench("wrn-10-1", "wrn-16-1", classes=7).pair
-
-
 @pytest.fixture
 def seen():
     z, v, *_ = modern.logits()

@@ -1,6 +1,6 @@
 """DKD against golden values, sums over classes in NumPy and the divergence that it takes apart."""
 
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,23 +12,7 @@ from methods.dkd import nckd_loss, tckd_loss
 from tests.methods import given_logits, modern
 
 METHOD = load("dkd")
-
-
-@pytest.fixture(scope="module")
-def pair(make_bench):
-    return make_bench("wrn-10-1", "wrn-16-1", classes=7).pair
-
-
-@pytest.fixture
-def seen():
-    z, v, *_, y = modern.logits()
-    return z.requires_grad_(), v, y
-
-
-def parts_of(pair, z, v, y, *, epoch=1.0, epochs=1.0, **options):
-    times = {"epoch": torch.tensor(epoch), "epochs": torch.tensor(epochs)}
-    batch = replace(given_logits.batch(y), **times)
-    return METHOD(pair, **options)(given_logits.features(z), given_logits.features(v), batch)
+parts_of = partial(given_logits.parts, METHOD)
 
 
 def naive_parts(z, v, y, temperature):

@@ -1,6 +1,7 @@
 """KD against known values and the formula."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from torch.nn import functional
 from methods import load
 from methods.kd import kd_loss
 from tests.methods import given_logits, modern
+
+parts_of = partial(given_logits.parts, load("kd"))
 
 
 def naive(student, teacher, temperature):
@@ -37,15 +40,6 @@ def test_golden(golden, wave):
     ce = functional.cross_entropy(student, torch.arange(4))
     assert ce.item() == pytest.approx(golden["CE"], abs=1e-9)
     assert (0.1 * ce + 0.9 * loss).item() == pytest.approx(golden["KD_0.1_0.9_T4"], abs=1e-9)
-
-
-@pytest.fixture(scope="module")
-def pair(make_bench):
-    return make_bench("wrn-10-1", "wrn-16-1", classes=7).pair
-
-
-def parts_of(pair, z, v, y, **options):
-    return load("kd")(pair, **options)(given_logits.features(z), given_logits.features(v), given_logits.batch(y))
 
 
 def test_method_is_golden_with_plain_and_with_standardised_logits(pair):

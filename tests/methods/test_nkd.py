@@ -1,5 +1,7 @@
 """NKD against golden values and a loop over images in NumPy."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,21 +12,7 @@ from methods.nkd import label_loss, others_loss
 from tests.methods import given_logits, modern
 
 METHOD = load("nkd")
-
-
-@pytest.fixture(scope="module")
-def pair(make_bench):
-    return make_bench("wrn-10-1", "wrn-16-1", classes=7).pair
-
-
-@pytest.fixture
-def seen():
-    z, v, *_, y = modern.logits()
-    return z.requires_grad_(), v, y
-
-
-def parts_of(pair, z, v, y, **options):
-    return METHOD(pair, **options)(given_logits.features(z), given_logits.features(v), given_logits.batch(y))
+parts_of = partial(given_logits.parts, METHOD)
 
 
 def naive_parts(z, v, y, temperature):

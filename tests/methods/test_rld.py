@@ -1,6 +1,6 @@
 """RLD against golden values, a loop over images in NumPy, and DKD where the teacher is right."""
 
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,23 +13,7 @@ from methods.rld import mcd_loss, scd_loss
 from tests.methods import given_logits, modern
 
 METHOD = load("rld")
-
-
-@pytest.fixture(scope="module")
-def pair(make_bench):
-    return make_bench("wrn-10-1", "wrn-16-1", classes=7).pair
-
-
-@pytest.fixture
-def seen():
-    z, v, *_, y = modern.logits()
-    return z.requires_grad_(), v, y
-
-
-def parts_of(pair, z, v, y, *, epoch=1.0, epochs=1.0, **options):
-    times = {"epoch": torch.tensor(epoch), "epochs": torch.tensor(epochs)}
-    batch = replace(given_logits.batch(y), **times)
-    return METHOD(pair, **options)(given_logits.features(z), given_logits.features(v), batch)
+parts_of = partial(given_logits.parts, METHOD)
 
 
 def naive_scd(z, v, y, temperature):

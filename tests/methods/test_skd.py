@@ -1,5 +1,7 @@
 """SKD against golden values, inverted covariances in NumPy, and what cosines cannot see."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,21 +11,7 @@ from methods.skd import direction_loss, similarities
 from tests.methods import given_logits, modern
 
 METHOD = load("skd")
-
-
-@pytest.fixture(scope="module")
-def pair(make_bench):
-    return make_bench("wrn-10-1", "wrn-16-1", classes=7).pair
-
-
-@pytest.fixture
-def seen():
-    z, v, *_, y = modern.logits()
-    return z.requires_grad_(), v, y
-
-
-def parts_of(pair, z, v, y, **options):
-    return METHOD(pair, **options)(given_logits.features(z), given_logits.features(v), given_logits.batch(y))
+parts_of = partial(given_logits.parts, METHOD)
 
 
 def naive_direction(z, v, divisor=1.0):

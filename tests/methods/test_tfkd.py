@@ -1,5 +1,7 @@
 """Tf-KD with a plain student as teacher, against golden values and a mean over elements."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -8,15 +10,12 @@ from methods.tfkd import self_loss
 from tests.methods import given_logits, modern
 
 METHOD = load("tfkd")
+parts_of = partial(given_logits.parts, METHOD)
 
 
 @pytest.fixture(scope="module")
 def pair(make_bench):
     return make_bench("wrn-10-1", "wrn-10-1").pair
-
-
-def parts_of(pair, z, v, y, **options):
-    return METHOD(pair, **options)(given_logits.features(z), given_logits.features(v), given_logits.batch(y))
 
 
 def test_golden(pair):
