@@ -18,7 +18,8 @@ import pytest
 
 from benchmark import devices
 from benchmark.config.overrides import load_profile, parse_changes
-from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice, Weights
 from benchmark.runs.job import Job
 from benchmark.runs.names import parse_method, parse_pair
 from benchmark.runs.store import Store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.config.resolve import ConfigResolver, TeacherChoice
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.runs.job import Job, Run
 from benchmark.runs.names import STUDENT, TEACHER, parse_method

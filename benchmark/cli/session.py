@@ -13,7 +13,8 @@ from benchmark.cli import Say
 from benchmark.cli.arguments import DEFAULT_SEEDS, split
 from benchmark.cli.names import Lookup
 from benchmark.config import overrides
-from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice, Weights
 from benchmark.errors import UserError, unknown
 from benchmark.ids import short_id
 from benchmark.planning import estimates, teacher_files

@@ -6,69 +6,24 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmark import analysis, data
 from benchmark.config import user_data
 from benchmark.config.overrides import HOLDOUT, Override, Preset, Profile, defaults, load_recipe, method_recipe
+from benchmark.config.teachers import TeacherChoice, Weights, teacher_of
 from benchmark.config.values import is_schedule, recipe_of, scaled, terms_of
 from benchmark.errors import UserError
 from benchmark.ids import digest
 from benchmark.registry import catalog
 from benchmark.runs.job import Job, Pretrained, Run, Stage
 from benchmark.runs.measurements import Analysis, Probe
-from benchmark.runs.names import ALONE, NO_TEACHER, MethodName, PairName
+from benchmark.runs.names import ALONE, MethodName
 from benchmark.runs.objective import Objective, Term, applicable
 from benchmark.runs.recipe import Recipe
 
-SELF_TEACHER_SEED = 1000
-"""Seed of the plain student that teaches its own network: one run for all students, and the seed of none of them."""
 _DATASET = "dataset"
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights that are used instead of training a teacher.
-
-    Attributes:
-        sha256: of the file, or the beginning of it.
-        source: the file, or torchvision's name.
-        part: ``student`` or ``teacher``, where the file has two networks and the user chose one.
-    """
-
-    sha256: str
-    source: Path | str
-    part: str = ""
-
-
-@dataclass(frozen=True)
-class TeacherChoice:
-    """The run that makes a run's teacher.
-
-    Attributes:
-        recipe: name of the recipe that trained it.
-        network: registry name of its network.
-        method: the objective that trained it.
-        teacher: its own teacher, or None.
-        seed: its seed.
-    """
-
-    recipe: str
-    network: str
-    method: MethodName = ALONE
-    teacher: TeacherChoice | None = None
-    seed: int = 0
-
-    @classmethod
-    def of(cls, pair: PairName, recipe: str) -> TeacherChoice:
-        """The teacher of a pair, with the teachers before it in a chain; one recipe trains all of them."""
-        first, *others = pair.teachers
-        choice = cls(recipe, first.network, first.method)
-        for link in others:
-            choice = cls(recipe, link.network, link.method, choice)
-        return choice
 
 
 @dataclass(frozen=True)
@@ -144,7 +99,7 @@ class ConfigResolver:
 
     def run(self, recipe: str, network: str, method: MethodName, teacher: TeacherChoice | None, seed: int) -> Run:
         """The run of a network; its teacher is the chosen run, or given weights."""
-        taught = _taught(recipe, network, method, teacher)
+        taught = teacher_of(recipe, network, method, teacher)
         what = (recipe, network, method, taught)
 
         def resolve() -> Run:
@@ -189,7 +144,7 @@ class ConfigResolver:
         values = self._values(recipe, base.network, ALONE, None)
         # Size and width are those of the trained network, whatever the probe's recipe says.
         network = {"in_size": base.recipe.in_size, "width": base.recipe.width}
-        return Probe(recipe=recipe_of(recipe, values | network), network=base.network, seed=base.seed, base=base)
+        return Probe(recipe=recipe_of(recipe, {**values, **network}), network=base.network, seed=base.seed, base=base)
 
     def analysis(self, measure: str, subject: Job, teacher: TeacherChoice | None) -> Analysis:
         """A measurement of the network that a job leaves."""
@@ -306,19 +261,3 @@ class ConfigResolver:
 def _recipe_and_objective(recipe: str, method: MethodName, values: Mapping[str, Any]) -> tuple[Recipe, Objective]:
     ce = min((values[f"objectives.{name}.ce"] for name, _ in method.terms), default=1.0)
     return recipe_of(recipe, values), Objective(ce, terms_of(values, method))
-
-
-def _taught(recipe: str, network: str, method: MethodName, teacher: TeacherChoice | None) -> TeacherChoice | None:
-    """The teacher that a method's terms ask for: the pair's, none, or a plain run of the student's network.
-
-    Raises:
-        UserError: two terms ask for different teachers.
-    """
-    asked = {name: catalog.method(name).teacher for name, _ in method.terms}
-    kinds = {*asked.values()} - {NO_TEACHER}
-    if len(kinds) > 1:
-        names = " and ".join(name for name, kind in asked.items() if kind in kinds)
-        raise UserError(f"{names} cannot be summed: one learns from the pair's teacher, the other from a plain student")
-    if not kinds:
-        return None
-    return TeacherChoice(recipe, network, seed=SELF_TEACHER_SEED) if kinds == {"student"} else teacher

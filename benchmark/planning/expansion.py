@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark.config.resolve import ConfigResolver, TeacherChoice
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice
 from benchmark.runs.job import Job, Run
 from benchmark.runs.metrics import metric
 from benchmark.runs.names import TEACHER, MethodName

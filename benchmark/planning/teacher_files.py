@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmark.config.resolve import Weights
+from benchmark.config.teachers import Weights
 from benchmark.errors import UserError, unknown
 from benchmark.files import expanded
 from benchmark.ids import digest, file_digest

@@ -125,7 +125,9 @@ def mixtures(table: Table, records: Records, known: Known = NOTHING_KNOWN) -> tu
     if any(seen.official is False for seen in data):
         facts.append("Some runs saw other data than the official ones: their records name the fingerprint.")
     taught = ((cell, record, record.spec.get("teacher") or {}) for cell, record in done)
-    weights = (((c.pair.teacher, c.teacher_recipe, of.get("id")), rec.provenance.teacher_weights) for c, rec, of in taught)
+    weights = (
+        ((c.pair.teacher, c.teacher_recipe, of.get("id")), rec.provenance.teacher_weights) for c, rec, of in taught
+    )
     teachers = dict.fromkeys(name for name, *_ in _differing(weights))
     if teachers:
         facts.append(f"{mixes} teachers: students learned from different weights of {', '.join(teachers)}.")

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.config.overrides import load_preset, load_profile
-from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice, Weights
 from benchmark.planning import estimates
 from benchmark.registry import plugins
 from benchmark.runs.names import parse_method

@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import ConfigResolver, TeacherChoice
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice
 from benchmark.ids import digest
 from benchmark.runs.job import Job
 from benchmark.runs.names import parse_method

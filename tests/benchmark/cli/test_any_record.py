@@ -13,7 +13,8 @@ import pytest
 from benchmark.cli.arguments import parse
 from benchmark.cli.session import Session
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import ConfigResolver, TeacherChoice, Weights
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice, Weights
 from benchmark.report.leaderboard.data import TIMING
 from benchmark.runs.names import parse_method
 from benchmark.runs.record import KINDS

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save
 
 from benchmark.config.overrides import parse_changes
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.ids import canonical_json
 from benchmark.lineage.records import Archive
 from benchmark.registry.catalog import ROOT

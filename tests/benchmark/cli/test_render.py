@@ -72,15 +72,16 @@ def test_plain_students_alone_are_no_board_of_the_page(command, finish, tmp_path
 
 def test_added_methods_and_changes_have_files_of_their_own(command, finish, tmp_path):
     finish("digits", "kd")
+    results, pages = tmp_path / "results", {"leaderboard.html", "leaderboard+kd+srrl.html"}
     out = command("leaderboard", "--render", "--methods", "kd+srrl", "--pairs", "vgg13:vgg8").out
     assert "leaderboard+kd+srrl.html" in " ".join(out.split())
-    assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+kd+srrl.html"}
+    assert {path.name for path in results.glob("*.html")} == pages
     command("leaderboard", "--render", "--set", "epochs=2")
     command("leaderboard", "--render", "--preset", "authors", "--selection", "best")
-    assert {path.name for path in (tmp_path / "results").glob("*.html")} == {"leaderboard.html", "leaderboard+kd+srrl.html"}
-    [changed] = (tmp_path / "results").glob("digits+*/leaderboard/leaderboard.html")
+    assert {path.name for path in results.glob("*.html")} == pages
+    [changed] = results.glob("digits+*/leaderboard/leaderboard.html")
     assert set(boards(changed)) == {"printed"}
-    names = {path.name for path in (tmp_path / "results" / "digits" / "leaderboard").glob("*authors*")}
+    names = {path.name for path in (results / "digits" / "leaderboard").glob("*authors*")}
     assert {"leaderboard+authors.html", "leaderboard+authors-best.md"} <= names
 
 

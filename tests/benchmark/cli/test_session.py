@@ -4,7 +4,7 @@ import pytest
 
 from benchmark import devices
 from benchmark.cli.session import recorded_seeds
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.planning import check_process, estimates
 from benchmark.planning.check_process import Report

@@ -1,6 +1,6 @@
 """Counts of what is done, table by table."""
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.runs.names import parse_method
 
 PAIR = "wrn-40-4:wrn-16-2"

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.registry import plugins
 from benchmark.runs.names import parse_method, parse_pair
 from benchmark.runs.store import Store

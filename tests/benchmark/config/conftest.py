@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from benchmark.config import overrides
-from benchmark.config.resolve import ConfigResolver, TeacherChoice
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice
 from benchmark.runs.job import Job
 from benchmark.runs.names import TEACHER, parse_method
 from benchmark.tables import reader

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from benchmark.config import overrides
 from benchmark.config.overrides import Override
-from benchmark.config.resolve import SELF_TEACHER_SEED, TeacherChoice, Weights
+from benchmark.config.teachers import SELF_TEACHER_SEED, TeacherChoice, Weights
 from benchmark.errors import UserError
 from benchmark.registry import catalog
 from benchmark.runs.job import Pretrained, Run

@@ -11,7 +11,7 @@ from PIL import Image
 from benchmark import data
 from benchmark.cli import main
 from benchmark.config import user_data
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.data import registry
 from benchmark.registry import plugins
 from benchmark.registry.catalog import ROOT

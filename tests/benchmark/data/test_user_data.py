@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import ConfigResolver, TeacherChoice
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice
 from benchmark.data import (
     FileDataset,
     code_of,

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import ConfigResolver, TeacherChoice
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice
 from benchmark.execution.local import LocalExecutor
 from benchmark.execution.worker import WorkerConfig
 from benchmark.registry.catalog import ROOT

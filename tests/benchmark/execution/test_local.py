@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.execution import local
 from benchmark.execution.worker import DEVICE_LOST, NOT_CAPTURED, OUT_OF_MEMORY
 from benchmark.planning.cohorts import Cohort

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.lineage.dataframe import read
 from benchmark.runs.names import parse_method

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.lineage.describe import data_text, origin, own_code
 from benchmark.registry import plugins
 from benchmark.runs.names import parse_method

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.lineage.graph import Group, Node, chain, distinct, finder, objective_text, planned, recorded, values_text
 from benchmark.lineage.records import Archive
 from benchmark.runs.names import parse_method, parse_pair

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.planning.cohorts import Cohort
 from benchmark.planning.plan import Plan, format_duration
 from benchmark.tables import reader

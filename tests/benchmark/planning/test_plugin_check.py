@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.planning import check_process, plugin_check
 from benchmark.planning.check_process import Report

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.planning.planner import make_plan
 from benchmark.runs.names import parse_method
 from benchmark.runs.store import FAILED, NOT_APPLICABLE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config.resolve import TeacherChoice, Weights
+from benchmark.config.teachers import TeacherChoice, Weights
 from benchmark.errors import UserError
 from benchmark.planning import check_process
 from benchmark.planning.check_process import Report

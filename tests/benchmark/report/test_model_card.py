@@ -37,7 +37,8 @@ def exported(tmp_path, run):
 @pytest.fixture
 def run():
     from benchmark.config.overrides import load_profile
-    from benchmark.config.resolve import ConfigResolver, TeacherChoice
+    from benchmark.config.resolve import ConfigResolver
+    from benchmark.config.teachers import TeacherChoice
     from benchmark.runs.names import parse_method
 
     resolver = ConfigResolver(load_profile("digits"), {})
@@ -95,7 +96,8 @@ def test_the_card_tells_how_it_was_made(exported):
 
 def test_the_card_tells_of_a_chain_of_teachers(exported, tmp_path):
     from benchmark.config.overrides import load_profile
-    from benchmark.config.resolve import ConfigResolver, TeacherChoice
+    from benchmark.config.resolve import ConfigResolver
+    from benchmark.config.teachers import TeacherChoice
     from benchmark.runs.names import parse_method, parse_pair
 
     teacher = TeacherChoice.of(parse_pair("wrn-40-4>wrn-40-2[srrl[sr]]>wrn-16-4[at]:wrn-16-2"), "CRD100")

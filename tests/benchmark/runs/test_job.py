@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.ids import digest
 from benchmark.registry import catalog
 from benchmark.registry.catalog import ROOT
@@ -112,7 +112,8 @@ class TestId:
     def test_is_alike_in_all_processes(self, job):
         code = (
             "from benchmark.runs.names import parse_method;"
-            "from benchmark.config.resolve import ConfigResolver, TeacherChoice;"
+            "from benchmark.config.resolve import ConfigResolver;"
+            "from benchmark.config.teachers import TeacherChoice;"
             "from benchmark.config.overrides import load_profile;"
             "resolver = ConfigResolver(load_profile('digits'), {});"
             "teacher = TeacherChoice('C100', 'wrn-40-4');"

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import ConfigResolver, TeacherChoice
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice
 from benchmark.runs.job import Job
 from benchmark.runs.names import parse_method
 from benchmark.runs.store import Store

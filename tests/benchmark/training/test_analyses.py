@@ -11,7 +11,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from threadpoolctl import threadpool_limits
 from torch.nn import functional
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.training import analyses
 from benchmark.training.failures import StoppedError

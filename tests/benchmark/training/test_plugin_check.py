@@ -8,7 +8,8 @@ import torch
 import methods
 import models
 from benchmark.config.overrides import load_profile
-from benchmark.config.resolve import ConfigResolver, TeacherChoice
+from benchmark.config.resolve import ConfigResolver
+from benchmark.config.teachers import TeacherChoice
 from benchmark.planning import plugin_check
 from benchmark.planning.check_process import Report
 from benchmark.registry import catalog, plugins

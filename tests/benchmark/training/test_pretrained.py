@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmark.config.resolve import TeacherChoice, Weights
+from benchmark.config.teachers import TeacherChoice, Weights
 from benchmark.errors import UserError
 from benchmark.runs.names import parse_method
 from benchmark.training.cohort import CohortTraining

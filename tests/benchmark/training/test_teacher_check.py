@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark.config.resolve import TeacherChoice, Weights
+from benchmark.config.teachers import TeacherChoice, Weights
 from benchmark.planning import teacher_files
 from benchmark.planning.check_process import Report
 from benchmark.training.teacher_check import check

@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from benchmark.config.resolve import TeacherChoice
+from benchmark.config.teachers import TeacherChoice
 from benchmark.errors import UserError
 from benchmark.runs.store import Store
 from tests.benchmark.training.conftest import TEACHER

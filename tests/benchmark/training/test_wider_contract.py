@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 import methods
-from benchmark.config.resolve import SELF_TEACHER_SEED
+from benchmark.config.teachers import SELF_TEACHER_SEED
 from benchmark.data.batch_stream import Stream
 from benchmark.runs.names import parse_method
 from benchmark.training.cohort import CohortTraining
