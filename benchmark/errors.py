@@ -39,7 +39,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     hint = f"did you mean '{folded[near[0]]}'? " if near else ""
     advice = ", or give its file with --plugin" if _ADDABLE.fullmatch(what) else ""
-    return UserError(f"unknown {what} '{name}': {hint}known are {', '.join(names)}{advice}")
+    listed = f"known are {', '.join(names)}" if names else "there is none"
+    return UserError(f"unknown {what} '{name}': {hint}{listed}{advice}")
 
 
 @contextmanager

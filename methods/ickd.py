@@ -78,8 +78,8 @@ class ICKD(Method):
         self, pair: Pair, *, scale: float = 1.0, kernel: int = 1, squared: bool = False, kd: float = 0.0
     ) -> None:
         super().__init__(pair)
-        if kernel % 2 != 1:
-            raise ValueError(f"ickd: kernel must be odd, not {kernel}")
+        if kernel < 1 or kernel % 2 != 1:
+            raise ValueError(f"ickd: kernel must be odd and at least 1, not {kernel}")
         self.scale = scale
         self.squared = squared
         self.kd = kd

@@ -194,13 +194,20 @@ def wrap(
         in_size: height and width of the input in pixels; `models.create` sets it.
 
     Raises:
-        ValueError: there is no such submodule, the classifier is no Linear layer, or there are not as many preacts as
-            feats.
+        TypeError: the module is none, or a text stands where a list of names is expected.
+        ValueError: there is no such submodule, the classifier is no Linear layer, there are not as many preacts as
+            feats, or a number of tokens is below 0.
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"a torch module can be wrapped, not {module!r}")
+    if isinstance(feats, str) or isinstance(preacts, str):
+        raise TypeError("feats and preacts are lists of names, as feats=['layer1', 'layer2']")
     name = name or type(module).__name__.lower()
     befores = tuple(feats if preacts is None else preacts)
     if len(befores) != len(feats):
         raise ValueError(f"{name}: there are {len(befores)} preacts of {len(feats)} feats")
+    if prefix_tokens is not None and prefix_tokens < 0:
+        raise ValueError(f"{name}: prefix_tokens must be at least 0, not {prefix_tokens}")
     network = Wrapped(module, feats, classifier, name=name, map=map, preacts=befores, prefix_tokens=prefix_tokens)
     network.in_size = in_size
     return network

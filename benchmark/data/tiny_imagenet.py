@@ -64,6 +64,9 @@ def _unpacked(folder: Path) -> DatasetFiles:
         if synset not in labels:
             raise UserError(f"{folder / _ANNOTATIONS}: {name} is of class {synset}, which {_CLASSES} does not name")
         test.append(TreeImage(f"val/images/{name}", labels[synset]))
+    for place, images in ((folder / "train", train), (folder / _ANNOTATIONS, test)):
+        if not images:
+            raise UserError(f"{place}: no images are there: fetch it again")
     paths = (_CLASSES, _ANNOTATIONS, *(image.path for image in (*train, *test)))
     return DatasetFiles(
         lambda: (_decoded(folder, train), _decoded(folder, test)), folder, {path: folder / path for path in paths}

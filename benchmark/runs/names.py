@@ -23,6 +23,9 @@ STUDENT = catalog.STUDENT
 NO_TEACHER = "none"
 """The teacher in the pair of a network that is trained alone."""
 
+MAX_CHAIN = 16
+"""Teachers in a chain: a run has as many jobs behind it."""
+
 Terms = tuple[tuple[str, Mapping[str, Any]], ...]
 """``(method, options)`` of an objective, sorted by the method's name."""
 
@@ -112,6 +115,8 @@ def parse_pair(text: str) -> PairName:
     if not (student and all(words)):
         raise UserError(f"'{text}' is no pair: write TEACHER:STUDENT or TEACHER>ASSISTANT[METHOD]:STUDENT")
     first, *others = words
+    if len(words) > MAX_CHAIN:
+        raise UserError(f"a chain has at most {MAX_CHAIN} teachers, not {len(words)}: leave some out")
     if "[" in first:
         name = first.partition("[")[0]
         raise UserError(f"'{text}': the first teacher of a chain is trained alone: write {name} without a method")
@@ -123,7 +128,7 @@ def _assistant(text: str, word: str) -> Link:
     """The teacher that ``NETWORK[METHOD]`` stands for in the chain ``text``."""
     name, bracket, rest = word.partition("[")
     network = _network(name.strip())
-    if not bracket or not rest.endswith("]"):
+    if not bracket or not rest.endswith("]") or rest == "]":
         raise UserError(f"'{text}': say which method trains {network}, as in {network}[kd]")
     method = parse_method(rest[:-1])
     if method == STUDENT or method.tuned is not None:

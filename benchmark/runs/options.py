@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.errors import UserError, unknown
-from benchmark.ids import canonical_json
+from benchmark.ids import LARGEST, canonical_json
 from benchmark.registry import catalog
 
 # Values become part of a folder's name; lists and the like are spelled as JSON.
@@ -36,7 +36,7 @@ def _checked_option(info: catalog.MethodInfo, key: str, value: Any) -> Any:
     fits = isinstance(value, int | float) and not isinstance(value, bool) if number else type(value) is type(default)
     fits = fits or default is None
     plain = fits and _is_plain(value)
-    if not plain or (isinstance(default, int) and value != int(value)):
+    if not plain or (isinstance(default, int) and (value != int(value) or abs(value) >= LARGEST)):
         why = ": it becomes part of a folder's name, where only letters, digits, _, ., + and - go" if fits else ""
         kind = "a plain value" if default is None else f"of type {type(default).__name__} like {default!r}"
         raise UserError(

@@ -102,6 +102,11 @@ class Recipe:
                 f"recipe {self.name}: optimizer=dot needs a delta, as --set delta=0.075, nesterov=false and another "
                 "precision than fp16"
             )
+        if self.optimizer == "dot" and self.delta is not None and not self.delta <= self.momentum < 1 - self.delta:
+            raise UserError(
+                f"recipe {self.name}: optimizer=dot takes momentum - delta and momentum + delta, and both must be from 0 "
+                f"to below 1, which those of {self.momentum} and {self.delta} are not"
+            )
 
     @cached_property
     def spec(self) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def _check_losses(term: Term, job: Job, teacher: Teacher | None) -> None:
     pair = synthetic_pair(job, student, teacher.network if teacher else None)
     assert pair is not None
     method = _build(term, job, pair)
-    student = on_device(method.wrap(student), _CPU).train()
+    student = _wrapped(method, student, pair).train()
     code_before = code_state(method)
     batch, shared = _batch(job, method, student, teacher)
     mine = batch.student(batch.images)
@@ -176,11 +176,35 @@ def _at(batch: Batch, done: float) -> Batch:
 def _build(term: Term, job: Job, pair: Pair) -> Method:
     method = build_method(term, pair, job.seed, job.recipe.precision)
     for role, network in (("teacher", pair.teacher_network), ("student", pair.student_network)):
-        memory = {tensor.data_ptr() for tensor in network.state_dict().values() if tensor.numel()}
-        for name, tensor in method.state_dict().items():
-            if tensor.data_ptr() in memory:
-                raise ContractError(f"'{name}' is the {role}'s own: use it through self.pair.{role}_network instead")
+        _check_not_shared(method, role, network)
     return method
+
+
+def _wrapped(method: Method, student: Network, pair: Pair) -> Network:
+    """What a method wraps the student into, checked against what training and export rely on."""
+    classes, plain = student.num_classes, _sizes(student)
+    wrapped = method.wrap(student)
+    if not isinstance(wrapped, Network) or wrapped.num_classes != classes:
+        raise ContractError(f"its wrap must return a models.Network with logits of {classes} classes")
+    if wrapped.wrapping is None and _sizes(wrapped) != plain:
+        raise ContractError(
+            "its wrap changes the student, so that no other network could load its weights: return a network around it "
+            "that states its wrapping, as methods/simkd.py does"
+        )
+    if pair.teacher_network is not None:
+        _check_not_shared(wrapped, "teacher", pair.teacher_network)
+    return on_device(wrapped, _CPU)
+
+
+def _sizes(network: Network) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in network.state_dict().items()}
+
+
+def _check_not_shared(module: nn.Module, role: str, network: nn.Module) -> None:
+    memory = {tensor.data_ptr() for tensor in network.state_dict().values() if tensor.numel()}
+    for name, tensor in module.state_dict().items():
+        if tensor.numel() and tensor.data_ptr() in memory:
+            raise ContractError(f"'{name}' is the {role}'s own: use it through self.pair.{role}_network instead")
 
 
 def _forward(network: Network, job: Job, images: Tensor) -> Features:

@@ -39,3 +39,7 @@ def test_several_faults_are_a_line_each():
 
 def test_numbers_are_listed_by_size():
     assert str(unknown("table", "0", ["10", "all", "2", "1"])).endswith("known are 1, 2, 10, all")
+
+
+def test_where_none_is_known_that_is_said():
+    assert str(unknown("recipe key", "x", [])) == "unknown recipe key 'x': there is none"

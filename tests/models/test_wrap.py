@@ -160,6 +160,19 @@ def test_a_module_that_is_not_called_or_returns_no_tensor_is_refused_by_name(bat
         wrap(Unused(), ["both"])(batch)
 
 
+@pytest.mark.parametrize(
+    ("module", "options", "message"),
+    [
+        (None, {}, "a torch module can be wrapped, not None"),
+        (nn.Sequential(nn.Linear(3, 2)), {"feats": "stem"}, "feats and preacts are lists of names"),
+        (nn.Sequential(nn.Linear(3, 2)), {"classifier": "0", "prefix_tokens": -3}, "prefix_tokens must be at least 0"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(module, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        wrap(module, **options)
+
+
 def test_nothing_is_kept_between_passes(batch):
     network = small().eval()
     before = copy.deepcopy(network.state_dict())

@@ -104,6 +104,8 @@ SPOILT = {
     "wnids.txt: 2 classes, there must be 3": lambda at: (at / "wnids.txt").write_text("\n".join(SYNSETS[:2])),
     "n01443537/images: there is no such folder": lambda at: shutil.rmtree(at / "train/n01443537"),
     "val_annotations.txt: cannot be read": lambda at: (at / "val/val_annotations.txt").unlink(),
+    "200/train: no images are there": lambda at: [path.unlink() for path in at.glob("train/*/images/*")],
+    "val_annotations.txt: no images are there": lambda at: (at / "val/val_annotations.txt").write_text(""),
     "row 5 has fewer than 2 columns": lambda at: annotate(at, "val_5.JPEG\n"),
     "val_5.JPEG is of class n1, which wnids.txt does not name": lambda at: annotate(at, f"val_5.JPEG\tn1\t{BOX}\n"),
     "the data cannot be read .*val_2.JPEG": lambda at: (at / "val/images/val_2.JPEG").unlink(),

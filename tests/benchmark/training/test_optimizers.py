@@ -122,6 +122,12 @@ def test_dot_needs_a_delta_and_plain_momentum(changes, make_job):
         make_job("kd", optimizer="dot", **{"nesterov": False, "precision": "fp32"} | changes)
 
 
+@pytest.mark.parametrize("changes", [{"delta": 0.2, "momentum": 0.9}, {"delta": 0.075, "momentum": 0.05}])
+def test_dot_s_two_momenta_are_from_0_to_below_1(changes, make_job):
+    with pytest.raises(UserError, match=r"takes momentum - delta and momentum \+ delta, and both must be from 0"):
+        make_job("kd", optimizer="dot", nesterov=False, precision="fp32", **changes)
+
+
 def test_decay_of_adam_is_torchs(make_job):
     changes = {"momentum": 0.9, "beta2": 0.999, "weight_decay": 0.125, "lr": 0.002}
     recipe = make_job("student", optimizer="adam", **changes).recipe

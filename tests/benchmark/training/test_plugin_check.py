@@ -75,6 +75,10 @@ def built(line):
     return f"    def __init__(self, pair):\n        super().__init__(pair)\n        {line}\n" + forward(LOSS)
 
 
+def wrapping(lines):
+    return f"    def wrap(self, student):\n        {lines}\n" + forward(LOSS)
+
+
 LOSS = '{"plugged": student.logits.square().mean()}'
 BETWEEN = '{"plugged": (student.logits - teacher.logits).square().mean()}'
 UNLIKE = """
@@ -187,6 +191,20 @@ FAULTS = {
     "cuDNN": (
         built("torch.backends.cudnn.deterministic = True"),
         "it changes cuDNN's determinism for the whole process",
+    ),
+    "wraps into nothing": (wrapping("return None"), "its wrap must return a models.Network with logits of 10 classes"),
+    "wraps into a module": (wrapping("return nn.Sequential(student)"), "its wrap must return a models.Network"),
+    "wraps into other classes": (
+        wrapping("student.num_classes = 7; return student"),
+        "its wrap must return a models.Network with logits of 10 classes",
+    ),
+    "changes the student": (
+        wrapping("student.classifier = nn.Linear(student.classifier.in_features, 10, bias=False); return student"),
+        "its wrap changes the student, so that no other network could load its weights",
+    ),
+    "shares the teacher": (
+        wrapping("student.classifier.bias = self.pair.teacher_network.classifier.bias; return student"),
+        "'classifier.bias' is the teacher's own",
     ),
     "raises": (forward("{'a': student.nothing}"), r"plugged.py:13: AttributeError: .*'nothing'"),
     "raises elsewhere": (built("nn.Linear(0.5, 2)"), r"plugged.py:14: TypeError: "),
