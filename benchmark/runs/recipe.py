@@ -104,8 +104,8 @@ class Recipe:
             )
         if self.optimizer == "dot" and self.delta is not None and not self.delta <= self.momentum < 1 - self.delta:
             raise UserError(
-                f"recipe {self.name}: optimizer=dot takes momentum - delta and momentum + delta, and both must be from 0 "
-                f"to below 1, which those of {self.momentum} and {self.delta} are not"
+                f"recipe {self.name}: optimizer=dot takes momentum - delta and momentum + delta, both from 0 to "
+                f"below 1, which those of {self.momentum} and {self.delta} are not"
             )
 
     @cached_property

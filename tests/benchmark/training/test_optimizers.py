@@ -124,7 +124,7 @@ def test_dot_needs_a_delta_and_plain_momentum(changes, make_job):
 
 @pytest.mark.parametrize("changes", [{"delta": 0.2, "momentum": 0.9}, {"delta": 0.075, "momentum": 0.05}])
 def test_dot_s_two_momenta_are_from_0_to_below_1(changes, make_job):
-    with pytest.raises(UserError, match=r"takes momentum - delta and momentum \+ delta, and both must be from 0"):
+    with pytest.raises(UserError, match=r"takes momentum - delta and momentum \+ delta, both from 0 to below 1"):
         make_job("kd", optimizer="dot", nesterov=False, precision="fp32", **changes)
 
 
