@@ -52,7 +52,7 @@ def project(tmp_path_factory):
         shutil.copytree(catalog.ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
     tests = root / "tests" / "methods"
     tests.mkdir(parents=True)
-    for name in ("conftest.py", "test_contract.py", "golden_values.json"):
+    for name in ("conftest.py", "modern.py", "test_contract.py", "golden_modern.json", "golden_values.json"):
         shutil.copy(catalog.ROOT / "tests" / "methods" / name, tests)
     shutil.copy(catalog.ROOT / "pyproject.toml", root)
     with pytest.MonkeyPatch.context() as patch:
